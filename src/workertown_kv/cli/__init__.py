@@ -1,0 +1,5 @@
+"""The command `workertown-kv`."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,0 +1,16 @@
+"""The command's root, with the commands in modules of their own."""
+
+import click
+
+from .migrate import migrate
+from .serve import serve
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
+@click.version_option(package_name="workertown-kv", prog_name="workertown-kv")
+def main() -> None:
+    """A JSON key/value store over plain HTTP."""
+
+
+main.add_command(serve)
+main.add_command(migrate)

@@ -1,0 +1,1 @@
+"""The doors: each a codec between requests and operations, and its routes."""

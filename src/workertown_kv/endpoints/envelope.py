@@ -1,0 +1,136 @@
+"""The envelope: every answer of the native API, successes and errors."""
+
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..errors import Conflict, Detail, KvError, MethodNotAllowed, Unauthorized
+from .request import ClientDisconnected
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+JOINED_BYTES: Final = 64 * 1024
+"""Larger data is sent as it is between the two ends of the envelope, and not copied into it."""
+
+_LOG: Final = logging.getLogger("workertown_kv")
+_OPENING: Final = b'{"status":200,"success":true,"data":'
+_CLOSING: Final = b"}"
+_JSON: Final = (b"content-type", b"application/json")
+_NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
+
+
+class _Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    status: int
+    success: bool
+    data: None
+    error: str
+    errors: tuple[Detail, ...] = ()
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+async def send_success(scope: Scope, send: Send, data: bytes, headers: Headers = ()) -> None:
+    """Answer 200 with `data`, which is JSON text already."""
+    if len(data) <= JOINED_BYTES:
+        await send_bytes(scope, send, 200, (_OPENING + data + _CLOSING,), (_JSON, *headers))
+    else:
+        await send_bytes(scope, send, 200, (_OPENING, data, _CLOSING), (_JSON, *headers))
+
+
+async def send_object(scope: Scope, send: Send, data: object, headers: Headers = ()) -> None:
+    """Answer 200 with `data` made into JSON."""
+    await send_success(scope, send, _encode(data), headers)
+
+
+async def send_bytes(
+    scope: Scope, send: Send, status: int, parts: Sequence[bytes], headers: Headers
+) -> None:
+    """Answer with these parts as the body, and no body where the request is a HEAD."""
+    length = str(sum(map(len, parts))).encode()
+    fields = [*headers, _NO_SNIFFING, (b"content-length", length)]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    if scope["method"] == "HEAD":
+        parts = (b"",)
+    for part in parts[:-1]:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": parts[-1]})
+
+
+class ErrorBoundary:
+    """Middleware: the one place where errors become answers of the native API.
+
+    What is not a `KvError`, or is one of status 500, is told to the log alone; the answer has a
+    request id by which to find it there.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except ClientDisconnected:
+            return
+        except Exception as error:  # noqa: BLE001  (nothing may pass: it is answered and logged)
+            request_id = "" if _is_public(error) else _logged(scope, error)
+            if started:
+                # Half an answer cannot be mended; a broken connection at least shows it.
+                raise
+            await send_error(scope, send, error, request_id)
+
+
+async def send_error(scope: Scope, send: Send, error: Exception, request_id: str = "") -> None:
+    """Answer with an error: its own words, or only `request_id` where it is not for the client."""
+    headers = [_JSON]
+    if not isinstance(error, KvError) or request_id:
+        failure = _Failure(500, False, None, f"Internal error (request id {request_id})")
+        headers.append((b"x-request-id", request_id.encode()))
+    else:
+        failure = _Failure(error.status, False, None, error.message, _details(error))
+        if isinstance(error, MethodNotAllowed):
+            headers.append((b"allow", ", ".join(error.allow).encode()))
+        elif isinstance(error, Unauthorized):
+            headers += [(b"www-authenticate", one.encode()) for one in error.challenges]
+        elif failure.status == 503:
+            headers.append((b"retry-after", b"1"))
+    await send_bytes(scope, send, failure.status, (_encode(failure),), headers)
+
+
+def _details(error: KvError) -> tuple[Detail, ...]:
+    if isinstance(error, Conflict):
+        return tuple(
+            Detail("body", ("operations", index), "The precondition does not hold")
+            for index in error.failed
+        )
+    return error.details
+
+
+def _is_public(error: Exception) -> bool:
+    return isinstance(error, KvError) and error.status != 500
+
+
+def _logged(scope: Scope, error: Exception) -> str:
+    request_id = secrets.token_hex(8)
+    _LOG.error(
+        "request %s: %s %s failed",
+        request_id,
+        scope["method"],
+        scope.get("raw_path", scope["path"]),
+        exc_info=error,
+    )
+    return request_id

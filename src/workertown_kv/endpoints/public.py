@@ -1,0 +1,39 @@
+"""`endpoints.public`: what anyone may ask."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from ..errors import StorageError, StorageUnavailable
+from ..storage import Storage
+from .envelope import send_bytes, send_success
+from .resource import Resource
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+def public_routes(
+    storage: Storage, document: Mapping[str, object], prefix: str
+) -> list[Resource]:
+    """The routes of the group: `{prefix}/health` and `{prefix}/open-api.json`."""
+    open_api = msgspec.json.encode(document)
+
+    async def health(scope: Scope, _: Receive, send: Send) -> None:
+        try:
+            await storage.check()
+        except StorageError as error:
+            _LOG.warning("The storage does not answer: %s", error)
+            raise StorageUnavailable("The storage does not answer") from error
+        await send_success(scope, send, b'"OK"')
+
+    async def describe(scope: Scope, _: Receive, send: Send) -> None:
+        await send_bytes(scope, send, 200, (open_api,), [(b"content-type", b"application/json")])
+
+    base = prefix.rstrip("/")
+    return [
+        Resource(f"{base}/health", {"GET": health, "HEAD": health}),
+        Resource(f"{base}/open-api.json", {"GET": describe, "HEAD": describe}),
+    ]

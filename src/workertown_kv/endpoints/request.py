@@ -1,0 +1,148 @@
+"""Reading requests: what every door needs to know of one."""
+
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import Receive, Scope
+
+from ..entry import is_utf8
+from ..errors import Detail, InputError, KvError, UnsupportedMediaType, ValueTooLarge
+
+
+class ClientDisconnected(KvError):
+    """The client went away before it had sent its request; there is nobody to answer."""
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header field of this name (in lower case), as it was sent."""
+    for field, value in scope["headers"]:
+        if field == name:
+            return value  # type: ignore[no-any-return]
+    return None
+
+
+def headers(scope: Scope, name: bytes) -> Iterator[bytes]:
+    """Every header field of this name (in lower case)."""
+    return (value for field, value in scope["headers"] if field == name)
+
+
+def route_path(scope: Scope) -> str:
+    """The path, decoded, relative to where the application is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
+        return path[len(root) :]
+    return path
+
+
+def rest_of_path(scope: Scope, prefix: str) -> str:
+    """What follows `prefix` in the route's path, percent-decoded once as UTF-8.
+
+    It is taken from the path as it was sent: in the other one the server has decoded already,
+    and has put U+FFFD in place of bytes that are not UTF-8.
+    """
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:
+        return route_path(scope)[len(prefix) :]
+    whole = (scope["path"].removesuffix(route_path(scope)) + prefix).encode()
+    raw = raw.partition(b"?")[0]
+    return decode_percent(raw[_raw_length(raw, whole) :], "path")
+
+
+def _raw_length(raw: bytes, prefix: bytes) -> int:
+    """How many bytes at the start of `raw` a decoded prefix takes."""
+    if raw.startswith(prefix):
+        return len(prefix)
+    position = 0
+    for _ in prefix:
+        position += 3 if raw[position : position + 1] == b"%" else 1
+    return position
+
+
+def decode_percent(text: bytes, location: str) -> str:
+    """Percent-decoded UTF-8. A stray percent sign stays what it is."""
+    decoded = unquote_to_bytes(text) if b"%" in text else text
+    try:
+        return decoded.decode()
+    except UnicodeDecodeError as error:
+        message = "The key is not UTF-8; percent-encode its UTF-8 bytes"
+        raise InputError(message, details=[Detail(location, ("key",), message)]) from error
+
+
+def query(scope: Scope, accepted: tuple[str, ...]) -> dict[str, str]:
+    """The parameters of the query. Raises `InputError` for one that is unknown or repeated."""
+    text: bytes = scope.get("query_string", b"")
+    parameters: dict[str, str] = {}
+    for pair in text.split(b"&") if text else ():
+        if not pair:
+            continue
+        raw_name, _, raw_value = pair.partition(b"=")
+        name = _query_text(raw_name)
+        if name not in accepted:
+            expected = f"Expected {' or '.join(accepted)}" if accepted else _NO_QUERY
+            raise bad_query(name, f"Unknown parameter. {expected}")
+        if name in parameters:
+            raise bad_query(name, "Expected this parameter once")
+        parameters[name] = _query_text(raw_value, name)
+    return parameters
+
+
+_NO_QUERY: Final = "There are none here; a question mark in a key is sent as %3F"
+
+
+def _query_text(text: bytes, name: str | None = None) -> str:
+    decoded = unquote_to_bytes(text.replace(b"+", b" "))
+    try:
+        return decoded.decode()
+    except UnicodeDecodeError as error:
+        raise bad_query(name or repr(text)[2:-1], "Expected percent-encoded UTF-8") from error
+
+
+def bad_query(name: str, message: str) -> InputError:
+    """The error for a query parameter that cannot be used."""
+    return InputError("Invalid query", details=[Detail("query", (name,), message)])
+
+
+def check_json(scope: Scope) -> None:
+    """Accept bodies that say they are JSON and are sent as they are."""
+    content_type = header(scope, b"content-type")
+    media_type = (content_type or b"").partition(b";")[0].strip().lower()
+    if media_type != b"application/json":
+        got = f"got {content_type.decode('latin-1')}" if content_type else "there is none"
+        raise UnsupportedMediaType(f"Expected Content-Type: application/json; {got}")
+    encoding = header(scope, b"content-encoding")
+    if encoding and encoding.strip().lower() != b"identity":
+        raise UnsupportedMediaType("Expected a body without Content-Encoding")
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, what: str) -> bytes | bytearray:
+    """The body, of at most `limit` bytes.
+
+    Raises `ValueTooLarge` as soon as it is known to have more, without reading the rest.
+    """
+    too_large = f"The body has more than {limit:,} bytes, the most that {what} may have"
+    length = header(scope, b"content-length")
+    if length and int(length) > limit:
+        raise ValueTooLarge(too_large)
+    message = await receive()
+    body: bytes | bytearray = message.get("body", b"")
+    if message.get("more_body"):
+        body = bytearray(body)
+    while True:
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected("The client went away")
+        if len(body) > limit:
+            raise ValueTooLarge(too_large)
+        if not message.get("more_body"):
+            return body
+        message = await receive()
+        body += message.get("body", b"")
+
+
+def check_utf8(body: bytes | bytearray) -> None:
+    """Accept bodies in UTF-8, the encoding of JSON (RFC 8259, 8.1)."""
+    if not body.isascii() and not is_utf8(body):
+        raise InputError(
+            "Invalid request body", details=[Detail("body", (), "Expected JSON in UTF-8")]
+        )

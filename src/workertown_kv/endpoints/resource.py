@@ -1,0 +1,44 @@
+"""Routes: paths, and the methods that they have."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.datastructures import URLPath
+from starlette.routing import BaseRoute, Match, NoMatchFound
+from starlette.types import Receive, Scope, Send
+
+from ..errors import MethodNotAllowed
+from .request import route_path
+
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Resource(BaseRoute):
+    """One path, or all paths below it, with a handler for each method.
+
+    A handler is a plain ASGI callable, without a request object that the hot path has no use
+    for. Starlette's own `Route` cannot carry keys: its `path` parameter ends at a line feed.
+    """
+
+    def __init__(
+        self, path: str, handlers: Mapping[str, Handler], *, with_all_below: bool = False
+    ) -> None:
+        self.path = path
+        self.methods = frozenset(handlers)
+        self._handlers = dict(handlers)
+        self._below = with_all_below
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "http":
+            path = route_path(scope)
+            if path.startswith(self.path) if self._below else path == self.path:
+                return Match.FULL, {}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = self._handlers.get(scope["method"])
+        if handler is None:
+            raise MethodNotAllowed(scope["method"], sorted(self.methods))
+        await handler(scope, receive, send)
+
+    def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
+        raise NoMatchFound(name, path_params)

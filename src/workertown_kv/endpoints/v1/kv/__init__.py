@@ -1,0 +1,64 @@
+"""`endpoints.v1.kv`: values, keys and batches."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.types import Receive, Scope, Send
+
+from ....options import Options
+from ....storage import Storage
+from ...request import bad_query, query, rest_of_path
+from ...resource import Handler, Resource
+from .collection import Collection
+from .value import Values
+
+_Act = Callable[[str, Scope, Receive, Send], Awaitable[None]]
+
+
+def kv_routes(options: Options, storage: Storage, prefix: str) -> list[Resource]:
+    """The routes of the group: `{prefix}/{key}`, and `{prefix}` for the rest."""
+    values = Values(storage, options.limits)
+    collection = Collection(storage, options.limits)
+    below = prefix.rstrip("/") + "/"
+
+    def by_path(act: _Act) -> Handler:
+        def handle(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            if scope["query_string"]:
+                query(scope, ())
+            return act(rest_of_path(scope, below), scope, receive, send)
+
+        return handle
+
+    def by_query(act: _Act, without_key: Handler | None = None) -> Handler:
+        def handle(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            if without_key and b"key=" not in scope["query_string"]:
+                return without_key(scope, receive, send)
+            asked = query(scope, ("key",))
+            if "key" not in asked:
+                raise bad_query("key", f"Expected the key here, or in the path: {below}…")
+            return act(asked["key"], scope, receive, send)
+
+        return handle
+
+    get_or_list = by_query(values.get, collection.list)
+    return [
+        Resource(
+            below,
+            {
+                "GET": by_path(values.get),
+                "HEAD": by_path(values.get),
+                "PUT": by_path(values.put),
+                "DELETE": by_path(values.delete),
+            },
+            with_all_below=True,
+        ),
+        Resource(
+            prefix,
+            {
+                "GET": get_or_list,
+                "HEAD": get_or_list,
+                "PUT": by_query(values.put),
+                "DELETE": by_query(values.delete),
+                "POST": collection.batch,
+            },
+        ),
+    ]

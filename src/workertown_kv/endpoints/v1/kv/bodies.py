@@ -1,0 +1,179 @@
+"""Request bodies: from JSON to what is asked, each value checked but not rebuilt."""
+
+import re
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from ....entry import check_key, check_value_size, compact_metadata, lifetime
+from ....errors import Detail, InputError, KvError
+from ....operations import Batch, Delete, Get, Operation, Precondition, Set
+from ....options import LimitsOptions
+from ...request import check_utf8
+
+
+class _Body(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class _Put(_Body, frozen=True, gc=False):
+    value: Raw
+    ttl: int | UnsetType = UNSET
+    expires_at: int | UnsetType = UNSET
+    metadata: Raw | UnsetType = UNSET
+
+
+class _Get(_Body, frozen=True, gc=False, tag="get", tag_field="op"):
+    key: str
+    if_version: str | UnsetType | None = UNSET
+
+
+class _Set(_Put, frozen=True, gc=False, kw_only=True, tag="set", tag_field="op"):
+    key: str
+    if_version: str | UnsetType | None = UNSET
+
+
+class _Delete(_Body, frozen=True, gc=False, tag="delete", tag_field="op"):
+    key: str
+    if_version: str | UnsetType | None = UNSET
+
+
+class _Batch(_Body, frozen=True):
+    operations: list[_Get | _Set | _Delete]
+    atomic: bool = False
+
+
+_PUT: Final = msgspec.json.Decoder(_Put)
+_BATCH: Final = msgspec.json.Decoder(_Batch)
+_T = TypeVar("_T")
+
+
+def decode_put(
+    body: bytes | bytearray,
+    *,
+    namespace: str,
+    key: str,
+    precondition: Precondition | None,
+    limits: LimitsOptions,
+    now: float,
+) -> Set:
+    """What the body of a `PUT` asks for."""
+    return _set(_decode(_PUT, body), namespace, key, precondition, limits, now)
+
+
+def decode_batch(
+    body: bytes | bytearray, *, namespace: str, limits: LimitsOptions, now: float
+) -> Batch:
+    """What the body of a batch asks for; one wrong operation refuses them all."""
+    batch = _decode(_BATCH, body)
+    if len(batch.operations) > limits.batch_operations:
+        raise _invalid(("operations",), f"Expected at most {limits.batch_operations:,} operations")
+    operations: list[Operation] = []
+    for index, one in enumerate(batch.operations):
+        try:
+            check_key(one.key, limits.key_bytes)
+        except InputError as error:
+            detail = Detail("body", ("operations", index, "key"), error.message)
+            raise type(error)("Invalid request body", details=[detail]) from error
+        precondition = None if one.if_version is UNSET else _if_version(one.if_version)
+        match one:
+            case _Get():
+                operations.append(Get(namespace, one.key, precondition))
+            case _Delete():
+                operations.append(Delete(namespace, one.key, precondition))
+            case _Set():
+                path = ("operations", index)
+                operations.append(_set(one, namespace, one.key, precondition, limits, now, path))
+    return Batch(operations, atomic=batch.atomic, read_bytes=limits.batch_bytes)
+
+
+def _if_version(version: str | None) -> Precondition:
+    return Precondition(negated=True) if version is None else Precondition((version,))
+
+
+def _set(
+    put: _Put,
+    namespace: str,
+    key: str,
+    precondition: Precondition | None,
+    limits: LimitsOptions,
+    now: float,
+    path: tuple[str | int, ...] = (),
+) -> Set:
+    value = bytes(put.value)
+    check_value_size(len(value), limits.value_bytes)
+    return Set(
+        namespace=namespace,
+        key=key,
+        value=value,
+        metadata=None if put.metadata is UNSET else compact_metadata(bytes(put.metadata), path),
+        expires_at=lifetime(
+            ttl=None if put.ttl is UNSET else put.ttl,
+            expires_at=None if put.expires_at is UNSET else put.expires_at,
+            now=now,
+            path=path,
+        ),
+        precondition=precondition,
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
+    check_utf8(body)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), ", ".join(decoder.type.__struct_fields__)) from error
+    except RecursionError as error:
+        raise _invalid((), "The JSON is nested too deeply") from error
+    except msgspec.DecodeError as error:
+        if _is_lone_surrogate(str(error)):
+            message = "The JSON has half of a surrogate pair in a string; expected both or none"
+        else:
+            message = str(error)
+        raise _invalid((), message) from error
+
+
+def _is_lone_surrogate(message: str) -> bool:
+    return "surrogate" in message or "hex escape" in message
+
+
+_AT: Final = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
+_STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+_NAMED: Final = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
+_EXPECTED: Final = {
+    "ttl": "a whole number of at least 1",
+    "expires_at": "a whole number of Unix seconds",
+    "operations": "an array of operations",
+    "op": '"get", "set" or "delete"',
+    "atomic": "true or false",
+    "key": "a string",
+    "if_version": "a version, or null for none",
+}
+
+
+def _explained(message: str, fields: str) -> KvError:
+    """The decoder's words on what does not fit, made into ours. `fields` are those of the body."""
+    match = _AT.fullmatch(message)
+    assert match is not None
+    text, at = match.groups()
+    path: tuple[str | int, ...] = tuple(
+        int(index) if index else name for name, index in _STEP.findall(at or "")
+    )
+    named = _NAMED.fullmatch(text)
+    if named:
+        path = (*path, named[2])
+        accepted = "op, key, if_version and what a PUT takes" if len(path) > 1 else fields
+        text = "Required" if named[1] == "missing required" else f"Unknown; expected {accepted}"
+    elif path and path[-1] in _EXPECTED:
+        text = f"Expected {_EXPECTED[str(path[-1])]}"
+    else:
+        text = "Expected a JSON object"
+    return _invalid(path, text)
+
+
+def _invalid(path: Sequence[str | int], message: str) -> InputError:
+    return InputError("Invalid request body", details=[Detail("body", tuple(path), message)])
+
+

@@ -1,0 +1,133 @@
+"""Many keys at once: listings, and batches of operations."""
+
+import base64
+import binascii
+from typing import Final
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+from starlette.types import Receive, Scope, Send
+
+from ....entry import DEFAULT_NAMESPACE, Entry, KeyInfo, whole_seconds
+from ....errors import KvError
+from ....operations import Get, List, Operation, Result
+from ....options import LimitsOptions
+from ....storage import Storage
+from ...envelope import send_object
+from ...request import bad_query, check_json, query, read_body
+from .bodies import decode_batch
+
+MOST_KEYS: Final = 1000
+"""The largest page of a listing, and the default."""
+
+
+class _Key(Struct, omit_defaults=True, gc=False):
+    key: str
+    version: str
+    expires_at: int | UnsetType = UNSET
+    metadata: Raw | UnsetType = UNSET
+
+
+class _Page(Struct, gc=False):
+    keys: list[_Key]
+    cursor: str | None
+    complete: bool
+
+
+class _Got(Struct, gc=False):
+    key: str
+    value: Raw | None = None
+    version: str | None = None
+    expires_at: int | UnsetType = UNSET
+    metadata: Raw | UnsetType = UNSET
+
+
+class _Done(Struct, gc=False):
+    key: str
+    version: str | UnsetType = UNSET
+
+
+class _Failed(Struct, gc=False):
+    key: str
+    status: int
+    error: str
+
+
+class Collection:
+    """What can be done with the keys together."""
+
+    def __init__(self, storage: Storage, limits: LimitsOptions) -> None:
+        self._storage = storage
+        self._limits = limits
+
+    async def list(self, scope: Scope, _: Receive, send: Send) -> None:
+        """Answer with one page of keys."""
+        asked = query(scope, ("key", "prefix", "limit", "cursor"))
+        page = await self._storage.list(
+            List(
+                DEFAULT_NAMESPACE,
+                asked.get("prefix", ""),
+                _limit(asked.get("limit")),
+                _decoded_cursor(asked.get("cursor")),
+            )
+        )
+        cursor = None if page.cursor is None else _encoded_cursor(page.cursor)
+        keys = [_Key(info.key, info.version, *_optional(info)) for info in page.keys]
+        await send_object(scope, send, _Page(keys, cursor, cursor is None))
+
+    async def batch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Do several operations and answer with what came of each."""
+        query(scope, ())
+        check_json(scope)
+        body = await read_body(scope, receive, self._limits.batch_bytes, "a batch")
+        batch = decode_batch(
+            body, namespace=DEFAULT_NAMESPACE, limits=self._limits, now=self._storage.clock()
+        )
+        results = await self._storage.batch(batch)
+        pairs = zip(batch.operations, results, strict=True)
+        await send_object(scope, send, [_result(*pair) for pair in pairs])
+
+
+def _result(operation: Operation, result: Result) -> _Got | _Done | _Failed:
+    key = operation.key
+    match result:
+        case KvError():
+            return _Failed(key, result.status, result.message)
+        case Entry(is_json=False):
+            return _Failed(key, 406, "The value is not JSON; read it by itself as bytes")
+        case Entry():
+            return _Got(key, Raw(result.value), result.version, *_optional(result))
+        case str():
+            return _Done(key, result)
+    return _Got(key) if isinstance(operation, Get) else _Done(key)
+
+
+def _optional(info: KeyInfo) -> tuple[int | UnsetType, Raw | UnsetType]:
+    return (
+        UNSET if info.expires_at is None else whole_seconds(info.expires_at),
+        UNSET if info.metadata is None else Raw(info.metadata),
+    )
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return MOST_KEYS
+    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_KEYS:
+        return int(text)
+    raise bad_query("limit", f"Expected a whole number from 1 to {MOST_KEYS:,}")
+
+
+# The storage's cursor may be any text; in base64 it passes through every URL unharmed.
+
+
+def _encoded_cursor(cursor: str) -> str:
+    return base64.urlsafe_b64encode(cursor.encode()).decode().rstrip("=")
+
+
+def _decoded_cursor(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (UnicodeError, binascii.Error):
+        raise bad_query("cursor", "Expected the cursor of the page before") from None

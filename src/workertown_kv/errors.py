@@ -1,0 +1,144 @@
+"""What can go wrong, as one tree. Every class knows the HTTP status it answers with.
+
+KvError
+├── OptionsError                   the server cannot be made from these options
+├── InputError               400   the request is malformed; `details` say where
+│   ├── KeyTooLong           414
+│   ├── ValueTooLarge        413
+│   └── UnsupportedMediaType 415
+├── Unauthorized             401   no credentials that fit
+├── NotFound                 404
+├── MethodNotAllowed         405
+├── NotAcceptable            406   the value cannot be given in the form asked for
+├── Conflict                 409   an atomic batch whose guards did not hold
+├── PreconditionFailed       412
+└── StorageError             500   the storage failed
+    ├── StorageUnavailable   503   it does not answer, for now
+    └── StorageUnsupported   501   it cannot do what was asked
+
+The place that knows best raises; each door turns errors into its own answers.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a request: where it stands and what would be right."""
+
+    location: str
+    """`"body"`, `"query"`, `"path"` or `"header"`."""
+    path: tuple[str | int, ...]
+    """The way to it, such as `("operations", 3, "ttl")`."""
+    message: str
+
+
+class KvError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, details: Sequence[Detail] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+
+
+class OptionsError(KvError):
+    """An option has a wrong name, type or value; the message names its whole path."""
+
+
+class InputError(KvError):
+    """The request is malformed."""
+
+    status = 400
+
+
+class KeyTooLong(InputError):
+    """The key has more bytes than `limits.key_bytes`."""
+
+    status = 414
+
+
+class ValueTooLarge(InputError):
+    """The value, or the body that carries it, has more bytes than the limits allow."""
+
+    status = 413
+
+
+class UnsupportedMediaType(InputError):
+    """The body is not of a media type or encoding that is understood here."""
+
+    status = 415
+
+
+class Unauthorized(KvError):
+    """No credentials, or none that fit. `challenges` are the values of `WWW-Authenticate`."""
+
+    status = 401
+
+    def __init__(self, challenges: Sequence[str] = ()) -> None:
+        super().__init__("Unauthorized")
+        self.challenges = tuple(challenges)
+
+
+class NotFound(KvError):
+    """There is nothing at this path, or no value under this key."""
+
+    status = 404
+
+    def __init__(self, message: str = "Not found") -> None:
+        super().__init__(message)
+
+
+class MethodNotAllowed(KvError):
+    """The path exists but not with this method. `allow` lists the methods that it has."""
+
+    status = 405
+
+    def __init__(self, method: str, allow: Sequence[str]) -> None:
+        super().__init__(f"Method {method} not allowed; this path has {', '.join(allow)}")
+        self.allow = tuple(allow)
+
+
+class NotAcceptable(KvError):
+    """The value exists but not in the form that the request accepts."""
+
+    status = 406
+
+
+class Conflict(KvError):
+    """An atomic batch changed nothing. `failed` are the indexes of the operations at fault."""
+
+    status = 409
+
+    def __init__(self, failed: Sequence[int]) -> None:
+        super().__init__("Conflict: nothing was changed")
+        self.failed = tuple(failed)
+
+
+class PreconditionFailed(KvError):
+    """The entry is not what the request wanted it to be. Nothing was changed."""
+
+    status = 412
+
+    def __init__(self) -> None:
+        super().__init__("Precondition failed")
+
+
+class StorageError(KvError):
+    """The storage failed in a way that trying again is not known to mend."""
+
+
+class StorageUnavailable(StorageError):
+    """The storage does not answer; a write that raises this may or may not have happened."""
+
+    status = 503
+
+
+class StorageUnsupported(StorageError):
+    """The storage cannot do this; the message says what it lacks and why."""
+
+    status = 501

@@ -1,0 +1,164 @@
+"""`kv()` and the server that it makes: the only place that wires the rooms together."""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
+
+from .access import AccessLog
+from .auth import Guard, configured_strategies
+from .endpoints.envelope import ErrorBoundary
+from .endpoints.open_api import describe
+from .endpoints.public import public_routes
+from .endpoints.request import route_path
+from .endpoints.resource import Resource
+from .endpoints.v1.admin import admin_routes
+from .endpoints.v1.kv import kv_routes
+from .errors import KvError, NotFound
+from .options import Environment, Options, parse_options
+from .runtime import Runtime, resolve_runtime
+
+if TYPE_CHECKING:
+    import httpx2
+
+SWEEP_SECONDS: Final = 1.0
+SWEEP_ENTRIES: Final = 200
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+def kv(options: Mapping[str, object] | Options | None = None, **named: object) -> "Server":
+    """A key/value server: every option has a default, and every default can be changed.
+
+    Options are one object, keywords, or both, and are merged deeply over the defaults. Raises
+    `OptionsError` for one that is wrong.
+    """
+    named.setdefault("get_env", _os_environment)
+    return Server(parse_options(options, named))
+
+
+def _os_environment() -> Environment:
+    return os.environ
+
+
+class Server(Starlette):
+    """A Starlette application, which can also be called in process.
+
+    Its storage is opened with the application's lifespan or, where nobody runs that, with the
+    first request.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.runtime: Runtime = resolve_runtime(options)
+        self.strategies = configured_strategies(options)
+        self._opening = asyncio.Lock()
+        self._opened = False
+        self._sweeper: asyncio.Task[None] | None = None
+        public, guarded = self._routes()
+        public_paths = frozenset(route.path for route in public)
+        middleware = [
+            Middleware(ErrorBoundary),
+            Middleware(Guard, self.strategies, lambda scope: route_path(scope) in public_paths),
+        ]
+        if options.logger is not False:
+            middleware.insert(0, Middleware(AccessLog, options.logger))
+        super().__init__(
+            routes=[*guarded, *public], middleware=middleware, lifespan=_lifespan
+        )
+        self.router.redirect_slashes = False
+        self.router.default = _not_found
+
+    async def fetch(self, request: "httpx2.Request") -> "httpx2.Response":
+        """Answer a request in process, without a socket."""
+        import httpx2
+
+        transport = httpx2.ASGITransport(app=self, raise_app_exceptions=False)
+        response = await transport.handle_async_request(request)
+        await response.aread()
+        response.request = request
+        return response
+
+    async def request(self, method: str, url: str, **given: Any) -> "httpx2.Response":
+        """`fetch`, with the request made from what `httpx2.Request` takes.
+
+        `url` may be a path. A path is kept as it is, dot segments and all.
+        """
+        import httpx2
+
+        if url.startswith("/"):
+            url = f"http://localhost{url}"
+        return await self.fetch(httpx2.Request(method, url, **given))
+
+    async def open(self) -> None:
+        """Open the storage and begin to sweep it; harmless when repeated."""
+        async with self._opening:
+            if not self._opened:
+                await self.runtime.storage.open()
+                self._opened = True
+                self._sweeper = asyncio.create_task(self._sweep())
+
+    async def close(self) -> None:
+        """Finish what has been accepted and close the storage; harmless when repeated."""
+        async with self._opening:
+            if self._opened:
+                self._opened = False
+                assert self._sweeper is not None
+                self._sweeper.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._sweeper
+                await self.runtime.storage.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._opened and scope["type"] != "lifespan":
+            await self.open()
+        await super().__call__(scope, receive, send)
+
+    def _routes(self) -> tuple[list[Resource], list[Resource]]:
+        options, storage = self.options, self.runtime.storage
+        endpoints = options.endpoints
+        public: list[Resource] = []
+        guarded: list[Resource] = []
+        if endpoints.v1.kv is not False:
+            guarded += kv_routes(options, storage, options.path(endpoints.v1.kv))
+        if endpoints.v1.admin is not False:
+            guarded += admin_routes(options, storage, options.path(endpoints.v1.admin))
+        if endpoints.public is not False:
+            document = describe(options, storage, self.strategies)
+            public += public_routes(storage, document, options.path(endpoints.public))
+        return public, guarded
+
+    async def _sweep(self) -> None:
+        """Reclaim the space of what has expired, in small steps with pauses between them."""
+        while True:
+            swept = 0
+            try:
+                swept = await self.runtime.storage.sweep(SWEEP_ENTRIES)
+            except KvError as error:
+                _LOG.warning("Sweeping expired entries failed: %s", error)
+            await asyncio.sleep(0.01 if swept else SWEEP_SECONDS)
+
+
+@asynccontextmanager
+async def _lifespan(server: Server) -> AsyncIterator[None]:
+    async with server:
+        yield
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    raise NotFound
+
+

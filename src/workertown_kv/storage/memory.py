@@ -1,0 +1,163 @@
+"""Entries in this process's memory: for tests, and for what may be lost."""
+
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ..entry import DEFAULT_NAMESPACE, Entry, KeyInfo
+from ..errors import KvError, PreconditionFailed, StorageUnavailable
+from ..operations import Batch, Delete, Get, List, Operation, Page, Result, Set
+from .batch import run_batch
+from .contract import Clock, Storage, key_cursor
+from .version import new_version
+
+
+class MemoryStorage(Storage):
+    """A dictionary. Nothing survives the process, and other processes see nothing of it.
+
+    `values` are there from the start, in the default namespace. Listing costs O(log n + limit),
+    and O(n log n) when keys were added or removed since the last one.
+    """
+
+    def __init__(
+        self, values: Mapping[str, object] | None = None, *, clock: Clock = time.time
+    ) -> None:
+        super().__init__(clock=clock)
+        self._closed = False
+        self._table = _Table(clock)
+        for key, value in (values or {}).items():
+            text = msgspec.json.encode(value)
+            self._table.set(Set(namespace=DEFAULT_NAMESPACE, key=key, value=text))
+
+    async def open(self) -> None:
+        self._closed = False
+
+    async def close(self) -> None:
+        self._closed = True
+
+    async def get(self, operation: Get) -> Entry | None:
+        return self._opened().get(operation)
+
+    async def set(self, operation: Set) -> str:
+        return self._opened().set(operation)
+
+    async def delete(self, operation: Delete) -> None:
+        self._opened().delete(operation)
+
+    async def list(self, operation: List) -> Page:
+        return self._opened().list(operation)
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        table = self._opened()
+        before = [(one, table.stored(one)) for one in operation.operations]
+        try:
+            return run_batch(table, operation)
+        except KvError:
+            for one, entry in before:
+                table.store(one, entry)
+            raise
+
+    async def sweep(self, limit: int) -> int:
+        return self._opened().sweep(limit)
+
+    def _opened(self) -> "_Table":
+        if self._closed:
+            raise StorageUnavailable("The storage is closed")
+        return self._table
+
+
+class _Table:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._namespaces: dict[str, dict[str, Entry]] = {}
+        self._ordered: dict[str, list[str]] = {}
+
+    def get(self, operation: Operation) -> Entry | None:
+        entry = self.stored(operation)
+        return entry if entry is not None and _alive(entry, self._clock()) else None
+
+    def set(self, operation: Set) -> str:
+        self._check_precondition(operation)
+        entry = Entry(
+            key=operation.key,
+            value=operation.value,
+            is_json=operation.is_json,
+            metadata=operation.metadata,
+            expires_at=operation.expires_at,
+            version=new_version(),
+        )
+        self.store(operation, entry)
+        return entry.version
+
+    def delete(self, operation: Delete) -> None:
+        self._check_precondition(operation)
+        self.store(operation, None)
+
+    def list(self, operation: List) -> Page:
+        after = key_cursor(operation)
+        entries = self._namespaces.get(operation.namespace, {})
+        ordered = self._ordered.get(operation.namespace)
+        if ordered is None:
+            # Code points sort as their UTF-8 bytes do.
+            ordered = self._ordered[operation.namespace] = sorted(entries)
+        if after is None:
+            start = bisect_left(ordered, operation.prefix)
+        else:
+            start = bisect_right(ordered, after)
+        now = self._clock()
+        keys: list[KeyInfo] = []
+        for position in range(start, len(ordered)):
+            entry = entries[ordered[position]]
+            if not entry.key.startswith(operation.prefix):
+                break
+            if not _alive(entry, now):
+                continue
+            if len(keys) == operation.limit:
+                return Page(keys, keys[-1].key)
+            keys.append(
+                KeyInfo(
+                    key=entry.key,
+                    version=entry.version,
+                    expires_at=entry.expires_at,
+                    metadata=entry.metadata,
+                )
+            )
+        return Page(keys)
+
+    def sweep(self, limit: int) -> int:
+        now = self._clock()
+        expired = [
+            Get(namespace, entry.key)
+            for namespace, entries in self._namespaces.items()
+            for entry in entries.values()
+            if not _alive(entry, now)
+        ][:limit]
+        for operation in expired:
+            self.store(operation, None)
+        return len(expired)
+
+    def stored(self, operation: Operation) -> Entry | None:
+        """What is there, expired or not."""
+        return self._namespaces.get(operation.namespace, {}).get(operation.key)
+
+    def store(self, operation: Operation, entry: Entry | None) -> None:
+        """Make this entry, or none, be what is there."""
+        entries = self._namespaces.setdefault(operation.namespace, {})
+        if (entry is None) is (operation.key in entries):
+            self._ordered.pop(operation.namespace, None)
+        if entry is None:
+            entries.pop(operation.key, None)
+        else:
+            entries[operation.key] = entry
+
+    def _check_precondition(self, operation: Set | Delete) -> None:
+        if operation.precondition is not None:
+            entry = self.get(operation)
+            if not operation.precondition.holds(entry.version if entry else None):
+                raise PreconditionFailed
+
+
+def _alive(entry: Entry, now: float) -> bool:
+    return entry.expires_at is None or entry.expires_at > now

@@ -1,0 +1,238 @@
+"""Entries in one SQLite file: the embedded default.
+
+The file is in WAL mode with `synchronous=FULL`, so an acknowledged write survives a loss of
+power; reads never wait for writes, and several processes may share the file. Small values are
+read where they are asked for, on the event loop, because that costs less than handing them to a
+thread; everything that may take longer goes aside.
+
+The driver is apsw, because it brings a current SQLite. Those before 3.51.3 can corrupt a file
+in WAL mode that several connections write (sqlite.org/wal.html#walresetbug).
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+import apsw
+import msgspec
+
+from ...entry import Entry
+from ...errors import KvError, StorageError, StorageUnavailable
+from ...operations import Batch, Delete, Get, List, Page, Result, Set
+from ..batch import run_batch
+from ..contract import Clock, Migration, Storage
+from ..group_commit import GroupCommit
+from .schema import migrate
+from .table import EntryTable
+
+__all__ = ["SqliteStorage"]
+
+INLINE_BYTES: Final = 64 * 1024
+"""Larger values are read aside, so that nobody waits for them."""
+
+WAL_BYTES: Final = 64 * 1024 * 1024
+"""A write-ahead log that has grown beyond this is cut back when it starts anew."""
+
+
+class _Sweep(msgspec.Struct, frozen=True):
+    limit: int
+
+
+_Job = Set | Delete | Batch | _Sweep
+_Outcome = str | int | Sequence[Result] | None
+_T = TypeVar("_T")
+
+
+class SqliteStorage(Storage):
+    """Entries in the SQLite file at `path`, which is made where there is none.
+
+    A write waits at most `busy_timeout_seconds` for other processes that write the same file.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = "kv.sqlite",
+        *,
+        busy_timeout_seconds: float = 10,
+        clock: Clock = time.time,
+    ) -> None:
+        super().__init__(clock=clock)
+        self.path = Path(path)
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._opened = False
+
+    async def open(self) -> None:
+        self._writing = ThreadPoolExecutor(1, "kv-sqlite-write")
+        self._reading = ThreadPoolExecutor(1, "kv-sqlite-read")
+        try:
+            await self._in(self._writing, self._connect_all)
+        except BaseException:
+            self._shut_down()
+            raise
+        self._commits = GroupCommit(self._commit, self._writing)
+        self._opened = True
+
+    async def close(self) -> None:
+        if not self._opened:
+            return
+        self._opened = False
+        await self._commits.close()
+        # The queues of the threads first, so that nobody is using what is closed.
+        await self._in(self._reading, self._aside.db.close)
+        await self._in(self._writing, self._writer.db.close)
+        self._reader.db.close()
+        self._shut_down()
+
+    async def migrate(self) -> Sequence[Migration]:
+        self._check_open()
+        return await self._in(self._writing, self._migrate)
+
+    async def get(self, operation: Get) -> Entry | None:
+        self._check_open()
+        try:
+            entry = self._reader.get_up_to(operation, INLINE_BYTES)
+        except apsw.Error as error:
+            raise self._translated(error) from error
+        if isinstance(entry, bool):
+            return await self._in(self._reading, lambda: self._aside.get(operation))
+        return entry
+
+    async def set(self, operation: Set) -> str:
+        return cast("str", await self._submit(operation))
+
+    async def delete(self, operation: Delete) -> None:
+        await self._submit(operation)
+
+    async def list(self, operation: List) -> Page:
+        self._check_open()
+        return await self._in(self._reading, lambda: self._aside.list(operation))
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        self._check_open()
+        if all(isinstance(one, Get) for one in operation.operations):
+            return await self._in(self._reading, lambda: self._read_batch(operation))
+        return cast("Sequence[Result]", await self._submit(operation))
+
+    async def sweep(self, limit: int) -> int:
+        return cast("int", await self._submit(_Sweep(limit)))
+
+    async def _submit(self, job: _Job) -> _Outcome:
+        self._check_open()
+        return await self._commits.submit(job)
+
+    def _shut_down(self) -> None:
+        self._reading.shutdown()
+        self._writing.shutdown()
+
+    async def _in(self, executor: Executor, act: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, act)
+        except apsw.Error as error:
+            raise self._translated(error) from error
+
+    def _check_open(self) -> None:
+        if not self._opened:
+            raise StorageUnavailable("The storage is closed")
+
+    def _translated(self, error: apsw.Error) -> StorageError:
+        match error:
+            case apsw.BusyError() | apsw.LockedError():
+                return StorageUnavailable("The database is busy: another process writes to it")
+            case apsw.FullError():
+                return StorageUnavailable("There is no space left for the database")
+            case _:
+                return StorageError(f"SQLite cannot use {self.path}: {error}")
+
+    # What follows runs in the threads.
+
+    def _connect_all(self) -> None:
+        self._writer = self._connect()
+        self._writer.db.pragma("journal_mode", "WAL")
+        self._writer.db.pragma("synchronous", "FULL")
+        self._writer.db.pragma("fullfsync", True)  # asks macOS for what fsync means elsewhere
+        self._writer.db.pragma("journal_size_limit", WAL_BYTES)
+        self._migrate()
+        self._reader = self._connect()
+        self._aside = self._connect()
+
+    def _connect(self) -> EntryTable:
+        if not self.path.parent.is_dir():
+            raise StorageError(f"There is no folder {self.path.parent} for the database")
+        db = apsw.Connection(os.fspath(self.path))
+        waiting_since = 0.0
+
+        def wait(tries: int) -> bool:
+            # Short pauses of random length share the file more fairly among processes than
+            # SQLite's own timeout, whose pauses grow to 100 ms.
+            nonlocal waiting_since
+            if tries == 0:
+                waiting_since = time.monotonic()
+            time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311  (not cryptography)
+            return time.monotonic() - waiting_since < self._busy_timeout_seconds
+
+        db.set_busy_handler(wait)
+        return EntryTable(db, self.clock)
+
+    def _migrate(self) -> Sequence[Migration]:
+        with self._transaction() as table:
+            return migrate(table.db)
+
+    def _commit(self, jobs: Sequence[_Job]) -> Sequence[_Outcome | Exception]:
+        try:
+            with self._transaction() as table:
+                return [self._outcome(table, job) for job in jobs]
+        except apsw.Error as error:
+            raise self._translated(error) from error
+
+    def _outcome(self, table: EntryTable, job: _Job) -> _Outcome | Exception:
+        """What came of one job of a group; one that fails leaves no trace and fails alone."""
+        try:
+            match job:
+                case Set():
+                    return table.set(job)
+                case Delete():
+                    return table.delete(job)
+                case Batch(atomic=True):
+                    with _savepoint(table.db):
+                        return run_batch(table, job)
+                case Batch():
+                    return run_batch(table, job)
+                case _Sweep():
+                    return table.sweep(job.limit)
+        except KvError as error:
+            return error
+
+    def _read_batch(self, batch: Batch) -> Sequence[Result]:
+        with _savepoint(self._aside.db):  # all gets see the same moment
+            return run_batch(self._aside, batch)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[EntryTable]:
+        db = self._writer.db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._writer
+            db.execute("COMMIT")
+        except BaseException:
+            # Some failures of the engine have ended the transaction already.
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def _savepoint(db: apsw.Connection) -> Iterator[None]:
+    db.execute("SAVEPOINT batch")
+    try:
+        yield
+    except KvError:
+        db.execute("ROLLBACK TO batch")
+        raise
+    finally:
+        db.execute("RELEASE batch")

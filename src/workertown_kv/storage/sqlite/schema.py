@@ -1,0 +1,49 @@
+"""The layout of the file, as numbered migrations. `docs/storages/sqlite.md` explains it."""
+
+from typing import Final
+
+import apsw
+
+from ...errors import StorageError
+from ..contract import Migration
+
+APPLICATION_ID: Final = 0x776B7601
+"""Marks the file as ours (`PRAGMA application_id`)."""
+
+MIGRATIONS: Final = {
+    "0001_entry": """
+        CREATE TABLE entry (
+            namespace  TEXT NOT NULL,
+            key        TEXT NOT NULL,
+            version    TEXT NOT NULL,
+            expires_at REAL,           -- Unix seconds; NULL: never
+            metadata   TEXT,           -- a JSON object
+            value      ANY  NOT NULL,  -- TEXT where it is JSON, BLOB where it is not
+            PRIMARY KEY (namespace, key)
+        ) STRICT;
+        CREATE INDEX entry_expires_at ON entry (expires_at) WHERE expires_at IS NOT NULL;
+    """,
+}
+"""Every change of the schema, in order. `PRAGMA user_version` counts those that have run."""
+
+
+def migrate(db: apsw.Connection) -> list[Migration]:
+    """Run what has not run yet, inside the caller's transaction.
+
+    Raises `StorageError` for a file of another application or of a newer schema.
+    """
+    version = db.pragma("user_version")
+    if version and db.pragma("application_id") != APPLICATION_ID:
+        raise StorageError(f"{db.filename} is the database of another application")
+    if version > len(MIGRATIONS):
+        raise StorageError(
+            f"{db.filename} has schema {version}, made by a newer workertown-kv; "
+            f"this one knows schemas up to {len(MIGRATIONS)}"
+        )
+    due = list(MIGRATIONS)[version:]
+    for name in due:
+        db.execute(MIGRATIONS[name])
+    if due:
+        db.pragma("application_id", APPLICATION_ID)
+        db.pragma("user_version", len(MIGRATIONS))
+    return [Migration(name) for name in due]

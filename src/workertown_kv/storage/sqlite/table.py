@@ -1,0 +1,149 @@
+"""The table `entry` through one connection: every statement there is, and what goes into it."""
+
+from typing import Final, cast
+
+import apsw
+
+from ...entry import Entry, KeyInfo
+from ...errors import PreconditionFailed
+from ...operations import Delete, Get, List, Page, Set
+from ..contract import Clock, key_cursor
+from ..version import new_version
+
+SWEEP_BYTES: Final = 8 * 1024 * 1024
+"""A step of the sweep stops once it has removed values of this many bytes."""
+
+_ENTRY = "typeof(value) = 'text', version, expires_at, CAST(metadata AS BLOB)"
+_THIS = "namespace = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)"
+
+# The casts let JSON be text in the file and bytes in Python, without decoding it on the way.
+_GET = f"SELECT CAST(value AS BLOB), {_ENTRY} FROM entry WHERE {_THIS}"
+_GET_UP_TO = f"""
+    SELECT CASE WHEN octet_length(value) <= ?4 THEN CAST(value AS BLOB) END, {_ENTRY}
+    FROM entry WHERE {_THIS}
+"""
+_GET_VERSION = f"SELECT version FROM entry WHERE {_THIS}"
+_SET = """
+    INSERT INTO entry (namespace, key, version, expires_at, metadata, value)
+    VALUES (?1, ?2, ?3, ?4, CAST(?5 AS TEXT), iif(?7, CAST(?6 AS TEXT), ?6))
+    ON CONFLICT DO UPDATE SET version = excluded.version, expires_at = excluded.expires_at,
+        metadata = excluded.metadata, value = excluded.value
+"""
+_DELETE = "DELETE FROM entry WHERE namespace = ? AND key = ?"
+# Every text sorts before every blob, so x'' is an end that no key reaches.
+_LIST = """
+    SELECT key, version, expires_at, CAST(metadata AS BLOB) FROM entry
+    WHERE namespace = ?1 AND key {start} ?2 AND key < coalesce(?3, x'')
+        AND (expires_at IS NULL OR expires_at > ?4)
+    ORDER BY key LIMIT ?5
+"""
+_LIST_FROM = _LIST.format(start=">=")
+_LIST_AFTER = _LIST.format(start=">")
+_EXPIRED = """
+    SELECT rowid, octet_length(value) FROM entry WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
+"""
+_REMOVE = "DELETE FROM entry WHERE rowid = ?"
+
+
+class EntryTable:
+    """The acts on entries, synchronous. Transactions are the caller's."""
+
+    def __init__(self, db: apsw.Connection, clock: Clock) -> None:
+        self.db = db
+        self._clock = clock
+
+    def get(self, operation: Get) -> Entry | None:
+        """The entry, whatever its size."""
+        row = self.db.execute(_GET, self._this(operation)).get
+        return None if row is None else _entry(operation.key, row)
+
+    def get_up_to(self, operation: Get, value_bytes: int) -> Entry | None | bool:
+        """The entry, or `False` where its value has more bytes than these."""
+        row = self.db.execute(_GET_UP_TO, (*self._this(operation), value_bytes)).get
+        if row is None:
+            return None
+        return False if row[0] is None else _entry(operation.key, row)
+
+    def set(self, operation: Set) -> str:
+        """Write the entry; its new version."""
+        self._check_precondition(operation)
+        version = new_version()
+        self.db.execute(
+            _SET,
+            (
+                operation.namespace,
+                operation.key,
+                version,
+                operation.expires_at,
+                operation.metadata,
+                operation.value,
+                operation.is_json,
+            ),
+        )
+        return version
+
+    def delete(self, operation: Delete) -> None:
+        """Remove the entry."""
+        self._check_precondition(operation)
+        self.db.execute(_DELETE, (operation.namespace, operation.key))
+
+    def list(self, operation: List) -> Page:
+        """One page; reads one row more than it returns."""
+        after = key_cursor(operation)
+        rows = self.db.execute(
+            _LIST_FROM if after is None else _LIST_AFTER,
+            (
+                operation.namespace,
+                operation.prefix if after is None else after,
+                _end_of_prefix(operation.prefix),
+                self._clock(),
+                operation.limit + 1,
+            ),
+        ).fetchall()
+        keys = [
+            KeyInfo(key=key, version=version, expires_at=expires_at, metadata=metadata)
+            for key, version, expires_at, metadata in rows[: operation.limit]
+        ]
+        return Page(keys, keys[-1].key if len(rows) > operation.limit else None)
+
+    def sweep(self, limit: int) -> int:
+        """Remove expired entries, the oldest first; how many."""
+        swept = size = 0
+        for rowid, value_bytes in self.db.execute(_EXPIRED, (self._clock(), limit)).fetchall():
+            self.db.execute(_REMOVE, (rowid,))
+            swept += 1
+            size += value_bytes
+            if size > SWEEP_BYTES:
+                break
+        return swept
+
+    def _check_precondition(self, operation: Set | Delete) -> None:
+        if operation.precondition is not None:
+            version = self.db.execute(_GET_VERSION, self._this(operation)).get
+            if not operation.precondition.holds(cast("str | None", version)):
+                raise PreconditionFailed
+
+    def _this(self, operation: Get | Set | Delete) -> tuple[str, str, float]:
+        return (operation.namespace, operation.key, self._clock())
+
+
+def _entry(key: str, row: tuple[bytes, int, str, float | None, bytes | None]) -> Entry:
+    value, is_json, version, expires_at, metadata = row
+    return Entry(
+        key=key,
+        value=value,
+        is_json=is_json == 1,
+        version=version,
+        expires_at=expires_at,
+        metadata=metadata,
+    )
+
+
+def _end_of_prefix(prefix: str) -> str | None:
+    """The first string after all that start with the prefix; `None` where there is none."""
+    stem = prefix.rstrip("\U0010ffff")
+    if not stem:
+        return None
+    following = ord(stem[-1]) + 1
+    # UTF-8 has no surrogates: U+E000 comes after U+D7FF.
+    return stem[:-1] + chr(0xE000 if following == 0xD800 else following)
