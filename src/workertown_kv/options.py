@@ -218,10 +218,7 @@ def _parse(kind: type[_T], given: Mapping[str, object], path: _Path) -> _T:
         if name not in fields:
             raise OptionsError(_unknown(name, tuple(fields), path))
     return kind(
-        **{
-            name: _value(fields[name].type, value, (*path, name))
-            for name, value in given.items()
-        }
+        **{name: _value(fields[name].type, value, (*path, name)) for name, value in given.items()}
     )
 
 

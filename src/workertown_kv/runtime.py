@@ -28,7 +28,7 @@ def local(options: Options, env: Environment) -> Runtime:
     return Runtime(storage_from_url(env.get(options.env.database) or DEFAULT_DATABASE))
 
 
-def testing(values: Mapping[str, object] | None = None) -> Runtime:
+def testing(values: Mapping[str, object] | None = None) -> Runtime:  # noqa: PT028  (no test)
     """Memory, with these values to begin with."""
     return Runtime(MemoryStorage(values))
 

@@ -8,7 +8,6 @@ import socket
 import click
 from granian import Granian
 from granian.constants import Interfaces, Loops
-from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from ..options import ApiKeyEnv
@@ -81,7 +80,7 @@ def serve(
         asyncio.run(_try_out(server))
     _check_port(host, port)
     _greet(host, port, database, made)
-    _granian(host, port, workers, drain_seconds).serve(target_loader=_load)
+    _run(host, port, workers, drain_seconds)
 
 
 _ACCESS_LOG = "KV_SERVE_ACCESS_LOG"
@@ -96,8 +95,8 @@ def _print_access(method: str, path: str, status: int, elapsed: float) -> None:
     print(f"{method} {path} {status} {elapsed * 1000:.2f}ms", flush=True)  # noqa: T201
 
 
-def _granian(host: str, port: int, workers: int, drain_seconds: int) -> Granian:
-    return Granian(
+def _run(host: str, port: int, workers: int, drain_seconds: int) -> None:
+    server = Granian(
         "workertown_kv",
         address=host,
         port=port,
@@ -107,8 +106,8 @@ def _granian(host: str, port: int, workers: int, drain_seconds: int) -> Granian:
         websockets=False,
         log_level=LogLevels.warning,
         workers_kill_timeout=drain_seconds,
-        http1_settings=HTTP1Settings(),
     )
+    server.serve(target_loader=_load)
 
 
 async def _try_out(server: Server) -> None:

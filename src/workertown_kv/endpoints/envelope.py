@@ -86,7 +86,7 @@ class ErrorBoundary:
             await self.app(scope, receive, watched)
         except ClientDisconnected:
             return
-        except Exception as error:  # noqa: BLE001  (nothing may pass: it is answered and logged)
+        except Exception as error:
             request_id = "" if _is_public(error) else _logged(scope, error)
             if started:
                 # Half an answer cannot be mended; a broken connection at least shows it.

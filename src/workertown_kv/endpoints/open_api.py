@@ -1,1 +1,2 @@
-def describe(options, storage, strategies): return {}
+def describe(options, storage, strategies):
+    return {}

@@ -15,9 +15,7 @@ from .resource import Resource
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
-def public_routes(
-    storage: Storage, document: Mapping[str, object], prefix: str
-) -> list[Resource]:
+def public_routes(storage: Storage, document: Mapping[str, object], prefix: str) -> list[Resource]:
     """The routes of the group: `{prefix}/health` and `{prefix}/open-api.json`."""
     open_api = msgspec.json.encode(document)
 

@@ -62,7 +62,8 @@ def _attempt(table: Table, operation: Operation, budget: ReadBudget) -> Result:
             case Set():
                 return table.set(operation)
             case Delete():
-                return table.delete(operation)
+                table.delete(operation)
+                return None
     except KvError as error:
         return error
 

@@ -141,7 +141,8 @@ class Storage(ABC):
                 case Set():
                     return await self.set(operation)
                 case Delete():
-                    return await self.delete(operation)
+                    await self.delete(operation)
+                    return None
         except KvError as error:
             return error
 

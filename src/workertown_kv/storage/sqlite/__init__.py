@@ -197,7 +197,8 @@ class SqliteStorage(Storage):
                 case Set():
                     return table.set(job)
                 case Delete():
-                    return table.delete(job)
+                    table.delete(job)
+                    return None
                 case Batch(atomic=True):
                     with _savepoint(table.db):
                         return run_batch(table, job)

@@ -42,6 +42,8 @@ _LIST_AFTER = _LIST.format(start=">")
 _EXPIRED = """
     SELECT rowid, octet_length(value) FROM entry WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
 """
+_Row = tuple[str, str, float | None, bytes | None]
+
 _REMOVE = "DELETE FROM entry WHERE rowid = ?"
 
 
@@ -57,7 +59,7 @@ class EntryTable:
         row = self.db.execute(_GET, self._this(operation)).get
         return None if row is None else _entry(operation.key, row)
 
-    def get_up_to(self, operation: Get, value_bytes: int) -> Entry | None | bool:
+    def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
         """The entry, or `False` where its value has more bytes than these."""
         row = self.db.execute(_GET_UP_TO, (*self._this(operation), value_bytes)).get
         if row is None:
@@ -102,14 +104,15 @@ class EntryTable:
         ).fetchall()
         keys = [
             KeyInfo(key=key, version=version, expires_at=expires_at, metadata=metadata)
-            for key, version, expires_at, metadata in rows[: operation.limit]
+            for key, version, expires_at, metadata in cast("list[_Row]", rows[: operation.limit])
         ]
         return Page(keys, keys[-1].key if len(rows) > operation.limit else None)
 
     def sweep(self, limit: int) -> int:
         """Remove expired entries, the oldest first; how many."""
         swept = size = 0
-        for rowid, value_bytes in self.db.execute(_EXPIRED, (self._clock(), limit)).fetchall():
+        expired = self.db.execute(_EXPIRED, (self._clock(), limit)).fetchall()
+        for rowid, value_bytes in cast("list[tuple[int, int]]", expired):
             self.db.execute(_REMOVE, (rowid,))
             swept += 1
             size += value_bytes

@@ -47,7 +47,7 @@ class _Batch(_Body, frozen=True):
 
 _PUT: Final = msgspec.json.Decoder(_Put)
 _BATCH: Final = msgspec.json.Decoder(_Batch)
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=_Body)
 
 
 def decode_put(
@@ -175,5 +175,3 @@ def _explained(message: str, fields: str) -> KvError:
 
 def _invalid(path: Sequence[str | int], message: str) -> InputError:
     return InputError("Invalid request body", details=[Detail("body", tuple(path), message)])
-
-

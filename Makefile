@@ -1,0 +1,58 @@
+# Everything runs in a virtual environment that the first target makes; nothing else is touched.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test lint format bench docs lock clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.dev ## Make the environment with all that development needs
+
+serve: $(VENV)/.run ## Start a server at http://127.0.0.1:8787 (more: make serve ARGS=--help)
+	@$(BIN)/workertown-kv serve $(ARGS)
+
+test: $(VENV)/.dev ## Run the tests (some of them: make test ARGS="-k sqlite")
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+
+lint: $(VENV)/.dev ## Check format, style, types and imports
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-timings > $(VENV)/imports.log || (cat $(VENV)/imports.log; exit 1)
+
+format: $(VENV)/.dev ## Put the code into its format
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix .
+
+bench: $(VENV)/.dev ## Measure the server beside others (Debian: wrk nginx-light webdis redis-server)
+	$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/.dev ## Write the parts of the docs that are made from the code
+	$(BIN)/python -m docs.generate
+
+lock: $(VENV)/.dev ## Pin the newest versions, with hashes, in requirements/ (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-header --no-annotate --group build pyproject.toml -o requirements/run.txt
+	uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-header --no-annotate --group build --group test --group lint pyproject.toml \
+		-o requirements/dev.txt
+
+clean: ## Remove the environment and everything that was made
+	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache .schemathesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.run: requirements/run.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@

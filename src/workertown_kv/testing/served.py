@@ -1,0 +1,114 @@
+"""A store served over real HTTP, by a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
+
+import httpx2
+
+START_SECONDS: Final = 30
+
+
+class ServedStore:
+    """`workertown-kv serve` in a process of its own, on a free port of this machine.
+
+    A context manager: it starts and waits until the server answers, and in the end stops it.
+    """
+
+    def __init__(
+        self,
+        database: str | os.PathLike[str] = "memory://",
+        *,
+        api_key: str = "test-key",
+        args: Sequence[str] = ("--no-access-log",),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.headers = {"Authorization": f"Bearer {api_key}"}
+        self.output = ""
+        """What it has printed; whole once it has ended."""
+        self._command = [sys.executable, "-m", "workertown_kv", "serve", *args]
+        self._env = {
+            **os.environ,
+            "KV_DB": os.fspath(database),
+            "KV_PORT": str(self.port),
+            "KV_API_KEY": api_key,
+            **(env or {}),
+        }
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The id of the main process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def client(self, *, timeout_seconds: float = 30) -> httpx2.Client:
+        """A client with the server's URL and credentials."""
+        return httpx2.Client(base_url=self.url, headers=self.headers, timeout=timeout_seconds)
+
+    def start(self) -> None:
+        """Start and wait until it answers. Raises `RuntimeError`, with its output, if it ends."""
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"The server did not start:\n{self.output}")
+            time.sleep(0.02)
+
+    def stop(self) -> int:
+        """Ask it to stop (SIGTERM) and wait; its exit status."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._ended()
+
+    def kill(self) -> None:
+        """End it and its workers at once (SIGKILL), as a crash would."""
+        assert self._process is not None
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._ended()
+
+    def _ended(self) -> int:
+        assert self._process is not None
+        printed, _ = self._process.communicate(timeout=60)
+        self.output += printed or ""
+        return self._process.returncode
+
+    def _answers(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/health", timeout=5).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
