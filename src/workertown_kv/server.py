@@ -12,14 +12,14 @@ from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
 
 from .access import AccessLog
-from .auth import Guard, configured_strategies
+from .auth import ApiKey, Guard, configured_strategies
 from .endpoints.envelope import ErrorBoundary
-from .endpoints.open_api import describe
-from .endpoints.public import public_routes
+from .endpoints.open_api import Json, document
+from .endpoints.public import describe_public, public_routes
 from .endpoints.request import route_path
 from .endpoints.resource import Resource
-from .endpoints.v1.admin import admin_routes
-from .endpoints.v1.kv import kv_routes
+from .endpoints.v1.admin import admin_routes, describe_admin
+from .endpoints.v1.kv import describe_kv, kv_routes
 from .errors import KvError, NotFound
 from .options import Environment, Options, parse_options
 from .runtime import Runtime, resolve_runtime
@@ -130,13 +130,20 @@ class Server(Starlette):
         endpoints = options.endpoints
         public: list[Resource] = []
         guarded: list[Resource] = []
+        paths: dict[str, Json] = {}
         if endpoints.v1.kv is not False:
-            guarded += kv_routes(options, storage, options.path(endpoints.v1.kv))
+            prefix = options.path(endpoints.v1.kv)
+            guarded += kv_routes(options.limits, storage, prefix)
+            paths |= describe_kv(storage, options.limits, prefix)
         if endpoints.v1.admin is not False:
-            guarded += admin_routes(options, storage, options.path(endpoints.v1.admin))
+            prefix = options.path(endpoints.v1.admin)
+            guarded += admin_routes(options, storage, prefix)
+            paths |= describe_admin(prefix)
         if endpoints.public is not False:
-            document = describe(options, storage, self.strategies)
-            public += public_routes(storage, document, options.path(endpoints.public))
+            prefix = options.path(endpoints.public)
+            paths |= describe_public(prefix)
+            challenges = {one.name: one.challenge for one in self.strategies or [ApiKey]}
+            public += public_routes(storage, document(paths, challenges), prefix)
         return public, guarded
 
     async def _sweep(self) -> None:

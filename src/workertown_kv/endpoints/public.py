@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from ..errors import StorageError, StorageUnavailable
 from ..storage import Storage
 from .envelope import send_bytes, send_success
+from .open_api import Json, operation, success, without_body
 from .resource import Resource
 
 _LOG: Final = logging.getLogger("workertown_kv")
@@ -35,3 +36,27 @@ def public_routes(storage: Storage, document: Mapping[str, object], prefix: str)
         Resource(f"{base}/health", {"GET": health, "HEAD": health}),
         Resource(f"{base}/open-api.json", {"GET": describe, "HEAD": describe}),
     ]
+
+
+def describe_public(prefix: str) -> dict[str, Json]:
+    """What the OpenAPI document says of the group."""
+    base = prefix.rstrip("/")
+    healthy = {"200": success("The storage answers", {"const": "OK"})}
+    described = {
+        "200": {
+            "description": "This document",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    }
+    return {
+        path: {
+            "get": operation(name, summary, answers, public=True),
+            "head": operation(
+                f"head_{name}", "The same without a body", without_body(answers), public=True
+            ),
+        }
+        for path, name, summary, answers in (
+            (f"{base}/health", "health", "Whether the storage answers", healthy),
+            (f"{base}/open-api.json", "open_api", "This document", described),
+        )
+    }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Self
 
 import httpx2
@@ -62,7 +63,7 @@ class ServedStore:
 
     def start(self) -> None:
         """Start and wait until it answers. Raises `RuntimeError`, with its output, if it ends."""
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  (a command of our own)
             self._command,
             env=self._env,
             stdout=subprocess.PIPE,
@@ -87,10 +88,8 @@ class ServedStore:
     def kill(self) -> None:
         """End it and its workers at once (SIGKILL), as a crash would."""
         assert self._process is not None
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._ended()
 
     def _ended(self) -> int:

@@ -3,8 +3,9 @@
 from starlette.types import Receive, Scope, Send
 
 from ...options import Options, describe_options
-from ...storage import Storage
+from ...storage import Migration, Storage
 from ..envelope import send_object
+from ..open_api import Json, operation, success, without_body
 from ..resource import Resource
 
 
@@ -23,3 +24,30 @@ def admin_routes(options: Options, storage: Storage, prefix: str) -> list[Resour
         Resource(f"{base}/info", {"GET": info, "HEAD": info}),
         Resource(f"{base}/migrate", {"POST": migrate}),
     ]
+
+
+def describe_admin(prefix: str) -> dict[str, Json]:
+    """What the OpenAPI document says of the group."""
+    base = prefix.rstrip("/")
+    info = {"200": success("The options in force", {"type": "object"})}
+    migrated = {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["migration", "direction", "status"],
+            "properties": {name: {"type": "string"} for name in Migration.__struct_fields__},
+        },
+    }
+    return {
+        f"{base}/info": {
+            "get": operation("info", "The options in force, secrets left out", info),
+            "head": operation("head_info", "The same without a body", without_body(info)),
+        },
+        f"{base}/migrate": {
+            "post": operation(
+                "migrate",
+                "Bring the storage's schema up to date",
+                {"200": success("The migrations that ran", migrated)},
+            )
+        },
+    }

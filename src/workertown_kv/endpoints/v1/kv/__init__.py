@@ -4,20 +4,23 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import Receive, Scope, Send
 
-from ....options import Options
+from ....options import LimitsOptions
 from ....storage import Storage
 from ...request import bad_query, query, rest_of_path
 from ...resource import Handler, Resource
 from .collection import Collection
+from .open_api import describe_kv
 from .value import Values
+
+__all__ = ["describe_kv", "kv_routes"]
 
 _Act = Callable[[str, Scope, Receive, Send], Awaitable[None]]
 
 
-def kv_routes(options: Options, storage: Storage, prefix: str) -> list[Resource]:
+def kv_routes(limits: LimitsOptions, storage: Storage, prefix: str) -> list[Resource]:
     """The routes of the group: `{prefix}/{key}`, and `{prefix}` for the rest."""
-    values = Values(storage, options.limits)
-    collection = Collection(storage, options.limits)
+    values = Values(storage, limits)
+    collection = Collection(storage, limits)
     below = prefix.rstrip("/") + "/"
 
     def by_path(act: _Act) -> Handler:
@@ -28,10 +31,8 @@ def kv_routes(options: Options, storage: Storage, prefix: str) -> list[Resource]
 
         return handle
 
-    def by_query(act: _Act, without_key: Handler | None = None) -> Handler:
+    def by_query(act: _Act) -> Handler:
         def handle(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            if without_key and b"key=" not in scope["query_string"]:
-                return without_key(scope, receive, send)
             asked = query(scope, ("key",))
             if "key" not in asked:
                 raise bad_query("key", f"Expected the key here, or in the path: {below}…")
@@ -39,7 +40,14 @@ def kv_routes(options: Options, storage: Storage, prefix: str) -> list[Resource]
 
         return handle
 
-    get_or_list = by_query(values.get, collection.list)
+    def get_or_list(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        asked = query(scope, ("key", "prefix", "limit", "cursor"))
+        if "key" not in asked:
+            return collection.list(asked, scope, receive, send)
+        if len(asked) > 1:
+            raise bad_query("key", "Expected either a key or what to list, not both")
+        return values.get(asked["key"], scope, receive, send)
+
     return [
         Resource(
             below,

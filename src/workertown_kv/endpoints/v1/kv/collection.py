@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -59,9 +60,8 @@ class Collection:
         self._storage = storage
         self._limits = limits
 
-    async def list(self, scope: Scope, _: Receive, send: Send) -> None:
-        """Answer with one page of keys."""
-        asked = query(scope, ("key", "prefix", "limit", "cursor"))
+    async def list(self, asked: Mapping[str, str], scope: Scope, _: Receive, send: Send) -> None:
+        """Answer with one page of keys, as the query asks."""
         page = await self._storage.list(
             List(
                 DEFAULT_NAMESPACE,
