@@ -142,7 +142,8 @@ class Server(Starlette):
         if endpoints.public is not False:
             prefix = options.path(endpoints.public)
             paths |= describe_public(prefix)
-            challenges = {one.name: one.challenge for one in self.strategies or [ApiKey]}
+            strategies = {one.name: one.challenge for one in self.strategies}
+            challenges = strategies or {ApiKey.name: ApiKey.challenge}
             public += public_routes(storage, document(paths, challenges), prefix)
         return public, guarded
 
