@@ -1,0 +1,43 @@
+"""The conformance suite: every promise of the storage contract, for any storage.
+
+Extend it in a test module of your own, and pytest does the rest:
+
+    class TestMyStorage(StorageConformance):
+        def make(self, clock: Clock, folder: Path) -> Storage:
+            return MyStorage(folder / "data", clock=clock)
+
+Time is moved, never waited for.
+"""
+
+from pathlib import Path
+from uuid import uuid4
+
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from ..state_machine import StorageMachine
+from .batches import Batches
+from .entries import Entries
+from .lifecycle import Lifecycle
+from .lifetimes import Lifetimes
+from .listings import Listings
+from .preconditions import Preconditions
+
+__all__ = ["StorageConformance"]
+
+
+class StorageConformance(Entries, Lifetimes, Preconditions, Listings, Batches, Lifecycle):
+    """Extend it, write `make`, and say with a reason what the storage lacks."""
+
+    def test_it_behaves_as_a_dictionary_does(self, tmp_path: Path) -> None:
+        def machine() -> StorageMachine:
+            folder = tmp_path / uuid4().hex
+            folder.mkdir()
+            return StorageMachine(lambda clock: self.make(clock, folder), durable=self.durable)
+
+        run_state_machine_as_test(
+            machine,  # type: ignore[arg-type]  # any callable that makes one will do
+            settings=settings(
+                max_examples=self.examples, stateful_step_count=30, deadline=None, database=None
+            ),
+        )

@@ -1,0 +1,105 @@
+"""Opening, closing, namespaces, and what is lacking."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from ...errors import (
+    StorageUnavailable,
+    StorageUnsupported,
+)
+from ...operations import (
+    MUST_NOT_EXIST,
+    Batch,
+    Delete,
+    Get,
+    List,
+)
+from ...storage import Capability, Storage
+from ..clock import MovedClock
+from .case import SPACE, StorageCase, put, value_of
+
+
+class Lifecycle(StorageCase):
+    async def test_it_declares_what_it_lacks(self, storage: Storage) -> None:
+        assert storage.lacks.keys() == self.lacks.keys()
+        assert all(storage.lacks.values()), "each lack has a reason"
+
+    async def test_what_it_lacks_is_refused_and_never_faked(self, storage: Storage) -> None:
+        asked: dict[Capability, Callable[[], Awaitable[object]]] = {
+            Capability.PRECONDITIONS: lambda: storage.set(put("a", precondition=MUST_NOT_EXIST)),
+            Capability.ATOMIC_BATCHES: lambda: storage.batch(Batch([put("a")], atomic=True)),
+            Capability.LISTING: lambda: storage.list(List(SPACE, "", 10)),
+            Capability.NAMESPACES: lambda: storage.set(put("a", namespace="other")),
+        }
+        for capability in self.lacks:
+            with pytest.raises(StorageUnsupported):
+                await asked[capability]()
+            assert await storage.get(Get(SPACE, "a")) is None
+
+    async def test_namespaces_know_nothing_of_each_other(self, storage: Storage) -> None:
+        self._needs(Capability.NAMESPACES)
+        await storage.set(put("a", b"1", namespace="one"))
+        await storage.set(put("a", b"2", namespace="two"))
+        await storage.delete(Delete("one", "a"))
+        assert await storage.get(Get("one", "a")) is None
+        assert await storage.get(Get(SPACE, "a")) is None
+        assert value_of(await storage.get(Get("two", "a"))) == (b"2", True)
+        if Capability.LISTING not in self.lacks:
+            page = await storage.list(List("two", "", 10))
+            assert [one.key for one in page.keys] == ["a"]
+            assert not (await storage.list(List("one", "", 10))).keys
+
+    async def test_what_was_acknowledged_is_there_after_reopening(
+        self, storage: Storage, clock: MovedClock, tmp_path: Path
+    ) -> None:
+        if not self.durable:
+            pytest.skip("keeps nothing")
+        versions = await asyncio.gather(*(storage.set(put(str(i))) for i in range(100)))
+        await storage.close()
+        again = self.make(clock, tmp_path)
+        await again.open()
+        for i, version in enumerate(versions):
+            entry = await again.get(Get(SPACE, str(i)))
+            assert entry is not None
+            assert entry.version == version
+        await again.close()
+
+    async def test_closing_finishes_what_was_accepted(
+        self, storage: Storage, clock: MovedClock, tmp_path: Path
+    ) -> None:
+        writes = [asyncio.ensure_future(storage.set(put(str(i)))) for i in range(20)]
+        await asyncio.sleep(0)
+        await storage.close()
+        for one in await asyncio.gather(*writes, return_exceptions=True):
+            assert isinstance(one, str | StorageUnavailable)
+
+    async def test_a_closed_storage_says_so(self, storage: Storage) -> None:
+        await storage.close()
+        await storage.close()
+        acts: list[Callable[[], Awaitable[object]]] = [
+            lambda: storage.get(Get(SPACE, "a")),
+            lambda: storage.set(put("a")),
+            lambda: storage.delete(Delete(SPACE, "a")),
+            lambda: storage.batch(Batch([Get(SPACE, "a")])),
+            lambda: storage.batch(Batch([put("a")])),
+            storage.check,
+        ]
+        if Capability.LISTING not in self.lacks:
+            acts.append(lambda: storage.list(List(SPACE, "", 1)))
+        for act in acts:
+            # Of a batch each operation may fail by itself.
+            outcome = (await asyncio.gather(act(), return_exceptions=True))[0]
+            for one in outcome if isinstance(outcome, list) else [outcome]:
+                assert isinstance(one, StorageUnavailable)
+
+    async def test_migrating_again_is_harmless(self, storage: Storage) -> None:
+        await storage.set(put("a"))
+        await storage.migrate()
+        assert list(await storage.migrate()) == []
+        assert await storage.get(Get(SPACE, "a")) is not None
+
+    async def test_it_is_healthy(self, storage: Storage) -> None:
+        await storage.check()

@@ -1,0 +1,239 @@
+"""A storage beside a dictionary: whatever is done to both, they must agree."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ..entry import Entry
+from ..errors import Conflict, PreconditionFailed
+from ..operations import (
+    MUST_EXIST,
+    MUST_NOT_EXIST,
+    Batch,
+    Delete,
+    Get,
+    List,
+    Operation,
+    Precondition,
+    Set,
+)
+from ..storage import Capability, Clock, Storage
+from .clock import MovedClock
+from .strategies import ODD_KEYS, json_texts
+
+_NAMESPACE = "default"
+_keys = st.sampled_from(ODD_KEYS)
+_lives = st.none() | st.integers(1, 100)
+_json = json_texts().map(str.encode)
+_metadata = st.none() | st.sampled_from([b"{}", b'{"a":1}', '{"é":"\U0001f600"}'.encode()])
+_guards = st.sampled_from(["none", "exists", "absent", "current", "stale", "one of"])
+
+
+class StorageMachine(RuleBasedStateMachine):
+    """Drives a new storage, which `make` gives, through random operations and moves of time."""
+
+    def __init__(self, make: Callable[[Clock], Storage], *, durable: bool) -> None:
+        super().__init__()
+        self._clock = MovedClock()
+        self._make = make
+        self._durable = durable
+        self._runner = asyncio.Runner()
+        self._model: dict[str, Entry] = {}
+        self._versions: set[str] = set()
+        self._open()
+
+    def teardown(self) -> None:
+        self._run(self._storage.close())
+        self._runner.close()
+
+    @rule(key=_keys, value=_json, lives=_lives, metadata=_metadata, guard=_guards)
+    def set(
+        self, key: str, value: bytes, lives: int | None, metadata: bytes | None, guard: str
+    ) -> None:
+        operation = self._set(key, value, lives, metadata, guard)
+        if self._holds(operation):
+            self._write(operation, self._run(self._storage.set(operation)))
+        else:
+            self._refuses(self._storage.set(operation))
+
+    @rule(key=_keys, value=st.binary(max_size=40))
+    def set_bytes(self, key: str, value: bytes) -> None:
+        operation = Set(namespace=_NAMESPACE, key=key, value=value, is_json=False)
+        self._write(operation, self._run(self._storage.set(operation)))
+
+    @rule(key=_keys, guard=_guards)
+    def delete(self, key: str, guard: str) -> None:
+        operation = Delete(_NAMESPACE, key, self._guard(key, guard))
+        if self._holds(operation):
+            self._run(self._storage.delete(operation))
+            self._model.pop(key, None)
+        else:
+            self._refuses(self._storage.delete(operation))
+
+    @rule(key=_keys)
+    def get(self, key: str) -> None:
+        assert self._run(self._storage.get(Get(_NAMESPACE, key))) == self._alive(key)
+
+    @rule(
+        prefix=st.sampled_from(["", "a", "a/", "\U0010ffff", "\ud7ff", "z"]),
+        limit=st.integers(1, 4),
+    )
+    def list(self, prefix: str, limit: int) -> None:
+        if Capability.LISTING in self._storage.lacks:
+            return
+        listed, cursor = [], None
+        while True:
+            page = self._run(self._storage.list(List(_NAMESPACE, prefix, limit, cursor)))
+            assert len(page.keys) <= limit
+            assert page.keys or cursor is None, "an empty page that is not the only one"
+            listed += [(one.key, one.version, one.expires_at, one.metadata) for one in page.keys]
+            cursor = page.cursor
+            if cursor is None:
+                break
+        alive = [self._alive(key) for key in sorted(self._model, key=str.encode)]
+        assert listed == [
+            (one.key, one.version, one.expires_at, one.metadata)
+            for one in alive
+            if one is not None and one.key.startswith(prefix)
+        ]
+
+    @rule(
+        acts=st.lists(st.tuples(st.sampled_from(["get", "set", "delete"]), _keys, _json, _guards)),
+        atomic=st.booleans(),
+    )
+    def batch(self, acts: Any, atomic: bool) -> None:
+        if atomic and Capability.ATOMIC_BATCHES in self._storage.lacks:
+            return
+        before = dict(self._model)
+        operations: list[Operation] = []
+        expected: list[Any] = []
+        for act, key, value, guard in acts:
+            operation: Operation
+            match act:
+                case "get":
+                    operation = Get(_NAMESPACE, key, self._guard(key, guard))
+                case "set":
+                    operation = self._set(key, value, None, None, guard)
+                case _:
+                    operation = Delete(_NAMESPACE, key, self._guard(key, guard))
+            operations.append(operation)
+            if not self._holds(operation):
+                expected.append(PreconditionFailed)
+            elif isinstance(operation, Get):
+                expected.append(self._alive(key))
+            elif isinstance(operation, Set):
+                expected.append(str)
+                self._write(operation, "?")
+            else:
+                expected.append(None)
+                self._model.pop(key, None)
+        asked = Batch(operations, atomic=atomic)
+        if atomic and PreconditionFailed in expected:
+            self._model = before
+            with pytest.raises(Conflict) as caught:
+                self._run(self._storage.batch(asked))
+            failed = [i for i, one in enumerate(expected) if one is PreconditionFailed]
+            assert list(caught.value.failed) == failed
+            return
+        results = self._run(self._storage.batch(asked))
+        for operation, result in zip(operations, results, strict=True):
+            if isinstance(operation, Set) and isinstance(result, str):
+                self._settle(operation.key, result)
+        for want, result in zip(expected, results, strict=True):
+            if isinstance(want, type):
+                assert isinstance(result, want)
+            elif isinstance(want, Entry) and want.version == "?":
+                assert isinstance(result, Entry)
+                assert msgspec.structs.replace(result, version="?") == want
+            else:
+                assert result == want
+
+    @rule(seconds=st.floats(0.001, 60))
+    def wait(self, seconds: float) -> None:
+        self._clock.move(seconds)
+
+    @rule()
+    def sweep(self) -> None:
+        self._run(self._storage.sweep(2))
+
+    @precondition(lambda self: self._durable)
+    @rule()
+    def reopen(self) -> None:
+        self._run(self._storage.close())
+        self._open()
+
+    @invariant()
+    def agrees(self) -> None:
+        for key in self._model:
+            self.get(key)
+
+    def _open(self) -> None:
+        self._storage = self._make(self._clock)
+        self._run(self._storage.open())
+
+    def _run(self, awaitable: Any) -> Any:
+        return self._runner.run(awaitable)
+
+    def _refuses(self, awaitable: Any) -> None:
+        with pytest.raises(PreconditionFailed):
+            self._run(awaitable)
+
+    def _alive(self, key: str) -> Entry | None:
+        entry = self._model.get(key)
+        if entry is None or (entry.expires_at is not None and entry.expires_at <= self._clock()):
+            return None
+        return entry
+
+    def _holds(self, operation: Operation) -> bool:
+        entry = self._alive(operation.key)
+        guard = operation.precondition
+        return guard is None or guard.holds(entry.version if entry else None)
+
+    def _guard(self, key: str, guard: str) -> Precondition | None:
+        if guard == "none" or Capability.PRECONDITIONS in self._storage.lacks:
+            return None
+        entry = self._alive(key)
+        # Inside a batch the version of what it wrote itself is not known beforehand.
+        known = entry.version if entry and entry.version != "?" else "never"
+        return {
+            "exists": MUST_EXIST,
+            "absent": MUST_NOT_EXIST,
+            "current": Precondition((known,)),
+            "stale": Precondition(("stale",)),
+            "one of": Precondition(("stale", known)),
+        }[guard]
+
+    def _set(
+        self, key: str, value: bytes, lives: int | None, metadata: bytes | None, guard: str
+    ) -> Set:
+        return Set(
+            namespace=_NAMESPACE,
+            key=key,
+            value=value,
+            metadata=metadata,
+            expires_at=None if lives is None else round(self._clock() + lives, 3),
+            precondition=self._guard(key, guard),
+        )
+
+    def _write(self, operation: Set, version: str) -> None:
+        self._model[operation.key] = Entry(
+            key=operation.key,
+            value=operation.value,
+            is_json=operation.is_json,
+            metadata=operation.metadata,
+            expires_at=operation.expires_at,
+            version="?",
+        )
+        if version != "?":
+            self._settle(operation.key, version)
+
+    def _settle(self, key: str, version: str) -> None:
+        assert version not in self._versions, "a version was used twice"
+        self._versions.add(version)
+        if key in self._model:
+            self._model[key] = msgspec.structs.replace(self._model[key], version=version)
