@@ -128,17 +128,19 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
     except RecursionError as error:
         raise _invalid((), "The JSON is nested too deeply") from error
     except msgspec.DecodeError as error:
-        if _is_lone_surrogate(str(error)):
-            message = "The JSON has half of a surrogate pair in a string; expected both or none"
-        else:
-            message = str(error)
+        # The decoder has several odd messages for half a surrogate pair.
+        halves = _HALF_PAIR.search(body)
+        message = (
+            f"Half of a surrogate pair, {halves[0].decode(errors='replace')}"
+            if halves
+            else str(error)
+        )
         raise _invalid((), message) from error
 
 
-def _is_lone_surrogate(message: str) -> bool:
-    return "surrogate" in message or "hex escape" in message
-
-
+_HALF_PAIR: Final = re.compile(
+    rb"(?i)(?<!\\)(?:\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]..)"
+)
 _AT: Final = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _NAMED: Final = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)

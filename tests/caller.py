@@ -1,0 +1,40 @@
+"""A server in process, and a way to call it."""
+
+from typing import Any
+
+import httpx2
+
+from workertown_kv import Runtime, Server, Storage, kv
+
+API_KEY = "test-key"
+
+
+class Caller:
+    """Calls a server in process, with its API key unless told otherwise."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    async def __call__(
+        self, method: str, url: str, *, headers: dict[str, str] | None = None, **given: Any
+    ) -> httpx2.Response:
+        credentials = {"Authorization": f"Bearer {API_KEY}"}
+        return await self.server.request(
+            method, url, headers=credentials | (headers or {}), **given
+        )
+
+    async def put(self, key: str, value: object, **fields: object) -> httpx2.Response:
+        answer = await self("PUT", f"/v1/kv/{key}", json={"value": value, **fields})
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    async def data(self, method: str, url: str, **given: Any) -> Any:
+        answer = await self(method, url, **given)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+
+def make_server(storage: Storage, **options: Any) -> Server:
+    """A server with an API key and nothing from the environment."""
+    options.setdefault("auth", {"api_key": {"api_key": API_KEY}})
+    return kv(runtime=Runtime(storage), get_env=dict, **options)

@@ -1,0 +1,97 @@
+"""What the server says of itself."""
+
+import pytest
+
+from caller import API_KEY, Caller, make_server
+from workertown_kv import Storage
+from workertown_kv.errors import StorageUnavailable
+from workertown_kv.operations import Get
+from workertown_kv.storage.memory import MemoryStorage
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_info_is_the_options_without_the_secrets(storage: Storage) -> None:
+    secrets = {"api_key": {"api_key": API_KEY}, "basic": {"username": "u", "password": "hidden!"}}
+    call = Caller(make_server(storage, base_path="/base", auth=secrets))
+    answer = await call("GET", "/base/admin/info")
+    info = answer.json()["data"]
+    assert info["base_path"] == "/base"
+    assert info["limits"]["value_bytes"] == 26_214_400
+    assert info["storage"] == type(storage).__name__
+    assert info["auth"]["basic"]["env"] == {"username": "KV_USERNAME", "password": "KV_PASSWORD"}
+    assert API_KEY not in answer.text
+    assert "hidden!" not in answer.text
+    await call.server.close()
+
+
+async def test_migrating_an_embedded_storage_has_nothing_left_to_do(call: Caller) -> None:
+    assert await call.data("POST", "/admin/migrate") == []
+    assert (await call("GET", "/admin/migrate")).status_code == 405
+
+
+async def test_health_needs_no_credentials(call: Caller) -> None:
+    answer = await call.server.request("GET", "/health")
+    assert answer.json() == {"status": 200, "success": True, "data": "OK"}
+
+
+class Broken(MemoryStorage):
+    async def get(self, operation: Get) -> None:
+        raise StorageUnavailable("The engine at 10.0.0.7 does not answer")
+
+
+async def test_health_is_503_where_the_storage_does_not_answer() -> None:
+    answer = await make_server(Broken()).request("GET", "/health")
+    assert answer.status_code == 503
+    assert answer.json()["success"] is False
+    assert "10.0.0.7" not in answer.text
+
+
+async def test_a_storage_that_does_not_answer_is_503_with_retry_after() -> None:
+    answer = await Caller(make_server(Broken()))("GET", "/v1/kv/a")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+
+
+class Crashing(MemoryStorage):
+    async def get(self, operation: Get) -> None:
+        raise ValueError("the password is hunter2")
+
+
+async def test_an_unforeseen_error_is_told_to_the_log_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = await Caller(make_server(Crashing()))("GET", "/v1/kv/a")
+    assert answer.status_code == 500
+    assert "hunter2" not in answer.text
+    request_id = answer.headers["x-request-id"]
+    assert request_id in answer.json()["error"]
+    [record] = caplog.records
+    assert request_id in record.getMessage()
+    assert record.exc_info is not None
+    assert "hunter2" in str(record.exc_info[1])
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/kvs", "/admin", "/nowhere", "//v1/kv", "/V1/KV"])
+async def test_other_paths_are_404_for_those_who_may_know(call: Caller, path: str) -> None:
+    answer = await call("GET", f"http://localhost{path}")
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "Not found"
+    assert (await call.server.request("GET", f"http://localhost{path}")).status_code == 401
+
+
+async def test_groups_of_endpoints_can_be_moved_and_turned_off(storage: Storage) -> None:
+    endpoints = {"v1": {"kv": "/values", "admin": False}, "public": "/about"}
+    call = Caller(make_server(storage, base_path="/base/", endpoints=endpoints))
+    assert await call.data("PUT", "/base/values/a", json={"value": 1}) == 1
+    assert await call.data("GET", "/base/about/health") == "OK"
+    for path in ("/v1/kv/a", "/base/v1/kv/a", "/base/admin/info", "/health", "/base/health"):
+        assert (await call("GET", path)).status_code == 404
+    described = (await call("GET", "/base/about/open-api.json")).json()
+    assert set(described["paths"]) == {
+        "/base/values",
+        "/base/values/{key}",
+        "/base/about/health",
+        "/base/about/open-api.json",
+    }
+    await call.server.close()

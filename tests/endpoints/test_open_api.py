@@ -1,0 +1,76 @@
+"""The OpenAPI description, checked by a validator and driven by schemathesis."""
+
+import asyncio
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from openapi_spec_validator import validate
+from schemathesis import Case
+
+from caller import API_KEY, make_server
+from workertown_kv.storage import Capability
+from workertown_kv.storage.memory import MemoryStorage
+
+server = make_server(MemoryStorage({"a": 1}))
+document: dict[str, Any] = asyncio.run(server.request("GET", "/open-api.json")).json()
+
+# 413 and 414 are refusals as well. Some that the schema allows are refused by what it cannot say:
+# a cursor that no page gave, an expiry in the past, a key together with a prefix.
+config = schemathesis.Config.from_dict(
+    {
+        "checks": {
+            "negative_data_rejection": {"expected-statuses": ["400", "401", "413", "414", "415"]},
+            "positive_data_acceptance": {"enabled": False},
+        }
+    }
+)
+schema = schemathesis.openapi.from_asgi("/open-api.json", server, config=config)
+
+
+def test_it_is_valid() -> None:
+    validate(document)
+
+
+def test_it_describes_every_route_and_method() -> None:
+    described = {
+        (path.replace("{key}", ""), method.upper())
+        for path, methods in document["paths"].items()
+        for method in methods
+    }
+    routed = {(route.path, method) for route in server.routes for method in route.methods}  # type: ignore[attr-defined]
+    assert described == routed
+
+
+def test_what_is_public_says_so_and_nothing_else_does() -> None:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            public = path in ("/health", "/open-api.json")
+            assert (operation.get("security") == []) is public
+            assert ("401" in operation["responses"]) is not public
+    assert document["security"] == [{"api_key": []}]
+
+
+def test_it_names_the_strategies_that_are_configured() -> None:
+    auth = {"basic": {"username": "u", "password": "p"}, "api_key": False}
+    basic = make_server(MemoryStorage(), auth=auth)
+    described = asyncio.run(basic.request("GET", "/open-api.json")).json()
+    assert described["components"]["securitySchemes"] == {
+        "basic": {"type": "http", "scheme": "basic"}
+    }
+
+
+def test_it_says_501_where_the_storage_lacks_something() -> None:
+    class Small(MemoryStorage):
+        lacks = {Capability.LISTING: "A reason.", Capability.PRECONDITIONS: "Another."}  # noqa: RUF012
+
+    small = asyncio.run(make_server(Small()).request("GET", "/open-api.json")).json()
+    assert "501" in small["paths"]["/v1/kv"]["get"]["responses"]
+    assert "501" in small["paths"]["/v1/kv/{key}"]["put"]["responses"]
+    assert "501" not in str(document["paths"])
+
+
+@schema.parametrize()
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_server_does_what_it_describes(case: Case[Any]) -> None:
+    case.call_and_validate(headers={"Authorization": f"Bearer {API_KEY}"})
