@@ -1,6 +1,8 @@
 """What the tests of a server share: one in process, on a clock that stands still."""
 
-from collections.abc import AsyncIterator
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,22 @@ def storage(request: pytest.FixtureRequest, clock: MovedClock, tmp_path: Path) -
 async def call(storage: Storage) -> AsyncIterator[Caller]:
     async with make_server(storage) as server:
         yield Caller(server)
+
+
+@pytest.fixture(scope="session")
+def require_program() -> Callable[[str, str], str]:
+    """A program, by its name and that of the Debian package that has it.
+
+    Without it the test is skipped, and in CI it fails.
+    """
+
+    def find(name: str, package: str) -> str:
+        program = shutil.which(name)
+        if program is None:
+            message = f"needs {name}: apt-get install {package}"
+            if os.environ.get("CI"):
+                pytest.fail(message)
+            pytest.skip(message)
+        return program
+
+    return find

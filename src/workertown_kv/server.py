@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
@@ -21,7 +22,7 @@ from .endpoints.resource import Resource
 from .endpoints.v1.admin import admin_routes, describe_admin
 from .endpoints.v1.kv import describe_kv, kv_routes
 from .errors import KvError, NotFound
-from .options import Environment, Options, parse_options
+from .options import Environment, Options, no_environment, parse_options
 from .runtime import Runtime, resolve_runtime
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ def kv(options: Mapping[str, object] | Options | None = None, **named: object) -
     Options are one object, keywords, or both, and are merged deeply over the defaults. Raises
     `OptionsError` for one that is wrong.
     """
-    named.setdefault("get_env", _os_environment)
-    return Server(parse_options(options, named))
+    parsed = parse_options(options, named)
+    if parsed.get_env is no_environment:
+        parsed = msgspec.structs.replace(parsed, get_env=_os_environment)
+    return Server(parsed)
 
 
 def _os_environment() -> Environment:

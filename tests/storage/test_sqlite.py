@@ -1,12 +1,240 @@
-"""SqliteStorage keeps the contract."""
+"""SqliteStorage keeps the contract, in a file that others can read."""
 
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import apsw
+import pytest
+
+from workertown_kv.errors import StorageError, StorageUnavailable
+from workertown_kv.operations import Get, List, Set
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.sqlite import SqliteStorage
-from workertown_kv.testing import StorageConformance
+from workertown_kv.testing import MovedClock, StorageConformance
+
+pytestmark = pytest.mark.anyio
 
 
 class TestSqliteStorage(StorageConformance):
     def make(self, clock: Clock, folder: Path) -> Storage:
         return SqliteStorage(folder / "kv.sqlite", clock=clock)
+
+
+def put(key: str, value: bytes = b"1", *, is_json: bool = True, **more: float) -> Set:
+    return Set(
+        namespace="default",
+        key=key,
+        value=value,
+        is_json=is_json,
+        expires_at=more.get("expires_at"),
+    )
+
+
+@pytest.fixture
+def shell(tmp_path: Path, require_program: Callable[[str, str], str]) -> Callable[[str], str]:
+    program = require_program("sqlite3", "sqlite3")
+
+    def run(sql: str) -> str:
+        command = [program, "-batch", str(tmp_path / "kv.sqlite"), sql]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    return run
+
+
+async def test_the_sqlite3_shell_reads_what_was_written(
+    tmp_path: Path, shell: Callable[[str], str]
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    await storage.set(
+        Set(
+            namespace="default",
+            key="a/é",
+            value='{"b": "\U0001f600"}'.encode(),
+            metadata=b'{"m":1}',
+            expires_at=4_000_000_000.5,
+        )
+    )
+    await storage.set(put("bytes", b"\xff\0", is_json=False))
+    read = "SELECT key, typeof(value), value, metadata, expires_at FROM entry WHERE key LIKE 'a/%'"
+    assert shell(read) == 'a/é|text|{"b": "\U0001f600"}|{"m":1}|4000000000.5'
+    assert shell("SELECT json_extract(value, '$.b') FROM entry WHERE key = 'a/é'") == "\U0001f600"
+    assert shell("SELECT typeof(value), hex(value) FROM entry WHERE key = 'bytes'") == "blob|FF00"
+    assert shell("PRAGMA journal_mode") == "wal"
+    assert shell("PRAGMA integrity_check") == "ok"
+    await storage.close()
+
+
+async def test_what_the_sqlite3_shell_writes_is_read(
+    tmp_path: Path, shell: Callable[[str], str]
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    shell("INSERT INTO entry (namespace, key, version, value) VALUES ('default', 'k', 'v1', '[1]')")
+    entry = await storage.get(Get("default", "k"))
+    assert entry is not None
+    assert (entry.value, entry.is_json, entry.version) == (b"[1]", True, "v1")
+    await storage.close()
+
+
+async def test_an_acknowledged_write_is_synced(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    assert storage._writer.db.pragma("synchronous") == 2
+    assert storage._writer.db.pragma("journal_mode") == "wal"
+    await storage.close()
+
+
+async def test_its_sqlite_is_not_one_that_corrupts_files() -> None:
+    assert apsw.SQLITE_VERSION_NUMBER >= 3_051_003
+
+
+async def test_concurrent_writes_share_a_commit(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    commits = 0
+
+    def count() -> bool:
+        nonlocal commits
+        commits += 1
+        return False
+
+    storage._writer.db.set_commit_hook(count)
+    await asyncio.gather(*(storage.set(put(str(i))) for i in range(1000)))
+    assert 4 <= commits <= 10
+    await storage.close()
+
+
+async def test_reads_do_not_wait_for_a_writer(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite", busy_timeout_seconds=0.01)
+    await storage.open()
+    await storage.set(put("a", b"1"))
+    other = apsw.Connection(str(tmp_path / "kv.sqlite"))
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("UPDATE entry SET value = '2'")
+    entry = await storage.get(Get("default", "a"))
+    assert entry is not None
+    assert entry.value == b"1"
+    with pytest.raises(StorageUnavailable, match="busy"):
+        await storage.set(put("a", b"3"))
+    other.execute("COMMIT")
+    other.close()
+    entry = await storage.get(Get("default", "a"))
+    assert entry is not None
+    assert entry.value == b"2"
+    await storage.set(put("a", b"3"))
+    await storage.close()
+
+
+async def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    await storage.set(put("a"))
+    storage._writer.db.pragma("max_page_count", 20)
+    with pytest.raises(StorageUnavailable, match="space"):
+        await storage.set(put("b", b"x" * 1_000_000, is_json=False))
+    storage._writer.db.pragma("max_page_count", 1_000_000)
+    assert await storage.get(Get("default", "a")) is not None
+    assert await storage.get(Get("default", "b")) is None
+    await storage.set(put("b", b"x" * 1_000_000, is_json=False))
+    await storage.close()
+
+
+async def test_sweeping_reclaims_space_in_small_steps(tmp_path: Path, clock: MovedClock) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite", clock=clock)
+    await storage.open()
+    for i in range(4):
+        await storage.set(put(str(i), b"x" * 5_000_000, is_json=False, expires_at=clock() + 1))
+    await storage.set(put("kept"))
+    clock.move(1)
+    assert [await storage.sweep(100) for _ in range(3)] == [2, 2, 0]
+    keys = storage._writer.db.execute("SELECT key FROM entry").fetchall()
+    assert keys == [("kept",)]
+    await storage.close()
+
+
+# Opening
+
+
+async def test_a_file_of_another_application_is_refused(tmp_path: Path) -> None:
+    with apsw.Connection(str(tmp_path / "kv.sqlite")) as db:
+        db.execute("PRAGMA user_version = 3")
+    db.close()
+    with pytest.raises(StorageError, match="another application"):
+        await SqliteStorage(tmp_path / "kv.sqlite").open()
+
+
+async def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    await storage.close()
+    with apsw.Connection(str(tmp_path / "kv.sqlite")) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StorageError, match=r"schema 99.*newer"):
+        await storage.open()
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "missing folder"])
+async def test_what_is_no_database_is_said_to_be_none(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "kv.sqlite"
+    if kind == "text":
+        path.write_text("this is no database, but it is long enough to be looked at" * 10)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path = tmp_path / "missing" / "kv.sqlite"
+    with pytest.raises(StorageError) as caught:
+        await SqliteStorage(path).open()
+    assert str(path.parent) in caught.value.message
+
+
+_WRITER = """
+import asyncio, sys
+from workertown_kv.operations import Get, Precondition, Set
+from workertown_kv.errors import PreconditionFailed
+from workertown_kv.storage.sqlite import SqliteStorage
+
+async def main(path, name):
+    storage = SqliteStorage(path)
+    await storage.open()
+    for i in range(50):
+        await storage.set(Set(namespace="default", key=f"{name}/{i}", value=b"1"))
+    added = 0
+    while added < 20:
+        entry = await storage.get(Get("default", "sum"))
+        this = Precondition((entry.version,)) if entry else Precondition(negated=True)
+        value = str(int(entry.value) + 1 if entry else 1).encode()
+        try:
+            await storage.set(Set(namespace="default", key="sum", value=value, precondition=this))
+            added += 1
+        except PreconditionFailed:
+            pass
+    await storage.close()
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))
+"""
+
+
+async def test_several_processes_may_open_and_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "kv.sqlite"
+    command = [sys.executable, "-c", _WRITER, str(path)]
+    writers = [
+        await asyncio.create_subprocess_exec(*command, name, stderr=subprocess.PIPE)
+        for name in "abcd"
+    ]
+    for writer in writers:
+        _, errors = await writer.communicate()
+        assert writer.returncode == 0, errors.decode()
+    storage = SqliteStorage(path)
+    await storage.open()
+    total = await storage.get(Get("default", "sum"))
+    assert total is not None
+    assert json.loads(total.value) == 80
+    assert len((await storage.list(List("default", "", 1000))).keys) == 201
+    await storage.close()

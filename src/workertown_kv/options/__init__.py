@@ -18,6 +18,7 @@ from .tree import (
     Secret,
     V1Options,
     describe_options,
+    no_environment,
 )
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "Secret",
     "V1Options",
     "describe_options",
+    "no_environment",
     "parse_options",
 ]

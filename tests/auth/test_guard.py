@@ -1,0 +1,197 @@
+"""Who gets in, and who does not."""
+
+from base64 import b64encode
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from caller import API_KEY, make_server
+from workertown_kv import OptionsError, Runtime, Server, kv
+from workertown_kv.endpoints.resource import Resource
+from workertown_kv.operations import Get
+from workertown_kv.storage.memory import MemoryStorage
+
+pytestmark = pytest.mark.anyio
+
+
+def basic(text: str | bytes) -> str:
+    raw = text if isinstance(text, bytes) else text.encode()
+    return f"Basic {b64encode(raw).decode()}"
+
+
+AUTH: dict[str, Any] = {
+    "api_key": {"api_key": API_KEY},
+    "basic": {"username": "räksmörgås", "password": "pass:wörd"},
+}
+GOOD = [f"Bearer {API_KEY}", f"bearer  {API_KEY} ", basic("räksmörgås:pass:wörd")]
+WRONG = [
+    None,
+    "",
+    "Bearer",
+    "Bearer ",
+    "Bearer wrong",
+    f"Bearer {API_KEY}x",
+    f"Bearer {API_KEY[:-1]}",
+    f"Bearer {API_KEY.upper()}",
+    f"Bearer {API_KEY}, Bearer {API_KEY}",
+    f"Token {API_KEY}",
+    f"Basic {API_KEY}",
+    API_KEY,
+    "Basic",
+    "Basic !!!",
+    basic(":"),
+    basic(""),
+    basic("räksmörgås"),
+    basic("räksmörgås:"),
+    basic(":pass:wörd"),
+    basic("räksmörgås:pass"),
+    basic("RÄKSMÖRGÅS:pass:wörd"),
+    basic("räksmörgås:pass:wörd\0"),
+    basic("räksmörgås:pass:wörd".encode("latin-1")),
+    basic(b"\xff\xfe:\xff"),
+    "Negotiate abc",
+]
+
+
+async def ask(
+    server: Server, method: str, path: str, authorization: str | bytes | None
+) -> httpx2.Response:
+    headers = {} if authorization is None else {b"Authorization": authorization}
+    if isinstance(authorization, str):
+        headers = {b"Authorization": authorization.encode()}
+    body: dict[str, Any] = {"json": {"value": 1}} if method in ("PUT", "POST") else {}
+    return await server.request(method, path, headers=headers, **body)
+
+
+def guarded_routes(server: Server) -> list[tuple[str, str]]:
+    return [
+        (method, route.path + ("x" if route.path.endswith("/") else ""))
+        for route in server.routes
+        if isinstance(route, Resource)
+        for method in sorted(route.methods)
+        if route.path not in ("/health", "/open-api.json")
+    ]
+
+
+@pytest.mark.parametrize("authorization", GOOD)
+async def test_credentials_that_fit_one_strategy_are_enough(authorization: str) -> None:
+    server = make_server(MemoryStorage({"x": 1}), auth=AUTH)
+    assert (await ask(server, "GET", "/v1/kv/x", authorization)).status_code == 200
+
+
+@pytest.mark.parametrize("authorization", WRONG)
+async def test_wrong_credentials_are_401_on_every_route_and_change_nothing(
+    authorization: str | None,
+) -> None:
+    storage = MemoryStorage({"x": 1})
+    server = make_server(storage, auth=AUTH)
+    routes = guarded_routes(server)
+    assert len(routes) == 12
+    for method, path in [*routes, ("GET", "/nowhere"), ("PATCH", "/v1/kv/x")]:
+        answer = await ask(server, method, path, authorization)
+        assert answer.status_code == 401, (method, path)
+        assert answer.headers.get_list("www-authenticate") == [
+            'Bearer realm="workertown-kv"',
+            'Basic realm="workertown-kv", charset="UTF-8"',
+        ]
+        if method != "HEAD":
+            assert answer.json() == {
+                "status": 401,
+                "success": False,
+                "data": None,
+                "error": "Unauthorized",
+            }
+    entry = await storage.get(Get("default", "x"))
+    assert entry is not None
+    assert entry.value == b"1"
+
+
+async def test_two_authorization_fields_are_ambiguous_and_refused() -> None:
+    server = make_server(MemoryStorage({"x": 1}))
+    good = ("Authorization", f"Bearer {API_KEY}")
+    for headers in ([good, good], [good, ("Authorization", "Bearer x")]):
+        answer = await server.request("GET", "/v1/kv/x", headers=headers)
+        assert answer.status_code == 401
+
+
+async def test_a_route_that_is_added_later_is_guarded_without_asking_for_it() -> None:
+    server = make_server(MemoryStorage())
+
+    async def hello(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("hello")
+
+    server.router.routes.append(Route("/extra", hello))
+    assert (await ask(server, "GET", "/extra", None)).status_code == 401
+    assert (await ask(server, "GET", "/extra", f"Bearer {API_KEY}")).text == "hello"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"KV_API_KEY": ""},
+        {"KV_USERNAME": "u"},
+        {"KV_PASSWORD": "p"},
+        {"KV_USERNAME": "", "KV_PASSWORD": ""},
+        {"KV_JWT_SECRET": "s"},
+    ],
+)
+async def test_a_strategy_without_credentials_admits_nobody(environment: dict[str, str]) -> None:
+    server = kv(runtime=Runtime(MemoryStorage({"x": 1})), get_env=lambda: environment)
+    assert server.strategies == []
+    for authorization in (
+        *WRONG,
+        *GOOD,
+        "Bearer None",
+        basic("u:"),
+        basic(":p"),
+        basic("None:None"),
+    ):
+        assert (await ask(server, "GET", "/v1/kv/x", authorization)).status_code == 401
+    assert (await server.request("GET", "/health")).status_code == 200
+
+
+async def test_credentials_come_from_the_environment_by_the_names_in_the_options() -> None:
+    environment = {"KV_API_KEY": "one", "MY_KEY": "two", "KV_USERNAME": "u", "KV_PASSWORD": "p"}
+
+    def server(**auth: object) -> Server:
+        runtime = Runtime(MemoryStorage({"x": 1}))
+        return kv(runtime=runtime, get_env=lambda: environment, auth=auth)
+
+    async def gets_in(chosen: Server, authorization: str) -> bool:
+        return (await ask(chosen, "GET", "/v1/kv/x", authorization)).status_code == 200
+
+    assert await gets_in(server(), "Bearer one")
+    assert await gets_in(server(), basic("u:p"))
+    renamed = server(api_key={"env": {"api_key": "MY_KEY"}})
+    assert await gets_in(renamed, "Bearer two")
+    assert not await gets_in(renamed, "Bearer one")
+    given = server(api_key={"api_key": "three"})
+    assert await gets_in(given, "Bearer three")
+    assert not await gets_in(given, "Bearer one")
+    assert not await gets_in(server(api_key=False), "Bearer one")
+    assert not await gets_in(server(basic=False), basic("u:p"))
+
+
+def test_a_user_name_that_basic_cannot_carry_is_refused() -> None:
+    with pytest.raises(OptionsError, match="colon"):
+        make_server(MemoryStorage(), auth={"basic": {"username": "a:b", "password": "p"}})
+
+
+@given(
+    authorization=st.binary(max_size=80).filter(lambda raw: b"\r" not in raw and b"\n" not in raw)
+)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_no_header_however_strange_is_a_500_or_gets_in(authorization: bytes) -> None:
+    for scheme in (b"", b"Bearer ", b"Basic "):
+        answer = await ask(_SERVER, "GET", "/v1/kv/x", scheme + authorization)
+        assert answer.status_code == 401
+
+
+_SERVER = make_server(MemoryStorage({"x": 1}), auth=AUTH)

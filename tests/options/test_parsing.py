@@ -1,0 +1,130 @@
+"""The options: defaults, merging, and errors that help."""
+
+import re
+
+import msgspec
+import pytest
+
+from caller import API_KEY, make_server
+from workertown_kv import Options, OptionsError, kv
+from workertown_kv import runtime as runtimes
+from workertown_kv.options import Secret, parse_options
+from workertown_kv.storage.memory import MemoryStorage
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    options = parse_options()
+    assert options == Options()
+    assert isinstance(options.auth.api_key, msgspec.Struct)
+    assert options.auth.api_key.env.api_key == "KV_API_KEY"
+    assert options.base_path == "/"
+    assert (options.endpoints.v1.admin, options.endpoints.v1.kv) == ("/admin", "/v1/kv")
+    assert options.endpoints.public == "/"
+    assert options.env.database == "KV_DB"
+    assert (options.limits.value_bytes, options.limits.key_bytes) == (26_214_400, 2_048)
+
+
+def test_options_are_merged_deeply_and_keywords_win() -> None:
+    options = parse_options(
+        {"auth": {"jwt": {"env": {"secret": "A", "issuer": "B"}}}, "base_path": "/one"},
+        {"auth": {"jwt": {"env": {"issuer": "C"}}, "basic": False}, "base_path": "/two"},
+    )
+    assert isinstance(options.auth.jwt, msgspec.Struct)
+    environment = options.auth.jwt.env
+    assert (environment.secret, environment.issuer, environment.audience) == (
+        "A",
+        "C",
+        "KV_JWT_AUDIENCE",
+    )
+    assert options.auth.basic is False
+    assert options.base_path == "/two"
+
+
+def test_options_that_were_parsed_can_be_changed_again() -> None:
+    first = parse_options({"auth": {"api_key": {"api_key": "k"}}, "limits": {"key_bytes": 10}})
+    second = parse_options(first, {"limits": {"value_bytes": 20}})
+    assert (second.limits.key_bytes, second.limits.value_bytes) == (10, 20)
+    assert second.auth == first.auth
+
+
+def test_options_are_immutable() -> None:
+    with pytest.raises(AttributeError):
+        parse_options().base_path = "/other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"auth": {"jwt": {"env": {"jwks_ur": "x"}}}}, ["auth.jwt.env.jwks_ur;", "jwks_url?"]),
+        ({"basePath": "/"}, ["no option basePath", "did you mean base_path?"]),
+        ({"apiKey": "x"}, ["no option apiKey", "did you mean auth.api_key?"]),
+        ({"value_bytes": 1}, ["did you mean limits.value_bytes?"]),
+        ({"zzz": 1}, ["no option zzz.", "auth, base_path, endpoints"]),
+        ({"base_path": 3}, ["base_path is 3 (int)", "expected text"]),
+        ({"base_path": "x"}, ["base_path is 'x'", "starts with '/'"]),
+        ({"base_path": "/a?b"}, ["base_path is '/a?b'"]),
+        ({"auth": {"basic": 3}}, ["auth.basic is 3", "username, password, env or False"]),
+        ({"auth": {"basic": None}}, ["auth.basic is None"]),
+        ({"auth": False}, ["auth is False", "api_key, basic, jwt"]),
+        ({"limits": {"value_bytes": True}}, ["limits.value_bytes is True (bool)", "whole number"]),
+        ({"limits": {"value_bytes": 1.5}}, ["limits.value_bytes is 1.5"]),
+        ({"limits": {"key_bytes": 0}}, ["limits.key_bytes is 0", "at least 1"]),
+        ({"endpoints": {"v1": {"kv": "v1"}}}, ["endpoints.v1.kv is 'v1'"]),
+        ({"endpoints": {"v1": {"kv": "/"}}}, ["endpoints.v1.admin is '/admin'", "cover"]),
+        ({"endpoints": {"public": "/v1/kv/public"}}, ["endpoints.public", "cover"]),
+        ({"endpoints": {"public": True}}, ["endpoints.public is True"]),
+        ({"get_env": 3}, ["get_env is 3", "a function"]),
+        ({"logger": True}, ["logger is True", "a function or False"]),
+        ({"runtime": 5}, ["runtime is int", "Runtime(storage="]),
+        ({"runtime": lambda options, env: 5}, ["runtime is int"]),
+        ({"get_env": lambda: {"KV_DB": "postgrs://x"}}, ["postgrs://", "memory://"]),
+        ({"get_env": lambda: {"KV_DB": "memory://x"}}, ["memory://x"]),
+        ({"get_env": lambda: {"KV_DB": "sqlite://host/x"}}, ["sqlite:///relative/path"]),
+        ({1: 2}, ["no option 1"]),
+    ],
+)
+def test_a_wrong_option_is_named_by_its_whole_path(
+    given: dict[str, object], words: list[str]
+) -> None:
+    with pytest.raises(OptionsError) as caught:
+        kv(given)
+    for word in words:
+        assert word in caught.value.message
+
+
+def test_what_is_no_mapping_is_refused() -> None:
+    with pytest.raises(OptionsError, match="expected a mapping"):
+        kv("base_path=/")  # type: ignore[arg-type]
+
+
+def test_an_error_about_a_secret_does_not_show_it() -> None:
+    with pytest.raises(OptionsError) as caught:
+        kv(auth={"api_key": {"api_key": 12345}})
+    assert "12345" not in caught.value.message
+
+
+def test_secrets_are_never_shown() -> None:
+    server = make_server(
+        MemoryStorage(), auth={"api_key": {"api_key": API_KEY}, "basic": {"password": "hidden"}}
+    )
+    for shown in (
+        repr(server.options),
+        str(server.options),
+        f"{Secret('hidden')}",
+        repr(vars(server)),
+    ):
+        assert API_KEY not in shown
+        assert "hidden" not in shown
+    assert re.search(r"Secret\(…\)", repr(server.options))
+
+
+def test_a_runtime_can_be_made_by_a_function() -> None:
+    seen = []
+
+    def runtime(options: Options, env: dict[str, str]) -> object:
+        seen.append((options.base_path, env["KV_DB"]))
+        return runtimes.testing({"a": 1})
+
+    server = kv(runtime=runtime, base_path="/b", get_env=lambda: {"KV_DB": "elsewhere"})
+    assert seen == [("/b", "elsewhere")]
+    assert isinstance(server.runtime.storage, MemoryStorage)
