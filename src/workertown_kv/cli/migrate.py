@@ -21,8 +21,9 @@ def migrate(database: str) -> None:
 
 async def _migrate(server: Server) -> list[str]:
     storage = server.runtime.storage
-    await storage.open()
+    ran = [*await storage.open()]
     try:
-        return [f"{one.migration} {one.direction}: {one.status}" for one in await storage.migrate()]
+        ran += await storage.migrate()
     finally:
         await storage.close()
+    return [f"{one.migration} {one.direction}: {one.status}" for one in ran]

@@ -3,7 +3,10 @@
 import asyncio
 import os
 import secrets
+import signal
 import socket
+import threading
+import time
 
 import click
 from granian import Granian
@@ -78,6 +81,10 @@ def serve(
         if not server.strategies:
             made = os.environ[_KEY] = secrets.token_urlsafe(24)
         asyncio.run(_try_out(server))
+    if workers > 1 and not server.runtime.storage.shared:
+        raise click.ClickException(
+            f"{workers} workers would each have a {database} of their own; expected --workers 1"
+        )
     _check_port(host, port)
     _greet(host, port, database, made)
     _run(host, port, workers, drain_seconds)
@@ -88,7 +95,18 @@ _ACCESS_LOG = "KV_SERVE_ACCESS_LOG"
 
 def _load(_target: str) -> Server:
     """What each worker process serves."""
+    threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
     return kv(logger=_print_access if os.environ.get(_ACCESS_LOG) else False)
+
+
+def _stop_with(parent: int) -> None:
+    """Stop this worker where its parent has died without telling it to, as by `kill -9`.
+
+    It would go on answering otherwise, and keep the port from the next server.
+    """
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _print_access(method: str, path: str, status: int, elapsed: float) -> None:

@@ -60,11 +60,18 @@ class Storage(ABC):
     lacks: ClassVar[Mapping[Capability, str]] = {}
     """What this storage cannot do, each with the reason that the error gives."""
 
+    shared: ClassVar[bool] = True
+    """Whether several processes that open it see the same entries."""
+
     def __init__(self, *, clock: Clock = time.time) -> None:
         self.clock = clock
 
-    async def open(self) -> None:
-        """Make ready for use; called once, before anything else."""
+    async def open(self) -> Sequence[Migration]:
+        """Make ready for use; called before anything else, and again after `close`.
+
+        An embedded storage brings its schema up to date by the way, and says what ran.
+        """
+        return ()
 
     async def close(self) -> None:
         """Finish what has been accepted and let go of everything. Harmless when repeated.

@@ -10,7 +10,7 @@ from ..entry import DEFAULT_NAMESPACE, Entry, KeyInfo
 from ..errors import KvError, PreconditionFailed, StorageUnavailable
 from ..operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from .batch import run_batch
-from .contract import Clock, Storage, key_cursor
+from .contract import Clock, Migration, Storage, key_cursor
 from .version import new_version
 
 
@@ -20,6 +20,8 @@ class MemoryStorage(Storage):
     `values` are there from the start, in the default namespace. Listing costs O(log n + limit),
     and O(n log n) when keys were added or removed since the last one.
     """
+
+    shared = False
 
     def __init__(
         self, values: Mapping[str, object] | None = None, *, clock: Clock = time.time
@@ -31,8 +33,9 @@ class MemoryStorage(Storage):
             text = msgspec.json.encode(value)
             self._table.set(Set(namespace=DEFAULT_NAMESPACE, key=key, value=text))
 
-    async def open(self) -> None:
+    async def open(self) -> Sequence[Migration]:
         self._closed = False
+        return ()
 
     async def close(self) -> None:
         self._closed = True

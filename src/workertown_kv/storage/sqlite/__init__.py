@@ -28,7 +28,7 @@ from ...operations import Batch, Delete, Get, List, Page, Result, Set
 from ..batch import run_batch
 from ..contract import Clock, Migration, Storage
 from ..group_commit import GroupCommit
-from .schema import migrate
+from .schema import check_owner, migrate
 from .table import EntryTable
 
 __all__ = ["SqliteStorage"]
@@ -67,16 +67,17 @@ class SqliteStorage(Storage):
         self._busy_timeout_seconds = busy_timeout_seconds
         self._opened = False
 
-    async def open(self) -> None:
+    async def open(self) -> Sequence[Migration]:
         self._writing = ThreadPoolExecutor(1, "kv-sqlite-write")
         self._reading = ThreadPoolExecutor(1, "kv-sqlite-read")
         try:
-            await self._in(self._writing, self._connect_all)
+            migrations = await self._in(self._writing, self._connect_all)
         except BaseException:
             self._shut_down()
             raise
         self._commits = GroupCommit(self._commit, self._writing)
         self._opened = True
+        return migrations
 
     async def close(self) -> None:
         if not self._opened:
@@ -151,15 +152,17 @@ class SqliteStorage(Storage):
 
     # What follows runs in the threads.
 
-    def _connect_all(self) -> None:
+    def _connect_all(self) -> Sequence[Migration]:
         self._writer = self._connect()
+        check_owner(self._writer.db)  # before anything in the file is changed
         self._writer.db.pragma("journal_mode", "WAL")
         self._writer.db.pragma("synchronous", "FULL")
         self._writer.db.pragma("fullfsync", True)  # asks macOS for what fsync means elsewhere
         self._writer.db.pragma("journal_size_limit", WAL_BYTES)
-        self._migrate()
+        migrations = self._migrate()
         self._reader = self._connect()
         self._aside = self._connect()
+        return migrations
 
     def _connect(self) -> EntryTable:
         if not self.path.parent.is_dir():

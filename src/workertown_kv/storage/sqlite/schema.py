@@ -27,20 +27,27 @@ MIGRATIONS: Final = {
 """Every change of the schema, in order. `PRAGMA user_version` counts those that have run."""
 
 
-def migrate(db: apsw.Connection) -> list[Migration]:
-    """Run what has not run yet, inside the caller's transaction.
+def check_owner(db: apsw.Connection) -> int:
+    """How many migrations have run on this file; changes nothing.
 
     Raises `StorageError` for a file of another application or of a newer schema.
     """
-    version = db.pragma("user_version")
-    if version and db.pragma("application_id") != APPLICATION_ID:
+    version: int = db.pragma("user_version")
+    application: int = db.pragma("application_id")
+    is_new = not (version or application or db.execute("SELECT 1 FROM sqlite_schema").get)
+    if application != APPLICATION_ID and not is_new:
         raise StorageError(f"{db.filename} is the database of another application")
     if version > len(MIGRATIONS):
         raise StorageError(
             f"{db.filename} has schema {version}, made by a newer workertown-kv; "
             f"this one knows schemas up to {len(MIGRATIONS)}"
         )
-    due = list(MIGRATIONS)[version:]
+    return version
+
+
+def migrate(db: apsw.Connection) -> list[Migration]:
+    """Run what has not run yet, inside the caller's transaction."""
+    due = list(MIGRATIONS)[check_owner(db) :]
     for name in due:
         db.execute(MIGRATIONS[name])
     if due:
