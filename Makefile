@@ -43,7 +43,7 @@ lock: $(VENV)/.dev ## Pin the newest versions, with hashes, in requirements/ (ne
 		-o requirements/dev.txt
 
 clean: ## Remove the environment and everything that was made
-	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache \
+	rm -rf .venv* build dist .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
