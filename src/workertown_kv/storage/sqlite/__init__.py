@@ -154,7 +154,8 @@ class SqliteStorage(Storage):
 
     def _connect_all(self) -> Sequence[Migration]:
         self._writer = self._connect()
-        check_owner(self._writer.db)  # before anything in the file is changed
+        with _savepoint(self._writer.db):  # all that is read of the file is of one moment
+            check_owner(self._writer.db)
         self._writer.db.pragma("journal_mode", "WAL")
         self._writer.db.pragma("synchronous", "FULL")
         self._writer.db.pragma("fullfsync", True)  # asks macOS for what fsync means elsewhere
