@@ -23,7 +23,7 @@ lint: $(VENV)/.dev ## Check format, style, types and imports
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-timings > $(VENV)/imports.log || (cat $(VENV)/imports.log; exit 1)
+	@$(BIN)/lint-imports --no-logo > $(VENV)/imports.log || (cat $(VENV)/imports.log; exit 1)
 
 format: $(VENV)/.dev ## Put the code into its format
 	$(BIN)/ruff format --quiet .

@@ -89,7 +89,8 @@ class Server(Starlette):
     async def request(self, method: str, url: str, **given: Any) -> "httpx2.Response":
         """`fetch`, with the request made from what `httpx2.Request` takes.
 
-        `url` may be a path. A path is kept as it is, dot segments and all.
+        `url` may be a path. Its dot segments are resolved, as every client does; `?key=` carries
+        keys that have some.
         """
         import httpx2  # noqa: PLC0415  (a server that is reached over HTTP never needs it)
 

@@ -39,6 +39,7 @@ class ApiKeyEnv(_Options, frozen=True):
     """The environment variables of the API key."""
 
     api_key: str = "KV_API_KEY"
+    """The variable that holds the API key."""
 
 
 class ApiKeyOptions(_Options, frozen=True):
@@ -53,14 +54,18 @@ class BasicEnv(_Options, frozen=True):
     """The environment variables of Basic authentication."""
 
     username: str = "KV_USERNAME"
+    """The variable that holds the user name."""
     password: str = "KV_PASSWORD"  # noqa: S105  (the name of a variable, not a password)
+    """The variable that holds the password."""
 
 
 class BasicOptions(_Options, frozen=True):
     """A user name and password, as RFC 7617 sends them."""
 
     username: str | None = None
+    """The user name itself; without it, the environment's."""
     password: Secret | None = None
+    """The password itself; without it, the environment's."""
     env: BasicEnv = BasicEnv()
 
 
@@ -68,9 +73,13 @@ class JwtEnv(_Options, frozen=True):
     """The environment variables of JWT authentication."""
 
     jwks_url: str = "KV_JWKS_URL"
+    """The variable that is to hold the URL of a key set."""
     secret: str = "KV_JWT_SECRET"  # noqa: S105  (the name of a variable, not a secret)
+    """The variable that is to hold a shared secret."""
     issuer: str = "KV_JWT_ISSUER"
+    """The variable that is to hold the issuer."""
     audience: str = "KV_JWT_AUDIENCE"
+    """The variable that is to hold the audience."""
 
 
 class JwtOptions(_Options, frozen=True):
@@ -91,7 +100,9 @@ class V1Options(_Options, frozen=True):
     """Where the endpoints of version 1 are; `False` turns a group off."""
 
     admin: str | Literal[False] = "/admin"
+    """The admin endpoints."""
     kv: str | Literal[False] = "/v1/kv"
+    """Values, keys and batches."""
 
 
 class EndpointsOptions(_Options, frozen=True):
@@ -99,6 +110,7 @@ class EndpointsOptions(_Options, frozen=True):
 
     v1: V1Options = V1Options()
     public: str | Literal[False] = "/"
+    """`health` and `open-api.json`, which need no credentials."""
 
 
 class EnvOptions(_Options, frozen=True):
@@ -112,15 +124,18 @@ class LimitsOptions(_Options, frozen=True):
     """How large things may be."""
 
     value_bytes: int = 25 * 1024 * 1024
+    """The largest value; more is 413."""
     key_bytes: int = 2048
+    """The longest key, in UTF-8; more is 414."""
     batch_operations: int = 1000
+    """The most operations in a batch; more is 400."""
     batch_bytes: int = 100 * 1024 * 1024
     """Of the body of a batch, and of the values that it returns."""
 
 
 Environment = Mapping[str, str]
 Logger = Callable[[str, str, int, float], None]
-"""Called after each request with the method, the path as it was sent, the status, and seconds."""
+    """Called after each request with the method, the path as sent, the status, and seconds."""
 
 
 def no_environment() -> Environment:
@@ -133,13 +148,16 @@ class Options(_Options, frozen=True):
 
     auth: AuthOptions = AuthOptions()
     base_path: str = "/"
+    """What every path begins with."""
     endpoints: EndpointsOptions = EndpointsOptions()
     env: EnvOptions = EnvOptions()
     limits: LimitsOptions = LimitsOptions()
     logger: Callable[[str, str, int, float], None] | Literal[False] = False
+    """Called after each request with the method, the path as sent, the status, and seconds."""
     runtime: Any = None
     """A `Runtime`, or a function `(options, env) -> Runtime`; `None` chooses by environment."""
     get_env: Callable[[], Mapping[str, str]] = no_environment
+    """Returns the environment to read from; without it, that of the process."""
 
     def path(self, endpoint: str, name: str = "") -> str:
         """The whole path of something below an endpoint, such as `/base/v1/kv`."""

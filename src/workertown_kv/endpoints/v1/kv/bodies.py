@@ -120,6 +120,8 @@ def _set(
 
 
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
+    if not body:
+        raise _invalid((), "Expected a JSON object; the body is empty")
     check_utf8(body)
     try:
         return decoder.decode(body)
@@ -144,6 +146,7 @@ _HALF_PAIR: Final = re.compile(
 _AT: Final = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _NAMED: Final = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
+_IN_OPERATION: Final = "op, key, if_version, and in a set what a PUT takes"
 _EXPECTED: Final = {
     "ttl": "a whole number of at least 1",
     "expires_at": "a whole number of Unix seconds",
@@ -166,7 +169,7 @@ def _explained(message: str, fields: str) -> KvError:
     named = _NAMED.fullmatch(text)
     if named:
         path = (*path, named[2])
-        accepted = "op, key, if_version and what a PUT takes" if len(path) > 1 else fields
+        accepted = _IN_OPERATION if len(path) > 1 else fields
         text = "Required" if named[1] == "missing required" else f"Unknown; expected {accepted}"
     elif path and path[-1] in _EXPECTED:
         text = f"Expected {_EXPECTED[str(path[-1])]}"

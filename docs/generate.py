@@ -1,0 +1,255 @@
+"""Writes the reference pages that are made from the code: `python -m docs.generate`.
+
+What a page says of an option, command or error is its docstring or help text. Nothing may be
+left unsaid: this fails for a field without a docstring.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+import click
+import msgspec
+
+from workertown_kv import errors
+from workertown_kv.cli import main
+from workertown_kv.options import Options, Secret
+
+from .pages import ROOT
+
+REFERENCE: Final = ROOT / "docs" / "reference"
+
+
+def pages() -> dict[Path, str]:
+    """Every page that is made, with its text."""
+    return {
+        REFERENCE / "options.md": options_page(),
+        REFERENCE / "cli.md": cli_page(),
+        REFERENCE / "errors.md": errors_page(),
+    }
+
+
+# Options
+
+
+def options_page() -> str:
+    """Every option with what it accepts, its default and its meaning."""
+    rows = [_row(option) for option in options(Options)]
+    return f"""{_made_from("src/workertown_kv/options/tree.py")}
+# Options
+
+Every option may be left out. Options are a mapping, keywords, or both:
+
+```python
+from workertown_kv import kv
+
+server = kv({{"limits": {{"value_bytes": 64_000}}}}, base_path="/store")
+print(server.options.limits.value_bytes, server.options.base_path)
+```
+
+```output
+64000 /store
+```
+
+They are merged deeply over the defaults and checked when the server is made; what is wrong raises
+`OptionsError`. A strategy under `auth` and a group under `endpoints` can be turned off with
+`False`. Paths under `endpoints` stand below `base_path`. An option that ends in `.env.…`, or
+stands under `env`, is the name of an environment variable, not what it holds; a variable that is
+empty counts as not set.
+
+| option | accepts | default | what it is |
+|---|---|---|---|
+{chr(10).join(rows)}
+
+How they are used: [How to authenticate](../how-to/authenticate.md),
+[How to use it inside Python](../how-to/in-python.md).
+"""
+
+
+class Option(msgspec.Struct, frozen=True):
+    """An option, or an object of options that can be turned off."""
+
+    path: str
+    kinds: tuple[Any, ...]
+    default: object
+    meaning: str
+
+
+def options(kind: type[msgspec.Struct], path: str = "") -> Iterator[Option]:
+    """The options of this type and, in place of each object among them, its options."""
+    said = _docstrings(kind)
+    for field in msgspec.structs.fields(kind):
+        here = f"{path}{field.name}"
+        kinds = get_args(field.type) if _is_union(field.type) else (field.type,)
+        inner = [one for one in kinds if _is_struct(one)]
+        if not inner:
+            meaning = said.get(field.name)
+            if meaning is None:
+                raise LookupError(f"Say in a docstring what the option {here} is")
+            yield Option(here, kinds, field.default, meaning)
+        elif Literal[False] in kinds:
+            yield Option(here, kinds, field.default, inspect.getdoc(inner[0]) or "")
+        for one in inner:
+            yield from options(one, f"{here}.")
+
+
+def _row(option: Option) -> str:
+    accepts = " or ".join(_accepted(kind) for kind in option.kinds)
+    meaning = " ".join(option.meaning.split()).removesuffix(".")
+    return f"| `{option.path}` | {accepts} | {_default(option.default)} | {meaning} |"
+
+
+def _accepted(kind: Any) -> str:
+    if _is_struct(kind):
+        return "a mapping"
+    if get_origin(kind) is Callable:
+        return "a function"
+    return _ACCEPTED[kind]
+
+
+_ACCEPTED: Final[Mapping[Any, str]] = {
+    str: "text",
+    int: "a whole number",
+    Secret: "text",
+    Literal[False]: "`False`",
+    type(None): "`None`",
+    Any: "a `Runtime` or a function",
+}
+
+
+def _default(default: object) -> str:
+    if default is None or default is False:
+        return f"`{default}`"
+    if isinstance(default, str):
+        return f'`"{default}"`'
+    if isinstance(default, int):
+        return f"{default:,}"
+    return "on" if isinstance(default, msgspec.Struct) else "`os.environ`"
+
+
+def _docstrings(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """The texts that stand right below the fields of a class."""
+    definition = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for field, after in zip(definition.body, definition.body[1:], strict=False):
+        match field, after:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                found[name] = text
+    return found
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+# The command
+
+
+def cli_page() -> str:
+    """The help of every command, as the terminal shows it."""
+    sections = [
+        f"## {name}\n\n```text\n{text}\n```\n" for name, text in commands(main, "workertown-kv")
+    ]
+    return f"""{_made_from("src/workertown_kv/cli/")}
+# The command
+
+`workertown-kv` is in the environment that `make serve` makes. `make serve ARGS="…"` passes flags
+on to `workertown-kv serve`. A flag wins over its variable, and the variable over the default.
+
+{chr(10).join(sections).strip()}
+
+How it is used: [How to run it as a service](../how-to/run-as-a-service.md).
+"""
+
+
+def commands(
+    command: click.Command, name: str, parent: click.Context | None = None
+) -> Iterator[tuple[str, str]]:
+    """The command and all below it, each with its whole name and its help."""
+    last = name.rsplit(maxsplit=1)[-1]
+    context = command.make_context(
+        last, [], parent=parent, resilient_parsing=True, terminal_width=80
+    )
+    yield name, command.get_help(context)
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            below = command.get_command(context, child)
+            assert below is not None
+            yield from commands(below, f"{name} {child}", context)
+
+
+# Errors
+
+
+def errors_page() -> str:
+    """Every error with its status, its class and when it is raised."""
+    answers = sorted(
+        (one for one in error_classes() if one is not errors.OptionsError),
+        key=lambda one: (one.status, one.__name__),
+    )
+    rows = [f"| {one.status} | `{one.__name__}` | {_said(one)} |" for one in answers]
+    family = inspect.getdoc(errors) or ""
+    return f"""{_made_from("src/workertown_kv/errors.py")}
+# Errors
+
+An error is answered in [the envelope](http.md#the-envelope), with one line in `error` that says
+what is wrong and, where it is known, each place in `errors`. Inside Python the same errors are
+exceptions; all of them are in `workertown_kv.errors`, and a storage raises them.
+
+| status | class | when |
+|---|---|---|
+{chr(10).join(rows)}
+
+`OptionsError` is raised when a server is made, and so has no status. {_said(errors.OptionsError)}.
+
+An answer of 500 says only `Internal error` and a request id, which is in `X-Request-Id` too. The
+log has what went wrong under the same id. 503 has `Retry-After`, 405 has `Allow`, and 401 has
+`WWW-Authenticate`.
+
+## The tree
+
+```text
+{family.split(chr(10) * 2)[1]}
+```
+"""
+
+
+def error_classes() -> list[type[errors.KvError]]:
+    """Every class of error there is."""
+    return [
+        one
+        for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, errors.KvError) and one is not errors.KvError
+    ]
+
+
+def _said(kind: type[errors.KvError]) -> str:
+    text = inspect.getdoc(kind)
+    if not text:
+        raise LookupError(f"Say when {kind.__name__} is raised, in its docstring")
+    return " ".join(text.split()).removesuffix(".")
+
+
+def _made_from(source: str) -> str:
+    return f"<!-- Made from {source} by `make docs`. Change it there. -->\n"
+
+
+def write() -> None:
+    """Write every page that is made."""
+    for page, text in pages().items():
+        page.write_text(text)
+
+
+if __name__ == "__main__":
+    write()

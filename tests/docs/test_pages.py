@@ -1,0 +1,68 @@
+"""What the docs show can be done, and where they point there is something."""
+
+import json
+from pathlib import Path
+
+import pytest
+from docs.pages import PAGES, ROOT, anchors, blocks, commands, links, name_of
+from docs.session import failures, matches
+
+RUN = [page for page in PAGES if {"console", "python"} & {one.language for one in blocks(page)}]
+
+
+@pytest.mark.parametrize("page", [page for page in RUN if page.name != "README.md"], ids=name_of)
+def test_every_example_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
+    wrong = failures(page, tmp_path)
+    assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_link_is_broken(page: Path) -> None:
+    broken = [link for link in links(page) if "://" not in link and not _leads(page, link)]
+    assert not broken
+
+
+def _leads(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    if not target.exists():
+        return False
+    return not anchor or anchor in anchors(target)
+
+
+def test_every_page_is_on_the_map() -> None:
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}
+    unlinked = {name_of(page) for page in {*PAGES} - linked}
+    assert unlinked - {"docs/benchmarks.md"} == {"README.md", "docs/index.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
+    found = list(blocks(page))
+    for before, block in zip([None, *found], found, strict=False):
+        match block.language:
+            case "console":
+                assert list(commands(block))
+            case "json":
+                json.loads(block.text)
+            case "output":
+                assert before is not None
+                assert before.language == "python"
+            case "sql":
+                assert block.text.startswith("-- ")
+            case language:
+                assert language in ("python", "text"), f"line {block.line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_page_begins_with_its_title(page: Path) -> None:
+    lines = [line for line in page.read_text().splitlines() if line and "<!--" not in line]
+    assert lines[0].startswith("# ")
+
+
+def test_what_is_printed_may_differ_only_where_the_page_says_so() -> None:
+    assert matches('{"version":"…","n":1}', '{"version":"0641","n":1}\n')
+    assert not matches('{"version":"…","n":1}', '{"version":"0641","n":2}')
+    assert not matches("a…", "a")
+    assert not matches("a…c", "ab\nc")

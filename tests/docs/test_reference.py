@@ -1,0 +1,64 @@
+"""The reference pages say everything there is, and nothing that was."""
+
+import asyncio
+import re
+from typing import Any
+
+from docs.generate import REFERENCE, commands, error_classes, options, pages
+from docs.pages import name_of
+
+from workertown_kv import kv, runtime
+from workertown_kv.cli import main
+from workertown_kv.options import Options
+
+
+def test_the_pages_that_are_made_from_the_code_are_up_to_date() -> None:
+    stale = [name_of(page) for page, text in pages().items() if page.read_text() != text]
+    assert not stale, "run `make docs`"
+
+
+def test_every_option_is_documented() -> None:
+    page = (REFERENCE / "options.md").read_text()
+    paths = [option.path for option in options(Options)]
+    assert "limits.value_bytes" in paths
+    assert [path for path in paths if f"\n| `{path}` |" not in page] == []
+
+
+def test_every_command_and_flag_is_documented() -> None:
+    page = (REFERENCE / "cli.md").read_text()
+    found = dict(commands(main, "workertown-kv"))
+    assert set(found) == {"workertown-kv", *(f"workertown-kv {one}" for one in main.commands)}
+    for name, text in found.items():
+        assert f"## {name}\n" in page
+        assert text in page
+    for command in main.commands.values():
+        assert command.help
+        for parameter in command.params:
+            assert all(flag in page for flag in parameter.opts)
+            assert getattr(parameter, "help", None), parameter.name
+
+
+def test_every_error_is_documented_with_its_status() -> None:
+    page = (REFERENCE / "errors.md").read_text()
+    for one in error_classes():
+        assert f"`{one.__name__}`" in page
+        assert one.__name__ == "OptionsError" or f"| {one.status} | `{one.__name__}` |" in page
+
+
+def test_every_route_parameter_header_and_status_is_documented() -> None:
+    async def describe() -> Any:
+        async with kv(runtime=runtime.testing()) as server:
+            return (await server.request("GET", "/open-api.json")).json()["paths"]
+
+    page = (REFERENCE / "http.md").read_text()
+    known = page + (REFERENCE / "errors.md").read_text()
+    paths = asyncio.run(describe())
+    assert "/v1/kv/{key}" in paths
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            route = rf"\b{method.upper()}\b[^\n/]*{re.escape(path)}(?![\w/{{])"
+            assert re.search(route, page), f"{method} {path}"
+            assert all(one["name"] in page for one in operation["parameters"])
+            for status, response in operation["responses"].items():
+                assert status in known
+                assert all(header in known for header in response.get("headers", ()))

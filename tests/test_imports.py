@@ -1,0 +1,36 @@
+"""What the package needs in order to be imported and to answer."""
+
+import subprocess
+import sys
+
+_WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"apsw", "sqlite3", "granian", "uvloop", "click", "httpx2"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+
+import asyncio
+from workertown_kv import kv
+from workertown_kv.runtime import testing
+
+server = kv(runtime=testing({"a": 1}), auth={"api_key": {"api_key": "k"}})
+scope = {
+    "type": "http", "method": "GET", "path": "/v1/kv/a", "query_string": b"",
+    "headers": [(b"authorization", b"Bearer k")],
+}
+sent = []
+
+async def send(message):
+    sent.append(message)
+
+asyncio.run(server(scope, None, send))
+assert sent[0]["status"] == 200, sent
+"""
+
+
+def test_the_server_needs_no_driver_no_command_and_no_client() -> None:
+    subprocess.run([sys.executable, "-c", _WITHOUT], check=True)
