@@ -135,7 +135,7 @@ class LimitsOptions(_Options, frozen=True):
 
 Environment = Mapping[str, str]
 Logger = Callable[[str, str, int, float], None]
-    """Called after each request with the method, the path as sent, the status, and seconds."""
+"""Called after each request with the method, the path as sent, the status, and seconds."""
 
 
 def no_environment() -> Environment:
