@@ -1,17 +1,21 @@
 """The access log: one call for each request that was answered."""
 
 from time import perf_counter
+from typing import Final
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..options import Logger
 
+_PRINTABLE: Final = bytes(range(0x21, 0x7F))
+
 
 class AccessLog:
     """Middleware: tells the logger the method, the path as it was sent, the status, and seconds.
 
-    The path is percent-encoded still, so it has no line breaks; the query, which may hold a key,
-    is left out. Values are nowhere near.
+    The path is percent-encoded, also where it was not when it was sent, so it has no line breaks;
+    the query, which may hold a key, is left out. Values are nowhere near.
     """
 
     def __init__(self, app: ASGIApp, logger: Logger) -> None:
@@ -35,5 +39,5 @@ class AccessLog:
             await self.app(scope, receive, watched)
         finally:
             raw: bytes = scope.get("raw_path") or scope["path"].encode("unicode_escape")
-            path = raw.partition(b"?")[0].decode("latin-1")
+            path = quote(raw.partition(b"?")[0], safe=_PRINTABLE)
             self.logger(scope["method"], path, status, perf_counter() - started)

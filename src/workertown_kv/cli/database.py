@@ -26,6 +26,8 @@ database_option: Callable[[Any], Any] = click.option(
 
 def choose_database(url: str) -> None:
     """Make every server of this process, and of those it starts, use this database."""
+    if not url:
+        raise click.UsageError("--database is empty; expected a storage URL or a path")
     os.environ[_VARIABLE] = url
 
 

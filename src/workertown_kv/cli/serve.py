@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 
 import click
 from granian import Granian
@@ -95,6 +96,8 @@ _ACCESS_LOG = "KV_SERVE_ACCESS_LOG"
 
 def _load(_target: str) -> Server:
     """What each worker process serves."""
+    # Ctrl-C reaches the workers too; the main process alone shall hear it, and tell them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
     return kv(logger=_print_access if os.environ.get(_ACCESS_LOG) else False)
 
@@ -110,7 +113,9 @@ def _stop_with(parent: int) -> None:
 
 
 def _print_access(method: str, path: str, status: int, elapsed: float) -> None:
-    print(f"{method} {path} {status} {elapsed * 1000:.2f}ms", flush=True)  # noqa: T201
+    # Whoever read the log may have gone; that is no reason to stop answering.
+    with suppress(OSError):
+        print(f"{method} {path} {status} {elapsed * 1000:.2f}ms", flush=True)  # noqa: T201
 
 
 def _run(host: str, port: int, workers: int, drain_seconds: int) -> None:
@@ -125,7 +130,20 @@ def _run(host: str, port: int, workers: int, drain_seconds: int) -> None:
         log_level=LogLevels.warning,
         workers_kill_timeout=drain_seconds,
     )
-    server.serve(target_loader=_load)
+
+    def stop(*_: object) -> None:
+        # Granian's handler sets the event in the thread that waits for it, which may hold the
+        # event's lock just then: a second signal right after the first would hang it for ever.
+        if not server.interrupt_signal:
+            server.interrupt_signal = True
+            threading.Thread(target=server.main_loop_interrupt.set).start()
+
+    server.signal_handler_interrupt = stop  # type: ignore[method-assign]
+    try:
+        server.serve(target_loader=_load)
+    finally:
+        for late in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(late, signal.SIG_IGN)
 
 
 async def _try_out(server: Server) -> None:

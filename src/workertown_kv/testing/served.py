@@ -94,8 +94,10 @@ class ServedStore:
 
     def _ended(self) -> int:
         assert self._process is not None
-        printed, _ = self._process.communicate(timeout=60)
-        self.output += printed or ""
+        assert self._process.stdout is not None
+        if not self._process.stdout.closed:
+            printed, _ = self._process.communicate(timeout=60)
+            self.output += printed
         return self._process.returncode
 
     def _answers(self) -> bool:

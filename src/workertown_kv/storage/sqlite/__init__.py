@@ -156,6 +156,8 @@ class SqliteStorage(Storage):
         self._writer = self._connect()
         with _savepoint(self._writer.db):  # all that is read of the file is of one moment
             check_owner(self._writer.db)
+        if self._writer.db.readonly("main"):
+            raise StorageError(f"SQLite cannot use {self.path}: it may not be written")
         self._writer.db.pragma("journal_mode", "WAL")
         self._writer.db.pragma("synchronous", "FULL")
         self._writer.db.pragma("fullfsync", True)  # asks macOS for what fsync means elsewhere

@@ -1,0 +1,82 @@
+"""What `--help` says, and what is said of a command line that makes no sense."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from importlib.metadata import entry_points, version
+
+import click
+import pytest
+
+from workertown_kv.cli import main
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+FLAGS = {
+    "serve": {
+        "--host": "KV_HOST",
+        "--port": "KV_PORT",
+        "--workers": "KV_WORKERS",
+        "--database": "KV_DB",
+        "--access-log": "KV_ACCESS_LOG",
+        "--drain-seconds": "KV_DRAIN_SECONDS",
+    },
+    "migrate": {"--database": "KV_DB"},
+}
+
+
+def test_the_root_names_every_command_and_the_version(run: Run) -> None:
+    assert run("--version").stdout.split()[-1] == version("workertown-kv")
+    printed = run("--help")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert isinstance(main, click.Group)
+    assert main.commands.keys() == FLAGS.keys()
+    for name in FLAGS:
+        assert re.search(rf"^  {name} +\S", printed.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", FLAGS)
+def test_help_names_every_flag_with_its_environment_variable(run: Run, command: str) -> None:
+    assert isinstance(main, click.Group)
+    parameters = main.commands[command].params
+    assert {one.opts[0]: one.envvar for one in parameters} == FLAGS[command]
+    printed = run(command, "--help")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    options = re.split(r"^  (--[a-z-]+)", printed.stdout, flags=re.MULTILINE)
+    described = dict(zip(options[1::2], options[2::2], strict=True))
+    for flag, variable in FLAGS[command].items():
+        words = " ".join(described[flag].split())
+        assert f"[env var: {variable}; default: " in words
+
+
+def test_the_command_is_installed_under_its_name() -> None:
+    (script,) = entry_points(group="console_scripts", name="workertown-kv")
+    assert script.load() is main
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["serve", "--prot", "8787"], "No such option '--prot'. (Did you mean"),
+        (["serve", "8787"], "unexpected extra argument (8787)"),
+        (["serve", "--port", "65536"], "65536 is not in the range"),
+        (["serve", "--port", "http"], "'http' is not a valid integer"),
+        (["serve", "--workers", "0"], "0 is not in the range"),
+        (["serve", "--drain-seconds", "0"], "0 is not in the range"),
+        (["migrate", "--port", "8787"], "No such option '--port'"),
+        (["server"], "No such command 'server'"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_refused(
+    run: Run, args: list[str], said: str
+) -> None:
+    ended = run(*args)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_wrong_value_in_the_environment_is_refused_by_its_name(run: Run) -> None:
+    ended = run("serve", KV_PORT="http")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "(env var: 'KV_PORT')" in ended.stderr.splitlines()[-1]

@@ -1,0 +1,47 @@
+"""`workertown-kv migrate`."""
+
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from workertown_kv.storage.sqlite.schema import MIGRATIONS
+from workertown_kv.testing import ServedStore
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_migrate_makes_the_database_and_lists_what_ran(run: Run, tmp_path: Path) -> None:
+    ended = run("migrate", "--database", tmp_path / "kv.sqlite")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [f"{name} up: executed" for name in MIGRATIONS]
+    assert schema_version(tmp_path / "kv.sqlite") == len(MIGRATIONS)
+
+
+def test_migrating_again_changes_nothing_and_says_so(run: Run, tmp_path: Path) -> None:
+    database = tmp_path / "kv.sqlite"
+    run("migrate", "--database", database)
+    with ServedStore(database) as server, server.client() as client:
+        assert client.put("/v1/kv/kept", json={"value": "as it was"}).status_code == 200
+        for _ in range(2):
+            ended = run("migrate", "--database", database)
+            assert (ended.returncode, ended.stderr) == (0, "")
+            assert ended.stdout == "Nothing to do: the schema is up to date\n"
+        assert client.get("/v1/kv/kept").json()["data"] == "as it was"
+
+
+def test_migrate_takes_the_database_from_the_environment(run: Run, tmp_path: Path) -> None:
+    assert run("migrate", KV_DB=str(tmp_path / "named.sqlite")).returncode == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["named.sqlite"]
+
+
+def test_migrate_without_a_database_takes_the_default(run: Run, tmp_path: Path) -> None:
+    assert run("migrate").returncode == 0
+    assert schema_version(tmp_path / "kv.sqlite") == len(MIGRATIONS)
+
+
+def schema_version(database: Path) -> int:
+    db = sqlite3.connect(database)
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    db.close()
+    return version

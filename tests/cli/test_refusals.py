@@ -1,0 +1,143 @@
+"""What keeps the commands from running is said in one line, and nothing is touched."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from workertown_kv.testing import ServedStore
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+APPLICATION_ID = 0x776B7601
+
+
+def check_refused(ended: subprocess.CompletedProcess[str], *said: str) -> None:
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("Error: ")
+    assert ended.stderr.count("\n") == 1
+    assert "Traceback" not in ended.stderr
+    for words in said:
+        assert words in ended.stderr
+
+
+@pytest.fixture
+def port() -> Iterator[str]:
+    """A port that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield str(listener.getsockname()[1])
+
+
+def test_a_port_in_use(run: Run, port: str) -> None:
+    ended = run("serve", "--port", port, "--database", "memory://")
+    check_refused(ended, f"Cannot listen on 127.0.0.1:{port}", "in use")
+
+
+def test_the_port_of_another_store(run: Run) -> None:
+    with ServedStore() as server:
+        ended = run("serve", "--port", str(server.port), "--database", "memory://")
+        check_refused(ended, f"Cannot listen on 127.0.0.1:{server.port}", "in use")
+        with server.client() as client:
+            assert client.get("/health").status_code == 200
+
+
+def test_a_host_that_is_not_this_machine(run: Run) -> None:
+    # 192.0.2.0/24 is nobody's (RFC 5737).
+    ended = run("serve", "--host", "192.0.2.1", "--database", "memory://")
+    check_refused(ended, "Cannot listen on 192.0.2.1:8787")
+
+
+def test_a_storage_that_there_is_not(run: Run) -> None:
+    check_refused(run("serve", "--database", "nosuch://x"), "nosuch://", "sqlite:", "memory:")
+
+
+def test_memory_that_several_processes_would_have_to_share(run: Run, port: str) -> None:
+    # The port is in use only so that a server which starts all the same ends.
+    args = ("--database", "memory://", "--workers", "2", "--port", port)
+    check_refused(run("serve", *args), "memory://", "--workers")
+
+
+@pytest.fixture(params=["serve", "migrate"])
+def command(request: pytest.FixtureRequest, port: str) -> list[str]:
+    """A command that opens a database; `serve` ends even where it should not refuse it."""
+    return ["serve", "--port", port] if request.param == "serve" else ["migrate"]
+
+
+def test_a_database_in_a_missing_folder(run: Run, command: list[str], tmp_path: Path) -> None:
+    ended = run(*command, "--database", tmp_path / "missing" / "kv.sqlite")
+    check_refused(ended, "There is no folder", str(tmp_path / "missing"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_is_a_folder(run: Run, command: list[str], tmp_path: Path) -> None:
+    check_refused(run(*command, "--database", tmp_path), "SQLite cannot use", str(tmp_path))
+
+
+def test_a_database_in_a_folder_that_cannot_be_written(
+    run: Run, command: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    skip_if_writable(folder)
+    check_refused(run(*command, "--database", folder / "kv.sqlite"), "SQLite cannot use", "locked")
+
+
+def test_a_database_that_cannot_be_written(run: Run, command: list[str], tmp_path: Path) -> None:
+    database = tmp_path / "kv.sqlite"
+    assert run("migrate", "--database", database).returncode == 0
+    database.chmod(0o400)
+    skip_if_writable(database)
+    check_refused(run(*command, "--database", database), "SQLite cannot use", "kv.sqlite")
+
+
+def skip_if_writable(path: Path) -> None:
+    if os.access(path, os.W_OK):
+        pytest.skip("this user may write everywhere (root)")
+
+
+def test_a_file_that_is_not_a_database(run: Run, command: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("Not a database, but somebody's notes.\n" * 100)
+    before = file.read_bytes()
+    check_refused(run(*command, "--database", file), str(file), "file is not a database")
+    assert file.read_bytes() == before
+
+
+def test_a_file_of_a_newer_schema(run: Run, command: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "kv.sqlite"
+    make(file, "CREATE TABLE entry (a)", f"PRAGMA application_id={APPLICATION_ID}", version=999)
+    before = file.read_bytes()
+    check_refused(run(*command, "--database", file), str(file), "schema 999", "newer")
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "version"),
+    [
+        ("CREATE TABLE bookmark (a)", 7),
+        ("CREATE TABLE bookmark (a)", 0),
+        ("CREATE TABLE entry (a)", 0),
+        ("PRAGMA application_id=1234", 0),
+    ],
+)
+def test_a_file_of_another_application(
+    run: Run, command: list[str], tmp_path: Path, statement: str, version: int
+) -> None:
+    file = tmp_path / "bookmarks.sqlite"
+    make(file, statement, version=version)
+    before = file.read_bytes()
+    check_refused(run(*command, "--database", file), str(file), "another application")
+    assert file.read_bytes() == before
+
+
+def make(file: Path, *statements: str, version: int) -> None:
+    """Make an SQLite file, with the standard library's SQLite."""
+    db = sqlite3.connect(file)
+    for statement in (*statements, f"PRAGMA user_version={version}"):
+        db.execute(statement)
+    db.commit()
+    db.close()

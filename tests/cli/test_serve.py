@@ -1,0 +1,319 @@
+"""`workertown-kv serve` at work: what it prints, and how it ends."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from workertown_kv.testing import ServedStore, free_port
+
+GREETING = "workertown-kv listens on "
+ACCESS = re.compile(r"[A-Z]+ \S+ [1-5]\d\d \d+\.\d\dms")
+LATE = "[WARNING] Killing worker-"
+"""Granian says so at times on a busy machine, of a worker that has just ended by itself."""
+CURL = re.compile(r"^    (curl (?:[^\\\n]|\\[\s\S])*)$", re.MULTILINE)
+
+
+# Credentials
+
+
+@contextmanager
+def serving(
+    environment: dict[str, str], folder: Path, *args: str
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The command started in a folder, and the port that it was given."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workertown_kv", "serve", "--port", str(port), *args],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process, port
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def read_until(process: subprocess.Popen[str], last: str) -> str:
+    """What the process prints, up to the line with these words."""
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if last in line:
+            return printed
+    raise AssertionError(f"It ended without a word of {last!r}:\n{printed}")
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(httpx2.TransportError):
+            if httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200:
+                return
+        time.sleep(0.02)
+    raise AssertionError("It does not answer")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_without_credentials_it_prints_a_key_and_commands_that_work(
+    environment: dict[str, str], tmp_path: Path, workers: str
+) -> None:
+    if not (shutil.which("bash") and shutil.which("curl")):
+        pytest.skip("the printed commands did not run: no bash or curl (Debian packages)")
+    with serving(environment, tmp_path, "--workers", workers) as (process, port):
+        printed = read_until(process, "export KV_API_KEY=")
+        wait_for(port)
+        put, get = CURL.findall(printed)
+        assert bash(put) == '{"status":200,"success":true,"data":"world"}'
+        assert bash(get) == '{"status":200,"success":true,"data":"world"}'
+        # The key that it offers for good is the one that is in force.
+        setting = re.findall(r"^    (export .*)$", printed, re.MULTILINE)[0]
+        key = bash(f'{setting}\nprintf %s "$KV_API_KEY"')
+        assert len(key) >= 32
+        url = f"http://127.0.0.1:{port}/v1/kv/hello"
+        for given, status in ((key, 200), (key[:-1], 401), (f"{key}=", 401)):
+            answer = httpx2.get(url, headers={"Authorization": f"Bearer {given}"})
+            assert answer.status_code == status
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    assert (tmp_path / "kv.sqlite").exists()
+
+
+def bash(script: str) -> str:
+    return subprocess.run(
+        ["bash", "-eu", "-c", script], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+def test_every_run_without_credentials_has_another_key(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    keys = set()
+    for _ in range(2):
+        with serving(environment, tmp_path, "--database", "memory://") as (process, _):
+            keys.add(read_until(process, "export KV_API_KEY=").split("KV_API_KEY=")[-1])
+    assert len(keys) == 2
+
+
+def test_an_empty_key_counts_as_none(environment: dict[str, str], tmp_path: Path) -> None:
+    env = environment | {"KV_API_KEY": ""}
+    with serving(env, tmp_path, "--database", "memory://") as (process, port):
+        assert "No credentials are configured" in read_until(process, "export KV_API_KEY=")
+        wait_for(port)
+        url = f"http://127.0.0.1:{port}/v1/kv"
+        for nothing in ("Bearer", "Basic", "Basic Og=="):
+            assert httpx2.get(url, headers={"Authorization": nothing}).status_code == 401
+
+
+def test_configured_credentials_are_never_printed() -> None:
+    env = {"KV_USERNAME": "the-user-name", "KV_PASSWORD": "the-password"}
+    with ServedStore(api_key="the-api-key", args=["--access-log"], env=env) as server:
+        with server.client() as client:
+            client.get("/v1/kv/x")
+            client.get("/admin/info")
+        basic = httpx2.BasicAuth("the-user-name", "the-password")
+        assert httpx2.get(f"{server.url}/v1/kv", auth=basic).status_code == 200
+        wrong = {"Authorization": "Bearer not-the-api-key"}
+        assert httpx2.get(f"{server.url}/v1/kv", headers=wrong).status_code == 401
+    assert server.output.startswith(GREETING)
+    for secret in ("the-api-key", "the-user-name", "the-password"):
+        assert secret not in server.output
+
+
+def connected(server: ServedStore) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=30)
+
+
+# The access log
+
+
+def log_of(server: ServedStore) -> list[str]:
+    """The lines about requests, except those by which `ServedStore` waited for the server."""
+    first, *lines = server.output.splitlines()
+    assert first.startswith(GREETING)
+    return [line for line in lines if not line.startswith(("GET /health ", LATE))]
+
+
+def test_the_access_log_has_a_line_for_each_request() -> None:
+    with ServedStore(args=[]) as server, server.client() as client:
+        client.put("/v1/kv/folder/key", json={"value": 1})
+        client.get("/v1/kv/missing")
+        client.post("/v1/kv/folder/key")
+        client.get("/v1/kv", params={"prefix": "folder/"})
+        httpx2.get(f"{server.url}/v1/kv/folder/key")
+    lines = log_of(server)
+    assert [line for line in lines if not ACCESS.fullmatch(line)] == []
+    assert [line.rpartition(" ")[0] for line in lines] == [
+        "PUT /v1/kv/folder/key 200",
+        "GET /v1/kv/missing 404",
+        "POST /v1/kv/folder/key 405",
+        "GET /v1/kv 200",
+        "GET /v1/kv/folder/key 401",
+    ]
+
+
+def test_the_access_log_has_no_values_and_no_keys_from_the_query() -> None:
+    secret = "do-not-tell"
+    with ServedStore(args=[]) as server, server.client() as client:
+        body = {"value": secret, "metadata": {"note": secret}}
+        assert client.put("/v1/kv", params={"key": secret}, json=body).status_code == 200
+        assert client.get("/v1/kv", params={"key": secret}).status_code == 200
+        assert client.get("/v1/kv", params={"prefix": secret}).status_code == 200
+        client.get("/v1/kv/plain", params={secret: secret})
+        client.put("/v1/kv/plain", content=f'{{"value": {secret}', headers=as_json())
+        client.put("/v1/kv/plain", content=secret, headers={"Content-Type": secret})
+        client.post("/v1/kv", json={"operations": [{"op": "set", "key": secret, "value": secret}]})
+        client.post("/v1/kv", json={"operations": [{"op": secret, "key": secret}]})
+        client.delete("/v1/kv", params={"key": secret})
+    assert len(log_of(server)) == 9
+    assert secret not in server.output
+
+
+def as_json() -> dict[str, str]:
+    return {"Content-Type": "application/json"}
+
+
+def test_line_breaks_and_control_characters_in_keys_stay_encoded_in_the_access_log() -> None:
+    keys = ["%0A", "%0d%0A", "%E2%80%A8", "%C2%85", "%1B%5B31m", "%00", "%FF", "a%20b", "%3F"]
+    with ServedStore(args=[]) as server, server.client() as client:
+        for key in keys:
+            client.get(f"/v1/kv/x{key}y")
+    lines = log_of(server)
+    assert [line for line in lines if not ACCESS.fullmatch(line)] == []
+    assert [line.split()[1] for line in lines] == [f"/v1/kv/x{key}y" for key in keys]
+
+
+def test_bytes_that_were_sent_unencoded_cannot_forge_the_access_log() -> None:
+    line_break, escape = "\x85".encode(), "\x9b31m".encode()
+    path = b"/v1/kv/x%by%b" % (line_break, escape)
+    with ServedStore(args=[]) as server, connected(server) as connection:
+        connection.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path)
+        while connection.recv(65536):
+            pass
+    assert len(log_of(server)) <= 1
+    assert [line for line in log_of(server) if not ACCESS.fullmatch(line)] == []
+    assert server.output.isascii()
+
+
+@pytest.mark.parametrize(
+    ("args", "env"),
+    [(["--no-access-log"], {}), ([], {"KV_ACCESS_LOG": "false"}), ([], {"KV_ACCESS_LOG": "0"})],
+)
+def test_the_access_log_can_be_turned_off(args: list[str], env: dict[str, str]) -> None:
+    with ServedStore(args=args, env=env) as server, server.client() as client:
+        assert client.put("/v1/kv/x", json={"value": 1}).status_code == 200
+    assert log_of(server) == []
+    assert "GET /health" not in server.output
+
+
+# The end
+
+
+@contextmanager
+def slow_upload(server: ServedStore, body: bytes) -> Iterator[socket.socket]:
+    """A `PUT` that the server has begun to read, of which the body is still to be sent."""
+    with connected(server) as connection:
+        connection.sendall(
+            b"PUT /v1/kv/slow HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Authorization: %b\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n"
+            % (server.headers["Authorization"].encode(), len(body))
+        )
+        # It says so when it begins to wait for the body, and so is under way.
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
+        yield connection
+
+
+def wait_until_closed(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=30).close()
+        except ConnectionError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("It still lets people in")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path, workers: str) -> None:
+    body = b'{"value":"%b"}' % (b"x" * 100_000)
+    args = ["--no-access-log", "--workers", workers]
+    with ServedStore(tmp_path / "kv.sqlite", args=args) as server:
+        with slow_upload(server, body) as connection, ThreadPoolExecutor(1) as pool:
+            connection.sendall(body[:1000])
+            stopped = pool.submit(server.stop)
+            wait_until_closed(server.port)
+            assert not stopped.done()
+            connection.sendall(body[1000:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            while connection.recv(65536):
+                pass
+            assert stopped.result() == 0
+        server.start()
+        with server.client() as client:
+            assert client.get("/v1/kv/slow").json()["data"] == "x" * 100_000
+
+
+def test_a_request_that_does_not_finish_is_waited_for_no_longer_than_the_drain_time() -> None:
+    with (
+        ServedStore(args=["--drain-seconds", "1"]) as server,
+        slow_upload(server, b'{"value":"never sent"}'),
+    ):
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_idle_connection_does_not_hold_up_the_end(tmp_path: Path, workers: str) -> None:
+    args = ["--no-access-log", "--drain-seconds", "600", "--workers", workers]
+    with ServedStore(tmp_path / "kv.sqlite", args=args) as server, server.client() as client:
+        assert client.get("/health").status_code == 200
+        assert server.stop() == 0
+
+
+def test_ctrl_c_ends_it_without_a_word(environment: dict[str, str], tmp_path: Path) -> None:
+    with serving(environment | {"KV_API_KEY": "test-key"}, tmp_path) as (process, port):
+        read_until(process, GREETING)
+        wait_for(port)
+        # As a terminal does: to the workers as well.
+        os.killpg(process.pid, signal.SIGINT)
+        printed, _ = process.communicate(timeout=30)
+        lines = [line for line in printed.splitlines() if not ACCESS.fullmatch(line)]
+        assert (process.returncode, [line for line in lines if LATE not in line]) == (0, [])
+
+
+def test_more_signals_while_it_ends_change_nothing(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    for _ in range(4):
+        with serving(environment | {"KV_API_KEY": "test-key"}, tmp_path) as (process, port):
+            wait_for(port)
+            for _ in range(4):
+                process.terminate()
+            assert process.wait(timeout=10) == 0
+
+
+def test_workers_do_not_outlive_the_main_process(tmp_path: Path) -> None:
+    with ServedStore(tmp_path / "kv.sqlite") as server:
+        os.kill(server.pid, signal.SIGKILL)
+        try:
+            wait_until_closed(server.port)
+        finally:
+            server.kill()
