@@ -52,6 +52,17 @@ class Set(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     expires_at: float | None = None
     precondition: Precondition | None = None
 
+    def entry(self, version: str) -> Entry:
+        """The entry that this makes, at its new version."""
+        return Entry(
+            key=self.key,
+            value=self.value,
+            is_json=self.is_json,
+            metadata=self.metadata,
+            expires_at=self.expires_at,
+            version=version,
+        )
+
 
 class Delete(msgspec.Struct, frozen=True, gc=False):
     """Remove an entry, if there is one."""

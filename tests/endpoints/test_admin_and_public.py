@@ -95,3 +95,12 @@ async def test_groups_of_endpoints_can_be_moved_and_turned_off(storage: Storage)
         "/base/about/open-api.json",
     }
     await call.server.close()
+
+
+async def test_values_may_be_at_the_root(storage: Storage) -> None:
+    endpoints = {"v1": {"kv": "/", "admin": False}, "public": False}
+    call = Caller(make_server(storage, endpoints=endpoints))
+    assert await call.data("PUT", "/a/b", json={"value": 1}) == 1
+    assert [one["key"] for one in (await call.data("GET", "/"))["keys"]] == ["a/b"]
+    assert await call.data("GET", "/?key=a/b") == 1
+    await call.server.close()

@@ -49,14 +49,7 @@ class PlainStorage(Storage):
 
     async def set(self, operation: Set) -> str:
         self._accept(operation)
-        self._entries[operation.key] = Entry(
-            key=operation.key,
-            value=operation.value,
-            is_json=operation.is_json,
-            metadata=operation.metadata,
-            expires_at=operation.expires_at,
-            version=new_version(),
-        )
+        self._entries[operation.key] = operation.entry(new_version())
         return self._entries[operation.key].version
 
     async def delete(self, operation: Delete) -> None:

@@ -83,14 +83,7 @@ class _Table:
 
     def set(self, operation: Set) -> str:
         self._check_precondition(operation)
-        entry = Entry(
-            key=operation.key,
-            value=operation.value,
-            is_json=operation.is_json,
-            metadata=operation.metadata,
-            expires_at=operation.expires_at,
-            version=new_version(),
-        )
+        entry = operation.entry(new_version())
         self.store(operation, entry)
         return entry.version
 

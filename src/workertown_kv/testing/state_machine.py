@@ -221,14 +221,7 @@ class StorageMachine(RuleBasedStateMachine):
         )
 
     def _write(self, operation: Set, version: str) -> None:
-        self._model[operation.key] = Entry(
-            key=operation.key,
-            value=operation.value,
-            is_json=operation.is_json,
-            metadata=operation.metadata,
-            expires_at=operation.expires_at,
-            version="?",
-        )
+        self._model[operation.key] = operation.entry("?")
         if version != "?":
             self._settle(operation.key, version)
 

@@ -48,17 +48,8 @@ def kv_routes(limits: LimitsOptions, storage: Storage, prefix: str) -> list[Reso
             raise bad_query("key", "Expected either a key or what to list, not both")
         return values.get(asked["key"], scope, receive, send)
 
+    # The collection first: with a prefix of "/" its path would be that of an empty key.
     return [
-        Resource(
-            below,
-            {
-                "GET": by_path(values.get),
-                "HEAD": by_path(values.get),
-                "PUT": by_path(values.put),
-                "DELETE": by_path(values.delete),
-            },
-            with_all_below=True,
-        ),
         Resource(
             prefix,
             {
@@ -68,5 +59,15 @@ def kv_routes(limits: LimitsOptions, storage: Storage, prefix: str) -> list[Reso
                 "DELETE": by_query(values.delete),
                 "POST": collection.batch,
             },
+        ),
+        Resource(
+            below,
+            {
+                "GET": by_path(values.get),
+                "HEAD": by_path(values.get),
+                "PUT": by_path(values.put),
+                "DELETE": by_path(values.delete),
+            },
+            with_all_below=True,
         ),
     ]
