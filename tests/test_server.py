@@ -184,3 +184,35 @@ async def test_the_access_log_has_the_path_as_it_was_sent_and_no_query() -> None
         ("GET", "/nowhere", 401),
     ]
     assert all(0 <= line[3] < 60 for line in lines)
+
+
+async def test_a_storage_that_cannot_be_opened_is_an_answer_too(tmp_path: Path) -> None:
+    (tmp_path / "kv.sqlite").write_bytes(b"no database" * 100)
+    call = Caller(make_server(SqliteStorage(tmp_path / "kv.sqlite")))
+    answer = await call("GET", "/v1/kv/a")
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] in answer.json()["error"]
+    assert str(tmp_path) not in answer.text
+    (tmp_path / "kv.sqlite").unlink()
+    assert (await call("GET", "/v1/kv/a")).status_code == 404
+    await call.server.close()
+
+
+async def test_a_sweep_that_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(MemoryStorage):
+        tries = 0
+        done = asyncio.Event()
+
+        async def sweep(self, limit: int) -> int:
+            self.tries += 1
+            if self.tries == 1:
+                raise OSError("the disk is on fire")
+            self.done.set()
+            return 0
+
+    storage = Failing()
+    async with make_server(storage), asyncio.timeout(20):
+        await storage.done.wait()
+    assert "the disk is on fire" in caplog.text
+    with pytest.raises(workertown_kv.KvError, match="closed"):
+        await storage.get(Get("default", "a"))

@@ -116,7 +116,8 @@ def compact_metadata(text: bytes, path: tuple[str | int, ...] = ()) -> bytes:
     """
     if not text.startswith(b"{"):
         raise _invalid((*path, "metadata"), "Expected a JSON object")
-    compact = _STRING_OR_SPACE.sub(rb"\1", text)
+    # What is far too long is not worth the time that compacting it takes.
+    compact = text if len(text) > 16 * METADATA_BYTES else _STRING_OR_SPACE.sub(rb"\1", text)
     if len(compact) > METADATA_BYTES:
         raise _invalid(
             (*path, "metadata"),

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
@@ -21,7 +21,7 @@ from .endpoints.request import route_path
 from .endpoints.resource import Resource
 from .endpoints.v1.admin import admin_routes, describe_admin
 from .endpoints.v1.kv import describe_kv, kv_routes
-from .errors import KvError, NotFound
+from .errors import NotFound, OptionsError
 from .options import Environment, Options, no_environment, parse_options
 from .runtime import Runtime, resolve_runtime
 
@@ -111,10 +111,8 @@ class Server(Starlette):
         async with self._opening:
             if self._opened:
                 self._opened = False
-                assert self._sweeper is not None
-                self._sweeper.cancel()
-                with suppress(asyncio.CancelledError):
-                    await self._sweeper
+                if self._sweeper is not None:
+                    self._sweeper.cancel()
                 await self.runtime.storage.close()
 
     async def __aenter__(self) -> Self:
@@ -125,31 +123,44 @@ class Server(Starlette):
         await self.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._opened and scope["type"] != "lifespan":
-            await self.open()
+        if self._opened or scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+        else:
+            await ErrorBoundary(self._open_and_answer)(scope, receive, send)
+
+    async def _open_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.open()
         await super().__call__(scope, receive, send)
 
     def _routes(self) -> tuple[list[Resource], list[Resource]]:
         options, storage = self.options, self.runtime.storage
         endpoints = options.endpoints
+        values: list[Resource] = []
+        admin: list[Resource] = []
         public: list[Resource] = []
-        guarded: list[Resource] = []
         paths: dict[str, Json] = {}
         if endpoints.v1.kv is not False:
             prefix = options.path(endpoints.v1.kv)
-            guarded += kv_routes(options.limits, storage, prefix)
+            values = kv_routes(options.limits, storage, prefix)
             paths |= describe_kv(storage, options.limits, prefix)
         if endpoints.v1.admin is not False:
             prefix = options.path(endpoints.v1.admin)
-            guarded += admin_routes(options, storage, prefix)
+            admin = admin_routes(options, storage, prefix)
             paths |= describe_admin(prefix)
         if endpoints.public is not False:
             prefix = options.path(endpoints.public)
             paths |= describe_public(prefix)
             strategies = {one.name: one.challenge for one in self.strategies}
             challenges = strategies or {ApiKey.name: ApiKey.challenge}
-            public += public_routes(storage, document(paths, challenges), prefix)
-        return public, guarded
+            public = public_routes(storage, document(paths, challenges), prefix)
+        for route in values:
+            for other in (*admin, *public):
+                if route.covers(other.path):
+                    raise OptionsError(
+                        f"endpoints.v1.kv is {endpoints.v1.kv!r}, where {other.path} would be a "
+                        "key; expected endpoints that do not cover each other"
+                    )
+        return public, [*values, *admin]
 
     async def _sweep(self) -> None:
         """Reclaim the space of what has expired, in small steps with pauses between them."""
@@ -157,7 +168,7 @@ class Server(Starlette):
             swept = 0
             try:
                 swept = await self.runtime.storage.sweep(SWEEP_ENTRIES)
-            except KvError as error:
+            except Exception as error:  # noqa: BLE001  (the next step may succeed)
                 _LOG.warning("Sweeping expired entries failed: %s", error)
             await asyncio.sleep(0.01 if swept else SWEEP_SECONDS)
 

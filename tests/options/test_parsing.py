@@ -63,15 +63,19 @@ def test_options_are_immutable() -> None:
         ({"base_path": 3}, ["base_path is 3 (int)", "expected text"]),
         ({"base_path": "x"}, ["base_path is 'x'", "starts with '/'"]),
         ({"base_path": "/a?b"}, ["base_path is '/a?b'"]),
-        ({"auth": {"basic": 3}}, ["auth.basic is 3", "username, password, env or False"]),
-        ({"auth": {"basic": None}}, ["auth.basic is None"]),
-        ({"auth": False}, ["auth is False", "api_key, basic, jwt"]),
+        ({"auth": {"basic": 3}}, ["auth.basic is int", "username, password, env or False"]),
+        ({"auth": {"basic": None}}, ["auth.basic is NoneType"]),
+        ({"auth": False}, ["auth is bool", "api_key, basic, jwt"]),
         ({"limits": {"value_bytes": True}}, ["limits.value_bytes is True (bool)", "whole number"]),
         ({"limits": {"value_bytes": 1.5}}, ["limits.value_bytes is 1.5"]),
         ({"limits": {"key_bytes": 0}}, ["limits.key_bytes is 0", "at least 1"]),
         ({"endpoints": {"v1": {"kv": "v1"}}}, ["endpoints.v1.kv is 'v1'"]),
-        ({"endpoints": {"v1": {"kv": "/"}}}, ["endpoints.v1.admin is '/admin'", "cover"]),
-        ({"endpoints": {"public": "/v1/kv/public"}}, ["endpoints.public", "cover"]),
+        ({"endpoints": {"v1": {"kv": "/"}}}, ["endpoints.v1.kv is '/'", "/admin/info", "cover"]),
+        ({"endpoints": {"public": "/v1/kv"}}, ["'/v1/kv'", "/v1/kv/health", "cover"]),
+        ({"endpoints": {"v1": {"kv": "/health"}}}, ["'/health'", "cover"]),
+        ({"endpoints": {"public": "/v1", "v1": {"kv": "/v1/health"}}}, ["/v1/health", "cover"]),
+        ({"auth": {"api_key": "s3cret"}}, ["auth.api_key is str", "api_key, env or False"]),
+        ({"get_env": lambda: {"KV_DB": ":memory:"}}, [":memory:", "memory://"]),
         ({"endpoints": {"public": True}}, ["endpoints.public is True"]),
         ({"get_env": 3}, ["get_env is 3", "a function"]),
         ({"logger": True}, ["logger is True", "a function or False"]),
@@ -101,6 +105,9 @@ def test_an_error_about_a_secret_does_not_show_it() -> None:
     with pytest.raises(OptionsError) as caught:
         kv(auth={"api_key": {"api_key": 12345}})
     assert "12345" not in caught.value.message
+    with pytest.raises(OptionsError) as caught:
+        kv(auth={"api_key": "s3cret"})
+    assert "s3cret" not in caught.value.message
 
 
 def test_secrets_are_never_shown() -> None:

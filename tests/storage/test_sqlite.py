@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from workertown_kv.errors import StorageError, StorageUnavailable
-from workertown_kv.operations import Get, List, Set
+from workertown_kv.operations import Batch, Get, List, Set
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock, StorageConformance
@@ -138,6 +138,10 @@ async def test_a_full_disk_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
     storage._writer.db.pragma("max_page_count", 20)
     with pytest.raises(StorageUnavailable, match="space"):
         await storage.set(put("b", b"x" * 1_000_000, is_json=False))
+    big = put("b", b"x" * 1_000_000, is_json=False)
+    for atomic in (True, False):
+        with pytest.raises(StorageUnavailable, match="space"):
+            await storage.batch(Batch([put("a", b"2"), big], atomic=atomic))
     storage._writer.db.pragma("max_page_count", 1_000_000)
     assert await storage.get(Get("default", "a")) is not None
     assert await storage.get(Get("default", "b")) is None
@@ -155,6 +159,53 @@ async def test_sweeping_reclaims_space_in_small_steps(tmp_path: Path, clock: Mov
     assert [await storage.sweep(100) for _ in range(3)] == [2, 2, 0]
     keys = storage._writer.db.execute("SELECT key FROM entry").fetchall()
     assert keys == [("kept",)]
+    await storage.close()
+
+
+async def test_a_write_that_cannot_be_bound_fails_alone(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    outcomes = await asyncio.gather(
+        storage.set(put("a")),
+        storage.set(put("\ud800")),
+        storage.batch(Batch([put("b"), put("\udfff")])),
+        storage.set(put("c")),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in outcomes] == [str, UnicodeEncodeError, UnicodeEncodeError, str]
+    assert [one.key for one in (await storage.list(List("default", "", 9))).keys] == ["a", "c"]
+    await storage.close()
+
+
+async def test_a_writer_who_goes_away_spoils_nothing_for_the_others(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    writes = [asyncio.ensure_future(storage.set(put(str(i)))) for i in range(30)]
+    await asyncio.sleep(0)
+    for one in writes[::2]:
+        one.cancel()
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    assert {type(one) for one in outcomes[1::2]} == {str}
+    assert {type(one) for one in outcomes[::2]} == {asyncio.CancelledError}
+    for i in range(1, 30, 2):
+        assert await storage.get(Get("default", str(i))) is not None
+    await storage.close()
+
+
+async def test_large_writes_do_not_all_share_one_commit(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    commits = 0
+
+    def count() -> bool:
+        nonlocal commits
+        commits += 1
+        return False
+
+    storage._writer.db.set_commit_hook(count)
+    big = b"x" * 6_000_000
+    await asyncio.gather(*(storage.set(put(str(i), big, is_json=False)) for i in range(9)))
+    assert commits == 3
     await storage.close()
 
 

@@ -23,7 +23,7 @@ class Guard:
     """Middleware: whatever is not public needs credentials that fit.
 
     It stands in front of all routes at once, so a route that is added later is guarded without
-    asking for it. The user is in `scope["user"]` then.
+    asking for it.
     """
 
     def __init__(
@@ -39,9 +39,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         for strategy in self.strategies:
-            user = await strategy.authenticate(scope)
-            if user is not None:
-                scope["user"] = user
+            if await strategy.authenticate(scope) is not None:
                 await self.app(scope, receive, send)
                 return
         if scope["type"] == "websocket":

@@ -7,17 +7,17 @@ from starlette.types import Scope
 
 from ..errors import Detail, InputError
 from ..operations import Precondition
-from .request import headers
+from .request import header_list
 
 # RFC 9110, 8.8.3. A weak one never matches strongly, but it is well-formed.
 _TAG: Final = re.compile(rb'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-_LIST: Final = re.compile(rb"(?:%b|[ \t]*,[ \t]*)+" % _TAG.pattern)
+_LIST: Final = re.compile(rb"[ \t,]*+(?:%b[ \t]*+(?:,[ \t,]*+|\Z))++" % _TAG.pattern)
 
 
 def write_precondition(scope: Scope) -> Precondition | None:
     """What `If-Match` or `If-None-Match` asks of a write."""
-    must_match = _field(scope, b"if-match")
-    must_not_match = _field(scope, b"if-none-match")
+    must_match = header_list(scope, b"if-match")
+    must_not_match = header_list(scope, b"if-none-match")
     if must_match is None and must_not_match is None:
         return None
     if must_match is not None and must_not_match is not None:
@@ -30,7 +30,7 @@ def write_precondition(scope: Scope) -> Precondition | None:
 
 def read_precondition(scope: Scope, name: bytes) -> Precondition | None:
     """What `if-match` or `if-none-match` asks of a read, `None` where it is not sent."""
-    field = _field(scope, name)
+    field = header_list(scope, name)
     if field is None:
         return None
     negated = name == b"if-none-match"
@@ -40,11 +40,6 @@ def read_precondition(scope: Scope, name: bytes) -> Precondition | None:
 def etag(version: str) -> tuple[bytes, bytes]:
     """The `ETag` field of an entry."""
     return (b"etag", b'"%b"' % version.encode())
-
-
-def _field(scope: Scope, name: bytes) -> bytes | None:
-    found = b",".join(headers(scope, name))
-    return found or None
 
 
 def _versions(field: bytes, name: str, *, weak: bool) -> tuple[str, ...] | None:

@@ -1,16 +1,15 @@
 """Reading requests: what every door needs to know of one."""
 
-from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
 from ..entry import is_utf8
-from ..errors import Detail, InputError, KvError, UnsupportedMediaType, ValueTooLarge
+from ..errors import Detail, InputError, UnsupportedMediaType, ValueTooLarge
 
 
-class ClientDisconnected(KvError):
+class ClientDisconnected(Exception):
     """The client went away before it had sent its request; there is nobody to answer."""
 
 
@@ -22,9 +21,10 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
-def headers(scope: Scope, name: bytes) -> Iterator[bytes]:
-    """Every header field of this name (in lower case)."""
-    return (value for field, value in scope["headers"] if field == name)
+def header_list(scope: Scope, name: bytes) -> bytes | None:
+    """All header fields of this name (in lower case), joined as RFC 9110, 5.3 has it."""
+    found = [value for field, value in scope["headers"] if field == name]
+    return b",".join(found) if found else None
 
 
 def route_path(scope: Scope) -> str:
@@ -123,8 +123,11 @@ async def read_body(scope: Scope, receive: Receive, limit: int, what: str) -> by
     """
     too_large = f"The body has more than {limit:,} bytes, the most that {what} may have"
     length = header(scope, b"content-length")
-    if length and int(length) > limit:
-        raise ValueTooLarge(too_large)
+    if length is not None:
+        if not length.isdigit():
+            raise InputError("Expected a Content-Length in decimal digits")
+        if int(length) > limit:
+            raise ValueTooLarge(too_large)
     message = await receive()
     body: bytes | bytearray = message.get("body", b"")
     if message.get("more_body"):

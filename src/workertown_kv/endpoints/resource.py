@@ -28,11 +28,13 @@ class Resource(BaseRoute):
         self._below = with_all_below
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] == "http":
-            path = route_path(scope)
-            if path.startswith(self.path) if self._below else path == self.path:
-                return Match.FULL, {}
+        if scope["type"] == "http" and self.covers(route_path(scope)):
+            return Match.FULL, {}
         return Match.NONE, {}
+
+    def covers(self, path: str) -> bool:
+        """Whether this route is the one of a path."""
+        return path.startswith(self.path) if self._below else path == self.path
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = self._handlers.get(scope["method"])

@@ -83,7 +83,8 @@ def _value(kind: Any, given: object, path: _Path) -> object:
         elif isinstance(given, one) and not (one is int and isinstance(given, bool)):
             return given
     accepted = " or ".join(_NAMES.get(one) or _named(one) for one in kinds)
-    shown = type(given).__name__ if Secret in kinds else _shown(given)
+    # Whatever stands below `auth` may be a secret in the wrong place.
+    shown = type(given).__name__ if path[0] == "auth" else _shown(given)
     raise OptionsError(f"{'.'.join(path)} is {shown}; expected {accepted}")
 
 
@@ -139,17 +140,6 @@ def _check(options: Options) -> None:
             raise OptionsError(f"{name} is {path!r}; expected a path that starts with '/'")
         if path is not False and any(mark in path for mark in "?#{}%"):
             raise OptionsError(f"{name} is {path!r}; expected a path without ? # % {{ }}")
-    if endpoints.v1.kv is not False:
-        values = options.path(endpoints.v1.kv).rstrip("/") + "/"
-        for name, path in (
-            ("endpoints.v1.admin", endpoints.v1.admin),
-            ("endpoints.public", endpoints.public),
-        ):
-            if path is not False and (options.path(path).rstrip("/") + "/").startswith(values):
-                raise OptionsError(
-                    f"{name} is {path!r}, which lies among the keys below endpoints.v1.kv "
-                    f"({endpoints.v1.kv!r}); expected paths that do not cover each other"
-                )
     for limit in options.limits.__struct_fields__:
         size = getattr(options.limits, limit)
         if size < 1:

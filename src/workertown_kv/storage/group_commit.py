@@ -1,16 +1,18 @@
 """Group commit: what is waiting to be written shares one transaction, and so one fsync."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ..errors import StorageUnavailable
 
 _Job = TypeVar("_Job")
 _Done = TypeVar("_Done")
 
-MOST_JOBS = 256
+MOST_JOBS: Final = 256
+MOST_BYTES: Final = 16 * 1024 * 1024
 """A larger group saves little more and lets the first in it wait for the last."""
 
 
@@ -28,42 +30,53 @@ class GroupCommit(Generic[_Job, _Done]):
     ) -> None:
         self._commit = commit
         self._executor = executor
-        self._waiting: list[tuple[_Job, asyncio.Future[_Done]]] = []
+        self._waiting: deque[tuple[_Job, int, asyncio.Future[_Done]]] = deque()
         self._running: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def submit(self, job: _Job) -> _Done:
-        """What came of the job, once the group that it is part of has been committed."""
+    async def submit(self, job: _Job, size: int = 0) -> _Done:
+        """What came of the job, of `size` bytes, once the group it is part of is committed."""
         if self._closed:
             raise StorageUnavailable("The storage is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_Done] = loop.create_future()
-        self._waiting.append((job, future))
-        if self._running is None or self._running.done():
+        running = self._running
+        if running is not None and not running.done() and running.get_loop() is not loop:
+            raise RuntimeError("A storage belongs to one event loop at a time")
+        self._waiting.append((job, size, future))
+        if running is None or running.done():
             self._running = loop.create_task(self._run())
         return await future
 
     async def close(self) -> None:
         """Finish everything that was submitted."""
         self._closed = True
-        if self._running is not None:
+        if self._running is not None and not self._running.done():
             await self._running
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            group = self._waiting[:MOST_JOBS]
-            del self._waiting[:MOST_JOBS]
-            jobs = [job for job, _ in group]
+            jobs, futures = self._next_group()
             try:
                 outcomes = await loop.run_in_executor(self._executor, self._commit, jobs)
             except Exception as error:  # noqa: BLE001  (it is raised again, where the jobs came from)
-                outcomes = [error] * len(group)
-            for (_, future), outcome in zip(group, outcomes, strict=True):
+                outcomes = [error] * len(jobs)
+            for future, outcome in zip(futures, outcomes, strict=True):
                 if future.cancelled():
                     continue
                 if isinstance(outcome, Exception):
                     future.set_exception(outcome)
                 else:
                     future.set_result(outcome)
-        self._running = None
+
+    def _next_group(self) -> tuple[list[_Job], list[asyncio.Future[_Done]]]:
+        jobs: list[_Job] = []
+        futures: list[asyncio.Future[_Done]] = []
+        total = 0
+        while self._waiting and len(jobs) < MOST_JOBS and total < MOST_BYTES:
+            job, size, future = self._waiting.popleft()
+            jobs.append(job)
+            futures.append(future)
+            total += size
+        return jobs, futures

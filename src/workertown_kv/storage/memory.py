@@ -3,6 +3,7 @@
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
 
 import msgspec
 
@@ -76,6 +77,8 @@ class _Table:
         self._clock = clock
         self._namespaces: dict[str, dict[str, Entry]] = {}
         self._ordered: dict[str, list[str]] = {}
+        self._expiring: list[tuple[float, str, str]] = []
+        """A heap of what is to be swept, and when."""
 
     def get(self, operation: Operation) -> Entry | None:
         entry = self.stored(operation)
@@ -124,15 +127,15 @@ class _Table:
 
     def sweep(self, limit: int) -> int:
         now = self._clock()
-        expired = [
-            Get(namespace, entry.key)
-            for namespace, entries in self._namespaces.items()
-            for entry in entries.values()
-            if not _alive(entry, now)
-        ][:limit]
-        for operation in expired:
-            self.store(operation, None)
-        return len(expired)
+        swept = 0
+        while self._expiring and self._expiring[0][0] <= now and swept < limit:
+            _, namespace, key = heappop(self._expiring)
+            operation = Get(namespace, key)
+            entry = self.stored(operation)
+            if entry is not None and not _alive(entry, now):
+                self.store(operation, None)
+                swept += 1
+        return swept
 
     def stored(self, operation: Operation) -> Entry | None:
         """What is there, expired or not."""
@@ -147,6 +150,8 @@ class _Table:
             entries.pop(operation.key, None)
         else:
             entries[operation.key] = entry
+            if entry.expires_at is not None:
+                heappush(self._expiring, (entry.expires_at, operation.namespace, operation.key))
 
     def _check_precondition(self, operation: Set | Delete) -> None:
         if operation.precondition is not None:

@@ -406,7 +406,9 @@ async def test_an_expired_value_counts_as_none_for_conditions(
     assert created.status_code == 200
 
 
-@pytest.mark.parametrize("tag", ["abc", '"abc', "W/abc", "*, *", '"a" "b"'])
+@pytest.mark.parametrize(
+    "tag", ["", " ", ",", "abc", '"abc', "W/abc", "*, *", '"a" "b"', ", " * 5000 + "x"]
+)
 async def test_a_malformed_condition_is_400_and_changes_nothing(call: Caller, tag: str) -> None:
     for name in ("If-Match", "If-None-Match"):
         answer = await call("PUT", "/v1/kv/a", json={"value": 1}, headers={name: tag})
@@ -421,9 +423,16 @@ async def test_a_malformed_condition_is_400_and_changes_nothing(call: Caller, ta
 
 
 async def test_prefer_minimal_leaves_the_echo_out(call: Caller) -> None:
-    headers = {"Prefer": "respond-async, return=minimal"}
-    answer = await call("PUT", "/v1/kv/a", json={"value": [1]}, headers=headers)
-    assert answer.json()["data"] is None
+    for prefer in ("respond-async, return=minimal", 'Return = "minimal"'):
+        answer = await call("PUT", "/v1/kv/a", json={"value": [1]}, headers={"Prefer": prefer})
+        assert answer.json()["data"] is None
+    answer = await call(
+        "PUT", "/v1/kv/a", json={"value": [1]}, headers={"Prefer": "x=return=minimal"}
+    )
+    assert answer.json()["data"] == [1]
+    answer = await call(
+        "PUT", "/v1/kv/a", json={"value": [1]}, headers={"Prefer": "return=minimal"}
+    )
     assert answer.headers["preference-applied"] == "return=minimal"
     assert await call.data("GET", "/v1/kv/a") == [1]
 

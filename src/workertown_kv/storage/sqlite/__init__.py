@@ -23,7 +23,7 @@ import apsw
 import msgspec
 
 from ...entry import Entry
-from ...errors import KvError, StorageError, StorageUnavailable
+from ...errors import OptionsError, StorageError, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Page, Result, Set
 from ..batch import run_batch
 from ..contract import Clock, Migration, Storage
@@ -63,9 +63,12 @@ class SqliteStorage(Storage):
         clock: Clock = time.time,
     ) -> None:
         super().__init__(clock=clock)
+        if os.fspath(path) in ("", ":memory:"):
+            raise OptionsError(f"{path!r} is no path; for memory, use memory://")
         self.path = Path(path)
         self._busy_timeout_seconds = busy_timeout_seconds
         self._opened = False
+        self._connections: list[apsw.Connection] = []
 
     async def open(self) -> Sequence[Migration]:
         self._writing = ThreadPoolExecutor(1, "kv-sqlite-write")
@@ -73,7 +76,8 @@ class SqliteStorage(Storage):
         try:
             migrations = await self._in(self._writing, self._connect_all)
         except BaseException:
-            self._shut_down()
+            self._writing.submit(self._disconnect_all)
+            self._shut_down(wait=False)
             raise
         self._commits = GroupCommit(self._commit, self._writing)
         self._opened = True
@@ -84,10 +88,8 @@ class SqliteStorage(Storage):
             return
         self._opened = False
         await self._commits.close()
-        # The queues of the threads first, so that nobody is using what is closed.
-        await self._in(self._reading, self._aside.db.close)
-        await self._in(self._writing, self._writer.db.close)
-        self._reader.db.close()
+        await self._in(self._reading, lambda: None)  # all that was asked for has been read
+        await self._in(self._writing, self._disconnect_all)
         self._shut_down()
 
     async def migrate(self) -> Sequence[Migration]:
@@ -98,6 +100,8 @@ class SqliteStorage(Storage):
         self._check_open()
         try:
             entry = self._reader.get_up_to(operation, INLINE_BYTES)
+        except apsw.BusyError:
+            entry = False  # the event loop does not wait; the thread may
         except apsw.Error as error:
             raise self._translated(error) from error
         if isinstance(entry, bool):
@@ -125,11 +129,11 @@ class SqliteStorage(Storage):
 
     async def _submit(self, job: _Job) -> _Outcome:
         self._check_open()
-        return await self._commits.submit(job)
+        return await self._commits.submit(job, _size(job))
 
-    def _shut_down(self) -> None:
-        self._reading.shutdown()
-        self._writing.shutdown()
+    def _shut_down(self, *, wait: bool = True) -> None:
+        self._reading.shutdown(wait=wait)
+        self._writing.shutdown(wait=wait)
 
     async def _in(self, executor: Executor, act: Callable[[], _T]) -> _T:
         try:
@@ -158,19 +162,25 @@ class SqliteStorage(Storage):
             check_owner(self._writer.db)
         if self._writer.db.readonly("main"):
             raise StorageError(f"SQLite cannot use {self.path}: it may not be written")
-        self._writer.db.pragma("journal_mode", "WAL")
+        if self._writer.db.pragma("journal_mode", "WAL") != "wal":
+            raise StorageError(f"SQLite cannot keep a write-ahead log beside {self.path}")
         self._writer.db.pragma("synchronous", "FULL")
         self._writer.db.pragma("fullfsync", True)  # asks macOS for what fsync means elsewhere
         self._writer.db.pragma("journal_size_limit", WAL_BYTES)
         migrations = self._migrate()
-        self._reader = self._connect()
+        self._reader = self._connect(waits=False)
         self._aside = self._connect()
         return migrations
 
-    def _connect(self) -> EntryTable:
+    def _disconnect_all(self) -> None:
+        while self._connections:
+            self._connections.pop().close()
+
+    def _connect(self, *, waits: bool = True) -> EntryTable:
         if not self.path.parent.is_dir():
             raise StorageError(f"There is no folder {self.path.parent} for the database")
         db = apsw.Connection(os.fspath(self.path))
+        self._connections.append(db)
         waiting_since = 0.0
 
         def wait(tries: int) -> bool:
@@ -182,7 +192,8 @@ class SqliteStorage(Storage):
             time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311  (not cryptography)
             return time.monotonic() - waiting_since < self._busy_timeout_seconds
 
-        db.set_busy_handler(wait)
+        if waits:
+            db.set_busy_handler(wait)
         return EntryTable(db, self.clock)
 
     def _migrate(self) -> Sequence[Migration]:
@@ -205,14 +216,14 @@ class SqliteStorage(Storage):
                 case Delete():
                     table.delete(job)
                     return None
-                case Batch(atomic=True):
+                case Batch():
                     with _savepoint(table.db):
                         return run_batch(table, job)
-                case Batch():
-                    return run_batch(table, job)
                 case _Sweep():
                     return table.sweep(job.limit)
-        except KvError as error:
+        except apsw.Error:
+            raise
+        except Exception as error:  # noqa: BLE001  (it is raised again, where the job came from)
             return error
 
     def _read_batch(self, batch: Batch) -> Sequence[Result]:
@@ -233,13 +244,24 @@ class SqliteStorage(Storage):
             raise
 
 
+def _size(job: _Job) -> int:
+    match job:
+        case Set():
+            return len(job.value)
+        case Batch():
+            return sum(len(one.value) for one in job.operations if isinstance(one, Set))
+    return 0
+
+
 @contextmanager
 def _savepoint(db: apsw.Connection) -> Iterator[None]:
     db.execute("SAVEPOINT batch")
     try:
         yield
-    except KvError:
-        db.execute("ROLLBACK TO batch")
+    except BaseException:
+        # Some failures of the engine have ended the transaction already, and this with it.
+        if db.in_transaction:
+            db.execute("ROLLBACK TO batch")
+            db.execute("RELEASE batch")
         raise
-    finally:
-        db.execute("RELEASE batch")
+    db.execute("RELEASE batch")

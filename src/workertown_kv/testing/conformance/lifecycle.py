@@ -73,8 +73,18 @@ class Lifecycle(StorageCase):
         writes = [asyncio.ensure_future(storage.set(put(str(i)))) for i in range(20)]
         await asyncio.sleep(0)
         await storage.close()
-        for one in await asyncio.gather(*writes, return_exceptions=True):
-            assert isinstance(one, str | StorageUnavailable)
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert {type(one) for one in outcomes} <= {str, StorageUnavailable}
+        if not self.durable:
+            return
+        again = self.make(clock, tmp_path)
+        await again.open()
+        for i, outcome in enumerate(outcomes):
+            if isinstance(outcome, str):
+                entry = await again.get(Get(SPACE, str(i)))
+                assert entry is not None
+                assert entry.version == outcome
+        await again.close()
 
     async def test_a_closed_storage_says_so(self, storage: Storage) -> None:
         await storage.close()

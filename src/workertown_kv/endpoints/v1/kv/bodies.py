@@ -168,7 +168,7 @@ def _explained(message: str, fields: str) -> KvError:
     )
     named = _NAMED.fullmatch(text)
     if named:
-        path = (*path, named[2])
+        path = (*path, named[2][:100])
         accepted = _IN_OPERATION if len(path) > 1 else fields
         text = "Required" if named[1] == "missing required" else f"Unknown; expected {accepted}"
     elif path and path[-1] in _EXPECTED:

@@ -12,7 +12,7 @@ from ....options import LimitsOptions
 from ....storage import Storage
 from ...conditions import etag, read_precondition, write_precondition
 from ...envelope import send_bytes, send_success
-from ...request import check_json, header, read_body
+from ...request import check_json, header_list, read_body
 from .bodies import decode_put
 
 BODY_SLACK: Final = 64 * 1024
@@ -45,7 +45,7 @@ class Values:
         if unseen and not unseen.holds(entry.version):
             await send({"type": "http.response.start", "status": 304, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
-        elif _wants_bytes(header(scope, b"accept")):
+        elif _wants_bytes(header_list(scope, b"accept")):
             headers.append((b"content-type", _BYTES))
             await send_bytes(scope, send, 200, (entry.value,), headers)
         elif entry.is_json:
@@ -116,5 +116,8 @@ def _quality(parameters: list[bytes]) -> float:
 
 
 def _wants_minimum(scope: Scope) -> bool:
-    prefer = header(scope, b"prefer")
-    return prefer is not None and b"return=minimal" in prefer.lower().replace(b" ", b"")
+    prefer = header_list(scope, b"prefer")
+    if prefer is None:
+        return False
+    preferences = prefer.lower().replace(b" ", b"").replace(b'"', b"").split(b",")
+    return b"return=minimal" in preferences
