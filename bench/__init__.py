@@ -1,0 +1,1 @@
+"""The server measured beside others, on the machine at hand: `python -m bench`."""
