@@ -317,3 +317,17 @@ def test_workers_do_not_outlive_the_main_process(tmp_path: Path) -> None:
             wait_until_closed(server.port)
         finally:
             server.kill()
+
+
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
+    with ServedStore(tmp_path / "kv.sqlite", args=("--workers", "2", "--no-access-log")) as server:
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        with server.client() as client:
+            client.put("/v1/kv/a", json={"value": 1}).raise_for_status()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while not server._answers():
+            assert time.monotonic() < deadline
+        with server.client() as client:
+            assert client.get("/v1/kv/a").json()["data"] == 1

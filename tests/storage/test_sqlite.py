@@ -4,14 +4,20 @@ import asyncio
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import apsw
 import pytest
 
-from workertown_kv.errors import StorageError, StorageUnavailable
-from workertown_kv.operations import Batch, Get, List, Set
+from workertown_kv.errors import (
+    PreconditionFailed,
+    StorageError,
+    StorageUnavailable,
+    ValueTooLarge,
+)
+from workertown_kv.operations import Batch, Get, List, Operation, Precondition, Set
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock, StorageConformance
@@ -206,6 +212,45 @@ async def test_large_writes_do_not_all_share_one_commit(tmp_path: Path) -> None:
     big = b"x" * 6_000_000
     await asyncio.gather(*(storage.set(put(str(i), big, is_json=False)) for i in range(9)))
     assert commits == 3
+    await storage.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_acknowledged_into_a_file_that_was_removed(
+    tmp_path: Path, replaced: bool
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    await storage.set(put("a"))
+    await storage.check()
+    for name in ("kv.sqlite", "kv.sqlite-wal", "kv.sqlite-shm"):
+        (tmp_path / name).unlink()
+    if replaced:
+        (tmp_path / "kv.sqlite").touch()
+    with pytest.raises(StorageUnavailable, match="removed"):
+        await storage.set(put("b"))
+    with pytest.raises(StorageUnavailable, match="removed"):
+        await storage.check()
+    await storage.close()
+
+
+async def test_a_batch_reads_no_more_than_it_may_return(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    await storage.set(put("a", b"x" * 20_000_000, is_json=False))
+    stale = Precondition(("stale",))
+    gets = [Get("default", "a", stale)] * 500 + [Get("default", "a")] * 499
+    batches: list[list[Operation]] = [[*gets], [*gets, put("b")]]
+    tracemalloc.start()
+    for operations in batches:
+        results = await storage.batch(Batch(operations, read_bytes=50_000_000))
+        kinds = [type(one) for one in results]
+        assert kinds[:500] == [PreconditionFailed] * 2 + [ValueTooLarge] * 498
+        assert kinds[500:999] == [ValueTooLarge] * 499
+        del results
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 120_000_000
     await storage.close()
 
 

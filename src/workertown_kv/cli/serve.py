@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import click
 from granian import Granian
-from granian.constants import Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
 
 from ..options import ApiKeyEnv
@@ -127,6 +127,10 @@ def _run(host: str, port: int, workers: int, drain_seconds: int) -> None:
         workers=workers,
         loop=Loops.auto,
         websockets=False,
+        # Over cleartext HTTP/2 an answer that comes before the body has been read, as 401 and 413
+        # do, is lost with the stream.
+        http=HTTPModes.http1,
+        respawn_failed_workers=True,
         log_level=LogLevels.warning,
         workers_kill_timeout=drain_seconds,
     )

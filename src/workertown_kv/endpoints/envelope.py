@@ -9,7 +9,6 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Conflict, Detail, KvError, MethodNotAllowed, Unauthorized
-from .request import ClientDisconnected
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -84,8 +83,6 @@ class ErrorBoundary:
 
         try:
             await self.app(scope, receive, watched)
-        except ClientDisconnected:
-            return
         except Exception as error:
             request_id = "" if _is_public(error) else _logged(scope, error)
             if started:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from ..errors import StorageError, StorageUnavailable
+from ..errors import StorageUnavailable
 from ..storage import Storage
 from .envelope import send_bytes, send_success
 from .open_api import Json, operation, success, without_body
@@ -23,7 +23,7 @@ def public_routes(storage: Storage, document: Mapping[str, object], prefix: str)
     async def health(scope: Scope, _: Receive, send: Send) -> None:
         try:
             await storage.check()
-        except StorageError as error:
+        except Exception as error:
             _LOG.warning("The storage does not answer: %s", error)
             raise StorageUnavailable("The storage does not answer") from error
         await send_success(scope, send, b'"OK"')

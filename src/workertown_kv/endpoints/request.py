@@ -9,10 +9,6 @@ from ..entry import is_utf8
 from ..errors import Detail, InputError, UnsupportedMediaType, ValueTooLarge
 
 
-class ClientDisconnected(Exception):
-    """The client went away before it had sent its request; there is nobody to answer."""
-
-
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The first header field of this name (in lower case), as it was sent."""
     for field, value in scope["headers"]:
@@ -134,7 +130,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int, what: str) -> by
         body = bytearray(body)
     while True:
         if message["type"] == "http.disconnect":
-            raise ClientDisconnected("The client went away")
+            raise InputError("The body ended before it was whole")
         if len(body) > limit:
             raise ValueTooLarge(too_large)
         if not message.get("more_body"):

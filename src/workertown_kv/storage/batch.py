@@ -11,8 +11,8 @@ from ..operations import Batch, Delete, Get, Operation, Result, Set
 class Table(Protocol):
     """The three acts on one entry, as `Storage` promises them but synchronous."""
 
-    def get(self, operation: Get) -> Entry | None:
-        """The entry, or `None`."""
+    def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
+        """The entry, or `False` where its value has more bytes than these."""
 
     def set(self, operation: Set) -> str:
         """Write it; the new version."""
@@ -25,17 +25,16 @@ class ReadBudget:
     """How many bytes of values a batch may still return."""
 
     def __init__(self, read_bytes: int) -> None:
-        self._allowed = self._left = read_bytes
+        self._allowed = self.left = read_bytes
 
-    def spend(self, entry: Entry | None) -> Entry | None:
+    def spend(self, entry: Entry | bool | None) -> Entry | None:
         """Pass the entry on, or raise `ValueTooLarge` where it does not fit any more."""
-        if entry is not None:
-            if len(entry.value) > self._left:
-                raise ValueTooLarge(
-                    f"The values asked for have more than {self._allowed:,} bytes together"
-                )
-            self._left -= len(entry.value)
-        return entry
+        if not isinstance(entry, bool):
+            size = 0 if entry is None else len(entry.value)
+            if size <= self.left:
+                self.left -= size
+                return entry
+        raise ValueTooLarge(f"The values asked for have more than {self._allowed:,} bytes together")
 
 
 def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
@@ -58,14 +57,16 @@ def _attempt(table: Table, operation: Operation, budget: ReadBudget) -> Result:
     try:
         match operation:
             case Get():
-                return budget.spend(guarded(operation, table.get(operation)))
+                # What a failed guard has read counts too: it took the time that reading takes.
+                return guarded(operation, budget.spend(table.get_up_to(operation, budget.left)))
             case Set():
                 return table.set(operation)
             case Delete():
                 table.delete(operation)
                 return None
     except KvError as error:
-        return error
+        # Its traceback would keep alive what was read.
+        return error.with_traceback(None)
 
 
 def _raise_first(results: Sequence[Result]) -> None:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
-from ..entry import Entry
+from ..entry import DEFAULT_NAMESPACE, Entry
 from ..errors import InputError, KvError, StorageUnsupported
 from ..operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from .batch import ReadBudget, guarded
@@ -81,7 +81,7 @@ class Storage(ABC):
 
     async def check(self) -> None:
         """Raise `StorageUnavailable` where the storage does not answer."""
-        await self.get(Get("default", "health"))
+        await self.get(Get(DEFAULT_NAMESPACE, "health"))
 
     async def migrate(self) -> Sequence[Migration]:
         """Bring the schema up to date and say what ran; nothing where nothing had to."""
@@ -144,14 +144,14 @@ class Storage(ABC):
             match operation:
                 case Get():
                     entry = await self.get(operation)
-                    return budget.spend(guarded(operation, entry))
+                    return guarded(operation, budget.spend(entry))
                 case Set():
                     return await self.set(operation)
                 case Delete():
                     await self.delete(operation)
                     return None
         except KvError as error:
-            return error
+            return error.with_traceback(None)
 
 
 def key_cursor(operation: List) -> str | None:

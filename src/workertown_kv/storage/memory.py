@@ -84,6 +84,10 @@ class _Table:
         entry = self.stored(operation)
         return entry if entry is not None and _alive(entry, self._clock()) else None
 
+    def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
+        entry = self.get(operation)
+        return False if entry is not None and len(entry.value) > value_bytes else entry
+
     def set(self, operation: Set) -> str:
         self._check_precondition(operation)
         entry = operation.entry(new_version())

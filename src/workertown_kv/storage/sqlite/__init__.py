@@ -22,7 +22,7 @@ from typing import Final, TypeVar, cast
 import apsw
 import msgspec
 
-from ...entry import Entry
+from ...entry import DEFAULT_NAMESPACE, Entry
 from ...errors import OptionsError, StorageError, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Page, Result, Set
 from ..batch import run_batch
@@ -96,6 +96,11 @@ class SqliteStorage(Storage):
         self._check_open()
         return await self._in(self._writing, self._migrate)
 
+    async def check(self) -> None:
+        self._check_open()
+        await self._in(self._reading, self._check_file)
+        await self._in(self._reading, lambda: self._aside.get(Get(DEFAULT_NAMESPACE, "health")))
+
     async def get(self, operation: Get) -> Entry | None:
         self._check_open()
         try:
@@ -168,6 +173,7 @@ class SqliteStorage(Storage):
         self._writer.db.pragma("fullfsync", True)  # asks macOS for what fsync means elsewhere
         self._writer.db.pragma("journal_size_limit", WAL_BYTES)
         migrations = self._migrate()
+        self._file = self._identity()
         self._reader = self._connect(waits=False)
         self._aside = self._connect()
         return migrations
@@ -203,9 +209,26 @@ class SqliteStorage(Storage):
     def _commit(self, jobs: Sequence[_Job]) -> Sequence[_Outcome | Exception]:
         try:
             with self._transaction() as table:
-                return [self._outcome(table, job) for job in jobs]
+                outcomes = [self._outcome(table, job) for job in jobs]
         except apsw.Error as error:
             raise self._translated(error) from error
+        self._check_file()
+        return outcomes
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _check_file(self) -> None:
+        """Raise where the file is no longer the one that was opened.
+
+        SQLite goes on with a file that was removed, and all that is written to it is lost.
+        """
+        if self._identity() != self._file:
+            raise StorageUnavailable("The file of the database was removed or replaced")
 
     def _outcome(self, table: EntryTable, job: _Job) -> _Outcome | Exception:
         """What came of one job of a group; one that fails leaves no trace and fails alone."""

@@ -119,5 +119,5 @@ def _wants_minimum(scope: Scope) -> bool:
     prefer = header_list(scope, b"prefer")
     if prefer is None:
         return False
-    preferences = prefer.lower().replace(b" ", b"").replace(b'"', b"").split(b",")
-    return b"return=minimal" in preferences
+    plain = prefer.lower().replace(b" ", b"").replace(b'"', b"")
+    return b"return=minimal" in [one.partition(b";")[0] for one in plain.split(b",")]
