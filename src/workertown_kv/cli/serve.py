@@ -1,6 +1,7 @@
 """`workertown-kv serve`: the server on Granian."""
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -99,7 +100,11 @@ def _load(_target: str) -> Server:
     # Ctrl-C reaches the workers too; the main process alone shall hear it, and tell them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
-    return kv(logger=_print_access if os.environ.get(_ACCESS_LOG) else False)
+    server = kv(logger=_print_access if os.environ.get(_ACCESS_LOG) else False)
+    # What is here now stays; looking through it for garbage again and again takes 10 ms each time.
+    gc.collect()
+    gc.freeze()
+    return server
 
 
 def _stop_with(parent: int) -> None:

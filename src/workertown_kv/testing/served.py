@@ -45,7 +45,13 @@ class ServedStore:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            # `__exit__` is not called for what `__enter__` did not finish, as by Ctrl-C.
+            if self._process is not None and self._process.returncode is None:
+                self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
