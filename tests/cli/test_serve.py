@@ -2,13 +2,12 @@
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -74,10 +73,13 @@ def wait_for(port: int) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_without_credentials_it_prints_a_key_and_commands_that_work(
-    environment: dict[str, str], tmp_path: Path, workers: str
+    environment: dict[str, str],
+    tmp_path: Path,
+    workers: str,
+    require_program: Callable[[str, str], str],
 ) -> None:
-    if not (shutil.which("bash") and shutil.which("curl")):
-        pytest.skip("the printed commands did not run: no bash or curl (Debian packages)")
+    require_program("bash", "bash")
+    require_program("curl", "curl")
     with serving(environment, tmp_path, "--workers", workers) as (process, port):
         printed = read_until(process, "export KV_API_KEY=")
         wait_for(port)

@@ -100,19 +100,24 @@ async def test_its_sqlite_is_not_one_that_corrupts_files() -> None:
     assert apsw.SQLITE_VERSION_NUMBER >= 3_051_003
 
 
+def counted_commits(storage: SqliteStorage) -> list[None]:
+    """Gets one item longer with every commit."""
+    commits: list[None] = []
+
+    def count() -> bool:
+        commits.append(None)
+        return False  # go on with the commit
+
+    storage._writer.db.set_commit_hook(count)
+    return commits
+
+
 async def test_concurrent_writes_share_a_commit(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path / "kv.sqlite")
     await storage.open()
-    commits = 0
-
-    def count() -> bool:
-        nonlocal commits
-        commits += 1
-        return False
-
-    storage._writer.db.set_commit_hook(count)
+    commits = counted_commits(storage)
     await asyncio.gather(*(storage.set(put(str(i))) for i in range(1000)))
-    assert 4 <= commits <= 10
+    assert 4 <= len(commits) <= 10
     await storage.close()
 
 
@@ -201,17 +206,10 @@ async def test_a_writer_who_goes_away_spoils_nothing_for_the_others(tmp_path: Pa
 async def test_large_writes_do_not_all_share_one_commit(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path / "kv.sqlite")
     await storage.open()
-    commits = 0
-
-    def count() -> bool:
-        nonlocal commits
-        commits += 1
-        return False
-
-    storage._writer.db.set_commit_hook(count)
+    commits = counted_commits(storage)
     big = b"x" * 6_000_000
     await asyncio.gather(*(storage.set(put(str(i), big, is_json=False)) for i in range(9)))
-    assert commits == 3
+    assert len(commits) == 3
     await storage.close()
 
 
