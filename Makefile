@@ -35,12 +35,14 @@ bench: $(VENV)/.dev ## Measure the server beside others (Debian: wrk nginx-light
 docs: $(VENV)/.dev ## Write the parts of the docs that are made from the code
 	$(BIN)/python -m docs.generate
 
-lock: $(VENV)/.dev ## Pin the newest versions, with hashes, in requirements/ (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
-		--no-header --no-annotate --group build pyproject.toml -o requirements/run.txt
-	uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
-		--no-header --no-annotate --group build --group test --group lint pyproject.toml \
-		-o requirements/dev.txt
+# Extras stay in the names: pip takes a pin of `a` for none of `a[b]` where a newer `a` is out.
+PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
+	--no-header --no-annotate --no-strip-extras \
+	--extra jwt --extra rate-limit --extra sentry --group build pyproject.toml
+
+lock: ## Pin the newest versions, with hashes, in requirements/ (needs uv)
+	$(PIN) -o requirements/run.txt
+	$(PIN) --group test --group lint -o requirements/dev.txt
 
 clean: ## Remove the environment and everything that was made
 	rm -rf .venv* build dist .coverage .coverage.* .hypothesis .import_linter_cache \
