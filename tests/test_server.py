@@ -28,8 +28,10 @@ def test_the_public_names_are_these() -> None:
         "Options",
         "OptionsError",
         "Runtime",
+        "Scope",
         "Server",
         "Storage",
+        "User",
         "kv",
     ]
     assert (Path(workertown_kv.__file__).parent / "py.typed").exists()

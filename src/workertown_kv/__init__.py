@@ -5,5 +5,16 @@ from .options import Options
 from .runtime import Runtime
 from .server import Server, kv
 from .storage import Storage
+from .user import Scope, User
 
-__all__ = ["KvError", "Options", "OptionsError", "Runtime", "Server", "Storage", "kv"]
+__all__ = [
+    "KvError",
+    "Options",
+    "OptionsError",
+    "Runtime",
+    "Scope",
+    "Server",
+    "Storage",
+    "User",
+    "kv",
+]

@@ -2,16 +2,20 @@
 
 KvError
 ├── OptionsError                   the server cannot be made from these options
+│   └── MissingExtra               they need a package that is not installed
 ├── InputError               400   the request is malformed; `details` say where
 │   ├── KeyTooLong           414
 │   ├── ValueTooLarge        413
 │   └── UnsupportedMediaType 415
 ├── Unauthorized             401   no credentials that fit
+├── Forbidden                403   the credentials, or the address, may not do this
 ├── NotFound                 404
 ├── MethodNotAllowed         405
 ├── NotAcceptable            406   the value cannot be given in the form asked for
+├── RequestTimeout           408   the body did not arrive in time
 ├── Conflict                 409   an atomic batch whose guards did not hold
 ├── PreconditionFailed       412
+├── RateLimited              429   too many requests; `retry_after` says when to come back
 └── StorageError             500   the storage failed
     ├── StorageUnavailable   503   it does not answer, for now
     └── StorageUnsupported   501   it cannot do what was asked
@@ -19,7 +23,7 @@ KvError
 The place that knows best raises; each door turns errors into its own answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -48,6 +52,13 @@ class KvError(Exception):
 
 class OptionsError(KvError):
     """An option has a wrong name, type or value; the message names its whole path."""
+
+
+class MissingExtra(OptionsError):
+    """An option needs a package that is not installed; the message has the line that does it."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(f'{purpose} needs more packages: pip install "workertown-kv[{extra}]"')
 
 
 class InputError(KvError):
@@ -84,6 +95,22 @@ class Unauthorized(KvError):
         self.challenges = tuple(challenges)
 
 
+class Forbidden(KvError):
+    """What is asked for is out of the scopes of the credentials, or the address is not admitted.
+
+    `missing` says, for each operation of a batch that is out of scope, what it needs.
+    """
+
+    status = 403
+
+    def __init__(self, message: str, missing: Mapping[int, str] | None = None) -> None:
+        details = [
+            Detail("body", ("operations", index), f"This needs {needed}")
+            for index, needed in (missing or {}).items()
+        ]
+        super().__init__(message, details=details)
+
+
 class NotFound(KvError):
     """There is nothing at this path, or no value under this key."""
 
@@ -109,6 +136,12 @@ class NotAcceptable(KvError):
     status = 406
 
 
+class RequestTimeout(KvError):
+    """The body did not arrive within the time that `limits.body_seconds` gives it."""
+
+    status = 408
+
+
 class Conflict(KvError):
     """An atomic batch changed nothing. `failed` are the indexes of the operations at fault."""
 
@@ -126,6 +159,20 @@ class PreconditionFailed(KvError):
 
     def __init__(self) -> None:
         super().__init__("Precondition failed")
+
+
+class RateLimited(KvError):
+    """The client sends more than `access.rate_limit` allows.
+
+    `retry_after` is in seconds; `fields` are further header fields of the answer.
+    """
+
+    status = 429
+
+    def __init__(self, retry_after: int, fields: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(f"Too many requests; try again in {retry_after} s")
+        self.retry_after = retry_after
+        self.fields = tuple(fields)
 
 
 class StorageError(KvError):

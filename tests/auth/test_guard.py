@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from caller import API_KEY, make_server
-from workertown_kv import OptionsError, Runtime, Server, kv
+from workertown_kv import OptionsError, Server
 from workertown_kv.endpoints.resource import Resource
 from workertown_kv.operations import Get
 from workertown_kv.storage.memory import MemoryStorage
@@ -139,11 +139,13 @@ async def test_a_route_that_is_added_later_is_guarded_without_asking_for_it() ->
         {"KV_USERNAME": "u"},
         {"KV_PASSWORD": "p"},
         {"KV_USERNAME": "", "KV_PASSWORD": ""},
-        {"KV_JWT_SECRET": "s"},
+        {"KV_JWT_SECRET": "", "KV_JWKS_URL": ""},
+        {"KV_JWT_ISSUER": "i", "KV_JWT_AUDIENCE": "a"},
+        {"KV_API_KEYS": "", "KV_USERS": "# nobody yet"},
     ],
 )
 async def test_a_strategy_without_credentials_admits_nobody(environment: dict[str, str]) -> None:
-    server = kv(runtime=Runtime(MemoryStorage({"x": 1})), get_env=lambda: environment)
+    server = make_server(MemoryStorage({"x": 1}), get_env=lambda: environment, auth={})
     assert server.strategies == []
     for authorization in (
         *WRONG,
@@ -161,8 +163,7 @@ async def test_credentials_come_from_the_environment_by_the_names_in_the_options
     environment = {"KV_API_KEY": "one", "MY_KEY": "two", "KV_USERNAME": "u", "KV_PASSWORD": "p"}
 
     def server(**auth: object) -> Server:
-        runtime = Runtime(MemoryStorage({"x": 1}))
-        return kv(runtime=runtime, get_env=lambda: environment, auth=auth)
+        return make_server(MemoryStorage({"x": 1}), get_env=lambda: environment, auth=auth)
 
     async def gets_in(chosen: Server, authorization: str) -> bool:
         return (await ask(chosen, "GET", "/v1/kv/x", authorization)).status_code == 200

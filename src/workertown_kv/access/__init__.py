@@ -1,5 +1,18 @@
 """From where and how often, and what is told of it."""
 
+from .address import AddressFilter, client_address
+from .cors import Cors
 from .log import AccessLog
+from .rate_limit import Allowance, RateLimit, configured_limiter
+from .sentry import configured_report
 
-__all__ = ["AccessLog"]
+__all__ = [
+    "AccessLog",
+    "AddressFilter",
+    "Allowance",
+    "Cors",
+    "RateLimit",
+    "client_address",
+    "configured_limiter",
+    "configured_report",
+]

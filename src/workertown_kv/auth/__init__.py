@@ -3,6 +3,15 @@
 from .api_key import ApiKey
 from .basic import Basic
 from .guard import Guard, configured_strategies
-from .strategy import Strategy, User
+from .hashes import PasswordHash, hash_api_key
+from .strategy import Strategy
 
-__all__ = ["ApiKey", "Basic", "Guard", "Strategy", "User", "configured_strategies"]
+__all__ = [
+    "ApiKey",
+    "Basic",
+    "Guard",
+    "PasswordHash",
+    "Strategy",
+    "configured_strategies",
+    "hash_api_key",
+]

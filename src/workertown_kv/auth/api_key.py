@@ -1,35 +1,108 @@
-"""An API key, sent as `Authorization: Bearer …` (RFC 6750, 2.1)."""
+"""API keys, sent as `Authorization: Bearer …` (RFC 6750, 2.1)."""
 
-from hmac import compare_digest
-from typing import ClassVar, Final
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from starlette.types import Scope
 
-from ..options import ApiKeyOptions, Options
-from .strategy import User, authorization
-
-_USER: Final = User("api_key", "api_key")
+from ..errors import OptionsError
+from ..options import ApiKeyCredential, ApiKeyOptions, Options
+from ..user import User
+from .credentials import Known, named_credentials
+from .hashes import digest, parse_api_key_hash
+from .hooks import call_hook, credentials_by_hook, refused_answer, user_by_verdict
+from .strategy import Clock, authorization
 
 
 class ApiKey:
-    """Admits whoever sends the key."""
+    """Admits whoever sends one of the keys."""
 
     name: ClassVar[str] = "api_key"
     challenge: ClassVar[str] = 'Bearer realm="workertown-kv"'
 
-    def __init__(self, api_key: str) -> None:
-        self._api_key = api_key.encode()
+    def __init__(
+        self,
+        keys: Sequence[ApiKeyCredential],
+        clock: Clock,
+        *,
+        get_credentials: Callable[[Any], Any] | None = None,
+        verify_credentials: Callable[[str], Any] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._get = get_credentials
+        self._verify = verify_credentials
+        # Found by its digest, a key is compared in a time that tells nothing of it: nobody can
+        # choose the digest of what they send.
+        self._known: dict[bytes, Known] = {}
+        for key in keys:
+            kept = _digest(key)
+            if kept in self._known:
+                raise OptionsError(f"The API key {key.name!r} is another's too; expected its own")
+            self._known[kept] = Known.of(key, self.name)
 
     @classmethod
-    def configured(cls, options: Options) -> "ApiKey | None":
-        """The strategy, where the options or the environment have a key."""
+    def configured(cls, options: Options, clock: Clock) -> "ApiKey | None":
+        """The strategy, where there are keys, or a hook that knows them."""
         chosen = options.auth.api_key
         if not isinstance(chosen, ApiKeyOptions):
             return None
-        given = chosen.api_key.reveal() if chosen.api_key else None
-        api_key = given or options.environment(chosen.env.api_key)
-        return cls(api_key) if api_key else None
+        keys = list(
+            named_credentials(
+                ApiKeyCredential,
+                options,
+                given=chosen.api_keys,
+                variable=chosen.env.api_keys,
+                file=chosen.file or options.environment(chosen.env.file),
+            )
+        )
+        single = chosen.api_key or options.secret(chosen.env.api_key)
+        if single:
+            keys.append(ApiKeyCredential(name=cls.name, api_key=single))
+        if not keys and chosen.verify_credentials is None:
+            return None
+        return cls(
+            keys,
+            clock,
+            get_credentials=chosen.get_credentials,
+            verify_credentials=chosen.verify_credentials,
+        )
 
     async def authenticate(self, scope: Scope) -> User | None:
-        sent = authorization(scope, b"bearer")
-        return _USER if sent is not None and compare_digest(sent, self._api_key) else None
+        if self._get is None:
+            sent = authorization(scope, b"bearer")
+        else:
+            sent = await self._sent_by_hook(self._get, scope)
+        if not sent:
+            return None
+        if self._verify is not None:
+            return await self._verified_by_hook(self._verify, sent)
+        known = self._known.get(digest(sent))
+        return None if known is None else known.user_at(self._clock())
+
+    async def _sent_by_hook(self, hook: Callable[[Any], Any], scope: Scope) -> bytes | None:
+        found = await credentials_by_hook("auth.api_key", hook, scope)
+        if found is not None and not isinstance(found, str):
+            refused_answer("auth.api_key.get_credentials", found, "text or None")
+        return found.encode(errors="replace") if found else None
+
+    async def _verified_by_hook(self, hook: Callable[[str], Any], sent: bytes) -> User | None:
+        name = "auth.api_key.verify_credentials"
+        try:
+            api_key = sent.decode()
+        except UnicodeDecodeError:
+            return None
+        verdict = await call_hook(name, hook, api_key)
+        return user_by_verdict(name, verdict, User(id=self.name, strategy=self.name))
+
+
+def _digest(key: ApiKeyCredential) -> bytes:
+    if key.api_key:
+        return digest(key.api_key.reveal().encode())
+    assert key.hash is not None
+    try:
+        return parse_api_key_hash(key.hash.reveal())
+    except ValueError as error:
+        raise OptionsError(
+            f"The hash of the API key {key.name!r} cannot be used: {error}; "
+            "`workertown-kv api-key` prints one"
+        ) from error

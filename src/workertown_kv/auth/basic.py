@@ -1,52 +1,169 @@
-"""A user name and password (RFC 7617), in UTF-8."""
+"""User names and passwords (RFC 7617), in UTF-8."""
 
+import asyncio
 import binascii
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from hmac import compare_digest
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 from starlette.types import Scope
 
-from ..errors import OptionsError
-from ..options import BasicOptions, Options
-from .strategy import User, authorization
+from ..errors import OptionsError, RateLimited
+from ..options import BasicOptions, Options, UserCredential
+from ..user import User
+from .credentials import Known, named_credentials
+from .hashes import PasswordHash
+from .hooks import call_hook, credentials_by_hook, refused_answer, user_by_verdict
+from .seen import Seen
+from .strategy import Clock, authorization
+
+SEEN_PASSWORDS: Final = 1024
+MOST_WAITING: Final = 32
+"""How many passwords may wait to be checked against a hash; more are 429."""
 
 
 class Basic:
-    """Admits whoever sends both the user name and the password."""
+    """Admits whoever sends both the user name and the password of a user."""
 
     name: ClassVar[str] = "basic"
     challenge: ClassVar[str] = 'Basic realm="workertown-kv", charset="UTF-8"'
 
-    def __init__(self, username: str, password: str) -> None:
-        self._username = username.encode()
-        self._password = password.encode()
-        self._user = User(username, self.name)
+    def __init__(
+        self,
+        users: Sequence[UserCredential],
+        clock: Clock,
+        *,
+        get_credentials: Callable[[Any], Any] | None = None,
+        verify_credentials: Callable[[str, str], Any] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._get = get_credentials
+        self._verify = verify_credentials
+        self._users = {
+            user.name.encode(): (_kept(user), Known.of(user, self.name)) for user in users
+        }
+        # Who is unknown is checked against this, so that it takes as long as for who is known.
+        self._nobody = next(
+            (kept for kept, _ in self._users.values() if isinstance(kept, PasswordHash)),
+            secrets.token_bytes(32),
+        )
+        self._seen: Seen[bool] = Seen(SEEN_PASSWORDS)
+        self._waiting = 0
+        self._thread = ThreadPoolExecutor(1, "workertown-kv-password")
 
     @classmethod
-    def configured(cls, options: Options) -> "Basic | None":
-        """The strategy, where the options or the environment have both."""
+    def configured(cls, options: Options, clock: Clock) -> "Basic | None":
+        """The strategy, where there are users, or a hook that knows them."""
         chosen = options.auth.basic
         if not isinstance(chosen, BasicOptions):
             return None
-        username = chosen.username or options.environment(chosen.env.username)
-        if username and ":" in username:
-            raise OptionsError(
-                "auth.basic.username has a colon, which Basic authentication cannot carry "
-                "(RFC 7617, 2); expected one without"
+        users = list(
+            named_credentials(
+                UserCredential,
+                options,
+                given=chosen.users,
+                variable=chosen.env.users,
+                file=chosen.file or options.environment(chosen.env.file),
             )
-        given = chosen.password.reveal() if chosen.password else None
-        password = given or options.environment(chosen.env.password)
-        return cls(username, password) if username and password else None
+        )
+        username = chosen.username or options.environment(chosen.env.username)
+        password = chosen.password or options.secret(chosen.env.password)
+        if username and password:
+            if any(user.name == username for user in users):
+                raise OptionsError(f"There are two users named {username!r}; expected one")
+            try:
+                users.append(UserCredential(name=username, password=password))
+            except ValueError as error:
+                raise OptionsError(f"auth.basic.username cannot be used: {error}") from error
+        if not users and chosen.verify_credentials is None:
+            return None
+        return cls(
+            users,
+            clock,
+            get_credentials=chosen.get_credentials,
+            verify_credentials=chosen.verify_credentials,
+        )
 
     async def authenticate(self, scope: Scope) -> User | None:
-        sent = authorization(scope, b"basic")
+        if self._get is None:
+            sent = _sent(scope)
+        else:
+            sent = await self._sent_by_hook(self._get, scope)
         if sent is None:
             return None
+        username, password = sent
+        if self._verify is not None:
+            return await self._verified_by_hook(self._verify, username, password)
+        kept, known = self._users.get(username, (self._nobody, None))
+        fits = await self._fits(kept, username, password)
+        return known.user_at(self._clock()) if known is not None and fits else None
+
+    async def _fits(self, kept: bytes | PasswordHash, username: bytes, password: bytes) -> bool:
+        if isinstance(kept, bytes):
+            return compare_digest(password, kept)
+        digest = self._seen.digest(username + b":" + password)
+        if self._seen.get(digest):
+            return True
+        if self._waiting >= MOST_WAITING:
+            raise RateLimited(1)
+        self._waiting += 1
         try:
-            username, _, password = binascii.a2b_base64(sent, strict_mode=True).partition(b":")
-        except binascii.Error:
+            # One at a time: checking a password is slow on purpose, and must not take all cores.
+            loop = asyncio.get_running_loop()
+            fits = await loop.run_in_executor(self._thread, kept.fits, password)
+        finally:
+            self._waiting -= 1
+        if fits and username in self._users:
+            self._seen.add(digest, True)
+            return True
+        return False
+
+    async def _sent_by_hook(
+        self, hook: Callable[[Any], Any], scope: Scope
+    ) -> tuple[bytes, bytes] | None:
+        found = await credentials_by_hook("auth.basic", hook, scope)
+        match found:
+            case None:
+                return None
+            case (str(username), str(password)):
+                return username.encode(errors="replace"), password.encode(errors="replace")
+        refused_answer("auth.basic.get_credentials", found, "(username, password) or None")
+        return None
+
+    async def _verified_by_hook(
+        self, hook: Callable[[str, str], Any], username: bytes, password: bytes
+    ) -> User | None:
+        name = "auth.basic.verify_credentials"
+        try:
+            texts = username.decode(), password.decode()
+        except UnicodeDecodeError:
             return None
-        # Both are compared whatever the first says, so that time tells nothing of either.
-        known = compare_digest(username, self._username)
-        fits = compare_digest(password, self._password)
-        return self._user if known and fits else None
+        verdict = await call_hook(name, hook, *texts)
+        return user_by_verdict(name, verdict, User(id=texts[0], strategy=self.name))
+
+
+def _sent(scope: Scope) -> tuple[bytes, bytes] | None:
+    """The user name and the password that the request sends."""
+    sent = authorization(scope, b"basic")
+    if sent is None:
+        return None
+    try:
+        username, colon, password = binascii.a2b_base64(sent, strict_mode=True).partition(b":")
+    except binascii.Error:
+        return None
+    return (username, password) if colon else None
+
+
+def _kept(user: UserCredential) -> bytes | PasswordHash:
+    if user.password:
+        return user.password.reveal().encode()
+    assert user.hash is not None
+    try:
+        return PasswordHash.parse(user.hash.reveal())
+    except ValueError as error:
+        raise OptionsError(
+            f"The hash of the user {user.name!r} cannot be used: {error}; "
+            "`workertown-kv user` prints one"
+        ) from error

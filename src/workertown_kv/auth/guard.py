@@ -1,48 +1,92 @@
 """The guard in front of the routes."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
+from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import Unauthorized
-from ..options import Options
+from ..options import AuthOptions, Options
+from ..user import User
 from .api_key import ApiKey
 from .basic import Basic
-from .strategy import Strategy
+from .hooks import HookRefused, call_hook, request_of, user_by_verdict
+from .jwt import configured_jwt
+from .strategy import Clock, Strategy
 
-_STRATEGIES = (ApiKey, Basic)
+_CONFIGURED: Final[Sequence[Callable[[Options, Clock], Strategy | None]]] = (
+    ApiKey.configured,
+    Basic.configured,
+    configured_jwt,
+)
 
 
-def configured_strategies(options: Options) -> Sequence[Strategy]:
+def configured_strategies(options: Options, clock: Clock) -> Sequence[Strategy]:
     """The strategies that are on and have credentials."""
-    found = (strategy.configured(options) for strategy in _STRATEGIES)
+    found = (configured(options, clock) for configured in _CONFIGURED)
     return [strategy for strategy in found if strategy is not None]
 
 
 class Guard:
-    """Middleware: whatever is not public needs credentials that fit.
+    """Middleware: whatever is not public needs credentials that fit; who has some is `user`.
 
     It stands in front of all routes at once, so a route that is added later is guarded without
-    asking for it.
+    asking for it. Credentials that do not fit are refused no sooner than after
+    `auth.failure_seconds`, whatever is wrong with them.
     """
 
     def __init__(
-        self, app: ASGIApp, strategies: Sequence[Strategy], is_public: Callable[[Scope], bool]
+        self,
+        app: ASGIApp,
+        strategies: Sequence[Strategy],
+        options: AuthOptions,
+        is_public: Callable[[Scope], bool],
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
         self.app = app
         self.strategies = strategies
         self.is_public = is_public
-        self._challenges = [one.challenge for one in strategies] or [ApiKey.challenge]
+        self._last_word = options.authenticate_request
+        self._failure_seconds = options.failure_seconds
+        self._sleep = sleep
+        challenges = [one.challenge for one in strategies] or [ApiKey.challenge]
+        self._challenges = list(dict.fromkeys(challenges))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or self.is_public(scope):
             await self.app(scope, receive, send)
             return
-        for strategy in self.strategies:
-            if await strategy.authenticate(scope) is not None:
-                await self.app(scope, receive, send)
-                return
+        started = perf_counter()
+        try:
+            user = await self._user(scope)
+        except HookRefused:
+            user = None
+        if user is not None:
+            # A copy: whoever this application is mounted in may have a user of their own there.
+            await self.app({**scope, "user": user}, receive, send)
+            return
+        await self._slow_down(scope, started)
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
         raise Unauthorized(self._challenges)
+
+    async def _user(self, scope: Scope) -> User | None:
+        user = None
+        for strategy in self.strategies:
+            user = await strategy.authenticate(scope)
+            if user is not None:
+                break
+        if self._last_word is None:
+            return user
+        name = "auth.authenticate_request"
+        verdict = await call_hook(name, self._last_word, request_of(scope), user)
+        return user_by_verdict(name, verdict, user)
+
+    async def _slow_down(self, scope: Scope, started: float) -> None:
+        """Make guessing slow. Who sends nothing does not guess, and need not wait."""
+        left = self._failure_seconds - (perf_counter() - started)
+        if left > 0 and any(name == b"authorization" for name, _ in scope["headers"]):
+            await self._sleep(left)

@@ -1,16 +1,14 @@
 """What a strategy is."""
 
+from collections.abc import Callable
 from typing import ClassVar, Protocol
 
-import msgspec
 from starlette.types import Scope
 
+from ..user import User
 
-class User(msgspec.Struct, frozen=True):
-    """Who made a request."""
-
-    id: str
-    strategy: str
+Clock = Callable[[], float]
+"""Unix seconds."""
 
 
 class Strategy(Protocol):

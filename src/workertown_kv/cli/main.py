@@ -2,8 +2,10 @@
 
 import click
 
+from .api_key import api_key
 from .migrate import migrate
 from .serve import serve
+from .user import user
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
@@ -14,3 +16,5 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(migrate)
+main.add_command(api_key)
+main.add_command(user)

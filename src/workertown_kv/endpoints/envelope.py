@@ -2,15 +2,17 @@
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import Conflict, Detail, KvError, MethodNotAllowed, Unauthorized
+from ..errors import Conflict, Detail, KvError, MethodNotAllowed, RateLimited, Unauthorized
 
 Headers = Sequence[tuple[bytes, bytes]]
+Report = Callable[[Scope, Exception, str], None]
+"""Called with each error of status 500, and the request id that the client is given."""
 
 JOINED_BYTES: Final = 64 * 1024
 """Larger data is sent as it is between the two ends of the envelope, and not copied into it."""
@@ -67,8 +69,9 @@ class ErrorBoundary:
     request id by which to find it there.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, report: Report | None = None) -> None:
         self.app = app
+        self.report = report
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,11 +87,20 @@ class ErrorBoundary:
         try:
             await self.app(scope, receive, watched)
         except Exception as error:
-            request_id = "" if _is_public(error) else _logged(scope, error)
+            request_id = "" if _is_public(error) else self._told(scope, error)
             if started:
                 # Half an answer cannot be mended; a broken connection at least shows it.
                 raise
             await send_error(scope, send, error, request_id)
+
+    def _told(self, scope: Scope, error: Exception) -> str:
+        """Tell the log, and whoever else wants to know; the request id it is told under."""
+        request_id = secrets.token_hex(8)
+        path = scope.get("raw_path", scope["path"])
+        _LOG.error("request %s: %s %s failed", request_id, scope["method"], path, exc_info=error)
+        if self.report is not None:
+            self.report(scope, error, request_id)
+        return request_id
 
 
 async def send_error(scope: Scope, send: Send, error: Exception, request_id: str = "") -> None:
@@ -103,6 +115,9 @@ async def send_error(scope: Scope, send: Send, error: Exception, request_id: str
             headers.append((b"allow", ", ".join(error.allow).encode()))
         elif isinstance(error, Unauthorized):
             headers += [(b"www-authenticate", one.encode()) for one in error.challenges]
+        elif isinstance(error, RateLimited):
+            headers.append((b"retry-after", str(error.retry_after).encode()))
+            headers += [(name.encode(), text.encode()) for name, text in error.fields]
         elif failure.status == 503:
             headers.append((b"retry-after", b"1"))
     await send_bytes(scope, send, failure.status, (_encode(failure),), headers)
@@ -119,15 +134,3 @@ def _details(error: KvError) -> tuple[Detail, ...]:
 
 def _is_public(error: Exception) -> bool:
     return isinstance(error, KvError) and error.status != 500
-
-
-def _logged(scope: Scope, error: Exception) -> str:
-    request_id = secrets.token_hex(8)
-    _LOG.error(
-        "request %s: %s %s failed",
-        request_id,
-        scope["method"],
-        scope.get("raw_path", scope["path"]),
-        exc_info=error,
-    )
-    return request_id

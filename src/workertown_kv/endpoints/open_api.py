@@ -45,7 +45,7 @@ def operation(
     public: bool = False,
 ) -> Json:
     """One method of a path, with the answers that every operation has besides its own."""
-    statuses = sorted({*failures, *_EVERYWHERE, *(() if public else (401,))})
+    statuses = sorted({*failures, *_EVERYWHERE, *(() if public else (401, 403))})
     described: Json = {
         "operationId": name,
         "summary": summary,
@@ -119,7 +119,9 @@ def _failure(status: int) -> Json:
 _REASONS: Final = {
     400: "The request is malformed; `errors` say where",
     401: "No credentials that fit",
+    403: "The credentials do not have the scope for this",
     404: "Not found",
+    408: "The body did not arrive in time",
     406: "The value is not JSON, and was not asked for as bytes",
     409: "Conflict: a guard of an atomic batch did not hold, and nothing was changed",
     412: "Precondition failed, and nothing was changed",

@@ -1,12 +1,22 @@
 """Reading requests: what every door needs to know of one."""
 
+import asyncio
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
 from ..entry import is_utf8
-from ..errors import Detail, InputError, UnsupportedMediaType, ValueTooLarge
+from ..errors import Detail, InputError, RequestTimeout, UnsupportedMediaType, ValueTooLarge
+from ..user import User
+
+SLOWEST_BYTES: Final = 16 * 1024
+"""How many bytes a second a body has to bring at least, once its time is up."""
+
+
+def user_of(scope: Scope) -> User:
+    """Who makes the request. The guard has put them there, for every path that is not public."""
+    return scope["user"]  # type: ignore[no-any-return]
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
@@ -112,10 +122,13 @@ def check_json(scope: Scope) -> None:
         raise UnsupportedMediaType("Expected a body without Content-Encoding")
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, what: str) -> bytes | bytearray:
-    """The body, of at most `limit` bytes.
+async def read_body(
+    scope: Scope, receive: Receive, limit: int, what: str, *, seconds: float
+) -> bytes | bytearray:
+    """The body, of at most `limit` bytes, which has `seconds` and a little more to arrive.
 
-    Raises `ValueTooLarge` as soon as it is known to have more, without reading the rest.
+    Raises `ValueTooLarge` as soon as it is known to have more, without reading the rest, and
+    `RequestTimeout` for a body that trickles in.
     """
     too_large = f"The body has more than {limit:,} bytes, the most that {what} may have"
     length = header(scope, b"content-length")
@@ -124,19 +137,25 @@ async def read_body(scope: Scope, receive: Receive, limit: int, what: str) -> by
             raise InputError("Expected a Content-Length in decimal digits")
         if int(length) > limit:
             raise ValueTooLarge(too_large)
-    message = await receive()
-    body: bytes | bytearray = message.get("body", b"")
-    if message.get("more_body"):
-        body = bytearray(body)
-    while True:
-        if message["type"] == "http.disconnect":
-            raise InputError("The body ended before it was whole")
-        if len(body) > limit:
-            raise ValueTooLarge(too_large)
-        if not message.get("more_body"):
-            return body
-        message = await receive()
-        body += message.get("body", b"")
+    try:
+        async with asyncio.timeout(seconds) as allowed:
+            deadline = allowed.when() or 0.0
+            message = await receive()
+            body: bytes | bytearray = message.get("body", b"")
+            if message.get("more_body"):
+                body = bytearray(body)
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise InputError("The body ended before it was whole")
+                if len(body) > limit:
+                    raise ValueTooLarge(too_large)
+                if not message.get("more_body"):
+                    return body
+                allowed.reschedule(deadline + len(body) / SLOWEST_BYTES)
+                message = await receive()
+                body += message.get("body", b"")
+    except TimeoutError as error:
+        raise RequestTimeout(f"The body did not arrive within {seconds} s") from error
 
 
 def check_utf8(body: bytes | bytearray) -> None:

@@ -1,43 +1,56 @@
 """The options of a server: types and defaults in `tree`, what was given to `kv()` in `parsing`."""
 
-from .parsing import parse_options
-from .tree import (
+from .access import AccessOptions, CorsOptions, RateLimitOptions, SentryOptions
+from .auth import (
+    ApiKeyCredential,
     ApiKeyEnv,
     ApiKeyOptions,
     AuthOptions,
-    BasicEnv,
     BasicOptions,
+    Credential,
+    JwksOptions,
+    JwtOptions,
+    UserCredential,
+)
+from .group import Secret
+from .parsing import parse_lines, parse_options, parse_scopes
+from .tree import (
     EndpointsOptions,
     Environment,
     EnvOptions,
-    JwtEnv,
-    JwtOptions,
     LimitsOptions,
     Logger,
     Options,
-    Secret,
     V1Options,
     describe_options,
     no_environment,
 )
 
 __all__ = [
+    "AccessOptions",
+    "ApiKeyCredential",
     "ApiKeyEnv",
     "ApiKeyOptions",
     "AuthOptions",
-    "BasicEnv",
     "BasicOptions",
+    "CorsOptions",
+    "Credential",
     "EndpointsOptions",
     "EnvOptions",
     "Environment",
-    "JwtEnv",
+    "JwksOptions",
     "JwtOptions",
     "LimitsOptions",
     "Logger",
     "Options",
+    "RateLimitOptions",
     "Secret",
+    "SentryOptions",
+    "UserCredential",
     "V1Options",
     "describe_options",
     "no_environment",
+    "parse_lines",
     "parse_options",
+    "parse_scopes",
 ]

@@ -4,12 +4,14 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from ..errors import OptionsError
-from .tree import Options, Secret
+from ..user import Scope, scopes_problem
+from .group import Secret
+from .tree import Options
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 _Path = tuple[str, ...]
@@ -26,9 +28,36 @@ def parse_options(
     given = _plain(options) if isinstance(options, Options) else options or {}
     if not isinstance(given, Mapping):
         raise OptionsError(f"The options are {_shown(given)}; expected a mapping, or keywords")
-    parsed = _parse(Options, _merged(given, named or {}), ())
-    _check(parsed)
-    return parsed
+    return _parse(Options, _merged(given, named or {}), ())
+
+
+def parse_lines(kind: type[_T], text: str, source: str) -> tuple[_T, ...]:
+    """Options of this type, a JSON object on each line; blank lines and `#` comments count not.
+
+    Raises `OptionsError`, which names the source and the line, and shows no secret.
+    """
+    parsed = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            where = f"{source}, line {number}"
+            try:
+                given = msgspec.json.decode(line)
+            except (msgspec.DecodeError, RecursionError):
+                given = None
+            if not isinstance(given, dict):
+                raise OptionsError(f"{where} is not a JSON object; expected {_named(kind)}")
+            parsed.append(_parse(kind, given, (where,)))
+    return tuple(parsed)
+
+
+def parse_scopes(given: object) -> tuple[Scope, ...]:
+    """Scopes from the claim of a token. Raises `OptionsError` for what is no list of scopes."""
+    scopes = _value(tuple[Scope, ...], given, ("the claim kv",))
+    assert isinstance(scopes, tuple)
+    problem = scopes_problem(scopes)
+    if problem is not None:
+        raise OptionsError(f"the claim kv cannot be used: {problem}")
+    return scopes
 
 
 def _plain(options: msgspec.Struct) -> dict[str, object]:
@@ -56,50 +85,98 @@ def _parse(kind: type[_T], given: Mapping[str, object], path: _Path) -> _T:
     for name in given:
         if name not in fields:
             raise OptionsError(_unknown(name, tuple(fields), path))
-    return kind(
-        **{name: _value(fields[name].type, value, (*path, name)) for name, value in given.items()}
-    )
+    for field in fields.values():
+        if field.required and field.name not in given:
+            raise OptionsError(f"{_joined((*path, field.name))} is missing")
+    values = {
+        name: _value(fields[name].type, value, (*path, name)) for name, value in given.items()
+    }
+    try:
+        return kind(**values)
+    except ValueError as error:
+        # A group checks itself, and does not know where it stands.
+        raise OptionsError(_joined((*path, str(error)))) from error
 
 
 def _value(kind: Any, given: object, path: _Path) -> object:
     """What an option of this type becomes from what was given for it."""
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     for one in kinds:
-        if one is Any or one is bool:
-            return given
-        if isinstance(one, type) and issubclass(one, msgspec.Struct):
-            if isinstance(given, Mapping):
-                return _parse(one, given, path)
-            if given is True:
-                return one()
-        elif one is Secret and isinstance(given, str):
-            return Secret(given)
-        elif get_origin(one) is Literal:
-            if given is False:
-                return given
-        elif get_origin(one) is Callable:
-            if callable(given):
-                return given
-        elif isinstance(given, one) and not (one is int and isinstance(given, bool)):
-            return given
-    accepted = " or ".join(_NAMES.get(one) or _named(one) for one in kinds)
-    # Whatever stands below `auth` may be a secret in the wrong place.
-    shown = type(given).__name__ if path[0] == "auth" else _shown(given)
-    raise OptionsError(f"{'.'.join(path)} is {shown}; expected {accepted}")
+        parsed = _fitted(one, given, path)
+        if parsed is not _UNFIT:
+            return parsed
+    accepted = " or ".join(_named(one) for one in kinds)
+    # Whatever stands below `auth`, or in a line of credentials, may be a secret in a wrong place.
+    public = path[0] in Options.__struct_fields__ and path[0] != "auth"
+    shown = _shown(given) if public else type(given).__name__
+    raise OptionsError(f"{_joined(path)} is {shown}; expected {accepted}")
 
 
-_NAMES: dict[Any, str] = {
+_UNFIT: Final = object()
+
+
+def _fitted(kind: Any, given: object, path: _Path) -> object:
+    """`given` as this one type has it, `_UNFIT` where it is not of it."""
+    origin = get_origin(kind)
+    if kind is Any:
+        return given
+    if origin is Literal:
+        same = (one for one in get_args(kind) if type(one) is type(given) and one == given)
+        return next(same, _UNFIT)
+    if origin is Callable:
+        return given if callable(given) else _UNFIT
+    if origin is tuple:
+        if not isinstance(given, list | tuple):
+            return _UNFIT
+        (inner, _) = get_args(kind)
+        return tuple(
+            _value(inner, one, (*path[:-1], f"{path[-1]}[{index}]"))
+            for index, one in enumerate(given)
+        )
+    if issubclass(kind, msgspec.Struct):
+        if isinstance(given, Mapping):
+            return _parse(kind, given, path)
+        if isinstance(given, kind):
+            return given
+        return kind() if given is True and _has_defaults(kind) else _UNFIT
+    if kind is Secret and isinstance(given, str):
+        return Secret(given)
+    if kind is float and isinstance(given, int) and not isinstance(given, bool):
+        return float(given)
+    if isinstance(given, kind) and (kind is bool or not isinstance(given, bool)):
+        return given
+    return _UNFIT
+
+
+def _has_defaults(kind: type[msgspec.Struct]) -> bool:
+    return not any(field.required for field in msgspec.structs.fields(kind))
+
+
+def _joined(path: _Path) -> str:
+    return ".".join(path)
+
+
+_NAMES: Final[dict[Any, str]] = {
     str: "text",
     int: "a whole number",
+    float: "a number",
+    bool: "True or False",
     Secret: "text",
     NoneType: "None",
-    Literal[False]: "False",
 }
 
 
 def _named(kind: Any) -> str:
-    if get_origin(kind) is Callable:
+    """What is accepted for an option of this type."""
+    origin = get_origin(kind)
+    if origin is Literal:
+        return " or ".join(repr(one) for one in get_args(kind))
+    if origin is Callable:
         return "a function"
+    if origin is tuple:
+        return f"a list, each {_named(get_args(kind)[0])}"
+    if kind in _NAMES:
+        return _NAMES[kind]
     return f"a mapping with {', '.join(kind.__struct_fields__)}"
 
 
@@ -124,23 +201,5 @@ def _all_paths(kind: type[msgspec.Struct], path: _Path = ()) -> Iterator[_Path]:
         here = (*path, field.name)
         yield here
         for one in (field.type, *get_args(field.type)):
-            if isinstance(one, type) and issubclass(one, msgspec.Struct):
+            if isinstance(one, type) and not get_origin(one) and issubclass(one, msgspec.Struct):
                 yield from _all_paths(one, here)
-
-
-def _check(options: Options) -> None:
-    endpoints = options.endpoints
-    for name, path in (
-        ("base_path", options.base_path),
-        ("endpoints.v1.admin", endpoints.v1.admin),
-        ("endpoints.v1.kv", endpoints.v1.kv),
-        ("endpoints.public", endpoints.public),
-    ):
-        if path is not False and not path.startswith("/"):
-            raise OptionsError(f"{name} is {path!r}; expected a path that starts with '/'")
-        if path is not False and any(mark in path for mark in "?#{}%"):
-            raise OptionsError(f"{name} is {path!r}; expected a path without ? # % {{ }}")
-    for limit in options.limits.__struct_fields__:
-        size = getattr(options.limits, limit)
-        if size < 1:
-            raise OptionsError(f"limits.{limit} is {size}; expected a whole number of at least 1")

@@ -1,5 +1,6 @@
 """Where entries are kept: the contract, and one module for each storage."""
 
 from .contract import Capability, Clock, Migration, Storage
+from .permitted import permitted
 
-__all__ = ["Capability", "Clock", "Migration", "Storage"]
+__all__ = ["Capability", "Clock", "Migration", "Storage", "permitted"]

@@ -12,9 +12,9 @@ from ....entry import DEFAULT_NAMESPACE, Entry, KeyInfo, whole_seconds
 from ....errors import KvError
 from ....operations import Get, List, Operation, Result
 from ....options import LimitsOptions
-from ....storage import Storage
+from ....storage import Storage, permitted
 from ...envelope import send_object
-from ...request import bad_query, check_json, query, read_body
+from ...request import bad_query, check_json, query, read_body, user_of
 from .bodies import decode_batch
 
 MOST_KEYS: Final = 1000
@@ -62,7 +62,7 @@ class Collection:
 
     async def list(self, asked: Mapping[str, str], scope: Scope, _: Receive, send: Send) -> None:
         """Answer with one page of keys, as the query asks."""
-        page = await self._storage.list(
+        page = await permitted(self._storage, user_of(scope)).list(
             List(
                 DEFAULT_NAMESPACE,
                 asked.get("prefix", ""),
@@ -78,11 +78,17 @@ class Collection:
         """Do several operations and answer with what came of each."""
         query(scope, ())
         check_json(scope)
-        body = await read_body(scope, receive, self._limits.batch_bytes, "a batch")
+        body = await read_body(
+            scope,
+            receive,
+            self._limits.batch_bytes,
+            "a batch",
+            seconds=self._limits.body_seconds,
+        )
         batch = decode_batch(
             body, namespace=DEFAULT_NAMESPACE, limits=self._limits, now=self._storage.clock()
         )
-        results = await self._storage.batch(batch)
+        results = await permitted(self._storage, user_of(scope)).batch(batch)
         pairs = zip(batch.operations, results, strict=True)
         await send_object(scope, send, [_result(*pair) for pair in pairs])
 

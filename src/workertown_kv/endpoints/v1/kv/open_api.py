@@ -45,7 +45,7 @@ def describe_kv(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
             "batch",
             "Do several operations, in order",
             {"200": success("One result for each operation, in order", _RESULTS)},
-            failures=[400, 409, 413, 414, 415, *([501] if lacks else [])],
+            failures=[400, 408, 409, 413, 414, 415, *([501] if lacks else [])],
             body=_batch(limits),
         ),
     }
@@ -70,7 +70,7 @@ def _writes(suffix: str, key: Json, unconditional: list[int]) -> dict[str, Json]
             f"set{suffix}",
             "Set a value",
             _SET,
-            failures=[400, 412, 413, 414, 415, *unconditional],
+            failures=[400, 408, 412, 413, 414, 415, *unconditional],
             parameters=[key, *_WRITE, _PREFER],
             body=_PUT,
         ),

@@ -9,10 +9,10 @@ from ....entry import DEFAULT_NAMESPACE, Entry, ascii_json, check_key, whole_sec
 from ....errors import NotAcceptable, NotFound, PreconditionFailed
 from ....operations import Delete, Get
 from ....options import LimitsOptions
-from ....storage import Storage
+from ....storage import Storage, permitted
 from ...conditions import etag, read_precondition, write_precondition
 from ...envelope import send_bytes, send_success
-from ...request import check_json, header_list, read_body
+from ...request import check_json, header_list, read_body, user_of
 from .bodies import decode_put
 
 BODY_SLACK: Final = 64 * 1024
@@ -34,7 +34,7 @@ class Values:
     async def get(self, key: str, scope: Scope, _: Receive, send: Send) -> None:
         """Answer with the value, in the envelope or as its own bytes."""
         check_key(key, self._limits.key_bytes)
-        entry = await self._storage.get(Get(DEFAULT_NAMESPACE, key))
+        entry = await self._storage_of(scope).get(Get(DEFAULT_NAMESPACE, key))
         if entry is None:
             raise NotFound
         must_match = read_precondition(scope, b"if-match")
@@ -62,14 +62,16 @@ class Values:
         check_json(scope)
         most = self._limits.value_bytes + BODY_SLACK
         operation = decode_put(
-            await read_body(scope, receive, most, "the body of a PUT"),
+            await read_body(
+                scope, receive, most, "the body of a PUT", seconds=self._limits.body_seconds
+            ),
             namespace=DEFAULT_NAMESPACE,
             key=key,
             precondition=precondition,
             limits=self._limits,
             now=self._storage.clock(),
         )
-        version = await self._storage.set(operation)
+        version = await self._storage_of(scope).set(operation)
         if _wants_minimum(scope):
             applied = (b"preference-applied", b"return=minimal")
             await send_success(scope, send, b"null", (etag(version), applied))
@@ -79,8 +81,12 @@ class Values:
     async def delete(self, key: str, scope: Scope, _: Receive, send: Send) -> None:
         """Remove the value, if there is one."""
         check_key(key, self._limits.key_bytes)
-        await self._storage.delete(Delete(DEFAULT_NAMESPACE, key, write_precondition(scope)))
+        operation = Delete(DEFAULT_NAMESPACE, key, write_precondition(scope))
+        await self._storage_of(scope).delete(operation)
         await send_success(scope, send, b"true")
+
+    def _storage_of(self, scope: Scope) -> Storage:
+        return permitted(self._storage, user_of(scope))
 
 
 def _described(entry: Entry) -> list[tuple[bytes, bytes]]:

@@ -1,0 +1,87 @@
+"""Secrets kept as hashes, so that who reads the configuration cannot use them.
+
+An API key is long and random, so one round of SHA-256 is enough for it; whoever would guess it
+cannot be slowed enough to matter. A password is chosen by a person, and gets scrypt (RFC 7914).
+"""
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hmac import compare_digest
+from typing import Final, NamedTuple, Self
+
+# As OWASP's password storage cheat sheet has it for 16 MiB of memory.
+_LOG_N: Final = 14
+_R: Final = 8
+_P: Final = 5
+_MOST_MEMORY: Final = 256 * 1024 * 1024
+
+
+def digest(api_key: bytes) -> bytes:
+    """What is kept of an API key."""
+    return hashlib.sha256(api_key).digest()
+
+
+def hash_api_key(api_key: str) -> str:
+    """The hash of an API key, as text for a configuration."""
+    return f"sha256:{digest(api_key.encode()).hex()}"
+
+
+def parse_api_key_hash(text: str) -> bytes:
+    """The digest in the hash of an API key. Raises `ValueError`."""
+    scheme, _, hexadecimal = text.partition(":")
+    found = bytes.fromhex(hexadecimal) if scheme == "sha256" else b""
+    if len(found) != hashlib.sha256().digest_size:
+        raise ValueError("expected sha256: and 64 hexadecimal digits")
+    return found
+
+
+class PasswordHash(NamedTuple):
+    """What is kept of a password: the salt, the costs and what scrypt makes of it."""
+
+    log_n: int
+    r: int
+    p: int
+    salt: bytes
+    key: bytes
+
+    @classmethod
+    def of(cls, password: str) -> Self:
+        """The hash of a password, with a new salt."""
+        unkeyed = cls(_LOG_N, _R, _P, secrets.token_bytes(16), bytes(32))
+        return unkeyed._replace(key=unkeyed._derived(password.encode()))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The hash that the text has. Raises `ValueError`."""
+        scheme, *parts = text.split(":")
+        if scheme != "scrypt" or len(parts) != 5:
+            raise ValueError("expected scrypt:, the costs, a salt and a key")
+        log_n, r, p = (int(part) for part in parts[:3])
+        if not (1 <= log_n <= 20 and 1 <= r <= 32 and 1 <= p <= 32):
+            raise ValueError("the costs are out of bounds")
+        salt, key = (urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts[3:])
+        if len(salt) < 8 or len(key) < 16:
+            raise ValueError("the salt or the key is too short")
+        if 128 * r * (1 << log_n) > _MOST_MEMORY:
+            raise ValueError("it would take more than 256 MiB of memory to check")
+        return cls(log_n, r, p, salt, key)
+
+    def __str__(self) -> str:
+        salt, key = (urlsafe_b64encode(part).decode().rstrip("=") for part in (self.salt, self.key))
+        return f"scrypt:{self.log_n}:{self.r}:{self.p}:{salt}:{key}"
+
+    def fits(self, password: bytes) -> bool:
+        """Whether it is the hash of this password; takes a good part of a second, on purpose."""
+        return compare_digest(self._derived(password), self.key)
+
+    def _derived(self, password: bytes) -> bytes:
+        return hashlib.scrypt(
+            password,
+            salt=self.salt,
+            n=1 << self.log_n,
+            r=self.r,
+            p=self.p,
+            maxmem=2 * _MOST_MEMORY,
+            dklen=len(self.key),
+        )

@@ -1,0 +1,59 @@
+"""Functions of the user's own that take part in authentication. Each may be sync or async.
+
+What a hook raises refuses the request, and is logged; so does an answer that it may not give.
+"""
+
+import logging
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any, Final
+
+from starlette.requests import HTTPConnection, Request
+from starlette.types import Scope
+
+from ..user import User
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class HookRefused(Exception):
+    """A hook raised, or gave an answer that it may not give: the request is refused."""
+
+
+async def call_hook(name: str, hook: Callable[..., Any], *given: object) -> Any:
+    """What the hook answers. Raises `HookRefused` where it raises."""
+    try:
+        answer = hook(*given)
+        return await answer if isawaitable(answer) else answer
+    except Exception as error:
+        _LOG.exception("The hook %s raised; the request is refused", name)
+        raise HookRefused from error
+
+
+async def credentials_by_hook(name: str, hook: Callable[[Any], Any], scope: Scope) -> Any:
+    """What a `get_credentials` hook finds in the request."""
+    return await call_hook(f"{name}.get_credentials", hook, request_of(scope))
+
+
+def request_of(scope: Scope) -> HTTPConnection:
+    """The request as hooks see it: everything but the body, which is for the handlers to read."""
+    return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)
+
+
+def user_by_verdict(name: str, verdict: object, user: User | None) -> User | None:
+    """The user that a hook lets in: `user` if it said yes, another that it gave, or nobody."""
+    if isinstance(verdict, User):
+        return verdict
+    if verdict is True and user is not None:
+        return user
+    if verdict is not False and verdict is not None:
+        refused_answer(name, verdict, "True for a user that is known, a User, False or None")
+    return None
+
+
+def refused_answer(name: str, answer: object, expected: str) -> None:
+    """Log an answer that a hook may not give, and raise `HookRefused`."""
+    # Only the type: the answer may be a credential.
+    kind = "True" if answer is True else type(answer).__name__
+    _LOG.error("The hook %s answered %s; expected %s. The request is refused", name, kind, expected)
+    raise HookRefused

@@ -1,0 +1,129 @@
+"""The options of `access`, and of what browsers and Sentry are told: `cors`, `sentry`."""
+
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import Any, Final, Literal
+
+from .group import Group, Secret
+
+CORS_HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "If-Match",
+    "If-None-Match",
+    "Prefer",
+)
+CORS_EXPOSED: Final = (
+    "ETag",
+    "Expires",
+    "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-KV-Metadata",
+    "X-Request-Id",
+)
+
+
+class RateLimitEnv(Group, frozen=True):
+    """The environment variables of rate limiting."""
+
+    store: str = "KV_RATE_LIMIT_STORE"
+    """The variable that holds the URL of the store."""
+
+
+class RateLimitOptions(Group, frozen=True):
+    """How often a client may send a request, in a sliding window; more is 429."""
+
+    limit: int = 100
+    """The most requests in a window."""
+    window: int = 60
+    """The length of the window, in seconds."""
+    by: Literal["address", "user"] = "address"
+    """What makes a client: its address, or the user (the address where there is none)."""
+    store: Secret | None = None
+    """Where requests are counted: `redis://…` or `upstash://TOKEN@host`, shared by all servers that
+    name it; without it, what the environment says, or else each process by itself."""
+    limiter: Callable[[str], Any] | None = None
+    """`(client) -> bool | Allowance`: a limiter of your own, in place of the counting."""
+    env: RateLimitEnv = RateLimitEnv()
+
+    def __post_init__(self) -> None:
+        self.check_at_least(1, "limit", "window")
+
+
+class AccessOptions(Group, frozen=True):
+    """From where, and how often."""
+
+    ip: tuple[str, ...] | Literal[False] = False
+    """The addresses and networks (CIDR) that are let in, to public endpoints too; others are 403.
+    """
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of proxies whose `Forwarded`, `X-Forwarded-For` and
+    `CF-Connecting-IP` are believed."""
+    rate_limit: RateLimitOptions | Literal[False] = False
+
+    def __post_init__(self) -> None:
+        if self.ip == ():
+            raise ValueError("ip is an empty list; expected at least one address, or False")
+        for name, texts in (("ip", self.ip or ()), ("trusted_proxies", self.trusted_proxies)):
+            for text in texts:
+                try:
+                    ip_network(text)
+                except ValueError as error:
+                    raise ValueError(
+                        f"{name} has {text!r}; expected an address or a network, such as "
+                        f"192.0.2.1, 192.0.2.0/24 or 2001:db8::/32 ({error})"
+                    ) from error
+
+
+class CorsOptions(Group, frozen=True):
+    """Cross-origin requests by browsers (the Fetch standard, CORS protocol)."""
+
+    origin: str | tuple[str, ...] | Callable[[str], bool] = "*"
+    """Which origins: one, several, `"*"` for all, or `(origin) -> bool`."""
+    methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "DELETE")
+    """The methods they may use."""
+    headers: tuple[str, ...] = CORS_HEADERS
+    """The request header fields they may send; `("*",)` for any."""
+    expose_headers: tuple[str, ...] = CORS_EXPOSED
+    """The header fields of answers that they may read."""
+    max_age: int = 600
+    """For how many seconds a browser may keep the answer to a preflight request."""
+    credentials: bool = False
+    """Whether browsers send what they keep for this server, such as a Basic login."""
+
+    def __post_init__(self) -> None:
+        self.check_at_least(0, "max_age")
+        if self.origin in ("", ()):
+            raise ValueError("origin is empty; expected an origin such as https://app.example.com")
+        # The Fetch standard, 3.3.5: credentials and a wildcard do not go together.
+        origins = self.origin if isinstance(self.origin, tuple) else (self.origin,)
+        for name, texts in (
+            ("origin", origins),
+            ("headers", self.headers),
+            ("expose_headers", self.expose_headers),
+        ):
+            if self.credentials and "*" in texts:
+                raise ValueError(
+                    f"{name} has the wildcard '*' together with credentials, which would let every "
+                    "site use what browsers keep for this server; expected names, or "
+                    "credentials=False"
+                )
+
+
+class SentryEnv(Group, frozen=True):
+    """The environment variables of Sentry."""
+
+    dsn: str = "KV_SENTRY_DSN"
+    """The variable that holds the DSN."""
+
+
+class SentryOptions(Group, frozen=True):
+    """Errors of status 500 are reported to Sentry, where a DSN is configured."""
+
+    dsn: Secret | None = None
+    """The DSN itself; without it, the environment's."""
+    environment: str | None = None
+    """Sentry's name for where this runs, such as `production`."""
+    env: SentryEnv = SentryEnv()

@@ -1,0 +1,198 @@
+"""The options of `auth`."""
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any, Literal
+
+from ..user import Scope, scopes_problem
+from .group import Group, Secret
+
+
+class ApiKeyEnv(Group, frozen=True):
+    """The environment variables of API keys."""
+
+    api_key: str = "KV_API_KEY"
+    """The variable that holds the API key."""
+    api_keys: str = "KV_API_KEYS"
+    """The variable that holds named API keys, a JSON object on each line."""
+    file: str = "KV_API_KEYS_FILE"
+    """The variable that holds the path of a file with named API keys."""
+
+
+class Credential(Group, frozen=True):
+    """What named API keys and users have in common."""
+
+    name: str
+    """Who it is; the id of the user."""
+    hash: Secret | None = None
+    """In place of the secret, the hash of it, as `workertown-kv api-key` or `user` prints it."""
+    scopes: tuple[Scope, ...] | None = None
+    """What may be done with it; without scopes, everything."""
+    not_before: int | None = None
+    """Unix seconds; before that it does not fit."""
+    expires_at: int | None = None
+    """Unix seconds; from then on it does not fit."""
+
+    def __post_init__(self) -> None:
+        if not self.name or ":" in self.name:
+            raise ValueError(f"name is {self.name!r}; expected some text without a colon")
+        problem = scopes_problem(self.scopes or ())
+        if problem is not None:
+            raise ValueError(f"scopes cannot be used: {problem}")
+
+    def check_one_of(self, secret: str) -> None:
+        """Refuse a credential with both the secret and its hash, or with neither."""
+        if bool(getattr(self, secret)) is bool(self.hash):
+            raise ValueError(f"{secret} and hash: expected one of the two, and not empty")
+
+
+class ApiKeyCredential(Credential, frozen=True):
+    """A named API key."""
+
+    api_key: Secret | None = None
+    """The key itself."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_one_of("api_key")
+
+
+class ApiKeyOptions(Group, frozen=True):
+    """A key sent as `Authorization: Bearer …`."""
+
+    api_key: Secret | None = None
+    """The key itself; without it, the environment's."""
+    api_keys: tuple[ApiKeyCredential, ...] = ()
+    """Named keys, besides those of the environment."""
+    file: str | None = None
+    """The path of a file of named keys, a JSON object on each line; read when a server is made."""
+    get_credentials: Callable[[Any], Any] | None = None
+    """`(request) -> str | None`: the API key of a request, in place of the bearer token."""
+    verify_credentials: Callable[[str], Any] | None = None
+    """`(api_key) -> bool | User`: whether it fits, in place of the comparison with keys."""
+    env: ApiKeyEnv = ApiKeyEnv()
+
+
+class BasicEnv(Group, frozen=True):
+    """The environment variables of Basic authentication."""
+
+    username: str = "KV_USERNAME"
+    """The variable that holds the user name."""
+    password: str = "KV_PASSWORD"  # noqa: S105  (the name of a variable, not a password)
+    """The variable that holds the password."""
+    users: str = "KV_USERS"
+    """The variable that holds users, a JSON object on each line."""
+    file: str = "KV_USERS_FILE"
+    """The variable that holds the path of a file with users."""
+
+
+class UserCredential(Credential, frozen=True):
+    """A user of Basic authentication; `name` is the user name."""
+
+    password: Secret | None = None
+    """The password itself."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_one_of("password")
+
+
+class BasicOptions(Group, frozen=True):
+    """A user name and password, as RFC 7617 sends them."""
+
+    username: str | None = None
+    """The user name itself; without it, the environment's."""
+    password: Secret | None = None
+    """The password itself; without it, the environment's."""
+    users: tuple[UserCredential, ...] = ()
+    """Users, besides those of the environment."""
+    file: str | None = None
+    """The path of a file of users, a JSON object on each line; read when a server is made."""
+    get_credentials: Callable[[Any], Any] | None = None
+    """`(request) -> (username, password) | None`, in place of what the request sends."""
+    verify_credentials: Callable[[str, str], Any] | None = None
+    """`(username, password) -> bool | User`: whether they fit, in place of the comparison."""
+    env: BasicEnv = BasicEnv()
+
+    def __post_init__(self) -> None:
+        # RFC 7617, 2.
+        if ":" in (self.username or ""):
+            raise ValueError(
+                "username has a colon, which Basic authentication cannot carry; "
+                "expected one without"
+            )
+
+
+class JwtEnv(Group, frozen=True):
+    """The environment variables of JWT authentication."""
+
+    jwks_url: str = "KV_JWKS_URL"
+    """The variable that holds the URL of a key set."""
+    secret: str = "KV_JWT_SECRET"  # noqa: S105  (the name of a variable, not a secret)
+    """The variable that holds a shared secret."""
+    issuer: str = "KV_JWT_ISSUER"
+    """The variable that holds the issuer."""
+    audience: str = "KV_JWT_AUDIENCE"
+    """The variable that holds the audience."""
+
+
+class JwksOptions(Group, frozen=True):
+    """The key set of an issuer (RFC 7517, 5)."""
+
+    url: str | None = None
+    """The URL itself; without it, the environment's."""
+    cache_ttl: int | Literal[False] = 86_400
+    """For how many seconds fetched keys are used before they are fetched again; `False`: for none.
+    """
+    timeout_seconds: float = 5.0
+    """How long a fetch may take."""
+    limit_bytes: int = 1024 * 1024
+    """The largest key set; more is not read."""
+    refetch_seconds: int = 60
+    """How long it takes until the issuer is asked again after an unknown `kid`, or a failure."""
+
+    def __post_init__(self) -> None:
+        if self.cache_ttl is not False:
+            self.check_at_least(1, "cache_ttl")
+        self.check_at_least(1, "limit_bytes", "refetch_seconds")
+        if not 0 < self.timeout_seconds < inf:
+            raise ValueError(f"timeout_seconds is {self.timeout_seconds}; expected more than 0")
+
+
+class JwtOptions(Group, frozen=True):
+    """JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer …`."""
+
+    secret: Secret | None = None
+    """The secret of HS256, HS384 and HS512 itself; without it, the environment's."""
+    jwks: JwksOptions = JwksOptions()
+    issuer: str | None = None
+    """What `iss` must be; without it, what the environment says, or else anything."""
+    audience: str | None = None
+    """What `aud` must have; without it, what the environment says, or else no `aud` is accepted."""
+    leeway_seconds: int = 10
+    """How far the clock of the issuer may be off, for `exp`, `nbf` and `iat`."""
+    get_credentials: Callable[[Any], Any] | None = None
+    """`(request) -> str | None`: the token of a request, in place of the bearer token."""
+    verify_credentials: Callable[[Mapping[str, Any]], Any] | None = None
+    """`(claims) -> bool | User`: a further check, after the token has been verified."""
+    env: JwtEnv = JwtEnv()
+
+    def __post_init__(self) -> None:
+        self.check_at_least(0, "leeway_seconds")
+
+
+class AuthOptions(Group, frozen=True):
+    """Who gets in. A strategy without credentials admits nobody; `False` turns one off."""
+
+    api_key: ApiKeyOptions | Literal[False] = ApiKeyOptions()
+    basic: BasicOptions | Literal[False] = BasicOptions()
+    jwt: JwtOptions | Literal[False] = JwtOptions()
+    authenticate_request: Callable[[Any, Any], Any] | None = None
+    """`(request, user) -> bool | User`: the last word, after all strategies; `user` may be `None`.
+    """
+    failure_seconds: float = 0.1
+    """How long the refusal of credentials that do not fit takes at least."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.failure_seconds <= 60:
+            raise ValueError(f"failure_seconds is {self.failure_seconds}; expected from 0 to 60")

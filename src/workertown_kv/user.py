@@ -1,0 +1,143 @@
+"""Who makes a request, and what they may do.
+
+A user may do everything, or only what their scopes permit: each scope permits some verbs on the
+keys with some prefixes in some namespaces, and what one of them permits is permitted. Nothing
+here knows how a user proved who they are, or how a storage keeps anything.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from .errors import Forbidden
+from .operations import Batch, Delete, Get, List, Operation, Set
+
+Verb = Literal["read", "write", "list", "admin"]
+"""What a scope permits: to get values, to set and delete them, to list keys, to administer."""
+
+VERBS: Final[tuple[Verb, ...]] = ("read", "write", "list", "admin")
+
+SCOPE_ITEMS: Final = 100
+"""The most scopes of one user, and the most prefixes of them all together."""
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Some verbs, on some keys, in some namespaces."""
+
+    verbs: tuple[Verb, ...]
+    """What may be done: `read`, `write`, `list`, `admin`."""
+    prefixes: tuple[str, ...] = ("",)
+    """The keys that begin with one of these; without it, all keys."""
+    namespaces: tuple[str, ...] | None = None
+    """The namespaces in which; without it, all of them."""
+
+    def covers(self, verb: Verb, namespace: str) -> bool:
+        """Whether the verb is permitted in the namespace, on some keys."""
+        return verb in self.verbs and (self.namespaces is None or namespace in self.namespaces)
+
+
+def scopes_problem(scopes: Sequence[Scope]) -> str | None:
+    """What is wrong with these scopes, `None` where nothing is."""
+    if len(scopes) > SCOPE_ITEMS or sum(len(one.prefixes) for one in scopes) > SCOPE_ITEMS:
+        return f"there are more than {SCOPE_ITEMS} scopes, or prefixes in them"
+    for scope in scopes:
+        if not scope.verbs or not scope.prefixes or scope.namespaces == ():
+            return "a scope has an empty list, which permits nothing"
+        if "admin" in scope.verbs and (scope.prefixes != ("",) or scope.namespaces is not None):
+            return (
+                "a scope with the verb admin has prefixes or namespaces, which cannot narrow it; "
+                "give admin a scope of its own"
+            )
+    return None
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """Who makes a request."""
+
+    id: str
+    strategy: str
+    """What proved it: `api_key`, `basic`, `jwt`, or a name that a hook gives."""
+    claims: Mapping[str, Any] | None = None
+    """The claims of a JWT."""
+    scopes: tuple[Scope, ...] | None = None
+    """What they may do; `None`: everything."""
+
+    def may(self, verb: Verb, namespace: str, key: str = "") -> bool:
+        """Whether they may do this to the key."""
+        return self.scopes is None or any(
+            scope.covers(verb, namespace) and key.startswith(scope.prefixes)
+            for scope in self.scopes
+        )
+
+    def check(self, operation: Get | Set | Delete | Batch) -> None:
+        """Raise `Forbidden`, which names the scopes that are missing, for what they may not do."""
+        if isinstance(operation, Batch):
+            missing = {
+                index: _scope_for(one)
+                for index, one in enumerate(operation.operations)
+                if not self.may(_verb(one), one.namespace, one.key)
+            }
+            if missing:
+                raise Forbidden("This batch has operations that are out of scope", missing)
+        elif not self.may(_verb(operation), operation.namespace, operation.key):
+            raise Forbidden(f"Out of scope: this needs {_scope_for(operation)}")
+
+    def check_admin(self) -> None:
+        """Raise `Forbidden` where they may not administer."""
+        if self.scopes is not None and not any("admin" in scope.verbs for scope in self.scopes):
+            raise Forbidden("Out of scope: this needs the verb admin")
+
+    def listed_prefixes(self, operation: List) -> Sequence[str]:
+        """The prefixes that a listing may show of what it asks for, apart and in order of keys.
+
+        A listing shows what may be both listed and read. Raises `Forbidden` where that is
+        nothing of what is asked for. Costs O(n²) for n prefixes.
+        """
+        for verb in ("list", "read"):
+            if not any(self._overlapping(verb, operation.namespace, operation.prefix)):
+                raise Forbidden(
+                    f"Out of scope: this needs the verb {verb} on keys that begin with "
+                    f"{operation.prefix!r} in the namespace {operation.namespace!r}"
+                )
+        readable = list(self._overlapping("read", operation.namespace, operation.prefix))
+        shown = {
+            prefix
+            for listable in self._overlapping("list", operation.namespace, operation.prefix)
+            for one in readable
+            if (prefix := _longer(listable, one)) is not None
+        }
+        if not shown:
+            raise Forbidden("Out of scope: no key may be both listed and read here")
+        # Code points sort as their UTF-8 bytes do.
+        apart: list[str] = []
+        for prefix in sorted(shown):
+            if not apart or not prefix.startswith(apart[-1]):
+                apart.append(prefix)
+        return apart
+
+    def _overlapping(self, verb: Verb, namespace: str, asked: str) -> Iterator[str]:
+        for scope in self.scopes or (Scope(verbs=VERBS),):
+            if scope.covers(verb, namespace):
+                for prefix in scope.prefixes:
+                    longer = _longer(prefix, asked)
+                    if longer is not None:
+                        yield longer
+
+
+def _longer(one: str, other: str) -> str | None:
+    """The prefix of exactly the keys that have both of these, `None` where there are none."""
+    if one.startswith(other):
+        return one
+    return other if other.startswith(one) else None
+
+
+def _verb(operation: Operation) -> Verb:
+    return "read" if isinstance(operation, Get) else "write"
+
+
+def _scope_for(operation: Operation) -> str:
+    return (
+        f"the verb {_verb(operation)} on the key {operation.key[:100]!r} "
+        f"in the namespace {operation.namespace!r}"
+    )

@@ -1,0 +1,294 @@
+"""Every route of the application, and every way to be wrong: refused, and nothing is written."""
+
+import hmac
+import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.routing import BaseRoute, Mount
+
+from caller import make_server
+from servers.issuer import Issuer, key_for, sign
+from workertown_kv import Server
+from workertown_kv.operations import Get, List
+from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.testing import MovedClock
+
+pytestmark = pytest.mark.anyio
+
+PUBLIC = {"/health", "/open-api.json"}
+"""The only paths that need no credentials. A route that is added here is open to everyone."""
+
+SECRET = "a secret that both sides know, of 32 bytes and more"
+NOW = int(MovedClock().now)
+GOOD: dict[str, Any] = {"iss": "https://issuer", "aud": "kv", "sub": "ada", "exp": NOW + 60}
+ELSEWHERE = [{"verbs": ["read", "write", "list"], "namespaces": ["elsewhere"]}]
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
+
+
+def basic(username: str, password: str) -> str:
+    return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+def bearer(token: str) -> str:
+    return f"Bearer {token}"
+
+
+def unsigned(claims: dict[str, Any], header: dict[str, Any], signature: str = "") -> str:
+    """A token with this header and signature, put together by hand."""
+    parts = (urlsafe_b64encode(json.dumps(one).encode()) for one in (header, claims))
+    return ".".join([*(part.decode().rstrip("=") for part in parts), signature])
+
+
+def by_secret(secret: str | bytes, claims: dict[str, Any] | None = None) -> str:
+    """A token signed by hand: the library refuses to sign with some of these secrets."""
+    signed = unsigned(GOOD if claims is None else claims, {"alg": "HS256"}).removesuffix(".")
+    mac = hmac.digest(_bytes(secret), signed.encode(), "sha256")
+    return f"{signed}.{urlsafe_b64encode(mac).decode().rstrip('=')}"
+
+
+RSA = key_for("RS256")
+FOREIGN = key_for("RS256", "foreign")
+IMPOSTOR = type(FOREIGN).import_key({**FOREIGN.as_dict(private=True), "kid": "one"})
+GOOD_RSA = sign(GOOD, RSA, "RS256")
+GOOD_SECRET = by_secret(SECRET)
+PUBLISHED = {
+    "PEM": RSA.as_pem(private=False),
+    "DER": RSA.as_der(private=False),
+    "JWK": json.dumps(RSA.as_dict(private=False)),
+    "modulus": str(RSA.as_dict(private=False)["n"]),
+}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in GOOD.items() if key != name}
+
+
+UNAUTHENTICATED: dict[str, str | bytes | None] = {
+    "none": None,
+    "empty": "",
+    "empty bearer": "Bearer ",
+    "empty basic": "Basic ",
+    "no user and no password": basic("", ""),
+    "malformed basic": "Basic !!!",
+    "malformed token": "Bearer a.b.c",
+    "half a token": bearer(GOOD_RSA.rpartition(".")[0]),
+    "a token of four parts": bearer(GOOD_RSA + ".x"),
+    "not UTF-8": b"Bearer \xff\xfe",
+    "other scheme": "Digest the-key",
+    "key under the wrong scheme": "Basic the-key",
+    "token under the wrong scheme": f"JWT {GOOD_RSA}",
+    "wrong key": "Bearer the-kez",
+    "the hash in place of the key": "Bearer sha256:" + "0" * 64,
+    "wrong password": basic("ada", "engin"),
+    "unknown user": basic("eve", "engine"),
+    "expired key": "Bearer the-old-key",
+    "key of the future": "Bearer the-new-key",
+    "expired user": basic("old", "engine"),
+    "expired token": bearer(sign(GOOD | {"exp": NOW - 11}, RSA, "RS256")),
+    "expired token, by a secret": bearer(by_secret(SECRET, GOOD | {"exp": NOW - 11})),
+    "an expiry that is no number": bearer(sign(GOOD | {"exp": str(NOW + 60)}, RSA, "RS256")),
+    "token of the future": bearer(sign(GOOD | {"nbf": NOW + 11}, RSA, "RS256")),
+    "issued in the future": bearer(sign(GOOD | {"iat": NOW + 11}, RSA, "RS256")),
+    "wrong audience": bearer(sign(GOOD | {"aud": ["other"]}, RSA, "RS256")),
+    "no audience": bearer(sign(without("aud"), RSA, "RS256")),
+    "foreign issuer": bearer(sign(GOOD | {"iss": "https://issuer.example"}, RSA, "RS256")),
+    "no issuer": bearer(sign(without("iss"), RSA, "RS256")),
+    "wrong signature": bearer(GOOD_RSA[:-8] + "AAAAAAAA"),
+    "claims of another token": bearer(
+        ".".join(
+            [
+                GOOD_RSA.split(".")[0],
+                sign(GOOD | {"sub": "eve"}, RSA, "RS256").split(".")[1],
+                GOOD_RSA.split(".")[2],
+            ]
+        )
+    ),
+    "wrong secret": bearer(by_secret("x" * 40)),
+    "empty secret": bearer(by_secret("")),
+    "algorithm none": bearer(unsigned(GOOD, {"alg": "none"})),
+    "algorithm None": bearer(unsigned(GOOD, {"alg": "None"})),
+    "no algorithm": bearer(unsigned(GOOD, {"typ": "JWT"})),
+    "algorithm none with a signature": bearer(
+        unsigned(GOOD, {"alg": "none"}, GOOD_RSA.split(".")[2])
+    ),
+    "algorithm that is no text": bearer(unsigned(GOOD, {"alg": ["RS256"]}, "AAAA")),
+    "algorithm that is not known": bearer(unsigned(GOOD, {"alg": "HS1"}, "AAAA")),
+    **{
+        f"public key as a secret, {form}": bearer(by_secret(key)) for form, key in PUBLISHED.items()
+    },
+    "RSA key for EC": bearer(unsigned(GOOD, {"alg": "ES256", "kid": "one"}, "AAAA")),
+    "signed by the secret, said to be RSA": bearer(
+        unsigned(GOOD, {"alg": "RS256", "kid": "one"}, GOOD_SECRET.split(".")[2])
+    ),
+    "key from another key set": bearer(sign(GOOD, FOREIGN, "RS256")),
+    "key from another key set, same id": bearer(sign(GOOD, IMPOSTOR, "RS256")),
+    "key from another key set, no id": bearer(sign(GOOD, IMPOSTOR, "RS256", {"kid": ""})),
+    "key inside of the token": bearer(
+        sign(GOOD, FOREIGN, "RS256", {"jwk": FOREIGN.as_dict(private=False)})
+    ),
+    "key set named by the token": bearer(
+        sign(GOOD, FOREIGN, "RS256", {"jku": "http://127.0.0.1:1/jwks.json"})
+    ),
+    "what must be understood and is not": bearer(
+        sign(GOOD, RSA, "RS256").replace(
+            GOOD_RSA.split(".")[0], unsigned({}, {"alg": "RS256", "crit": ["exp"]}).split(".")[0]
+        )
+    ),
+    "a claim kv that is no list": bearer(sign(GOOD | {"kv": "everything"}, RSA, "RS256")),
+    "a claim kv with an unknown verb": bearer(
+        sign(GOOD | {"kv": [{"verbs": ["everything"]}]}, RSA, "RS256")
+    ),
+    "a claim kv of null": bearer(sign(GOOD | {"kv": None}, RSA, "RS256")),
+}
+
+OUT_OF_SCOPE = {
+    "key": "Bearer the-narrow-key",
+    "user": basic("narrow", "engine"),
+    "token": bearer(sign(GOOD | {"kv": ELSEWHERE}, RSA, "RS256")),
+    "token without any scope": bearer(sign(GOOD | {"kv": []}, RSA, "RS256")),
+}
+
+FITTING = {
+    "key": "Bearer the-key",
+    "user": basic("ada", "engine"),
+    "token": bearer(GOOD_RSA),
+    "token, by a secret": bearer(GOOD_SECRET),
+}
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    with Issuer(RSA) as started:
+        yield started
+
+
+@pytest.fixture
+def storage() -> MemoryStorage:
+    return MemoryStorage({"x": 1}, clock=MovedClock())
+
+
+@pytest.fixture
+def server(storage: MemoryStorage, issuer: Issuer) -> Server:
+    past, future = {"expires_at": NOW - 1}, {"not_before": NOW + 1}
+    return make_server(
+        storage,
+        auth={
+            "api_key": {
+                "api_key": "the-key",
+                "api_keys": [
+                    {"name": "old", "api_key": "the-old-key", **past},
+                    {"name": "new", "api_key": "the-new-key", **future},
+                    {"name": "narrow", "api_key": "the-narrow-key", "scopes": ELSEWHERE},
+                ],
+            },
+            "basic": {
+                "username": "ada",
+                "password": "engine",
+                "users": [
+                    {"name": "old", "password": "engine", **past},
+                    {"name": "narrow", "password": "engine", "scopes": ELSEWHERE},
+                ],
+            },
+            "jwt": {
+                "secret": SECRET,
+                "jwks": {"url": issuer.url},
+                "issuer": "https://issuer",
+                "audience": "kv",
+            },
+        },
+    )
+
+
+def requests_to(server: Server) -> Iterator[tuple[str, str]]:
+    """A request for each method of each route that is not public, and for what is no route."""
+    for route in server.routes:
+        path, methods = described(route)
+        if path not in PUBLIC:
+            for method in sorted(methods):
+                yield method, path + ("x" if path.endswith("/") else "")
+    # The collection has four requests on one path: the query says which.
+    yield "GET", "/v1/kv?key=x"
+    yield "PUT", "/v1/kv?key=x"
+    yield "DELETE", "/v1/kv?key=x"
+
+
+def described(route: BaseRoute) -> tuple[str, frozenset[str]]:
+    assert not isinstance(route, Mount), "walk what is mounted as well"
+    path, methods = getattr(route, "path", None), getattr(route, "methods", None)
+    assert isinstance(path, str), route
+    assert methods, route
+    return path, frozenset(methods)
+
+
+def body_of(method: str) -> dict[str, Any]:
+    operations = [{"op": "get", "key": "x"}, {"op": "set", "key": "y", "value": 2}]
+    if method == "POST":
+        return {"json": {"operations": operations}}
+    return {"json": {"value": 2}} if method == "PUT" else {}
+
+
+async def statuses(server: Server, authorization: str | bytes | None) -> dict[str, int]:
+    headers = {} if authorization is None else {b"Authorization": _bytes(authorization)}
+    return {
+        f"{method} {path}": (
+            await server.request(method, path, headers=headers, **body_of(method))
+        ).status_code
+        for method, path in requests_to(server)
+    }
+
+
+async def check_unchanged(storage: MemoryStorage) -> None:
+    page = await storage.list(List("default", "", 10))
+    assert [info.key for info in page.keys] == ["x"]
+    entry = await storage.get(Get("default", "x"))
+    assert entry is not None
+    assert entry.value == b"1"
+
+
+def test_the_routes_are_walked(server: Server) -> None:
+    found = set(requests_to(server))
+    assert len(found) == 15
+    assert {("PUT", "/v1/kv/x"), ("POST", "/v1/kv"), ("POST", "/admin/migrate")} <= found
+
+
+@pytest.mark.parametrize("way", FITTING)
+async def test_what_fits_gets_in_everywhere(server: Server, way: str) -> None:
+    answered = await statuses(server, FITTING[way])
+    refused = {request for request, status in answered.items() if status in (401, 403)}
+    assert not refused
+    # The one request that lacks what it needs is told so, and not that it may not ask.
+    assert set(answered.values()) <= {200, 400, 404}
+
+
+@pytest.mark.parametrize("way", UNAUTHENTICATED)
+async def test_what_does_not_fit_is_401_everywhere(
+    server: Server, storage: MemoryStorage, way: str
+) -> None:
+    answered = await statuses(server, UNAUTHENTICATED[way])
+    assert {request for request, status in answered.items() if status != 401} == set()
+    await check_unchanged(storage)
+
+
+@pytest.mark.parametrize("way", OUT_OF_SCOPE)
+async def test_what_is_out_of_scope_is_403_everywhere(
+    server: Server, storage: MemoryStorage, way: str
+) -> None:
+    answered = await statuses(server, OUT_OF_SCOPE[way])
+    # Without a key there is nothing to be out of scope.
+    for request in ("PUT /v1/kv", "DELETE /v1/kv"):
+        assert answered.pop(request) == 400
+    assert {request for request, status in answered.items() if status != 403} == set()
+    await check_unchanged(storage)
+
+
+@pytest.mark.parametrize("way", ["none", "wrong key", "algorithm none"])
+async def test_a_path_that_is_no_route_tells_nothing(server: Server, way: str) -> None:
+    headers = {} if UNAUTHENTICATED[way] is None else {"Authorization": str(UNAUTHENTICATED[way])}
+    for method, path in (("GET", "/nowhere"), ("PATCH", "/v1/kv/x"), ("TRACE", "/health/x")):
+        assert (await server.request(method, path, headers=headers)).status_code == 401

@@ -1,0 +1,110 @@
+"""A real issuer of tokens: an HTTP server that publishes a key set, and the keys it signs with."""
+
+import json
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from joserfc import jwt
+from joserfc.jwk import ECKey, Key, KeyParameters, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+PrivateKey = RSAKey | ECKey | OKPKey
+_KEYS: dict[str, PrivateKey] = {}
+
+
+def key_for(algorithm: str, kid: str = "one") -> PrivateKey:
+    """A private key of the kind that an algorithm takes; the same for the same names."""
+    kind = {"P": "RSA", "R": "RSA", "E": "OKP"}[algorithm[0]]
+    if algorithm.startswith("ES"):
+        kind = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[algorithm]
+    name = f"{kind} {kid}"
+    if name not in _KEYS:
+        parameters: KeyParameters = {"kid": kid}
+        if kind == "RSA":
+            _KEYS[name] = RSAKey.generate_key(2048, parameters)
+        elif kind == "OKP":
+            _KEYS[name] = OKPKey.generate_key("Ed25519", parameters)
+        else:
+            _KEYS[name] = ECKey.generate_key(kind, parameters)
+    return _KEYS[name]
+
+
+class _AnyAlgorithm(JWSRegistry):
+    def get_alg(self, name: str) -> Any:
+        return self.algorithms[name]
+
+
+def sign(
+    claims: Mapping[str, Any], key: Key, algorithm: str, header: Mapping[str, Any] | None = None
+) -> str:
+    """A token, whether or not it makes sense."""
+    fields = {"alg": algorithm, **({"kid": key.kid} if key.kid else {}), **(header or {})}
+    registry = _AnyAlgorithm(strict_check_header=False)
+    return jwt.encode(fields, dict(claims), key, registry=registry)
+
+
+class Issuer:
+    """A context manager; `keys` are what it publishes, and may be changed at any time."""
+
+    def __init__(self, *keys: Key) -> None:
+        self.keys = list(keys)
+        self.fetches = 0
+        self.status = 200
+        self.body: bytes | None = None
+        """What is sent in place of the key set."""
+        self.slow = threading.Event()
+        """While it is set, answers wait until the issuer is stopped."""
+        self._stopped = threading.Event()
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                issuer.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._handler = Handler
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._port: int = self._server.server_address[1]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/jwks.json"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def go_down(self) -> None:
+        """Refuse connections."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def come_back(self) -> None:
+        """Listen again, on the same port."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), self._handler)
+        self.__enter__()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.fetches += 1
+        if self.slow.is_set():
+            self._stopped.wait()
+        body = self.body
+        if body is None:
+            keys = [key.as_dict(private=False) for key in self.keys]
+            body = json.dumps({"keys": keys}).encode()
+        try:
+            request.send_response(self.status)
+            request.send_header("Content-Length", str(len(body)))
+            request.end_headers()
+            request.wfile.write(body)
+        except OSError:
+            pass  # whoever asked has had enough of it
