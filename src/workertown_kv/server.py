@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -12,7 +12,15 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
 
-from .access import AccessLog
+from .access import (
+    AccessLog,
+    AddressFilter,
+    Cors,
+    RateLimit,
+    client_address,
+    configured_limiter,
+    configured_report,
+)
 from .auth import ApiKey, Guard, configured_strategies
 from .endpoints.envelope import ErrorBoundary
 from .endpoints.open_api import Json, document
@@ -60,19 +68,19 @@ class Server(Starlette):
     def __init__(self, options: Options) -> None:
         self.options = options
         self.runtime: Runtime = resolve_runtime(options)
-        self.strategies = configured_strategies(options)
+        self.strategies = configured_strategies(options, self.runtime.storage.clock)
+        self._boundary = Middleware(ErrorBoundary, configured_report(options))
+        self._address_of = client_address(options.access.trusted_proxies)
+        self._limiter = configured_limiter(options)
         self._opening = asyncio.Lock()
         self._opened = False
         self._sweeper: asyncio.Task[None] | None = None
         public, guarded = self._routes()
-        public_paths = frozenset(route.path for route in public)
-        middleware = [
-            Middleware(ErrorBoundary),
-            Middleware(Guard, self.strategies, lambda scope: route_path(scope) in public_paths),
-        ]
-        if options.logger is not False:
-            middleware.insert(0, Middleware(AccessLog, options.logger))
-        super().__init__(routes=[*guarded, *public], middleware=middleware, lifespan=_lifespan)
+        super().__init__(
+            routes=[*guarded, *public],
+            middleware=[*self._access(), *self._guard(frozenset(route.path for route in public))],
+            lifespan=_lifespan,
+        )
         self.router.redirect_slashes = False
         self.router.default = _not_found
 
@@ -113,6 +121,8 @@ class Server(Starlette):
                 self._opened = False
                 if self._sweeper is not None:
                     self._sweeper.cancel()
+                if self._limiter is not None:
+                    await self._limiter.close()
                 await self.runtime.storage.close()
 
     async def __aenter__(self) -> Self:
@@ -161,6 +171,32 @@ class Server(Starlette):
                         "key; expected endpoints that do not cover each other"
                     )
         return public, [*values, *admin]
+
+    def _access(self) -> Iterator[Middleware]:
+        """What every request passes first, from the outside to the inside."""
+        options = self.options
+        if options.logger is not False:
+            yield Middleware(AccessLog, options.logger)
+        if options.cors is not False:
+            yield Middleware(Cors, options.cors)
+        yield self._boundary
+        if options.access.ip is not False:
+            yield Middleware(AddressFilter, options.access.ip, self._address_of)
+
+    def _guard(self, public_paths: frozenset[str]) -> Iterator[Middleware]:
+        """The guard, with what limits the rate in front of it or, where it counts users, behind."""
+        guard = Middleware(
+            Guard,
+            self.strategies,
+            self.options.auth,
+            lambda scope: route_path(scope) in public_paths,
+        )
+        if self._limiter is None:
+            yield guard
+            return
+        # A boundary of its own inside, so that errors too are answers that tell the rate limit.
+        limit = (Middleware(RateLimit, self._limiter, self._address_of), self._boundary)
+        yield from (guard, *limit) if self._limiter.by == "user" else (*limit, guard)
 
     async def _sweep(self) -> None:
         """Reclaim the space of what has expired, in small steps with pauses between them."""

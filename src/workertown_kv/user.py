@@ -94,19 +94,16 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         A listing shows what may be both listed and read. Raises `Forbidden` where that is
         nothing of what is asked for. Costs O(n²) for n prefixes.
         """
-        for verb in ("list", "read"):
-            if not any(self._overlapping(verb, operation.namespace, operation.prefix)):
+        granted: dict[Verb, list[str]] = {"list": [], "read": []}
+        for verb, found in granted.items():
+            found.extend(self._overlapping(verb, operation.namespace, operation.prefix))
+            if not found:
                 raise Forbidden(
                     f"Out of scope: this needs the verb {verb} on keys that begin with "
-                    f"{operation.prefix!r} in the namespace {operation.namespace!r}"
+                    f"{operation.prefix[:100]!r} in the namespace {operation.namespace!r}"
                 )
-        readable = list(self._overlapping("read", operation.namespace, operation.prefix))
-        shown = {
-            prefix
-            for listable in self._overlapping("list", operation.namespace, operation.prefix)
-            for one in readable
-            if (prefix := _longer(listable, one)) is not None
-        }
+        both = (_longer(one, other) for one in granted["list"] for other in granted["read"])
+        shown = {prefix for prefix in both if prefix is not None}
         if not shown:
             raise Forbidden("Out of scope: no key may be both listed and read here")
         # Code points sort as their UTF-8 bytes do.
@@ -117,12 +114,15 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return apart
 
     def _overlapping(self, verb: Verb, namespace: str, asked: str) -> Iterator[str]:
-        for scope in self.scopes or (Scope(verbs=VERBS),):
+        for scope in _EVERYTHING if self.scopes is None else self.scopes:
             if scope.covers(verb, namespace):
                 for prefix in scope.prefixes:
                     longer = _longer(prefix, asked)
                     if longer is not None:
                         yield longer
+
+
+_EVERYTHING: Final = (Scope(verbs=VERBS),)
 
 
 def _longer(one: str, other: str) -> str | None:

@@ -57,7 +57,7 @@ FOREIGN = key_for("RS256", "foreign")
 IMPOSTOR = type(FOREIGN).import_key({**FOREIGN.as_dict(private=True), "kid": "one"})
 GOOD_RSA = sign(GOOD, RSA, "RS256")
 GOOD_SECRET = by_secret(SECRET)
-PUBLISHED = {
+PUBLISHED: dict[str, str | bytes] = {
     "PEM": RSA.as_pem(private=False),
     "DER": RSA.as_der(private=False),
     "JWK": json.dumps(RSA.as_dict(private=False)),
