@@ -1,6 +1,7 @@
 """Who gets in, and who does not."""
 
 from base64 import b64encode
+from time import time
 from typing import Any
 
 import httpx2
@@ -13,8 +14,11 @@ from starlette.routing import Route
 
 from caller import API_KEY, make_server
 from workertown_kv import OptionsError, Server
+from workertown_kv.auth import Guard, configured_strategies
 from workertown_kv.endpoints.resource import Resource
+from workertown_kv.errors import Unauthorized
 from workertown_kv.operations import Get
+from workertown_kv.options import parse_options
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
@@ -196,3 +200,76 @@ async def test_no_header_however_strange_is_a_500_or_gets_in(authorization: byte
 
 
 _SERVER = make_server(MemoryStorage({"x": 1}), auth=AUTH)
+
+
+# Refusing slowly
+
+
+class Slept:
+    """A server whose guard is told to wait, and does not."""
+
+    def __init__(self, **auth: Any) -> None:
+        self.seconds: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            self.seconds.append(seconds)
+
+        options = parse_options({"auth": AUTH | {"failure_seconds": 30} | auth}, {"get_env": dict})
+        self.guard = Guard(
+            _not_reached,
+            configured_strategies(options, time),
+            options.auth,
+            lambda _: False,
+            sleep,
+        )
+
+    async def refuse(self, *headers: tuple[bytes, bytes]) -> list[float]:
+        scope = {"type": "http", "headers": list(headers)}
+        with pytest.raises(Unauthorized):
+            await self.guard({**scope, "method": "GET", "path": "/"}, None, None)  # type: ignore[arg-type]
+        slept, self.seconds = self.seconds, []
+        return slept
+
+
+async def _not_reached(*_: object) -> None:
+    raise AssertionError("it was let in")
+
+
+@pytest.mark.parametrize("authorization", [one for one in WRONG if one])
+async def test_every_refusal_of_credentials_takes_as_long(authorization: str) -> None:
+    [seconds] = await Slept().refuse((b"authorization", authorization.encode()))
+    # What the check took is part of it, so that all come to the same.
+    assert 29 < seconds <= 30
+
+
+async def test_who_sends_no_credentials_need_not_wait() -> None:
+    assert await Slept().refuse() == []
+    assert await Slept().refuse((b"x-api-key", b"wrong")) == []
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        {"authenticate_request": lambda *_: None},
+        {"basic": {"get_credentials": lambda request: request.headers["x-user"]}},
+    ],
+)
+async def test_where_hooks_find_credentials_every_refusal_is_slow(hook: dict[str, Any]) -> None:
+    assert len(await Slept(**hook).refuse((b"x-user", b"wrong"))) == 1
+    assert len(await Slept(**hook).refuse()) == 1
+
+
+async def test_refusals_are_not_slowed_where_the_option_says_so() -> None:
+    assert await Slept(failure_seconds=0).refuse((b"authorization", b"Bearer wrong")) == []
+
+
+async def test_a_websocket_is_closed() -> None:
+    sent: list[Any] = []
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    server = make_server(MemoryStorage(), auth={"authenticate_request": lambda *_: None})
+    async with server:
+        await server({"type": "websocket", "path": "/v1/kv", "headers": []}, None, send)  # type: ignore[arg-type]
+    assert sent == [{"type": "websocket.close", "code": 1008}]

@@ -51,6 +51,8 @@ class Guard:
         self._last_word = options.authenticate_request
         self._failure_seconds = options.failure_seconds
         self._sleep = sleep
+        hooks = (getattr(one, "get_credentials", None) for one in _strategy_options(options))
+        self._sent_anywhere = self._last_word is not None or any(hooks)
         challenges = [one.challenge for one in strategies] or [ApiKey.challenge]
         self._challenges = list(dict.fromkeys(challenges))
 
@@ -88,5 +90,13 @@ class Guard:
     async def _slow_down(self, scope: Scope, started: float) -> None:
         """Make guessing slow. Who sends nothing does not guess, and need not wait."""
         left = self._failure_seconds - (perf_counter() - started)
-        if left > 0 and any(name == b"authorization" for name, _ in scope["headers"]):
+        if left > 0 and (self._sent_anywhere or _has_authorization(scope)):
             await self._sleep(left)
+
+
+def _strategy_options(options: AuthOptions) -> Sequence[object]:
+    return (options.api_key, options.basic, options.jwt)
+
+
+def _has_authorization(scope: Scope) -> bool:
+    return any(name == b"authorization" for name, _ in scope["headers"])

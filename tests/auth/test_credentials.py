@@ -1,0 +1,192 @@
+"""Named API keys and users, as they stand in options, variables and files."""
+
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caller import make_server
+from workertown_kv import OptionsError, Server
+from workertown_kv.auth import PasswordHash, basic, hash_api_key
+from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.testing import MovedClock
+
+pytestmark = pytest.mark.anyio
+
+ENGINE = str(PasswordHash.of("engine"))
+KEYS = f"""
+# the keys of our services
+
+{{"name": "ci", "hash": "{hash_api_key("the-ci-key")}"}}
+{{"name": "web", "api_key": "the-web-key", "scopes": [{{"verbs": ["read"]}}]}}
+"""
+
+
+def basic_of(username: str, password: str) -> str:
+    return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+def server_with(env: dict[str, str] | None = None, **auth: Any) -> Server:
+    return make_server(MemoryStorage({"x": 1}), get_env=lambda: env or {}, auth=auth)
+
+
+async def status(server: Server, authorization: str, method: str = "GET") -> int:
+    headers = {b"Authorization": authorization.encode()}
+    return (await server.request(method, "/v1/kv/x", headers=headers)).status_code
+
+
+async def test_named_keys_stand_in_the_options_the_environment_or_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_text(KEYS)
+    in_options = {"name": "own", "api_key": "the-own-key"}
+    for server in (
+        server_with({"KV_API_KEYS": KEYS}, api_key={"api_keys": [in_options]}),
+        server_with({"KV_API_KEYS_FILE": str(file)}, api_key={"api_keys": [in_options]}),
+        server_with(api_key={"api_keys": [in_options], "file": str(file)}),
+    ):
+        for key in ("the-own-key", "the-ci-key", "the-web-key"):
+            assert await status(server, f"Bearer {key}") == 200
+        assert await status(server, "Bearer the-web-key", "DELETE") == 403
+        assert await status(server, f"Bearer {hash_api_key('the-ci-key')}") == 401
+
+
+async def test_users_stand_in_the_options_the_environment_or_a_file(tmp_path: Path) -> None:
+    line = f'{{"name": "ada", "hash": "{ENGINE}"}}'
+    file = tmp_path / "users.jsonl"
+    file.write_text(line)
+    for server in (
+        server_with({"KV_USERS": line}),
+        server_with({"KV_USERS_FILE": str(file)}),
+        server_with(basic={"users": [{"name": "ada", "hash": ENGINE}]}),
+        server_with(basic={"users": [{"name": "ada", "password": "engine"}]}),
+    ):
+        assert await status(server, basic_of("ada", "engine")) == 200
+        assert await status(server, basic_of("ada", "engin")) == 401
+        assert await status(server, basic_of("ada", ENGINE)) == 401
+        assert await status(server, basic_of("eve", "engine")) == 401
+
+
+async def test_a_credential_fits_from_its_beginning_to_its_end() -> None:
+    clock = MovedClock()
+    times = {"not_before": int(clock()) + 10, "expires_at": int(clock()) + 20}
+    server = make_server(
+        MemoryStorage({"x": 1}, clock=clock),
+        auth={
+            "api_key": {"api_keys": [{"name": "a", "api_key": "k", **times}]},
+            "basic": {"users": [{"name": "u", "hash": ENGINE, **times}]},
+        },
+    )
+    for seconds, expected in ((0, 401), (10, 200), (9.5, 200), (0.5, 401)):
+        clock.move(seconds)
+        assert await status(server, "Bearer k") == expected
+        assert await status(server, basic_of("u", "engine")) == expected
+
+
+async def test_a_password_that_fitted_once_is_not_derived_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    derived = []
+    fits = PasswordHash.fits
+
+    def counted(self: PasswordHash, password: bytes) -> bool:
+        derived.append(password)
+        return fits(self, password)
+
+    monkeypatch.setattr(PasswordHash, "fits", counted)
+    server = server_with(basic={"users": [{"name": "ada", "hash": ENGINE}]})
+    for _ in range(3):
+        assert await status(server, basic_of("ada", "engine")) == 200
+    assert derived == [b"engine"]
+    for username in ("ada", "eve"):
+        assert await status(server, basic_of(username, "wrong")) == 401
+        assert await status(server, basic_of(username, "wrong")) == 401
+    # Who is unknown takes the same work as who is known, each time.
+    assert derived[1:] == [b"wrong"] * 4
+
+
+async def test_too_many_passwords_at_once_are_429(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(basic, "MOST_WAITING", 0)
+    server = server_with(basic={"users": [{"name": "ada", "hash": ENGINE}]})
+    assert await status(server, basic_of("ada", "engine")) == 429
+
+
+_NAMED = '{"name": "a", '
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("k", "line 1 is not a JSON object"),
+        ("[]", "line 1 is not a JSON object"),
+        ("#\n{", "line 2 is not a JSON object"),
+        ("{}", "line 1.name is missing"),
+        ('{"name": "", "api_key": "k"}', "name is ''"),
+        ('{"name": "a:b", "api_key": "k"}', "without a colon"),
+        ('{"name": "a"}', "api_key and hash: expected one of the two"),
+        (_NAMED + '"api_key": ""}', "not empty"),
+        (_NAMED + f'"api_key": "s3cret", "hash": "{hash_api_key("s3cret")}"}}', "one of the two"),
+        (_NAMED + '"api_key": 12345}', "api_key is int"),
+        (_NAMED + '"key": "s3cret"}', "no option"),
+        (_NAMED + '"hash": "md5:s3cret"}', "workertown-kv api-key"),
+        (_NAMED + '"hash": "sha256:s3cret"}', "workertown-kv api-key"),
+        (_NAMED + '"hash": "sha256:00"}', "64 hexadecimal digits"),
+        (_NAMED + '"api_key": "k", "expires_at": "never"}', "expires_at is str"),
+        (_NAMED + '"api_key": "k"}\n' + _NAMED + '"api_key": "l"}', "two credentials named 'a'"),
+        (_NAMED + '"api_key": "k"}\n{"name": "b", "api_key": "k"}', "another's too"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_refused_without_showing_a_secret(
+    line: str, words: str
+) -> None:
+    with pytest.raises(OptionsError) as caught:
+        server_with({"KV_API_KEYS": line})
+    assert words in caught.value.message
+    assert "s3cret" not in caught.value.message
+    assert "12345" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "scrypt",
+        "plain",
+        "scrypt:14:8:5:x:y",
+        "scrypt:40:8:5:" + ENGINE.split(":", 4)[4],
+        "scrypt:20:32:1:" + ENGINE.split(":", 4)[4],
+        "scrypt:a:8:5:" + ENGINE.split(":", 4)[4],
+        ENGINE + ":1",
+        "sha256:" + "0" * 64,
+    ],
+)
+def test_a_hash_of_a_password_that_cannot_be_used_is_refused(text: str) -> None:
+    with pytest.raises(OptionsError, match="`workertown-kv user` prints one"):
+        server_with(basic={"users": [{"name": "ada", "hash": text}]})
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    for file in (tmp_path / "missing", tmp_path):
+        with pytest.raises(OptionsError, match=str(file)):
+            server_with({"KV_API_KEYS_FILE": str(file)})
+    (tmp_path / "latin").write_bytes(b"\xff")
+    with pytest.raises(OptionsError, match="latin"):
+        server_with({"KV_USERS_FILE": str(tmp_path / "latin")})
+
+
+def test_one_user_name_cannot_have_two_passwords() -> None:
+    with pytest.raises(OptionsError, match="two users named 'ada'"):
+        server_with(
+            {"KV_USERNAME": "ada", "KV_PASSWORD": "p"},
+            basic={"users": [{"name": "ada", "password": "q"}]},
+        )
+
+
+@given(password=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@settings(max_examples=5, deadline=None)
+def test_a_hash_fits_its_password_alone(password: str) -> None:
+    kept = PasswordHash.parse(str(PasswordHash.of(password)))
+    assert kept.fits(password.encode())
+    assert not kept.fits(password.encode() + b"x")
+    assert str(PasswordHash.of(password)) != str(kept)
