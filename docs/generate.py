@@ -38,7 +38,7 @@ def pages() -> dict[Path, str]:
 def options_page() -> str:
     """Every option with what it accepts, its default and its meaning."""
     rows = [_row(option) for option in options(Options)]
-    return f"""{_made_from("src/workertown_kv/options/tree.py")}
+    return f"""{_made_from("src/workertown_kv/options/")}
 # Options
 
 Every option may be left out. Options are a mapping, keywords, or both:
@@ -58,13 +58,13 @@ They are merged deeply over the defaults and checked when the server is made; wh
 `OptionsError`. A strategy under `auth` and a group under `endpoints` can be turned off with
 `False`. Paths under `endpoints` stand below `base_path`. An option that ends in `.env.…`, or
 stands under `env`, is the name of an environment variable, not what it holds; a variable that is
-empty counts as not set.
+empty counts as not set. `[]` in a path stands for each object of a list.
 
 | option | accepts | default | what it is |
 |---|---|---|---|
 {chr(10).join(rows)}
 
-How they are used: [How to authenticate](../how-to/authenticate.md),
+How they are used: [Who gets in](../auth/index.md),
 [How to use it inside Python](../how-to/in-python.md).
 """
 
@@ -84,6 +84,7 @@ def options(kind: type[msgspec.Struct], path: str = "") -> Iterator[Option]:
     for field in msgspec.structs.fields(kind):
         here = f"{path}{field.name}"
         kinds = get_args(field.type) if _is_union(field.type) else (field.type,)
+        listed = [one for kind in kinds for one in _listed(kind)]
         inner = [one for one in kinds if _is_struct(one)]
         if not inner:
             meaning = said.get(field.name)
@@ -94,11 +95,13 @@ def options(kind: type[msgspec.Struct], path: str = "") -> Iterator[Option]:
             yield Option(here, kinds, field.default, inspect.getdoc(inner[0]) or "")
         for one in inner:
             yield from options(one, f"{here}.")
+        for one in listed:
+            yield from options(one, f"{here}[].")
 
 
 def _row(option: Option) -> str:
-    accepts = " or ".join(_accepted(kind) for kind in option.kinds)
-    meaning = " ".join(option.meaning.split()).removesuffix(".")
+    accepts = " or ".join(dict.fromkeys(_accepted(kind) for kind in option.kinds))
+    meaning = " ".join(option.meaning.split()).removesuffix(".").replace("|", r"\|")
     return f"| `{option.path}` | {accepts} | {_default(option.default)} | {meaning} |"
 
 
@@ -107,12 +110,20 @@ def _accepted(kind: Any) -> str:
         return "a mapping"
     if get_origin(kind) is Callable:
         return "a function"
+    if get_origin(kind) is tuple:
+        (inner, _) = get_args(kind)
+        each = {str: "text", Secret: "text"}.get(inner, _accepted(inner))
+        return f"a list of {'mappings' if _is_struct(inner) else each}"
+    if get_origin(kind) is Literal and kind != Literal[False]:
+        return " or ".join(f'`"{one}"`' for one in get_args(kind))
     return _ACCEPTED[kind]
 
 
 _ACCEPTED: Final[Mapping[Any, str]] = {
     str: "text",
     int: "a whole number",
+    float: "a number",
+    bool: "`True` or `False`",
     Secret: "text",
     Literal[False]: "`False`",
     type(None): "`None`",
@@ -121,8 +132,14 @@ _ACCEPTED: Final[Mapping[Any, str]] = {
 
 
 def _default(default: object) -> str:
+    if default is msgspec.NODEFAULT:
+        return "needed"
     if default is None or default is False:
         return f"`{default}`"
+    if isinstance(default, tuple):
+        return ", ".join(f'`"{one}"`' for one in default) or "none"
+    if isinstance(default, float):
+        return str(default)
     if isinstance(default, str):
         return f'`"{default}"`'
     if isinstance(default, int):
@@ -131,10 +148,13 @@ def _default(default: object) -> str:
 
 
 def _docstrings(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """The texts that stand right below the fields of a class."""
+    """The texts that stand right below the fields of a class, those of its bases included."""
+    found = {}
+    for base in kind.__bases__:
+        if base is not msgspec.Struct and _is_struct(base):
+            found |= _docstrings(base)
     definition = ast.parse(inspect.getsource(kind)).body[0]
     assert isinstance(definition, ast.ClassDef)
-    found = {}
     for field, after in zip(definition.body, definition.body[1:], strict=False):
         match field, after:
             case (
@@ -149,8 +169,16 @@ def _is_union(kind: Any) -> bool:
     return get_origin(kind) in (Union, UnionType)
 
 
+def _listed(kind: Any) -> Iterator[type[msgspec.Struct]]:
+    """The type of the objects in a list of some."""
+    if get_origin(kind) is tuple:
+        (inner, _) = get_args(kind)
+        if _is_struct(inner):
+            yield inner
+
+
 def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    return isinstance(kind, type) and not get_origin(kind) and issubclass(kind, msgspec.Struct)
 
 
 # The command
