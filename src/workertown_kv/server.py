@@ -162,7 +162,10 @@ class Server(Starlette):
             paths |= describe_public(prefix)
             strategies = {one.name: one.challenge for one in self.strategies}
             challenges = strategies or {ApiKey.name: ApiKey.challenge}
-            public = public_routes(storage, document(paths, challenges), prefix)
+            access = options.access
+            refusals = {403: access.ip is not False, 429: access.rate_limit is not False}
+            everywhere = [status for status, on in refusals.items() if on]
+            public = public_routes(storage, document(paths, challenges, everywhere), prefix)
         for route in values:
             for other in (*admin, *public):
                 if route.covers(other.path):

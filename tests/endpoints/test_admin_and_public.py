@@ -1,5 +1,7 @@
 """What the server says of itself."""
 
+from importlib.metadata import version
+
 import pytest
 
 from caller import API_KEY, Caller, make_server
@@ -19,7 +21,9 @@ async def test_info_is_the_options_without_the_secrets(storage: Storage) -> None
     assert info["base_path"] == "/base"
     assert info["limits"]["value_bytes"] == 26_214_400
     assert info["storage"] == type(storage).__name__
-    assert info["auth"]["basic"]["env"] == {"username": "KV_USERNAME", "password": "KV_PASSWORD"}
+    assert info["version"] == version("workertown-kv")
+    assert info["auth"]["basic"]["env"]["password"] == "KV_PASSWORD"
+    assert info["auth"]["authenticate_request"] is None
     assert API_KEY not in answer.text
     assert "hidden!" not in answer.text
     await call.server.close()

@@ -60,6 +60,24 @@ def test_it_names_the_strategies_that_are_configured() -> None:
     }
 
 
+def test_it_says_by_what_any_request_may_be_refused() -> None:
+    access = {"ip": ["127.0.0.1"], "rate_limit": {"limit": 10}}
+    limited = asyncio.run(
+        make_server(MemoryStorage(), access=access).request("GET", "/open-api.json")
+    ).json()
+    validate(limited)
+    for methods in limited["paths"].values():
+        for operation in methods.values():
+            assert {"403", "429"} <= operation["responses"].keys()
+            assert "RateLimit" in operation["responses"]["429"]["headers"]
+    assert "403" not in document["paths"]["/health"]["get"]["responses"]
+    assert "429" not in document["paths"]["/v1/kv"]["get"]["responses"]
+
+
+def test_it_tells_no_version_of_the_software() -> None:
+    assert document["info"]["version"] == "1"
+
+
 def test_it_says_501_where_the_storage_lacks_something() -> None:
     class Small(MemoryStorage):
         lacks = {Capability.LISTING: "A reason.", Capability.PRECONDITIONS: "Another."}  # noqa: RUF012

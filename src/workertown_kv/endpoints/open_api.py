@@ -5,7 +5,6 @@ Each door describes its own paths beside its code, in terms of what is here.
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Any, Final
 
 Json = dict[str, Any]
@@ -13,8 +12,16 @@ Json = dict[str, Any]
 _EVERYWHERE: Final = (500, 503)
 
 
-def document(paths: Mapping[str, Json], challenges: Mapping[str, str]) -> Json:
-    """The whole description. `challenges` are the `WWW-Authenticate` of each strategy by name."""
+def document(
+    paths: Mapping[str, Json], challenges: Mapping[str, str], refusals: Sequence[int] = ()
+) -> Json:
+    """The whole description. `challenges` are the `WWW-Authenticate` of each strategy by name.
+
+    `refusals` are statuses by which any request may be refused, whatever it asks for.
+    """
+    for methods in paths.values():
+        for described in methods.values():
+            described["responses"] |= {str(status): _failure(status) for status in refusals}
     schemes = {
         name: {"type": "http", "scheme": challenge.partition(" ")[0].lower()}
         for name, challenge in challenges.items()
@@ -23,7 +30,7 @@ def document(paths: Mapping[str, Json], challenges: Mapping[str, str]) -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": "workertown-kv",
-            "version": version("workertown-kv"),
+            "version": "1",
             "description": "A JSON key/value store over plain HTTP.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
@@ -110,6 +117,10 @@ def _failure(status: int) -> Json:
         headers["WWW-Authenticate"] = header_field("How to authenticate (RFC 9110, 11.6.1)")
     if status == 503:
         headers["Retry-After"] = header_field("When to try again, in seconds")
+    if status == 429:
+        headers["Retry-After"] = header_field("When to try again, in seconds")
+        headers["RateLimit"] = header_field("How many requests are left, and until when")
+        headers["RateLimit-Policy"] = header_field("How many requests there are, and in what time")
     if status == 500:
         headers["X-Request-Id"] = header_field("By which to find the error in the log")
     content = {"application/json": {"schema": ref("Failure")}}
@@ -119,7 +130,7 @@ def _failure(status: int) -> Json:
 _REASONS: Final = {
     400: "The request is malformed; `errors` say where",
     401: "No credentials that fit",
-    403: "The credentials do not have the scope for this",
+    403: "The credentials do not have the scope for this, or the address is not admitted",
     404: "Not found",
     408: "The body did not arrive in time",
     406: "The value is not JSON, and was not asked for as bytes",
@@ -128,6 +139,7 @@ _REASONS: Final = {
     413: "The body, or a value, is larger than the limits allow",
     414: "The key is longer than the limits allow",
     415: "The body is not application/json",
+    429: "Too many requests",
     500: "Internal error",
     501: "The storage of this server cannot do this",
     503: "The storage does not answer; a write may or may not have happened",
