@@ -149,7 +149,7 @@ def _default(default: object) -> str:
 
 def _docstrings(kind: type[msgspec.Struct]) -> dict[str, str]:
     """The texts that stand right below the fields of a class, those of its bases included."""
-    found = {}
+    found: dict[str, str] = {}
     for base in kind.__bases__:
         if base is not msgspec.Struct and _is_struct(base):
             found |= _docstrings(base)

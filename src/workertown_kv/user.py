@@ -32,24 +32,36 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     namespaces: tuple[str, ...] | None = None
     """The namespaces in which; without it, all of them."""
 
+    def __post_init__(self) -> None:
+        # One made in Python has whatever was given: text in place of a tuple of texts would be
+        # taken letter by letter.
+        for name in ("verbs", "prefixes", "namespaces"):
+            texts = getattr(self, name)
+            if texts is None and name == "namespaces":
+                continue
+            if not isinstance(texts, tuple) or not all(isinstance(one, str) for one in texts):
+                raise ValueError(f"{name} is {type(texts).__name__}; expected a tuple of texts")
+            if not texts:
+                raise ValueError(f"{name} is empty, which permits nothing; expected at least one")
+        if not set(self.verbs) <= set(VERBS):
+            raise ValueError(f"verbs is {self.verbs!r}; expected some of {', '.join(VERBS)}")
+        if "admin" in self.verbs and (self.prefixes != ("",) or self.namespaces is not None):
+            raise ValueError(
+                "verbs has admin, which prefixes and namespaces cannot narrow; "
+                "expected a scope of its own for it"
+            )
+
     def covers(self, verb: Verb, namespace: str) -> bool:
         """Whether the verb is permitted in the namespace, on some keys."""
         return verb in self.verbs and (self.namespaces is None or namespace in self.namespaces)
 
 
-def scopes_problem(scopes: Sequence[Scope]) -> str | None:
-    """What is wrong with these scopes, `None` where nothing is."""
-    if len(scopes) > SCOPE_ITEMS or sum(len(one.prefixes) for one in scopes) > SCOPE_ITEMS:
-        return f"there are more than {SCOPE_ITEMS} scopes, or prefixes in them"
-    for scope in scopes:
-        if not scope.verbs or not scope.prefixes or scope.namespaces == ():
-            return "a scope has an empty list, which permits nothing"
-        if "admin" in scope.verbs and (scope.prefixes != ("",) or scope.namespaces is not None):
-            return (
-                "a scope with the verb admin has prefixes or namespaces, which cannot narrow it; "
-                "give admin a scope of its own"
-            )
-    return None
+def check_scopes(scopes: object) -> None:
+    """Raise `ValueError` for what is no tuple of scopes, or has too many of them."""
+    if not isinstance(scopes, tuple) or not all(isinstance(one, Scope) for one in scopes):
+        raise ValueError(f"scopes is {type(scopes).__name__}; expected a tuple of scopes")
+    if max(len(scopes), sum(len(one.prefixes) for one in scopes)) > SCOPE_ITEMS:
+        raise ValueError(f"scopes has more than {SCOPE_ITEMS} scopes, or prefixes in them")
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +74,10 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     """The claims of a JWT."""
     scopes: tuple[Scope, ...] | None = None
     """What they may do; `None`: everything."""
+
+    def __post_init__(self) -> None:
+        if self.scopes is not None:
+            check_scopes(self.scopes)
 
     def may(self, verb: Verb, namespace: str, key: str = "") -> bool:
         """Whether they may do this to the key."""
@@ -82,6 +98,10 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
                 raise Forbidden("This batch has operations that are out of scope", missing)
         elif not self.may(_verb(operation), operation.namespace, operation.key):
             raise Forbidden(f"Out of scope: this needs {_scope_for(operation)}")
+
+    def check_write(self, namespace: str, key: str) -> None:
+        """Raise `Forbidden` where they may not write the key, before there is anything to write."""
+        self.check(Delete(namespace, key))
 
     def check_admin(self) -> None:
         """Raise `Forbidden` where they may not administer."""

@@ -16,7 +16,7 @@ from workertown_kv.testing import MovedClock
 
 pytestmark = pytest.mark.anyio
 
-ENGINE = str(PasswordHash.of("engine"))
+ENGINE = "scrypt:14:8:5:-KT08WZbeUHRvxcOYVnDNA:pA6XW7hv9Q2w-fXsHLsdtqRzJq51LKcqogwLh1MzBmk"
 KEYS = f"""
 # the keys of our services
 
@@ -135,7 +135,11 @@ _NAMED = '{"name": "a", '
         (_NAMED + '"hash": "sha256:00"}', "64 hexadecimal digits"),
         (_NAMED + '"api_key": "k", "expires_at": "never"}', "expires_at is str"),
         (_NAMED + '"api_key": "k"}\n' + _NAMED + '"api_key": "l"}', "two credentials named 'a'"),
-        (_NAMED + '"api_key": "k"}\n{"name": "b", "api_key": "k"}', "another's too"),
+        (
+            _NAMED + '"api_key": "k"}\n{"name": "b", "api_key": "k"}',
+            "The API keys 'b' and 'a' are the same",
+        ),
+        (_NAMED + '"api_key": "k\\n"}', "api_key has white space around it"),
     ],
 )
 def test_a_line_that_cannot_be_used_is_refused_without_showing_a_secret(
@@ -175,8 +179,38 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         server_with({"KV_USERS_FILE": str(tmp_path / "latin")})
 
 
+@pytest.mark.parametrize("key", [" k", "k\n", "\u00a0k"])
+def test_a_key_that_can_never_fit_is_refused(key: str) -> None:
+    with pytest.raises(OptionsError, match="white space"):
+        server_with({"KV_API_KEY": key})
+
+
+async def test_a_name_may_have_line_separators_of_unicode() -> None:
+    line = '{"name": "a\u2028b\u0085", "api_key": "k"}\r\n'
+    assert await status(server_with({"KV_API_KEYS": line}), "Bearer k") == 200
+
+
+async def test_beside_hashes_a_plain_password_is_checked_as_slowly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    derived = []
+    fits = PasswordHash.fits
+
+    def counted(self: PasswordHash, password: bytes) -> bool:
+        derived.append(password)
+        return fits(self, password)
+
+    monkeypatch.setattr(PasswordHash, "fits", counted)
+    users = [{"name": "ada", "hash": ENGINE}]
+    server = server_with(basic={"username": "bob", "password": "builder", "users": users})
+    assert await status(server, basic_of("bob", "builder")) == 200
+    for username in ("ada", "bob", "eve"):
+        assert await status(server, basic_of(username, "wrong")) == 401
+    assert derived == [b"builder", b"wrong", b"wrong", b"wrong"]
+
+
 def test_one_user_name_cannot_have_two_passwords() -> None:
-    with pytest.raises(OptionsError, match="two users named 'ada'"):
+    with pytest.raises(OptionsError, match="two credentials named 'ada'"):
         server_with(
             {"KV_USERNAME": "ada", "KV_PASSWORD": "p"},
             basic={"users": [{"name": "ada", "password": "q"}]},

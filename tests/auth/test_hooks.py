@@ -144,6 +144,32 @@ async def test_the_last_word_can_name_a_user_with_scopes(either: Callable[[Hook]
     assert await users.status(path="/admin/info") == 403
 
 
+@pytest.mark.parametrize(
+    "scope",
+    [
+        {"verbs": ("read", "list"), "prefixes": "x"},
+        {"verbs": "read"},
+        {"verbs": ["read"]},
+        {"verbs": ("reed",)},
+        {"verbs": ("read",), "prefixes": ["x"]},
+        {"verbs": ("read",), "prefixes": (b"x",)},
+        {"verbs": ("read",), "namespaces": "default"},
+        {"verbs": ()},
+    ],
+)
+async def test_a_scope_that_is_none_lets_nobody_in(scope: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        Scope(**scope)
+    users = Users(lambda *_: User(id="u", strategy="ours", scopes=(Scope(**scope),)))
+    assert await users.status() == 401
+
+
+async def test_scopes_that_are_none_let_nobody_in() -> None:
+    for scopes in ([Scope(verbs=("read",))], ({"verbs": ["read"]},), Scope(verbs=("read",))):
+        users = Users(lambda *_, given=scopes: User(id="u", strategy="ours", scopes=given))
+        assert await users.status() == 401
+
+
 async def test_public_paths_ask_no_hook() -> None:
     users = Users(lambda *_: 1 / 0)
     assert await users.status(path="/health") == 200

@@ -357,7 +357,6 @@ BAD_BODIES = {
     "no object": b"[]",
     "no keys": b"{}",
     "keys that are no list": b'{"keys":{}}',
-    "no key at all": b'{"keys":[]}',
     "deep": b'{"keys":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
 }
 
@@ -375,6 +374,17 @@ async def test_a_key_set_that_cannot_be_used_changes_nothing(
     assert "cannot be fetched" in caplog.text
     new = by_key_set(issuer)
     assert not await new.admits(new.token())
+
+
+async def test_an_issuer_can_withdraw_all_its_keys(
+    issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = by_key_set(issuer, cache_ttl=100)
+    assert await store.admits(store.token())
+    issuer.keys = []
+    store.clock.move(100)
+    assert not await store.admits(store.token())
+    assert "has no key" in caplog.text
 
 
 @pytest.mark.parametrize("status", [301, 404, 500])
@@ -408,6 +418,27 @@ async def test_a_slow_issuer_does_not_hold_up_those_who_need_no_keys(issuer: Iss
 def test_a_url_that_cannot_be_fetched_is_refused(url: str) -> None:
     with pytest.raises(OptionsError, match="https://"):
         Store(jwks={"url": url})
+
+
+def test_a_url_with_credentials_is_refused_and_not_shown() -> None:
+    with pytest.raises(OptionsError, match="has credentials") as caught:
+        Store(jwks={"url": "https://ada:engine@issuer.example/keys"})
+    assert "engine" not in caught.value.message
+
+
+@pytest.mark.parametrize("field", ["crit", "alg", "kid"])
+async def test_a_token_cannot_forge_a_line_of_the_log(
+    field: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(secret=SECRET)
+    value = "x\nFORGED\x1b[2J"
+    header = {"alg": "HS256", field: [value] if field == "crit" else value}
+    token = b".".join(_encoded(part) for part in (json.dumps(header).encode(), b"{}", b"x"))
+    with caplog.at_level(logging.INFO, "workertown_kv"):
+        assert not await store.admits(token.decode())
+    [record] = caplog.records
+    assert "\n" not in record.getMessage()
+    assert "\x1b" not in record.getMessage()
 
 
 def test_a_key_set_over_plain_http_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -37,7 +37,8 @@ class ApiKey:
         for key in keys:
             kept = _digest(key)
             if kept in self._known:
-                raise OptionsError(f"The API key {key.name!r} is another's too; expected its own")
+                other = self._known[kept].user.id
+                raise OptionsError(f"The API keys {key.name!r} and {other!r} are the same")
             self._known[kept] = Known.of(key, self.name)
 
     @classmethod
@@ -46,18 +47,15 @@ class ApiKey:
         chosen = options.auth.api_key
         if not isinstance(chosen, ApiKeyOptions):
             return None
-        keys = list(
-            named_credentials(
-                ApiKeyCredential,
-                options,
-                given=chosen.api_keys,
-                variable=chosen.env.api_keys,
-                file=chosen.file or options.environment(chosen.env.file),
-            )
-        )
         single = chosen.api_key or options.secret(chosen.env.api_key)
-        if single:
-            keys.append(ApiKeyCredential(name=cls.name, api_key=single))
+        keys = named_credentials(
+            ApiKeyCredential,
+            options,
+            single={"name": cls.name, "api_key": single},
+            given=chosen.api_keys,
+            variable=chosen.env.api_keys,
+            file=chosen.file or options.environment(chosen.env.file),
+        )
         if not keys and chosen.verify_credentials is None:
             return None
         return cls(

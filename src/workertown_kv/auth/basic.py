@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 from starlette.types import Scope
 
 from ..errors import OptionsError, RateLimited
-from ..options import BasicOptions, Options, UserCredential
+from ..options import BasicOptions, Options, Secret, UserCredential
 from ..user import User
 from .credentials import Known, named_credentials
 from .hashes import PasswordHash
@@ -41,14 +41,15 @@ class Basic:
         self._clock = clock
         self._get = get_credentials
         self._verify = verify_credentials
+        # All are kept in one way, and there is one more for those who are unknown, so that the time
+        # that a check takes tells nothing of the user.
+        hashed = any(user.hash for user in users)
         self._users = {
-            user.name.encode(): (_kept(user), Known.of(user, self.name)) for user in users
+            user.name.encode(): (_kept(user, hashed=hashed), Known.of(user, self.name))
+            for user in users
         }
-        # Who is unknown is checked against this, so that it takes as long as for who is known.
-        self._nobody = next(
-            (kept for kept, _ in self._users.values() if isinstance(kept, PasswordHash)),
-            secrets.token_bytes(32),
-        )
+        unknown = UserCredential(name="unknown", password=Secret(secrets.token_urlsafe()))
+        self._nobody = _kept(unknown, hashed=hashed)
         self._seen: Seen[bool] = Seen(SEEN_PASSWORDS)
         self._waiting = 0
         self._thread = ThreadPoolExecutor(1, "workertown-kv-password")
@@ -59,24 +60,17 @@ class Basic:
         chosen = options.auth.basic
         if not isinstance(chosen, BasicOptions):
             return None
-        users = list(
-            named_credentials(
-                UserCredential,
-                options,
-                given=chosen.users,
-                variable=chosen.env.users,
-                file=chosen.file or options.environment(chosen.env.file),
-            )
+        users = named_credentials(
+            UserCredential,
+            options,
+            single={
+                "name": chosen.username or options.environment(chosen.env.username),
+                "password": chosen.password or options.secret(chosen.env.password),
+            },
+            given=chosen.users,
+            variable=chosen.env.users,
+            file=chosen.file or options.environment(chosen.env.file),
         )
-        username = chosen.username or options.environment(chosen.env.username)
-        password = chosen.password or options.secret(chosen.env.password)
-        if username and password:
-            if any(user.name == username for user in users):
-                raise OptionsError(f"There are two users named {username!r}; expected one")
-            try:
-                users.append(UserCredential(name=username, password=password))
-            except ValueError as error:
-                raise OptionsError(f"auth.basic.username cannot be used: {error}") from error
         if not users and chosen.verify_credentials is None:
             return None
         return cls(
@@ -156,9 +150,10 @@ def _sent(scope: Scope) -> tuple[bytes, bytes] | None:
     return (username, password) if colon else None
 
 
-def _kept(user: UserCredential) -> bytes | PasswordHash:
+def _kept(user: UserCredential, *, hashed: bool) -> bytes | PasswordHash:
     if user.password:
-        return user.password.reveal().encode()
+        password = user.password.reveal()
+        return PasswordHash.of(password) if hashed else password.encode()
     assert user.hash is not None
     try:
         return PasswordHash.parse(user.hash.reveal())

@@ -1,8 +1,8 @@
 """Named credentials: from the options, the environment and files to what the strategies compare."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -34,13 +34,26 @@ class Known(msgspec.Struct, frozen=True):
 
 
 def named_credentials(
-    kind: type[_T], options: Options, *, given: Sequence[_T], variable: str, file: str | None
+    kind: type[_T],
+    options: Options,
+    *,
+    single: Mapping[str, Any],
+    given: Sequence[_T],
+    variable: str,
+    file: str | None,
 ) -> Sequence[_T]:
-    """The named credentials of a strategy, wherever they stand.
+    """The credentials of a strategy, wherever they stand; `single` is the one without a line.
 
     Raises `OptionsError` for a line or a file that cannot be used, and for a name used twice.
     """
     found = [*given, *_from_variable(kind, options, variable), *_from_file(kind, file)]
+    if all(single.values()):
+        try:
+            found.append(kind(**single))
+        except ValueError as error:
+            raise OptionsError(
+                f"The credential {single['name']!r} cannot be used: {error}"
+            ) from error
     names = set()
     for one in found:
         if one.name in names:

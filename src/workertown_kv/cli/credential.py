@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
 
-from ..user import VERBS, Scope, scopes_problem
+from ..user import VERBS, Scope, Verb
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_KEY_VERBS = ("read", "write", "list")
+_KEY_VERBS: Final[tuple[Verb, ...]] = ("read", "write", "list")
 
 
 def credential_options(command: _F) -> _F:
@@ -54,7 +54,7 @@ def credential_line(
     name: str,
     hash: str,
     *,
-    verbs: Sequence[str],
+    verbs: Sequence[Verb],
     prefixes: Sequence[str],
     namespaces: Sequence[str],
     days: int | None,
@@ -64,17 +64,14 @@ def credential_line(
         raise click.UsageError(f"{name!r} is no name; expected some text without a colon")
     line: dict[str, Any] = {"name": name, "hash": hash}
     if verbs or prefixes or namespaces:
-        scope = msgspec.convert(
-            {
-                "verbs": verbs or _KEY_VERBS,
-                "prefixes": prefixes or ("",),
-                "namespaces": namespaces or None,
-            },
-            Scope,
-        )
-        problem = scopes_problem((scope,))
-        if problem is not None:
-            raise click.UsageError(f"These flags do not go together: {problem}")
+        try:
+            scope = Scope(
+                verbs=tuple(verbs) or _KEY_VERBS,
+                prefixes=tuple(prefixes) or ("",),
+                namespaces=tuple(namespaces) or None,
+            )
+        except ValueError as error:
+            raise click.UsageError(f"These flags do not go together: {error}") from error
         given = (("prefixes", prefixes), ("namespaces", namespaces))
         line["scopes"] = [{"verbs": scope.verbs, **{name: some for name, some in given if some}}]
     if days is not None:

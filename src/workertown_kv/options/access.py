@@ -50,6 +50,11 @@ class RateLimitOptions(Group, frozen=True):
 
     def __post_init__(self) -> None:
         self.check_at_least(1, "limit", "window")
+        if self.store is not None and self.limiter is not None:
+            raise ValueError(
+                "limiter is given together with store, where it would count in its place; expected "
+                "one of them"
+            )
 
 
 class AccessOptions(Group, frozen=True):

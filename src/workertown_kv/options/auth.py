@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, Literal
 
-from ..user import Scope, scopes_problem
+from ..user import Scope, check_scopes
 from .group import Group, Secret
 
 
@@ -36,9 +36,7 @@ class Credential(Group, frozen=True):
     def __post_init__(self) -> None:
         if not self.name or ":" in self.name:
             raise ValueError(f"name is {self.name!r}; expected some text without a colon")
-        problem = scopes_problem(self.scopes or ())
-        if problem is not None:
-            raise ValueError(f"scopes cannot be used: {problem}")
+        check_scopes(self.scopes or ())
 
     def check_one_of(self, secret: str) -> None:
         """Refuse a credential with both the secret and its hash, or with neither."""
@@ -55,6 +53,10 @@ class ApiKeyCredential(Credential, frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_one_of("api_key")
+        key = self.api_key.reveal() if self.api_key else ""
+        if key != key.strip():
+            # A header field comes without the white space around it (RFC 9110, 5.5).
+            raise ValueError("api_key has white space around it, which is not sent; expected none")
 
 
 class ApiKeyOptions(Group, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from ..errors import OptionsError
-from ..user import Scope, scopes_problem
+from ..user import Scope, check_scopes
 from .group import Secret
 from .tree import Options
 
@@ -37,7 +37,7 @@ def parse_lines(kind: type[_T], text: str, source: str) -> tuple[_T, ...]:
     Raises `OptionsError`, which names the source and the line, and shows no secret.
     """
     parsed = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             where = f"{source}, line {number}"
             try:
@@ -52,11 +52,12 @@ def parse_lines(kind: type[_T], text: str, source: str) -> tuple[_T, ...]:
 
 def parse_scopes(given: object) -> tuple[Scope, ...]:
     """Scopes from the claim of a token. Raises `OptionsError` for what is no list of scopes."""
-    scopes = _value(tuple[Scope, ...], given, ("the claim kv",))
+    scopes = _value(tuple[Scope, ...], given, ("claim", "kv"))
     assert isinstance(scopes, tuple)
-    problem = scopes_problem(scopes)
-    if problem is not None:
-        raise OptionsError(f"the claim kv cannot be used: {problem}")
+    try:
+        check_scopes(scopes)
+    except ValueError as error:
+        raise OptionsError(f"claim.kv: {error}") from error
     return scopes
 
 

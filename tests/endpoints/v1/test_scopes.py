@@ -123,6 +123,26 @@ async def test_a_batch_is_checked_before_anything_runs() -> None:
     assert status == 200
 
 
+async def test_what_is_out_of_scope_is_refused_before_the_body_is_read() -> None:
+    server = server_for(READ_CONFIG)
+    read = []
+
+    async def receive() -> dict[str, object]:
+        read.append(1)
+        return {"type": "http.request", "body": b'{"value":1}'}
+
+    sent: list[Any] = []
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", b"Bearer k"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "PUT", "path": "/v1/kv/x", "headers": headers}
+    await server({**scope, "query_string": b""}, receive, send)
+    assert sent[0]["status"] == 403
+    assert not read
+
+
 async def test_admin_is_a_verb_of_its_own() -> None:
     server = server_for({"verbs": ["admin"]})
     assert (await ask(server, "GET", "/admin/info"))[0] == 200
@@ -165,7 +185,7 @@ async def test_the_scopes_are_listed_and_the_keys_are_not() -> None:
         ({"verbs": ["read"], "prefix": "a"}, "did you mean"),
         ({"verbs": ["read"], "prefixes": []}, "permits nothing"),
         ({"verbs": ["read"], "namespaces": []}, "permits nothing"),
-        ({"verbs": ["read", "admin"], "prefixes": ["a"]}, "cannot narrow it"),
+        ({"verbs": ["read", "admin"], "prefixes": ["a"]}, "cannot narrow"),
         ({"verbs": ["read"], "prefixes": ["a"] * 101}, "more than 100"),
     ],
 )

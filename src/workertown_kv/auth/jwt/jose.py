@@ -88,12 +88,9 @@ def public_keys(text: bytes) -> list[Key]:
     """The keys of a key set that can verify signatures. Raises `ValueError` where it is none."""
     try:
         keys = msgspec.json.decode(text, type=dict[str, Any])["keys"]
-        found = [key for given in keys[:MOST_KEYS] if (key := _public_key(given)) is not None]
+        return [key for given in keys[:MOST_KEYS] if (key := _public_key(given)) is not None]
     except _UNREADABLE as error:
         raise ValueError(f"It is not a JSON Web Key Set: {error!r}") from error
-    if not found:
-        raise ValueError("It has no key that can verify signatures")
-    return found
 
 
 def _public_key(given: Mapping[str, Any]) -> Key | None:
@@ -106,7 +103,7 @@ def _public_key(given: Mapping[str, Any]) -> Key | None:
     try:
         return None if kind is None else kind.import_key(given)
     except _UNREADABLE as error:
-        _LOG.warning("A key of the key set cannot be used: %s", error)
+        _LOG.warning("A key of the key set cannot be used: %.500r", error)
         return None
 
 

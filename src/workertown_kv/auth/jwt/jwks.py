@@ -45,6 +45,8 @@ class KeySet:
         parts = urlsplit(url)
         if parts.scheme not in ("https", "http") or not parts.hostname:
             raise ValueError("the URL of the key set is none that starts with https://")
+        if parts.username or parts.password:
+            raise ValueError("the URL of the key set has credentials; it is shown, expected none")
         if parts.scheme != "https" and parts.hostname not in _LOCAL:
             _LOG.warning("The key set is not fetched by https; whoever is on the way can change it")
 
@@ -75,12 +77,14 @@ class KeySet:
                 if text != self._text:
                     self._keys, self._text = public_keys(text), text
                     self.revision += 1
+                    if not self._keys:
+                        _LOG.warning("The key set has no key that verifies signatures")
             except Exception as error:  # noqa: BLE001  (whatever it is, the issuer gave no keys)
                 self._blocked_until = self._clock() + self._options.refetch_seconds
                 if self._keys:
                     self.fresh_until = self._blocked_until
                 what = "the keys it gave before stay in use" if self._keys else "no token fits"
-                _LOG.warning("The key set cannot be fetched, %s: %r", what, error)
+                _LOG.warning("The key set cannot be fetched, %s: %.500r", what, error)
             else:
                 self.fresh_until = self._clock() + (self._options.cache_ttl or 0)
             self._fetches += 1

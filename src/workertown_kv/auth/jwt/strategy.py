@@ -100,7 +100,8 @@ class Jwt:
             )
             scopes = parse_scopes(claims["kv"]) if "kv" in claims else None
         except (TokenRefused, OptionsError) as error:
-            _LOG.info("A JWT is refused: %s", error)
+            # Quoted, since parts of it are what the token says: a line break would forge a line.
+            _LOG.info("A JWT is refused: %.500r", str(error))
             return None
         expires_at = claims.get("exp", inf) + self._options.leeway_seconds
         user = User(

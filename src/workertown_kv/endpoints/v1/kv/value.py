@@ -60,6 +60,8 @@ class Values:
         check_key(key, self._limits.key_bytes)
         precondition = write_precondition(scope)
         check_json(scope)
+        # The storage would refuse it too, but only once the whole body is here.
+        user_of(scope).check_write(DEFAULT_NAMESPACE, key)
         most = self._limits.value_bytes + BODY_SLACK
         operation = decode_put(
             await read_body(
