@@ -1,0 +1,137 @@
+"""The address of a client, and which addresses are let in.
+
+An IPv4 address that is written as an IPv6 address (`::ffff:192.0.2.1`) is the IPv4 address, and
+the zone of an address (`%eth0`) is no part of it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..errors import Detail, Forbidden, InputError, KvError
+from .forwarded import Hosts, forwarded_hosts
+
+AddressOf = Callable[[Scope], str | None]
+"""The address of the client that sent a request, `None` where there is none to know."""
+
+CACHED: Final = 4096
+"""How many addresses are kept with what is known of them."""
+
+_LONGEST: Final = 100
+"""Longer text is no address; it is not kept either."""
+
+
+def client_address(trusted_proxies: Sequence[str]) -> AddressOf:
+    """How to tell the address of a client, in its canonical form.
+
+    It is the one that the connection came from or, where that is a trusted proxy, the one that
+    the proxy tells of. That function raises `InputError` where it tells of none, or of several.
+    """
+    if not trusted_proxies:
+        return _connected
+    is_trusted = _membership(trusted_proxies)
+
+    def address_of(scope: Scope) -> str | None:
+        address = _connected(scope)
+        if address is None or not is_trusted(address):
+            return address
+        clients = {
+            name: _client(name, hosts, is_trusted) for name, hosts in forwarded_hosts(scope).items()
+        }
+        if len(set(clients.values())) > 1:
+            raise _refused(
+                clients,
+                f"{' and '.join(clients)} tell of different clients; the proxy has to remove the "
+                "fields that it does not set itself",
+            )
+        return next(iter(clients.values()), address)
+
+    return address_of
+
+
+class AddressFilter:
+    """Middleware: lets in the addresses and networks in `allowed` alone."""
+
+    def __init__(self, app: ASGIApp, allowed: Sequence[str], address_of: AddressOf) -> None:
+        self.app = app
+        self._address_of = address_of
+        self._is_allowed = _membership(allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            try:
+                self._check(scope)
+            except KvError:
+                if scope["type"] != "websocket":
+                    raise
+                await send({"type": "websocket.close", "code": 1008})
+                return
+        await self.app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        address = self._address_of(scope)
+        if address is None or not self._is_allowed(address):
+            raise Forbidden("This address is not admitted")
+
+
+@lru_cache(maxsize=CACHED)
+def _canonical(text: str) -> str | None:
+    """The address in its canonical form (RFC 5952), `None` where the text is none."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Address(int(address)))
+    return str(address)
+
+
+def _connected(scope: Scope) -> str | None:
+    """The address at the other end of the connection."""
+    client = scope.get("client")
+    return _canonical(client[0]) if client else None
+
+
+def _client(name: str, hosts: Hosts, is_trusted: Callable[[str], bool]) -> str:
+    """The client that a field tells of.
+
+    Each proxy adds to the right, so what stands to the left of an address that is not a trusted
+    proxy is only what that one says.
+    """
+    client = None
+    for host in reversed(hosts):
+        client = _canonical(host) if host is not None and len(host) <= _LONGEST else None
+        if client is None or not is_trusted(client):
+            break
+    if client is None:
+        raise _refused((name,), f"{name} has no address where that of the client has to be")
+    return client
+
+
+def _membership(texts: Sequence[str]) -> Callable[[str], bool]:
+    """Whether an address is one of these, or in one of these networks."""
+    networks = tuple(map(_network, texts))
+
+    @lru_cache(maxsize=CACHED)
+    def is_in(address: str) -> bool:
+        parsed = ip_address(address)
+        return any(parsed in network for network in networks)
+
+    return is_in
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    network = ip_network(text)
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network(f"{mapped}/{network.prefixlen - 96}")
+    return network
+
+
+def _refused(names: Iterable[str], message: str) -> InputError:
+    details = [Detail("header", (name.lower(),), message) for name in names]
+    return InputError("Invalid header", details=details)

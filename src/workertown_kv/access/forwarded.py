@@ -1,0 +1,83 @@
+"""What proxies write about where a request came from: three header fields, read as text."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from starlette.types import Scope
+
+Hosts = Sequence[str | None]
+"""From the first client to the last proxy; `None` is one that is not told, or not readably."""
+
+# RFC 7239, 4; but a value need not be quoted: many proxies write `for=192.0.2.1:80` as it is.
+_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED: Final = r'"((?:[^"\\]++|\\.)*+)"'
+_PLAIN: Final = r'([^\s",;\\]*+)'
+_PAIR: Final = re.compile(
+    rf"[ \t]*+(?:({_NAME})=(?:{_QUOTED}|{_PLAIN}))?+[ \t]*+([,;]|\Z)", re.DOTALL
+)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+_BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+(?:%[^\]]+)?)\](?::(?:\d{1,5}|_[\w.-]+))?")
+_WITH_PORT: Final = re.compile(r"([^:]*):(?:\d{1,5}|_[\w.-]+)")
+
+
+def forwarded_hosts(scope: Scope) -> Mapping[str, Hosts]:
+    """The hosts in each of the fields that a request has, by the name of the field."""
+    fields: dict[bytes, list[str]] = {}
+    for name, value in scope["headers"]:
+        if name in _READERS:
+            fields.setdefault(name, []).append(value.decode("latin-1"))
+    return {_READERS[name][0]: _READERS[name][1](texts) for name, texts in fields.items()}
+
+
+def _forwarded(texts: Sequence[str]) -> Hosts:
+    # Each by itself: a quotation that a client left open must not reach into the proxy's own.
+    return [host for text in texts for host in _elements(text)]
+
+
+def _elements(text: str) -> Hosts:
+    """The hosts in one `Forwarded` field; one that is not readable where it is malformed."""
+    hosts: list[str | None] = []
+    nodes: list[str] = []
+    is_empty = True
+    position, ending = 0, ","
+    while ending:
+        pair = _PAIR.match(text, position)
+        if pair is None:
+            return (None,)
+        name, quoted, plain, ending = pair.groups()
+        position = pair.end()
+        if name is not None:
+            is_empty = False
+            if name.lower() == "for":
+                nodes.append(plain if quoted is None else _ESCAPED.sub(r"\1", quoted))
+        if ending != ";":
+            if not is_empty:
+                hosts.append(_host(nodes[0]) if len(nodes) == 1 else None)
+            nodes, is_empty = [], True
+    return hosts
+
+
+def _x_forwarded_for(texts: Sequence[str]) -> Hosts:
+    parts = (part.strip(" \t") for part in ",".join(texts).split(","))
+    return [_host(part) for part in parts if part]
+
+
+def _cf_connecting_ip(texts: Sequence[str]) -> Hosts:
+    return [texts[0].strip(" \t")] if len(texts) == 1 else ()
+
+
+def _host(node: str) -> str | None:
+    """The host in `host`, `host:port`, `[v6]` or `[v6]:port`."""
+    if node.startswith("["):
+        bracketed = _BRACKETED.fullmatch(node)
+        return bracketed[1] if bracketed and ":" in bracketed[1] else None
+    with_port = _WITH_PORT.fullmatch(node)
+    return with_port[1] if with_port else node
+
+
+_READERS: Final = {
+    b"forwarded": ("Forwarded", _forwarded),
+    b"x-forwarded-for": ("X-Forwarded-For", _x_forwarded_for),
+    b"cf-connecting-ip": ("CF-Connecting-IP", _cf_connecting_ip),
+}
