@@ -1,6 +1,7 @@
 """What has been verified before, so that it need not be verified again."""
 
 import secrets
+from collections import OrderedDict
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
@@ -16,7 +17,7 @@ class Seen(Generic[_T]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._key = secrets.token_bytes(32)
-        self._found: dict[bytes, _T] = {}
+        self._found: OrderedDict[bytes, _T] = OrderedDict()
 
     def digest(self, secret: bytes) -> bytes:
         """By what a secret is found."""
@@ -30,7 +31,7 @@ class Seen(Generic[_T]):
         """Remember it, and forget the oldest if there are too many."""
         self._found.pop(digest, None)
         while len(self._found) >= self._most:
-            del self._found[next(iter(self._found))]
+            self._found.popitem(last=False)
         self._found[digest] = found
 
     def __len__(self) -> int:
