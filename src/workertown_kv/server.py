@@ -32,6 +32,7 @@ from .endpoints.v1.kv import describe_kv, kv_routes
 from .errors import NotFound, OptionsError
 from .options import Environment, Options, no_environment, parse_options
 from .runtime import Runtime, resolve_runtime
+from .storage import CachedStorage
 
 if TYPE_CHECKING:
     import httpx2
@@ -144,6 +145,8 @@ class Server(Starlette):
 
     def _routes(self) -> tuple[list[Resource], list[Resource]]:
         options, storage = self.options, self.runtime.storage
+        if options.cache is not False:
+            storage = CachedStorage(storage, options.cache)
         endpoints = options.endpoints
         values: list[Resource] = []
         admin: list[Resource] = []
@@ -155,7 +158,7 @@ class Server(Starlette):
             paths |= describe_kv(storage, options.limits, prefix)
         if endpoints.v1.admin is not False:
             prefix = options.path(endpoints.v1.admin)
-            admin = admin_routes(options, storage, prefix)
+            admin = admin_routes(options, self.runtime.storage, prefix)
             paths |= describe_admin(prefix)
         if endpoints.public is not False:
             prefix = options.path(endpoints.public)

@@ -45,3 +45,27 @@ def schema_version(database: Path) -> int:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     db.close()
     return version
+
+
+def test_a_migration_can_be_undone_and_run_again(run: Run, tmp_path: Path) -> None:
+    database = tmp_path / "kv.sqlite"
+    run("migrate", "--database", database)
+    with ServedStore(database) as server, server.client() as client:
+        assert client.put("/v1/kv/gone", json={"value": 1}).status_code == 200
+    asked = run("migrate", "--database", database, "--to", "0")
+    assert asked.returncode == 1
+    assert "with all that they hold" in asked.stderr
+    assert schema_version(database) == len(MIGRATIONS)
+    ended = run("migrate", "--database", database, "--to", "0", "--yes")
+    assert ended.stdout.splitlines() == [f"{name} down: executed" for name in reversed(MIGRATIONS)]
+    assert schema_version(database) == 0
+    with ServedStore(database) as server, server.client() as client:
+        assert client.get("/v1/kv/gone").status_code == 404
+        assert client.put("/v1/kv/again", json={"value": 1}).status_code == 200
+
+
+def test_more_migrations_than_there_are_cannot_be_run(run: Run, tmp_path: Path) -> None:
+    database = tmp_path / "kv.sqlite"
+    ended = run("migrate", "--database", database, "--to", str(len(MIGRATIONS) + 1), "--yes")
+    assert ended.returncode == 1
+    assert f"There are {len(MIGRATIONS)} migrations" in ended.stderr

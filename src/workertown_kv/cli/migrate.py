@@ -10,20 +10,34 @@ from .database import choose_database, database_option, one_line_errors
 
 @click.command()
 @database_option
-def migrate(database: str) -> None:
+@click.option(
+    "--to",
+    type=click.IntRange(min=0),
+    metavar="NUMBER",
+    help="How many migrations are to have run; further ones are undone, and what they made is gone "
+    "with all that is in it. Without it: all of them.",
+)
+@click.option("--yes", is_flag=True, help="Undo migrations without asking.")
+def migrate(database: str, to: int | None, yes: bool) -> None:
     """Bring the database's schema up to date; harmless when repeated."""
     choose_database(database)
+    if to is not None and not yes:
+        click.confirm(
+            f"Migrations after number {to} are undone, with all that they hold. Go on?",
+            abort=True,
+            err=True,
+        )
     with one_line_errors():
-        ran = asyncio.run(_migrate(kv()))
+        ran = asyncio.run(_migrate(kv(), to))
     for line in ran or ["Nothing to do: the schema is up to date"]:
         click.echo(line)
 
 
-async def _migrate(server: Server) -> list[str]:
+async def _migrate(server: Server, to: int | None) -> list[str]:
     storage = server.runtime.storage
     ran = [*await storage.open()]
     try:
-        ran += await storage.migrate()
+        ran += await storage.migrate(to=to)
     finally:
         await storage.close()
     return [f"{one.migration} {one.direction}: {one.status}" for one in ran]

@@ -15,6 +15,7 @@ from .auth import (
 from .group import Secret
 from .parsing import parse_lines, parse_options, parse_scopes
 from .tree import (
+    CacheOptions,
     EndpointsOptions,
     Environment,
     EnvOptions,
@@ -33,6 +34,7 @@ __all__ = [
     "ApiKeyOptions",
     "AuthOptions",
     "BasicOptions",
+    "CacheOptions",
     "CorsOptions",
     "Credential",
     "EndpointsOptions",

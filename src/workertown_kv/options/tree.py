@@ -73,6 +73,20 @@ class LimitsOptions(Group, frozen=True):
         self.check_at_least(1, *self.__struct_fields__)
 
 
+class CacheOptions(Group, frozen=True):
+    """Values that were read are kept in this process for a while, and may be stale by as much."""
+
+    ttl: int = 60
+    """For how many seconds; the most that a write by another process goes unseen."""
+    entries: int = 10_000
+    """How many values are kept at most; those that were not asked for the longest go first."""
+    bytes: int = 64 * 1024 * 1024
+    """How much memory they take at most, about."""
+
+    def __post_init__(self) -> None:
+        self.check_at_least(1, *self.__struct_fields__)
+
+
 Environment = Mapping[str, str]
 Logger = Callable[[str, str, int, float], None]
 """Called after each request with the method, the path as sent, the status, and seconds."""
@@ -92,6 +106,7 @@ class Options(Group, frozen=True):
     endpoints: EndpointsOptions = EndpointsOptions()
     env: EnvOptions = EnvOptions()
     limits: LimitsOptions = LimitsOptions()
+    cache: CacheOptions | Literal[False] = False
     access: AccessOptions = AccessOptions()
     cors: CorsOptions | Literal[False] = False
     sentry: SentryOptions | Literal[False] = SentryOptions()

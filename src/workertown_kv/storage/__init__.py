@@ -1,6 +1,7 @@
 """Where entries are kept: the contract, and one module for each storage."""
 
+from .cached import CachedStorage
 from .contract import Capability, Clock, Migration, Storage
 from .permitted import permitted
 
-__all__ = ["Capability", "Clock", "Migration", "Storage", "permitted"]
+__all__ = ["CachedStorage", "Capability", "Clock", "Migration", "Storage", "permitted"]

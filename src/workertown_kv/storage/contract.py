@@ -35,6 +35,7 @@ class Migration(msgspec.Struct, frozen=True):
 
     migration: str
     direction: str = "up"
+    """`up`, or `down` where it was undone."""
     status: str = "executed"
 
 
@@ -83,8 +84,12 @@ class Storage(ABC):
         """Raise `StorageUnavailable` where the storage does not answer."""
         await self.get(Get(DEFAULT_NAMESPACE, "health"))
 
-    async def migrate(self) -> Sequence[Migration]:
-        """Bring the schema up to date and say what ran; nothing where nothing had to."""
+    async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
+        """Bring the schema up to date and say what ran; nothing where nothing had to.
+
+        `to` is how many of the numbered migrations are to have run; the last ones are undone where
+        there are more. What an undone migration made is gone, with all that was in it.
+        """
         return ()
 
     @abstractmethod

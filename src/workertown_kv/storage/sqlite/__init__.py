@@ -92,9 +92,9 @@ class SqliteStorage(Storage):
         await self._in(self._writing, self._disconnect_all)
         self._shut_down()
 
-    async def migrate(self) -> Sequence[Migration]:
+    async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         self._check_open()
-        return await self._in(self._writing, self._migrate)
+        return await self._in(self._writing, lambda: self._migrate(to))
 
     async def check(self) -> None:
         self._check_open()
@@ -202,9 +202,9 @@ class SqliteStorage(Storage):
             db.set_busy_handler(wait)
         return EntryTable(db, self.clock)
 
-    def _migrate(self) -> Sequence[Migration]:
+    def _migrate(self, to: int | None = None) -> Sequence[Migration]:
         with self._transaction() as table:
-            return migrate(table.db)
+            return migrate(table.db, to)
 
     def _commit(self, jobs: Sequence[_Job]) -> Sequence[_Outcome | Exception]:
         try:

@@ -1,6 +1,6 @@
 """The layout of the file, as numbered migrations. `docs/storages/sqlite.md` explains it."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import apsw
 
@@ -10,8 +10,17 @@ from ..contract import Migration
 APPLICATION_ID: Final = 0x776B7601
 """Marks the file as ours (`PRAGMA application_id`)."""
 
+
+class Step(NamedTuple):
+    """What a migration does, and what undoes it."""
+
+    up: str
+    down: str
+
+
 MIGRATIONS: Final = {
-    "0001_entry": """
+    "0001_entry": Step(
+        up="""
         CREATE TABLE entry (
             namespace  TEXT NOT NULL,
             key        TEXT NOT NULL,
@@ -22,7 +31,9 @@ MIGRATIONS: Final = {
             PRIMARY KEY (namespace, key)
         ) STRICT;
         CREATE INDEX entry_expires_at ON entry (expires_at) WHERE expires_at IS NOT NULL;
-    """,
+        """,
+        down="DROP TABLE entry",
+    ),
 }
 """Every change of the schema, in order. `PRAGMA user_version` counts those that have run."""
 
@@ -45,12 +56,20 @@ def check_owner(db: apsw.Connection) -> int:
     return version
 
 
-def migrate(db: apsw.Connection) -> list[Migration]:
-    """Run what has not run yet, inside the caller's transaction."""
-    due = list(MIGRATIONS)[check_owner(db) :]
-    for name in due:
-        db.execute(MIGRATIONS[name])
-    if due:
+def migrate(db: apsw.Connection, to: int | None = None) -> list[Migration]:
+    """Run what has not run yet, or undo what is more than `to`, inside the caller's transaction."""
+    names = list(MIGRATIONS)
+    ran = check_owner(db)
+    aim = len(names) if to is None else to
+    if not 0 <= aim <= len(names):
+        raise StorageError(f"There are {len(names)} migrations; {aim} of them cannot have run")
+    done = [Migration(name) for name in names[ran:aim]]
+    for one in done:
+        db.execute(MIGRATIONS[one.migration].up)
+    for name in reversed(names[aim:ran]):
+        db.execute(MIGRATIONS[name].down)
+        done.append(Migration(name, "down"))
+    if done:
         db.pragma("application_id", APPLICATION_ID)
-        db.pragma("user_version", len(MIGRATIONS))
-    return [Migration(name) for name in due]
+        db.pragma("user_version", aim)
+    return done

@@ -1,0 +1,135 @@
+"""A read cache in front of a storage that is far away. What Cloudflare calls `cacheTtl`.
+
+What is kept may be stale: a write by another process is seen at most `ttl` seconds later. Writes
+that go through this object are seen at once.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from ..entry import Entry
+from ..operations import Batch, Delete, Get, List, Page, Result, Set
+from ..options import CacheOptions
+from .contract import Migration, Storage
+
+_Key = tuple[str, str]
+
+_OVERHEAD_BYTES = 500
+"""About what an entry takes beside its key and value."""
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    entry: Entry | None
+    until: float
+    size: int
+
+
+class CachedStorage(Storage):
+    """A storage whose single reads are kept for a while; everything else goes straight to it.
+
+    Of many who wait for the same entry one asks the storage. That there is no entry is kept too.
+    """
+
+    def __init__(self, storage: Storage, options: CacheOptions) -> None:
+        super().__init__(clock=storage.clock)
+        self._storage = storage
+        self._options = options
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
+        self._bytes = 0
+        self._fetching: dict[_Key, asyncio.Task[Entry | None]] = {}
+
+    async def open(self) -> Sequence[Migration]:
+        return await self._storage.open()
+
+    async def close(self) -> None:
+        self._kept.clear()
+        self._bytes = 0
+        await self._storage.close()
+
+    async def check(self) -> None:
+        await self._storage.check()
+
+    async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
+        return await self._storage.migrate(to=to)
+
+    async def sweep(self, limit: int) -> int:
+        return await self._storage.sweep(limit)
+
+    async def list(self, operation: List) -> Page:
+        return await self._storage.list(operation)
+
+    async def get(self, operation: Get) -> Entry | None:
+        key = (operation.namespace, operation.key)
+        kept = self._kept.get(key)
+        now = self.clock()
+        if kept is not None and now < kept.until:
+            self._kept.move_to_end(key)
+            return _alive(kept.entry, now)
+        fetching = self._fetching.get(key)
+        if fetching is None or fetching.get_loop() is not asyncio.get_running_loop():
+            fetching = asyncio.create_task(self._storage.get(operation))
+            self._fetching[key] = fetching
+            fetching.add_done_callback(lambda done: self._keep(key, now, done))
+        # Whoever gives up waiting must not take the answer from the others.
+        entry = await asyncio.shield(fetching)
+        return _alive(entry, self.clock())
+
+    async def set(self, operation: Set) -> str:
+        with self._writing([operation]):
+            return await self._storage.set(operation)
+
+    async def delete(self, operation: Delete) -> None:
+        with self._writing([operation]):
+            await self._storage.delete(operation)
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        with self._writing([one for one in operation.operations if not isinstance(one, Get)]):
+            return await self._storage.batch(operation)
+
+    @contextmanager
+    def _writing(self, operations: Sequence[Set | Delete]) -> Iterator[None]:
+        """Keep nothing that was read before the write ended, whether or not it succeeded."""
+        keys = [(one.namespace, one.key) for one in operations]
+        self._forget(keys)
+        try:
+            yield
+        finally:
+            self._forget(keys)
+
+    def _forget(self, keys: Sequence[_Key]) -> None:
+        for key in keys:
+            # A fetch under way may bring what was there before; it is not kept then.
+            self._fetching.pop(key, None)
+            self._drop(key)
+
+    def _keep(self, key: _Key, asked: float, done: asyncio.Task[Entry | None]) -> None:
+        failed = done.cancelled() or done.exception() is not None
+        if self._fetching.get(key) is not done:
+            return
+        del self._fetching[key]
+        if failed:
+            return
+        entry = done.result()
+        size = _OVERHEAD_BYTES + len(key[1]) + (len(entry.value) if entry else 0)
+        self._drop(key)
+        if size > self._options.bytes:
+            return
+        # From when it was asked for: what is kept is never older than the ttl.
+        self._kept[key] = _Kept(entry, asked + self._options.ttl, size)
+        self._bytes += size
+        while len(self._kept) > self._options.entries or self._bytes > self._options.bytes:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: _Key) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._bytes -= kept.size
+
+
+def _alive(entry: Entry | None, now: float) -> Entry | None:
+    expired = entry is not None and entry.expires_at is not None and entry.expires_at <= now
+    return None if expired else entry
