@@ -1,5 +1,6 @@
 """`workertown-kv serve` at work: what it prints, and how it ends."""
 
+import json
 import os
 import re
 import signal
@@ -103,6 +104,16 @@ def bash(script: str) -> str:
     return subprocess.run(
         ["bash", "-eu", "-c", script], capture_output=True, text=True, check=True, timeout=30
     ).stdout
+
+
+def test_as_json_the_key_is_a_field_of_its_own(environment: dict[str, str], tmp_path: Path) -> None:
+    with serving(environment, tmp_path, "--log-format", "json") as (process, port):
+        start, made = map(json.loads, read_until(process, "api_key").splitlines())
+        assert start["message"] == f"{GREETING}http://127.0.0.1:{port}, values are in kv.sqlite"
+        assert (start["event"], made["event"]) == ("start", "api_key")
+        wait_for(port)
+        headers = {"Authorization": f"Bearer {made['api_key']}"}
+        assert httpx2.get(f"http://127.0.0.1:{port}/v1/kv", headers=headers).status_code == 200
 
 
 def test_every_run_without_credentials_has_another_key(
@@ -310,6 +321,20 @@ def test_more_signals_while_it_ends_change_nothing(
             for _ in range(4):
                 process.terminate()
             assert process.wait(timeout=10) == 0
+
+
+def test_it_can_be_stopped_while_its_workers_start(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    args = ("--workers", "2", "--drain-seconds", "600")
+    for _ in range(5):
+        with serving(environment | {"KV_API_KEY": "test-key"}, tmp_path, *args) as (process, _):
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            deadline = time.monotonic() + 30
+            while len(children.read_text().split()) < 2:
+                assert time.monotonic() < deadline
+            process.terminate()
+            assert process.wait(timeout=30) == 0
 
 
 def test_workers_do_not_outlive_the_main_process(tmp_path: Path) -> None:

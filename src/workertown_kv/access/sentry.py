@@ -1,0 +1,135 @@
+"""Errors of status 500 reported to Sentry."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from starlette.types import Scope
+
+from ..errors import MissingExtra, OptionsError
+from ..options import Options
+from .stack import described_exceptions
+
+if TYPE_CHECKING:
+    from sentry_sdk import HttpTransport
+
+FLUSH_SECONDS: Final = 2.0
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class SentryReport:
+    """Reports an error, without what may be secret.
+
+    What is sent: the classes of the exceptions and of their causes, with the file, line and
+    function of each frame, and lines of source where they are this package's own; the request id;
+    the method and the path, in which a key is `{key}`; the version of this package and the
+    environment's name. Nothing else is, in particular no value, key, query, header field,
+    credentials, address, environment variable, local variable or message of an exception. A
+    storage's message may quote a value; the log has it, under the same request id.
+
+    Of the SDK only what sends is used, which is why what is sent can be said so exactly. A
+    `Client` would reach into the process, where somebody else's Sentry may be at work: making one
+    stops a running profiler, and scopes and integrations add to every event.
+    """
+
+    def __init__(self, dsn: str, environment: str, options: Options) -> None:
+        self._transport = _transport(dsn)
+        self._common = {
+            "platform": "python",
+            "level": "error",
+            "logger": _LOG.name,
+            "release": f"workertown-kv@{version('workertown-kv')}",
+            "environment": environment,
+        }
+        self._options = options
+
+    def __call__(self, scope: Scope, error: Exception, request_id: str) -> None:
+        """Have an error sent, in a thread of its own; never raises."""
+        try:
+            self._send(self._event(scope, error, request_id))
+        except Exception:  # noqa: BLE001  (whatever it is, the request goes on)
+            _LOG.exception("request %s: the error could not be reported to Sentry", request_id)
+
+    async def close(self) -> None:
+        """Wait a moment for what is still to be sent. It can be used again afterwards."""
+        await asyncio.to_thread(self._transport.flush, FLUSH_SECONDS)
+        self._transport.kill()
+
+    def _event(self, scope: Scope, error: Exception, request_id: str) -> dict[str, object]:
+        """What is sent: https://develop.sentry.dev/sdk/data-model/event-payloads/."""
+        path = path_template(self._options, scope)
+        return {
+            **self._common,
+            "event_id": uuid4().hex,
+            "timestamp": datetime.now(UTC).isoformat(),
+            "transaction": f"{scope['method']} {path}",
+            "request": {"method": scope["method"], "url": path},
+            "tags": {"request_id": request_id},
+            "exception": {"values": described_exceptions(error)},
+        }
+
+    def _send(self, event: dict[str, object]) -> None:
+        from sentry_sdk.envelope import Envelope, Item, PayloadRef  # noqa: PLC0415  (an extra)
+
+        envelope = Envelope({"event_id": event["event_id"], "sent_at": event["timestamp"]})
+        envelope.add_item(Item(PayloadRef(json=event), type="event"))
+        self._transport.capture_envelope(envelope)
+
+
+def configured_report(options: Options) -> SentryReport | None:
+    """What reports errors to Sentry, `None` where no DSN is configured.
+
+    Raises `OptionsError` for a DSN that is none, and `MissingExtra` where the SDK is missing.
+    """
+    chosen = options.sentry
+    if chosen is False:
+        return None
+    dsn = (chosen.dsn.reveal() if chosen.dsn else None) or options.environment(chosen.env.dsn)
+    return SentryReport(dsn, chosen.environment or "production", options) if dsn else None
+
+
+def path_template(options: Options, scope: Scope) -> str:
+    """The path of a request without what may be a key, as `/open-api.json` writes it."""
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    endpoints = options.endpoints
+    known = []
+    if endpoints.v1.kv is not False:
+        known.append(options.path(endpoints.v1.kv))
+    if endpoints.v1.admin is not False:
+        known += [options.path(endpoints.v1.admin, name) for name in ("info", "migrate")]
+    if endpoints.public is not False:
+        known += [options.path(endpoints.public, name) for name in ("health", "open-api.json")]
+    if path in known:
+        return path
+    if endpoints.v1.kv is not False:
+        prefix = options.path(endpoints.v1.kv, "{key}")
+        if path.startswith(prefix.removesuffix("{key}")):
+            return prefix
+    # Where nothing is, a key may stand by mistake; what fails there is a hook, or the guard.
+    return "(another path)"
+
+
+def _transport(dsn: str) -> "HttpTransport":
+    try:
+        from sentry_sdk import HttpTransport  # noqa: PLC0415  (an extra)
+        from sentry_sdk.consts import DEFAULT_OPTIONS  # noqa: PLC0415
+        from sentry_sdk.utils import BadDsn  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtra("sentry", "sentry") from error
+
+    class Transport(HttpTransport):
+        def on_dropped_event(self, reason: str) -> None:
+            _LOG.warning("An error could not be reported to Sentry: %s", reason)
+
+    try:
+        return Transport({**DEFAULT_OPTIONS, "dsn": dsn, "send_client_reports": False})
+    except (BadDsn, ValueError):
+        # What is wrong with it would show parts of it, also as the cause.
+        raise OptionsError(
+            "sentry.dsn is not a DSN; expected one as Sentry shows it, such as "
+            "https://key@o1.ingest.sentry.io/2"
+        ) from None

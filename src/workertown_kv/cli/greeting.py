@@ -1,0 +1,46 @@
+"""What `serve` prints first: where it listens and, if it made one, the API key of this run."""
+
+import click
+
+from ..options import ApiKeyEnv
+from .log import LogFormat, json_line
+
+KEY_VARIABLE = ApiKeyEnv().api_key
+
+
+def greet(host: str, port: int, database: str, made: str | None, log_format: LogFormat) -> None:
+    """Print it. `made` is the API key that was made, if any."""
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{port}"
+    listens = f"workertown-kv listens on {url}, values are in {database}"
+    if log_format == "json":
+        start = {"event": "start", "message": listens, "url": url, "database": database}
+        click.echo(json_line("info", start))
+        if made is not None:
+            key = {"event": "api_key", "message": _MADE, "api_key": made}
+            click.echo(json_line("warning", key))
+        return
+    click.echo(listens)
+    if made is not None:
+        click.echo(_instructions(url, made))
+
+
+_MADE = "No credentials are configured, so this run has an API key of its own"
+
+
+def _instructions(url: str, made: str) -> str:
+    return f"""
+{_MADE}:
+
+    {made}
+
+Put a value and get it back:
+
+    curl -X PUT {url}/v1/kv/hello -H 'Authorization: Bearer {made}' \\
+        -H 'Content-Type: application/json' -d '{{"value": "world"}}'
+    curl {url}/v1/kv/hello -H 'Authorization: Bearer {made}'
+
+To set a key for good, start the server with {KEY_VARIABLE} in its environment:
+
+    export {KEY_VARIABLE}={made}
+"""

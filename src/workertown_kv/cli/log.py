@@ -1,0 +1,98 @@
+"""What `serve` prints: lines for people, or one JSON object a line for programs."""
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from logging.config import dictConfig
+from time import time
+from typing import Any, Final, Literal
+
+from ..options import Logger
+
+LogFormat = Literal["text", "json"]
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+def json_line(level: str, fields: Mapping[str, object], moment: float | None = None) -> str:
+    """One line about a moment, now unless told otherwise. It has nothing but ASCII."""
+    at = datetime.fromtimestamp(time() if moment is None else moment, UTC)
+    text = at.replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return json.dumps({"time": f"{text}Z", "level": level, **fields})
+
+
+class JsonFormatter(logging.Formatter):
+    """A record of the standard library's logging as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {"logger": record.name, "message": _whole(record.getMessage())}
+        if record.exc_info:
+            fields["exception"] = _whole(self.formatException(record.exc_info))
+        return json_line(record.levelname.lower(), fields, record.created)
+
+
+def _whole(text: str) -> str:
+    """Without half characters, as file names may have them; JSON would carry them as such."""
+    return text.encode(errors="replace").decode()
+
+
+JSON_LOGGING: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": JsonFormatter}},
+    "handlers": {
+        "lines": {
+            "class": "logging.StreamHandler",
+            "formatter": "json",
+            "stream": "ext://sys.stdout",
+        }
+    },
+    # Granian's own, which has a handler of its own by default.
+    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+    "root": {"level": "WARNING", "handlers": ["lines"]},
+}
+"""All that is logged in the process, as lines of JSON."""
+
+
+def log_as_json() -> None:
+    """Let this process print nothing but lines of JSON, also of what nobody expected."""
+    dictConfig(JSON_LOGGING)
+    logging.captureWarnings(True)
+    sys.excepthook = lambda _, error, __: _log_uncaught(error)
+    threading.excepthook = lambda one: _log_uncaught(one.exc_value)
+    sys.unraisablehook = lambda one: _log_uncaught(one.exc_value)
+
+
+def _log_uncaught(error: BaseException | None) -> None:
+    _LOG.critical("Nobody caught this", exc_info=error)
+
+
+def access_logger(log_format: LogFormat) -> Logger:
+    """What prints a line for each request."""
+    return _print_json if log_format == "json" else _print_text
+
+
+def _print_text(method: str, path: str, status: int, elapsed: float) -> None:
+    _print(f"{method} {path} {status} {elapsed * 1000:.2f}ms")
+
+
+def _print_json(method: str, path: str, status: int, elapsed: float) -> None:
+    fields = {
+        "event": "request",
+        "method": method,
+        "path": path,
+        "status": status,
+        "elapsed_ms": round(elapsed * 1000, 2),
+    }
+    _print(json_line("info", fields))
+
+
+def _print(line: str) -> None:
+    # Whoever read the log may have gone; that is no reason to stop answering.
+    with suppress(OSError):
+        # In one piece, so that no other thread's line comes between it and its end.
+        print(f"{line}\n", end="", flush=True)  # noqa: T201

@@ -1,0 +1,109 @@
+"""The processes that answer requests, and Granian, which runs them."""
+
+import gc
+import logging
+import os
+import signal
+import threading
+import time
+from functools import partial
+from typing import Final
+
+import msgspec
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from ..server import Server, kv
+from .log import JSON_LOGGING, LogFormat, access_logger, log_as_json
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class Flags(msgspec.Struct, frozen=True, kw_only=True):
+    """The flags that the processes need. What the server reads by itself is in the environment."""
+
+    host: str
+    port: int
+    workers: int
+    access_log: bool
+    log_format: LogFormat
+    client_seconds: int
+    drain_seconds: int
+
+
+def run(flags: Flags) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    server = Granian(
+        "workertown_kv",
+        address=flags.host,
+        port=flags.port,
+        interface=Interfaces.ASGI,
+        workers=flags.workers,
+        loop=Loops.auto,
+        websockets=False,
+        # Over cleartext HTTP/2 an answer that comes before the body has been read, as 401 and 413
+        # do, is lost with the stream.
+        http=HTTPModes.http1,
+        # Its max_buffer_size stays what it is, 408 KiB: it bounds the header fields, but bodies
+        # are read in such pieces too, and with 64 KiB a PUT of 25 MiB takes twice as long.
+        http1_settings=HTTP1Settings(header_read_timeout=flags.client_seconds * 1000),
+        respawn_failed_workers=True,
+        log_level=LogLevels.warning,
+        log_dictconfig=JSON_LOGGING if flags.log_format == "json" else None,
+        workers_kill_timeout=flags.drain_seconds,
+    )
+
+    def stop(*_: object) -> None:
+        # Granian's handler sets the event in the thread that waits for it, which may hold the
+        # event's lock just then: a second signal right after the first would hang it for ever.
+        if not server.interrupt_signal:
+            server.interrupt_signal = True
+            threading.Thread(target=server.main_loop_interrupt.set).start()
+
+    server.signal_handler_interrupt = stop  # type: ignore[method-assign]
+    # Until Granian has set a handler of its own in a new worker, the one above would take SIGTERM
+    # there and do nothing, and the end would wait for the drain time.
+    os.register_at_fork(after_in_child=_end_by_sigterm)
+    try:
+        server.serve(target_loader=partial(_load, flags), wrap_loader=False)
+    finally:
+        for late in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(late, signal.SIG_IGN)
+
+
+def _end_by_sigterm() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _load(flags: Flags) -> Server:
+    """What each worker process serves."""
+    # Ctrl-C reaches the workers too; the main process alone shall hear it, and tell them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
+    if flags.log_format == "json":
+        log_as_json()
+    try:
+        server = kv(
+            logger=access_logger(flags.log_format) if flags.access_log else False,
+            limits={"body_seconds": flags.client_seconds},
+        )
+    except Exception:  # noqa: BLE001  (whatever it is, the process ends)
+        # The process would print it as it is, whatever the format of the log.
+        _LOG.critical("A worker could not start", exc_info=True)
+        raise SystemExit(1) from None
+    # What is here now stays; looking through it for garbage again and again takes 10 ms each time.
+    gc.collect()
+    gc.freeze()
+    return server
+
+
+def _stop_with(parent: int) -> None:
+    """Stop this worker where its parent has died without telling it to, as by `kill -9`.
+
+    It would go on answering otherwise, and keep the port from the next server.
+    """
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
