@@ -70,7 +70,8 @@ class Server(Starlette):
         self.options = options
         self.runtime: Runtime = resolve_runtime(options)
         self.strategies = configured_strategies(options, self.runtime.storage.clock)
-        self._boundary = Middleware(ErrorBoundary, configured_report(options))
+        self._report = configured_report(options)
+        self._boundary = Middleware(ErrorBoundary, self._report)
         self._address_of = client_address(options.access.trusted_proxies)
         self._limiter = configured_limiter(options)
         self._opening = asyncio.Lock()
@@ -122,9 +123,10 @@ class Server(Starlette):
                 self._opened = False
                 if self._sweeper is not None:
                     self._sweeper.cancel()
-                if self._limiter is not None:
-                    await self._limiter.close()
                 await self.runtime.storage.close()
+                for one in (self._limiter, self._report):
+                    if one is not None:
+                        await one.close()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -137,7 +139,7 @@ class Server(Starlette):
         if self._opened or scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
         else:
-            await ErrorBoundary(self._open_and_answer)(scope, receive, send)
+            await ErrorBoundary(self._open_and_answer, self._report)(scope, receive, send)
 
     async def _open_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.open()
@@ -183,11 +185,13 @@ class Server(Starlette):
         options = self.options
         if options.logger is not False:
             yield Middleware(AccessLog, options.logger)
-        if options.cors is not False:
-            yield Middleware(Cors, options.cors)
         yield self._boundary
         if options.access.ip is not False:
             yield Middleware(AddressFilter, options.access.ip, self._address_of)
+        if options.cors is not False:
+            # A boundary inside as well, so that errors too are answers that a page can read.
+            yield Middleware(Cors, options.cors)
+            yield self._boundary
 
     def _guard(self, public_paths: frozenset[str]) -> Iterator[Middleware]:
         """The guard, with what limits the rate in front of it or, where it counts users, behind."""

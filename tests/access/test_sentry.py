@@ -269,7 +269,7 @@ server = kv(runtime=Runtime(Failing()), auth={{"api_key": {{"api_key": "k"}}}},
 async def main():
     answer = await server.request("GET", "/v1/kv/a", headers={{"Authorization": "Bearer k"}})
     assert answer.status_code == 500
-    await server._boundary.args[0].close()
+    await server.close()
 
 asyncio.run(main())
 assert sentry_sdk.get_client() is theirs

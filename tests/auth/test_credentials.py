@@ -122,7 +122,7 @@ _NAMED = '{"name": "a", '
         ("k", "line 1 is not a JSON object"),
         ("[]", "line 1 is not a JSON object"),
         ("#\n{", "line 2 is not a JSON object"),
-        ("{}", "line 1.name is missing"),
+        ("{}", "line 1: name is missing"),
         ('{"name": "", "api_key": "k"}', "name is ''"),
         ('{"name": "a:b", "api_key": "k"}', "without a colon"),
         ('{"name": "a"}', "api_key and hash: expected one of the two"),

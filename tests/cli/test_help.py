@@ -20,12 +20,12 @@ FLAGS = {
         "--database": "KV_DB",
         "--access-log": "KV_ACCESS_LOG",
         "--log-format": "KV_LOG_FORMAT",
+        "--log-level": "KV_LOG_LEVEL",
         "--client-seconds": "KV_CLIENT_SECONDS",
         "--drain-seconds": "KV_DRAIN_SECONDS",
     },
-    "migrate": {"--database": "KV_DB"},
 }
-ONE_OFF = ("api-key", "user")
+ONE_OFF = ("migrate", "api-key", "user")
 """Commands that nobody runs as a service, so their flags have no variables."""
 
 

@@ -155,7 +155,7 @@ def test_a_line_has_the_time_in_utc_with_milliseconds() -> None:
 UNEXPECTED = """
 import threading
 import warnings
-from workertown_kv.cli.log import log_as_json
+from workertown_kv.cli.log import set_up_log
 
 class Gone:
     def __del__(self):
@@ -164,7 +164,7 @@ class Gone:
 def fail():
     raise LookupError("in a thread")
 
-log_as_json()
+set_up_log("json", "warning")
 thread = threading.Thread(target=fail)
 thread.start()
 thread.join()
@@ -190,3 +190,18 @@ def test_the_text_of_an_access_line_is_as_it_was() -> None:
     with ServedStore(args=["--log-format", "text"]) as server:
         httpx2.get(f"{server.url}/v1/kv/a")
     assert re.search(r"^GET /v1/kv/a 401 \d+\.\d\dms$", server.output, re.MULTILINE)
+
+
+def test_why_a_token_is_refused_is_logged_at_level_info() -> None:
+    env = {"KV_JWT_SECRET": "a secret that has more than 32 bytes"}
+    for args, words in (
+        (["--log-level", "info"], "[INFO] A JWT is refused: "),
+        (["--log-level", "info", "--log-format", "json"], '"message": "A JWT is refused: '),
+    ):
+        with ServedStore(env=env, args=["--no-access-log", *args]) as server:
+            headers = {"Authorization": "Bearer a.b.c"}
+            assert httpx2.get(f"{server.url}/v1/kv", headers=headers).status_code == 401
+        assert words in server.output
+    with ServedStore(env=env) as server:
+        httpx2.get(f"{server.url}/v1/kv", headers={"Authorization": "Bearer a.b.c"})
+    assert "JWT" not in server.output

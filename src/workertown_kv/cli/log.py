@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from ..options import Logger
 
 LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -58,8 +59,17 @@ JSON_LOGGING: Final[dict[str, Any]] = {
 """All that is logged in the process, as lines of JSON."""
 
 
-def log_as_json() -> None:
-    """Let this process print nothing but lines of JSON, also of what nobody expected."""
+def set_up_log(log_format: LogFormat, level: LogLevel) -> None:
+    """Let this process print what is logged, from this level on, in this format."""
+    if log_format == "json":
+        _log_as_json()
+    else:
+        logging.basicConfig(format="[%(levelname)s] %(message)s")
+    _LOG.setLevel(level.upper())
+
+
+def _log_as_json() -> None:
+    """Print nothing but lines of JSON, also of what nobody expected."""
     dictConfig(JSON_LOGGING)
     logging.captureWarnings(True)
     sys.excepthook = lambda _, error, __: _log_uncaught(error)

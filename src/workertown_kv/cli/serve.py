@@ -11,7 +11,7 @@ import click
 from ..server import Server, kv
 from .database import choose_database, database_option, one_line_errors
 from .greeting import KEY_VARIABLE, greet
-from .log import LogFormat, log_as_json
+from .log import LogFormat, LogLevel, set_up_log
 from .workers import Flags, run
 
 
@@ -61,6 +61,15 @@ from .workers import Flags, run
     help="What is printed: lines for people, or one JSON object a line.",
 )
 @click.option(
+    "--log-level",
+    envvar="KV_LOG_LEVEL",
+    type=click.Choice(get_args(LogLevel)),
+    default="warning",
+    show_default=True,
+    show_envvar=True,
+    help="What is logged at least, beside requests; info says why a token was refused.",
+)
+@click.option(
     "--client-seconds",
     envvar="KV_CLIENT_SECONDS",
     type=click.IntRange(min=1),
@@ -82,13 +91,13 @@ from .workers import Flags, run
 def serve(*, database: str, **flags: Any) -> None:
     """Serve a key/value store until SIGTERM or SIGINT.
 
-    Credentials come from the environment: KV_API_KEY, or KV_USERNAME and KV_PASSWORD. Without
-    any, the server makes an API key for this run and prints it.
+    Credentials come from the environment: KV_API_KEY, KV_API_KEYS or KV_API_KEYS_FILE; KV_USERNAME
+    with KV_PASSWORD, KV_USERS or KV_USERS_FILE; KV_JWT_SECRET or KV_JWKS_URL. Without any, the
+    server makes an API key for this run and prints it. SIGHUP has files with credentials read anew.
     """
     choose_database(database)
     chosen = Flags(**flags)
-    if chosen.log_format == "json":
-        log_as_json()
+    set_up_log(chosen.log_format, chosen.log_level)
     with one_line_errors():
         server = kv()
         made = None

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -15,8 +16,9 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
+from ..errors import KvError
 from ..server import Server, kv
-from .log import JSON_LOGGING, LogFormat, access_logger, log_as_json
+from .log import JSON_LOGGING, LogFormat, LogLevel, access_logger, set_up_log
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -29,6 +31,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     access_log: bool
     log_format: LogFormat
+    log_level: LogLevel
     client_seconds: int
     drain_seconds: int
 
@@ -62,7 +65,22 @@ def run(flags: Flags) -> None:
             server.interrupt_signal = True
             threading.Thread(target=server.main_loop_interrupt.set).start()
 
+    reload: Callable[[], None] = server.signal_handler_reload
+
+    def try_out_and_reload() -> None:
+        # Workers that cannot start would take the whole server down.
+        try:
+            kv()
+        except KvError as error:
+            _LOG.error("Not reloaded: %s", error.message)
+        else:
+            reload()
+
+    def reload_aside(*_: object) -> None:
+        threading.Thread(target=try_out_and_reload).start()
+
     server.signal_handler_interrupt = stop  # type: ignore[method-assign]
+    server.signal_handler_reload = reload_aside  # type: ignore[method-assign]
     # Until Granian has set a handler of its own in a new worker, the one above would take SIGTERM
     # there and do nothing, and the end would wait for the drain time.
     os.register_at_fork(after_in_child=_end_by_sigterm)
@@ -82,8 +100,7 @@ def _load(flags: Flags) -> Server:
     # Ctrl-C reaches the workers too; the main process alone shall hear it, and tell them.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
-    if flags.log_format == "json":
-        log_as_json()
+    set_up_log(flags.log_format, flags.log_level)
     try:
         server = kv(
             logger=access_logger(flags.log_format) if flags.access_log else False,

@@ -62,6 +62,13 @@ async def send_bytes(
     await send({"type": "http.response.body", "body": parts[-1]})
 
 
+class HalfAnAnswer(Exception):
+    """An answer broke off, which cannot be mended; a broken connection at least shows it.
+
+    What went wrong has been told already, and is the cause.
+    """
+
+
 class ErrorBoundary:
     """Middleware: the one place where errors become answers of the native API.
 
@@ -86,11 +93,12 @@ class ErrorBoundary:
 
         try:
             await self.app(scope, receive, watched)
+        except HalfAnAnswer:
+            raise
         except Exception as error:
             request_id = "" if _is_public(error) else self._told(scope, error)
             if started:
-                # Half an answer cannot be mended; a broken connection at least shows it.
-                raise
+                raise HalfAnAnswer from error
             await send_error(scope, send, error, request_id)
 
     def _told(self, scope: Scope, error: Exception) -> str:

@@ -1,6 +1,8 @@
 """The options of `access`, and of what browsers and Sentry are told: `cors`, `sentry`."""
 
+import re
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from ipaddress import ip_network
 from typing import Any, Final, Literal
 
@@ -23,6 +25,9 @@ CORS_EXPOSED: Final = (
     "X-KV-Metadata",
     "X-Request-Id",
 )
+
+# What a browser sends as an origin (RFC 6454, 6.2), or `null`.
+_ORIGIN: Final = re.compile(r"null|[a-z][a-z0-9+.-]*://[^/?#@A-Z\s]+")
 
 
 class RateLimitEnv(Group, frozen=True):
@@ -102,8 +107,16 @@ class CorsOptions(Group, frozen=True):
         self.check_at_least(0, "max_age")
         if self.origin in ("", ()):
             raise ValueError("origin is empty; expected an origin such as https://app.example.com")
+        if iscoroutinefunction(self.origin):
+            raise ValueError("origin is an async function; expected one that answers at once")
         # The Fetch standard, 3.3.5: credentials and a wildcard do not go together.
         origins = self.origin if isinstance(self.origin, tuple) else (self.origin,)
+        for origin in origins:
+            if isinstance(origin, str) and origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"origin has {origin!r}, which no browser sends; expected a scheme and a host "
+                    "in lower case and no path, such as https://app.example.com"
+                )
         for name, texts in (
             ("origin", origins),
             ("headers", self.headers),

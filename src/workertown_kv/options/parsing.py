@@ -154,7 +154,9 @@ def _has_defaults(kind: type[msgspec.Struct]) -> bool:
 
 
 def _joined(path: _Path) -> str:
-    return ".".join(path)
+    """The path as people read it: `auth.jwt.env`, or `keys.jsonl, line 3: scopes`."""
+    source, *rest = path
+    return f"{source}{': ' if ' ' in source else '.'}{'.'.join(rest)}" if rest else source
 
 
 _NAMES: Final[dict[Any, str]] = {
@@ -190,9 +192,9 @@ def _unknown(name: str, siblings: tuple[str, ...], path: _Path) -> str:
     snake_case = re.sub("(?<=[a-z])(?=[A-Z])", "_", str(name)).lower()
     near = [(*path, sibling) for sibling in difflib.get_close_matches(snake_case, siblings, n=1)]
     near += [known for known in _all_paths(Options) if known[-1] == snake_case]
-    hint = f"; did you mean {'.'.join(near[0])}?" if near else "."
+    hint = f"; did you mean {_joined(near[0])}?" if near else "."
     return (
-        f"There is no option {'.'.join((*path, str(name)))}{hint} "
+        f"There is no option {_joined((*path, str(name)))}{hint} "
         f"Accepted here: {', '.join(siblings)}"
     )
 

@@ -91,6 +91,16 @@ class ServedStore:
             self._process.send_signal(signal.SIGTERM)
         return self._ended()
 
+    def read_until(self, text: str) -> str:
+        """Wait for the line with this text in it. Raises `RuntimeError` if it ends without one."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.output += line
+            if text in line:
+                return line
+        raise RuntimeError(f"It ended without a word of {text!r}:\n{self.output}")
+
     def kill(self) -> None:
         """End it and its workers at once (SIGKILL), as a crash would."""
         assert self._process is not None
