@@ -1,6 +1,7 @@
 """What the commands share: which database, and saying in one line what is wrong with it."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +30,11 @@ def choose_database(url: str) -> None:
     if not url:
         raise click.UsageError("--database is empty; expected a storage URL or a path")
     os.environ[_VARIABLE] = url
+
+
+def without_credentials(url: str) -> str:
+    """The URL as it may be printed: nothing of who connects, and with which password."""
+    return re.sub("://[^/]*@", "://…@", url)
 
 
 @contextmanager

@@ -1,18 +1,22 @@
 """`workertown-kv serve`: the server on Granian."""
 
 import asyncio
+import logging
 import os
 import secrets
 import socket
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import click
 
+from ..errors import StorageUnavailable
 from ..server import Server, kv
-from .database import choose_database, database_option, one_line_errors
+from .database import choose_database, database_option, one_line_errors, without_credentials
 from .greeting import KEY_VARIABLE, greet
 from .log import LogFormat, LogLevel, set_up_log
 from .workers import Flags, run
+
+_LOG: Final = logging.getLogger("workertown_kv")
 
 
 @click.command()
@@ -96,6 +100,7 @@ def serve(*, database: str, **flags: Any) -> None:
     server makes an API key for this run and prints it. SIGHUP has files with credentials read anew.
     """
     choose_database(database)
+    shown = without_credentials(database)
     chosen = Flags(**flags)
     set_up_log(chosen.log_format, chosen.log_level)
     with one_line_errors():
@@ -106,18 +111,26 @@ def serve(*, database: str, **flags: Any) -> None:
         asyncio.run(_try_out(server))
     if chosen.workers > 1 and not server.runtime.storage.shared:
         raise click.ClickException(
-            f"{chosen.workers} workers would each have a {database} of their own; "
-            "expected --workers 1"
+            f"{chosen.workers} workers would each have a {shown} of their own; expected --workers 1"
         )
     _check_port(chosen.host, chosen.port)
-    greet(chosen.host, chosen.port, database, made, chosen.log_format)
+    greet(chosen.host, chosen.port, shown, made, chosen.log_format)
     run(chosen)
 
 
 async def _try_out(server: Server) -> None:
-    """Open the storage once, so that what is wrong with it is said here and not in a worker."""
-    await server.runtime.storage.open()
-    await server.runtime.storage.close()
+    """Open the storage once, so that what is wrong with it is said here and not in a worker.
+
+    One that does not answer yet is waited for by its users: they get 503 until it does.
+    """
+    storage = server.runtime.storage
+    await storage.open()
+    try:
+        await storage.check()
+    except StorageUnavailable as error:
+        _LOG.warning("The storage does not answer yet: %s", error.message)
+    finally:
+        await storage.close()
 
 
 def _check_port(host: str, port: int) -> None:
