@@ -78,6 +78,32 @@ def test_one_server_after_another_event_loop_still_answers(tmp_path: Path) -> No
     asyncio.run(server.close())
 
 
+def test_an_event_loop_after_another_opens_it_for_many_at_once(tmp_path: Path) -> None:
+    async def many(server: workertown_kv.Server) -> set[int]:
+        call = Caller(server)
+        answers = await asyncio.gather(*(call("GET", "/v1/kv/a") for _ in range(5)))
+        await server.close()
+        return {answer.status_code for answer in answers}
+
+    server = make_server(SqliteStorage(tmp_path / "kv.sqlite"))
+    for _ in range(3):
+        assert asyncio.run(many(server)) == {404}
+
+
+async def test_a_websocket_is_closed_wherever_it_goes() -> None:
+    server = make_server(MemoryStorage())
+    async with server:
+        for path, headers in (("/health", {}), ("/v1/kv/a", {}), ("/v1/kv/a", CREDENTIALS)):
+            sent: list[Any] = []
+
+            async def send(message: object, sent: list[Any] = sent) -> None:
+                sent.append(message)
+
+            raw = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
+            await server({"type": "websocket", "path": path, "headers": raw}, None, send)  # type: ignore[arg-type]
+            assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
 def test_it_can_be_mounted_in_another_application(tmp_path: Path) -> None:
     server = make_server(SqliteStorage(tmp_path / "kv.sqlite"), base_path="/inner")
     app = Starlette(routes=[Mount("/outer", app=server)])

@@ -74,7 +74,7 @@ class Server(Starlette):
         self._boundary = Middleware(ErrorBoundary, self._report)
         self._address_of = client_address(options.access.trusted_proxies)
         self._limiter = configured_limiter(options)
-        self._opening = asyncio.Lock()
+        self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._opened = False
         self._sweeper: asyncio.Task[None] | None = None
         public, guarded = self._routes()
@@ -110,7 +110,7 @@ class Server(Starlette):
 
     async def open(self) -> None:
         """Open the storage and begin to sweep it; harmless when repeated."""
-        async with self._opening:
+        async with self._lock():
             if not self._opened:
                 await self.runtime.storage.open()
                 self._opened = True
@@ -118,7 +118,7 @@ class Server(Starlette):
 
     async def close(self) -> None:
         """Finish what has been accepted and close the storage; harmless when repeated."""
-        async with self._opening:
+        async with self._lock():
             if self._opened:
                 self._opened = False
                 if self._sweeper is not None:
@@ -127,6 +127,13 @@ class Server(Starlette):
                 for one in (self._limiter, self._report):
                     if one is not None:
                         await one.close()
+
+    def _lock(self) -> asyncio.Lock:
+        """What opens and closes one after the other. A lock belongs to one event loop."""
+        loop = asyncio.get_running_loop()
+        if self._opening is None or self._opening[0] is not loop:
+            self._opening = (loop, asyncio.Lock())
+        return self._opening[1]
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -226,4 +233,7 @@ async def _lifespan(server: Server) -> AsyncIterator[None]:
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
     raise NotFound

@@ -90,18 +90,19 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         """Raise `Forbidden`, which names the scopes that are missing, for what they may not do."""
         if isinstance(operation, Batch):
             missing = {
-                index: _scope_for(one)
+                index: _scope_for(_verb(one), one.namespace, one.key)
                 for index, one in enumerate(operation.operations)
                 if not self.may(_verb(one), one.namespace, one.key)
             }
             if missing:
                 raise Forbidden("This batch has operations that are out of scope", missing)
-        elif not self.may(_verb(operation), operation.namespace, operation.key):
-            raise Forbidden(f"Out of scope: this needs {_scope_for(operation)}")
+        else:
+            self.check_key(_verb(operation), operation.namespace, operation.key)
 
-    def check_write(self, namespace: str, key: str) -> None:
-        """Raise `Forbidden` where they may not write the key, before there is anything to write."""
-        self.check(Delete(namespace, key))
+    def check_key(self, verb: Verb, namespace: str, key: str) -> None:
+        """Raise `Forbidden` where they may not do this to the key."""
+        if not self.may(verb, namespace, key):
+            raise Forbidden(f"Out of scope: this needs {_scope_for(verb, namespace, key)}")
 
     def check_admin(self) -> None:
         """Raise `Forbidden` where they may not administer."""
@@ -156,8 +157,5 @@ def _verb(operation: Operation) -> Verb:
     return "read" if isinstance(operation, Get) else "write"
 
 
-def _scope_for(operation: Operation) -> str:
-    return (
-        f"the verb {_verb(operation)} on the key {operation.key[:100]!r} "
-        f"in the namespace {operation.namespace!r}"
-    )
+def _scope_for(verb: Verb, namespace: str, key: str) -> str:
+    return f"the verb {verb} on the key {key[:100]!r} in the namespace {namespace!r}"

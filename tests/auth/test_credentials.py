@@ -1,5 +1,6 @@
 """Named API keys and users, as they stand in options, variables and files."""
 
+import asyncio
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,25 @@ async def test_a_password_that_fitted_once_is_not_derived_again(
     assert derived[1:] == [b"wrong"] * 4
 
 
+async def test_the_same_password_at_the_same_time_is_checked_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    derived = []
+    fits = PasswordHash.fits
+
+    def counted(self: PasswordHash, password: bytes) -> bool:
+        derived.append(password)
+        return fits(self, password)
+
+    monkeypatch.setattr(PasswordHash, "fits", counted)
+    server = server_with(basic={"users": [{"name": "ada", "hash": ENGINE}]})
+    right = (status(server, basic_of("ada", "engine")) for _ in range(60))
+    assert set(await asyncio.gather(*right)) == {200}
+    wrong = (status(server, basic_of("ada", "wrong")) for _ in range(60))
+    assert set(await asyncio.gather(*wrong)) == {401}
+    assert derived == [b"engine", b"wrong"]
+
+
 async def test_too_many_passwords_at_once_are_429(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(basic, "MOST_WAITING", 0)
     server = server_with(basic={"users": [{"name": "ada", "hash": ENGINE}]})
@@ -158,6 +178,7 @@ def test_a_line_that_cannot_be_used_is_refused_without_showing_a_secret(
         "scrypt",
         "plain",
         "scrypt:14:8:5:x:y",
+        "scrypt:s3cret:8:5:a:b",
         "scrypt:40:8:5:" + ENGINE.split(":", 4)[4],
         "scrypt:20:32:1:" + ENGINE.split(":", 4)[4],
         "scrypt:a:8:5:" + ENGINE.split(":", 4)[4],
@@ -166,8 +187,16 @@ def test_a_line_that_cannot_be_used_is_refused_without_showing_a_secret(
     ],
 )
 def test_a_hash_of_a_password_that_cannot_be_used_is_refused(text: str) -> None:
-    with pytest.raises(OptionsError, match="`workertown-kv user` prints one"):
+    with pytest.raises(OptionsError, match="`workertown-kv user` prints one") as caught:
         server_with(basic={"users": [{"name": "ada", "hash": text}]})
+    assert "s3cret" not in caught.value.message
+
+
+@pytest.mark.parametrize("variable", ["KV_API_KEY", "KV_API_KEYS", "KV_PASSWORD", "KV_JWT_SECRET"])
+def test_a_variable_that_is_not_utf8_is_named(variable: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        server_with({"KV_USERNAME": "ada", variable: "k\udcff"})
+    assert caught.value.message == f"The variable {variable} is not UTF-8"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

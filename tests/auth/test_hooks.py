@@ -1,5 +1,6 @@
 """Checks of the user's own: what they are given, what they may answer, and what if they raise."""
 
+import asyncio
 import inspect
 import logging
 from base64 import b64encode
@@ -183,6 +184,23 @@ async def raises_later(*_: Any) -> Any:
     raise KeyError("a hook is broken")
 
 
+async def waits_for_what_is_cancelled(*_: Any) -> Any:
+    other = asyncio.ensure_future(asyncio.Event().wait())
+    other.cancel()
+    return await other
+
+
+@pytest.mark.parametrize("sent", [("admin", ""), ("", "p"), ("", "")])
+async def test_no_hook_is_asked_about_an_empty_password(sent: tuple[str, str]) -> None:
+    for auth in (
+        {"verify_credentials": lambda *_: True},
+        {"verify_credentials": lambda *_: True, "get_credentials": lambda _: sent},
+    ):
+        users = Users(basic=auth)
+        encoded = b64encode(":".join(sent).encode()).decode()
+        assert await users.status({"Authorization": f"Basic {encoded}"}) == 401
+
+
 _RAISING: dict[str, Callable[[Hook], dict[str, Any]]] = {
     "auth.api_key.get_credentials": lambda hook: {"api_key": {"get_credentials": hook}},
     "auth.api_key.verify_credentials": lambda hook: {"api_key": {"verify_credentials": hook}},
@@ -194,7 +212,7 @@ _RAISING: dict[str, Callable[[Hook], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", _RAISING)
-@pytest.mark.parametrize("hook", [raises, raises_later])
+@pytest.mark.parametrize("hook", [raises, raises_later, waits_for_what_is_cancelled])
 async def test_a_hook_that_raises_refuses_the_request_and_is_logged(
     name: str, hook: Hook, caplog: pytest.LogCaptureFixture
 ) -> None:

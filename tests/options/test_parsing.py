@@ -83,7 +83,7 @@ def test_options_are_immutable() -> None:
         ),
         ({"get_env": lambda: {"KV_DB": ":memory:"}}, [":memory:", "memory://"]),
         ({"endpoints": {"public": True}}, ["endpoints.public is True"]),
-        ({"get_env": 3}, ["get_env is 3", "a function"]),
+        ({"get_env": 3}, ["get_env is int", "a function"]),
         ({"logger": True}, ["logger is True", "a function or False"]),
         ({"runtime": 5}, ["runtime is int", "Runtime(storage="]),
         ({"runtime": lambda options, env: 5}, ["runtime is int"]),
@@ -140,6 +140,24 @@ def test_an_error_about_a_secret_does_not_show_it() -> None:
     assert "12345" not in caught.value.message
     with pytest.raises(OptionsError) as caught:
         kv(auth={"api_key": "s3cret"})
+    assert "s3cret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"access": {"rate_limit": "redis://:s3cret@host"}},
+        {"access": {"rate_limit": {"store": b"redis://:s3cret@host"}}},
+        {"sentry": "https://s3cret@o1.ingest.sentry.io/2"},
+        {"sentry": {"dsn": ["s3cret"]}},
+        {"get_env": {"KV_API_KEY": "s3cret"}},
+        {"auth": {"jwt": {"secret": b"s3cret"}}},
+        {"auth": {"basic": {"users": ["s3cret"]}}},
+    ],
+)
+def test_a_secret_in_a_wrong_place_is_not_shown(given: dict[str, object]) -> None:
+    with pytest.raises(OptionsError) as caught:
+        kv(given)
     assert "s3cret" not in caught.value.message
 
 

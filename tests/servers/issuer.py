@@ -51,6 +51,8 @@ class Issuer:
     def __init__(self, *keys: Key) -> None:
         self.keys = list(keys)
         self.fetches = 0
+        self.asked = threading.Event()
+        """Set with each request; clear it to wait for one."""
         self.status = 200
         self.body: bytes | None = None
         """What is sent in place of the key set."""
@@ -95,6 +97,7 @@ class Issuer:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         self.fetches += 1
+        self.asked.set()
         if self.slow.is_set():
             self._stopped.wait()
         body = self.body

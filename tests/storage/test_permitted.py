@@ -171,7 +171,10 @@ def test_a_value_is_read_and_written_where_a_scope_permits_it(
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("cursor", ["", "nonsense", "[]", "[1]", '["a/"', '["a/","b"]', '["a/",1]'])
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "nonsense", "[]", "[1]", '["a/"', '["a/","b"]', '["a/",1]', '["a/",null,' + "[" * 5000],
+)
 async def test_a_cursor_of_another_listing_shows_nothing_that_is_out_of_scope(cursor: str) -> None:
     storage = MemoryStorage(dict.fromkeys(KEYS, 1))
     scope = Scope(verbs=("read", "list"), prefixes=("a/", "é"))

@@ -7,11 +7,12 @@ from starlette.types import Scope
 
 from ..errors import OptionsError
 from ..options import ApiKeyCredential, ApiKeyOptions, Options
+from ..storage import Clock
 from ..user import User
 from .credentials import Known, named_credentials
 from .hashes import digest, parse_api_key_hash
-from .hooks import call_hook, credentials_by_hook, refused_answer, user_by_verdict
-from .strategy import Clock, authorization
+from .hooks import call_hook, text_by_hook, user_by_verdict
+from .strategy import authorization
 
 
 class ApiKey:
@@ -69,19 +70,13 @@ class ApiKey:
         if self._get is None:
             sent = authorization(scope, b"bearer")
         else:
-            sent = await self._sent_by_hook(self._get, scope)
+            sent = await text_by_hook("auth.api_key", self._get, scope)
         if not sent:
             return None
         if self._verify is not None:
             return await self._verified_by_hook(self._verify, sent)
         known = self._known.get(digest(sent))
         return None if known is None else known.user_at(self._clock())
-
-    async def _sent_by_hook(self, hook: Callable[[Any], Any], scope: Scope) -> bytes | None:
-        found = await credentials_by_hook("auth.api_key", hook, scope)
-        if found is not None and not isinstance(found, str):
-            refused_answer("auth.api_key.get_credentials", found, "text or None")
-        return found.encode(errors="replace") if found else None
 
     async def _verified_by_hook(self, hook: Callable[[str], Any], sent: bytes) -> User | None:
         name = "auth.api_key.verify_credentials"

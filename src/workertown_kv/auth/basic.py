@@ -12,12 +12,13 @@ from starlette.types import Scope
 
 from ..errors import OptionsError, RateLimited
 from ..options import BasicOptions, Options, Secret, UserCredential
+from ..storage import Clock
 from ..user import User
 from .credentials import Known, named_credentials
 from .hashes import PasswordHash
 from .hooks import call_hook, credentials_by_hook, refused_answer, user_by_verdict
 from .seen import Seen
-from .strategy import Clock, authorization
+from .strategy import authorization
 
 SEEN_PASSWORDS: Final = 1024
 MOST_WAITING: Final = 32
@@ -51,7 +52,8 @@ class Basic:
         unknown = UserCredential(name="unknown", password=Secret(secrets.token_urlsafe()))
         self._nobody = _kept(unknown, hashed=hashed)
         self._seen: Seen[bool] = Seen(SEEN_PASSWORDS)
-        self._waiting = 0
+        self._checking: dict[bytes, asyncio.Future[bool]] = {}
+        """The checks under way; those who send the same wait for the same."""
         self._thread = ThreadPoolExecutor(1, "workertown-kv-password")
 
     @classmethod
@@ -85,7 +87,9 @@ class Basic:
             sent = _sent(scope)
         else:
             sent = await self._sent_by_hook(self._get, scope)
-        if sent is None:
+        # An empty password fits where a hook has none to compare it with, or asks a directory that
+        # takes it for an anonymous visit.
+        if sent is None or not all(sent):
             return None
         username, password = sent
         if self._verify is not None:
@@ -100,15 +104,16 @@ class Basic:
         digest = self._seen.digest(username + b":" + password)
         if self._seen.get(digest):
             return True
-        if self._waiting >= MOST_WAITING:
-            raise RateLimited(1)
-        self._waiting += 1
-        try:
+        loop = asyncio.get_running_loop()
+        checking = self._checking.get(digest)
+        if checking is None or checking.get_loop() is not loop:
+            if len(self._checking) >= MOST_WAITING:
+                raise RateLimited(1)
             # One at a time: checking a password is slow on purpose, and must not take all cores.
-            loop = asyncio.get_running_loop()
-            fits = await loop.run_in_executor(self._thread, kept.fits, password)
-        finally:
-            self._waiting -= 1
+            checking = loop.run_in_executor(self._thread, kept.fits, password)
+            self._checking[digest] = checking
+            checking.add_done_callback(lambda _: self._checking.pop(digest, None))
+        fits = await asyncio.shield(checking)
         if fits and username in self._users:
             self._seen.add(digest, True)
             return True

@@ -7,14 +7,15 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import Unauthorized
+from ..errors import RateLimited, Unauthorized
 from ..options import AuthOptions, Options
+from ..storage import Clock
 from ..user import User
 from .api_key import ApiKey
 from .basic import Basic
 from .hooks import HookRefused, call_hook, request_of, user_by_verdict
 from .jwt import configured_jwt
-from .strategy import Clock, Strategy
+from .strategy import Strategy
 
 _CONFIGURED: Final[Sequence[Callable[[Options, Clock], Strategy | None]]] = (
     ApiKey.configured,
@@ -64,6 +65,10 @@ class Guard:
         try:
             user = await self._user(scope)
         except HookRefused:
+            user = None
+        except RateLimited:
+            if scope["type"] != "websocket":
+                raise
             user = None
         if user is not None:
             # A copy: whoever this application is mounted in may have a user of their own there.

@@ -57,7 +57,9 @@ class PasswordHash(NamedTuple):
         scheme, *parts = text.split(":")
         if scheme != "scrypt" or len(parts) != 5:
             raise ValueError("expected scrypt:, the costs, a salt and a key")
-        log_n, r, p = (int(part) for part in parts[:3])
+        if not all(part.isascii() and part.isdigit() and len(part) < 4 for part in parts[:3]):
+            raise ValueError("the costs are no small numbers")
+        log_n, r, p = map(int, parts[:3])
         if not (1 <= log_n <= 20 and 1 <= r <= 32 and 1 <= p <= 32):
             raise ValueError("the costs are out of bounds")
         salt, key = (urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts[3:])

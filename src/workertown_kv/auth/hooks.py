@@ -3,6 +3,7 @@
 What a hook raises refuses the request, and is logged; so does an answer that it may not give.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from inspect import isawaitable
@@ -25,6 +26,13 @@ async def call_hook(name: str, hook: Callable[..., Any], *given: object) -> Any:
     try:
         answer = hook(*given)
         return await answer if isawaitable(answer) else answer
+    except asyncio.CancelledError:
+        # Either this request is cancelled, or something that the hook has waited for.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        _LOG.exception("The hook %s was cancelled; the request is refused", name)
+        raise HookRefused from None
     except Exception as error:
         _LOG.exception("The hook %s raised; the request is refused", name)
         raise HookRefused from error
@@ -33,6 +41,14 @@ async def call_hook(name: str, hook: Callable[..., Any], *given: object) -> Any:
 async def credentials_by_hook(name: str, hook: Callable[[Any], Any], scope: Scope) -> Any:
     """What a `get_credentials` hook finds in the request."""
     return await call_hook(f"{name}.get_credentials", hook, request_of(scope))
+
+
+async def text_by_hook(name: str, hook: Callable[[Any], Any], scope: Scope) -> bytes | None:
+    """The one text that a `get_credentials` hook finds, as it would have been sent."""
+    found = await credentials_by_hook(name, hook, scope)
+    if found is not None and not isinstance(found, str):
+        refused_answer(f"{name}.get_credentials", found, "text or None")
+    return found.encode(errors="replace") if found else None
 
 
 def request_of(scope: Scope) -> HTTPConnection:

@@ -1,14 +1,10 @@
 """What a strategy is."""
 
-from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 from starlette.types import Scope
 
 from ..user import User
-
-Clock = Callable[[], float]
-"""Unix seconds."""
 
 
 class Strategy(Protocol):

@@ -19,9 +19,14 @@ def document(
 
     `refusals` are statuses by which any request may be refused, whatever it asks for.
     """
-    for methods in paths.values():
-        for described in methods.values():
-            described["responses"] |= {str(status): _failure(status) for status in refusals}
+    refused = {str(status): _failure(status) for status in refusals}
+    described = {
+        path: {
+            method: {**one, "responses": {**one["responses"], **refused}}
+            for method, one in methods.items()
+        }
+        for path, methods in paths.items()
+    }
     schemes = {
         name: {"type": "http", "scheme": challenge.partition(" ")[0].lower()}
         for name, challenge in challenges.items()
@@ -35,7 +40,7 @@ def document(
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "paths": dict(paths),
+        "paths": described,
         "components": {"schemas": _SCHEMAS, "securitySchemes": schemes},
         "security": [{name: []} for name in schemes],
     }
@@ -115,10 +120,9 @@ def _failure(status: int) -> Json:
     headers = {}
     if status == 401:
         headers["WWW-Authenticate"] = header_field("How to authenticate (RFC 9110, 11.6.1)")
-    if status == 503:
+    if status in (429, 503):
         headers["Retry-After"] = header_field("When to try again, in seconds")
     if status == 429:
-        headers["Retry-After"] = header_field("When to try again, in seconds")
         headers["RateLimit"] = header_field("How many requests are left, and until when")
         headers["RateLimit-Policy"] = header_field("How many requests there are, and in what time")
     if status == 500:

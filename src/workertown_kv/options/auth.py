@@ -141,7 +141,7 @@ class JwtEnv(Group, frozen=True):
 class JwksOptions(Group, frozen=True):
     """The key set of an issuer (RFC 7517, 5)."""
 
-    url: str | None = None
+    url: Secret | None = None
     """The URL itself; without it, the environment's."""
     cache_ttl: int | Literal[False] = 86_400
     """For how many seconds fetched keys are used before they are fetched again; `False`: for none.

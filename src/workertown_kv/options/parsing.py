@@ -107,10 +107,14 @@ def _value(kind: Any, given: object, path: _Path) -> object:
         if parsed is not _UNFIT:
             return parsed
     accepted = " or ".join(_named(one) for one in kinds)
-    # Whatever stands below `auth`, or in a line of credentials, may be a secret in a wrong place.
-    public = path[0] in Options.__struct_fields__ and path[0] != "auth"
-    shown = _shown(given) if public else type(given).__name__
+    shown = type(given).__name__ if _is_private(path) else _shown(given)
     raise OptionsError(f"{_joined(path)} is {shown}; expected {accepted}")
+
+
+def _is_private(path: _Path) -> bool:
+    """Whether what stands there may be a secret, or have one in it, by mistake too."""
+    known = path[0] in Options.__struct_fields__
+    return not known or path[0] in ("auth", "sentry", "get_env") or "rate_limit" in path
 
 
 _UNFIT: Final = object()

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from ..errors import OptionsError
 from .access import AccessOptions, CorsOptions, SentryOptions
 from .auth import AuthOptions
 from .group import Group, Secret
@@ -126,8 +127,17 @@ class Options(Group, frozen=True):
         return "/" + "/".join(part for part in parts if part)
 
     def environment(self, variable: str) -> str | None:
-        """What the environment says; a variable that is empty counts as not set."""
-        return self.get_env().get(variable) or None
+        """What the environment says; a variable that is empty counts as not set.
+
+        Raises `OptionsError` for one that is not UTF-8.
+        """
+        text = self.get_env().get(variable) or None
+        if text is not None and not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise OptionsError(f"The variable {variable} is not UTF-8") from None
+        return text
 
     def secret(self, variable: str) -> Secret | None:
         """The secret that the environment holds, `None` where it holds none."""

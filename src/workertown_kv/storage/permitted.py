@@ -79,7 +79,7 @@ class _Place(msgspec.Struct, array_like=True, frozen=True):
     def read(cls, cursor: str) -> "_Place":
         try:
             return msgspec.json.decode(cursor, type=cls)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise InputError("The cursor is not of a listing with these scopes") from error
 
     def written(self) -> str:

@@ -2,7 +2,8 @@
 
 from ...errors import MissingExtra, OptionsError
 from ...options import JwtOptions, Options
-from ..strategy import Clock, Strategy
+from ...storage import Clock
+from ..strategy import Strategy
 
 __all__ = ["configured_jwt"]
 
@@ -13,7 +14,7 @@ def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
     if not isinstance(chosen, JwtOptions):
         return None
     secret = chosen.secret or options.secret(chosen.env.secret)
-    url = chosen.jwks.url or options.environment(chosen.env.jwks_url)
+    url = chosen.jwks.url or options.secret(chosen.env.jwks_url)
     if not secret and not url:
         return None
     try:
@@ -24,7 +25,7 @@ def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
         raise MissingExtra("auth.jwt", "jwt") from error
     try:
         key = secret_key(secret.reveal()) if secret else None
-        key_set = KeySet(url, chosen.jwks, clock) if url else None
+        key_set = KeySet(url.reveal(), chosen.jwks, clock) if url else None
     except ValueError as error:
         raise OptionsError(f"auth.jwt cannot be used: {error}") from error
     return Jwt(

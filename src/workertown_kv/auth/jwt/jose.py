@@ -8,21 +8,24 @@ and is not refuses the token.
 
 import logging
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
+from joserfc.jws import CompactSignature, JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
 TOKEN_BYTES: Final = 16 * 1024
 """The longest token."""
 
 MOST_KEYS: Final = 100
-"""How many keys of a key set are used; a token without `kid` is tried with each that fits."""
+"""How many keys of a key set are used."""
+
+MOST_TRIED: Final = 20
+"""With how many of them a token that names none is tried: anybody can send one."""
 
 SECRET_ALGORITHMS: Final = frozenset({"HS256", "HS384", "HS512"})
 PUBLIC_ALGORITHMS: Final = frozenset(
@@ -31,10 +34,10 @@ PUBLIC_ALGORITHMS: Final = frozenset(
         *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
     }
 )
-_PUBLIC_KEYS: Final[Mapping[str, type[RSAKey | ECKey | OKPKey]]] = {
-    "RSA": RSAKey,
-    "EC": ECKey,
-    "OKP": OKPKey,
+_PUBLIC_KEYS: Final[Mapping[str, Callable[[Any], Key]]] = {
+    "RSA": RSAKey.import_key,
+    "EC": ECKey.import_key,
+    "OKP": OKPKey.import_key,
 }
 _LEAST_RSA_BITS: Final = 2048  # RFC 7518, 3.3
 _LEAST_SECRET_BYTES: Final = 32  # RFC 7518, 3.2, for HS256
@@ -46,6 +49,8 @@ _UNREADABLE: Final = (
 )
 
 _LOG: Final = logging.getLogger("workertown_kv")
+
+_T = TypeVar("_T")
 
 
 class TokenRefused(Exception):
@@ -79,9 +84,7 @@ def secret_key(secret: str) -> OctKey:
             "The JWT secret has fewer than %s bytes, and can be guessed from one token",
             _LEAST_SECRET_BYTES,
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SecurityWarning)
-        return OctKey.import_key(secret)
+    return _quietly(OctKey.import_key, secret)
 
 
 def public_keys(text: bytes) -> list[Key]:
@@ -97,38 +100,69 @@ def _public_key(given: Mapping[str, Any]) -> Key | None:
     """The key, `None` where it is not for signatures, or of a kind that is not known here."""
     if not isinstance(given, dict) or given.get("use", "sig") != "sig":
         return None
-    if given.get("kty") == "RSA" and len(str(given.get("n"))) * 6 < _LEAST_RSA_BITS:
-        return None
-    kind = _PUBLIC_KEYS.get(str(given.get("kty")))
+    make = _PUBLIC_KEYS.get(str(given.get("kty")))
     try:
-        return None if kind is None else kind.import_key(given)
+        key = None if make is None else _quietly(make, given)
     except _UNREADABLE as error:
         _LOG.warning("A key of the key set cannot be used: %.500r", error)
         return None
+    if isinstance(key, RSAKey) and key.raw_value.key_size < _LEAST_RSA_BITS:
+        return None
+    return key
 
 
-def read_header(token: bytes) -> tuple[str, str | None]:
-    """The algorithm and the key id that a token claims. Raises `TokenRefused`."""
+def _quietly(make: Callable[[Any], _T], given: object) -> _T:
+    """Without the library's warnings of weak keys, which are refused or warned of here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)
+        return make(given)
+
+
+class Token(NamedTuple):
+    """A token that has been read, but not verified."""
+
+    algorithm: str
+    kid: str | None
+    signed: CompactSignature
+
+
+def parse_token(token: bytes) -> Token:
+    """What a token claims of itself. Raises `TokenRefused`."""
     if len(token) > TOKEN_BYTES or token.count(b".") != 2:
         raise TokenRefused("It is no token")
     try:
-        extracted = jws.extract_compact(token, registry=_REGISTRY)
-        header = msgspec.convert(extracted.headers(), _Header)
+        signed = jws.extract_compact(token, registry=_REGISTRY)
+        header = msgspec.convert(signed.headers(), _Header)
     except _UNREADABLE as error:
         raise TokenRefused(f"Its header cannot be read: {error}") from error
-    return header.alg, header.kid
+    if "crit" in signed.headers() or signed.headers().get("b64", True) is not True:
+        # RFC 7515, 4.1.11: none of what may be listed there is understood here.
+        raise TokenRefused("It has a header field that must be understood, and is not")
+    return Token(header.alg, header.kid, signed)
 
 
-def verified_claims(token: bytes, keys: Iterable[Key]) -> dict[str, Any]:
+def verified_claims(token: Token, keys: Iterable[Key]) -> dict[str, Any]:
     """The claims of a token that one of the keys has signed. Raises `TokenRefused`."""
-    reason = "there is no key for it"
-    for key in keys:
+    fitting = [key for key in keys if _may_verify(key, token.algorithm)]
+    if len(fitting) > MOST_TRIED:
+        raise TokenRefused(f"It names no key, and more than {MOST_TRIED} may have signed it")
+    for key in fitting:
         try:
-            payload = jws.deserialize_compact(token, key, registry=_REGISTRY).payload
-            return msgspec.json.decode(payload, type=dict[str, Any])
+            if jws.validate_compact(token.signed, key, registry=_REGISTRY):
+                return msgspec.json.decode(token.signed.payload, type=dict[str, Any])
         except _UNREADABLE as error:
-            reason = str(error)
-    raise TokenRefused(f"No key verifies it: {reason}")
+            raise TokenRefused(str(error)) from error
+    raise TokenRefused("None of the keys has signed it" if fitting else "There is no key for it")
+
+
+def _may_verify(key: Key, algorithm: str) -> bool:
+    """Whether the key is of the kind that the algorithm takes, and is meant for it."""
+    try:
+        _REGISTRY.get_alg(algorithm).check_key(key)
+        key.check_key_op("verify")
+    except JoseError:
+        return False
+    return True
 
 
 def check_claims(

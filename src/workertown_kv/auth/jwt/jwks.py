@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from joserfc.jwk import Key
 
 from ...options import JwksOptions
-from ..strategy import Clock
+from ...storage import Clock
 from .jose import public_keys
 
 _LOG: Final = logging.getLogger("workertown_kv")
@@ -32,8 +32,8 @@ class KeySet:
         self._clock = clock
         self._keys: Sequence[Key] = ()
         self._text = b""
-        self._fetching = asyncio.Lock()
-        self._fetches = 0
+        self._fetch: asyncio.Task[None] | None = None
+        self._is_down = False
         self._blocked_until = -inf
         """Until when the issuer is not asked, since it did not answer."""
         self._unknown_until = -inf
@@ -45,49 +45,65 @@ class KeySet:
         parts = urlsplit(url)
         if parts.scheme not in ("https", "http") or not parts.hostname:
             raise ValueError("the URL of the key set is none that starts with https://")
-        if parts.username or parts.password:
-            raise ValueError("the URL of the key set has credentials; it is shown, expected none")
         if parts.scheme != "https" and parts.hostname not in _LOCAL:
             _LOG.warning("The key set is not fetched by https; whoever is on the way can change it")
 
     async def keys(self, kid: str | None) -> Sequence[Key]:
         """The keys that may have signed a token with this key id; all of them where it has none."""
-        asked = self._clock() >= self.fresh_until
-        if asked:
-            await self._fetch()
         found = self._matching(kid)
-        if not found and not asked and self._clock() >= self._unknown_until:
+        if self._clock() >= self.fresh_until:
+            fetch = self._started()
+            # While the issuer is known to be down, nobody waits for it who can do without.
+            if fetch is not None and not (self._is_down and found):
+                await asyncio.shield(fetch)
+            return self._matching(kid)
+        if found:
+            return found
+        fetch = self._under_way()
+        if fetch is None and self._clock() >= self._unknown_until:
             self._unknown_until = self._clock() + self._options.refetch_seconds
-            await self._fetch()
-            found = self._matching(kid)
-        return found
+            fetch = self._started()
+        if fetch is not None:
+            await asyncio.shield(fetch)
+        return self._matching(kid)
 
     def _matching(self, kid: str | None) -> Sequence[Key]:
         if kid is None:
             return self._keys
         return [key for key in self._keys if key.kid in (kid, None)]
 
-    async def _fetch(self) -> None:
-        before = self._fetches
-        async with self._fetching:
-            if self._fetches != before or self._clock() < self._blocked_until:
-                return
-            try:
-                text = await _fetched(self._url, self._options)
-                if text != self._text:
-                    self._keys, self._text = public_keys(text), text
-                    self.revision += 1
-                    if not self._keys:
-                        _LOG.warning("The key set has no key that verifies signatures")
-            except Exception as error:  # noqa: BLE001  (whatever it is, the issuer gave no keys)
-                self._blocked_until = self._clock() + self._options.refetch_seconds
-                if self._keys:
-                    self.fresh_until = self._blocked_until
-                what = "the keys it gave before stay in use" if self._keys else "no token fits"
-                _LOG.warning("The key set cannot be fetched, %s: %.500r", what, error)
-            else:
-                self.fresh_until = self._clock() + (self._options.cache_ttl or 0)
-            self._fetches += 1
+    def _under_way(self) -> asyncio.Task[None] | None:
+        """The fetch that others wait for already. It goes on where one of them gives up."""
+        fetch = self._fetch
+        if fetch is None or fetch.done() or fetch.get_loop() is not asyncio.get_running_loop():
+            return None
+        return fetch
+
+    def _started(self) -> asyncio.Task[None] | None:
+        """A fetch, begun now unless one is under way; `None` where it is too early for one."""
+        fetch = self._under_way()
+        if fetch is None and self._clock() >= self._blocked_until:
+            fetch = self._fetch = asyncio.create_task(self._fetch_keys())
+        return fetch
+
+    async def _fetch_keys(self) -> None:
+        try:
+            text = await _fetched(self._url, self._options)
+            if text != self._text:
+                self._keys, self._text = public_keys(text), text
+                self.revision += 1
+                if not self._keys:
+                    _LOG.warning("The key set has no key that verifies signatures")
+        except Exception as error:  # noqa: BLE001  (whatever it is, the issuer gave no keys)
+            self._is_down = True
+            self._blocked_until = self._clock() + self._options.refetch_seconds
+            if self._keys:
+                self.fresh_until = max(self.fresh_until, self._blocked_until)
+            what = "the keys it gave before stay in use" if self._keys else "no token fits"
+            _LOG.warning("The key set cannot be fetched, %s: %.500r", what, error)
+        else:
+            self._is_down = False
+            self.fresh_until = self._clock() + (self._options.cache_ttl or 0)
 
 
 async def _fetched(url: str, options: JwksOptions) -> bytes:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -11,16 +12,17 @@ from starlette.types import Scope
 
 from ...errors import OptionsError
 from ...options import JwtOptions, parse_scopes
+from ...storage import Clock
 from ...user import User
-from ..hooks import call_hook, credentials_by_hook, refused_answer, user_by_verdict
+from ..hooks import call_hook, text_by_hook, user_by_verdict
 from ..seen import Seen
-from ..strategy import Clock, authorization
+from ..strategy import authorization
 from .jose import (
     PUBLIC_ALGORITHMS,
     SECRET_ALGORITHMS,
     TokenRefused,
     check_claims,
-    read_header,
+    parse_token,
     verified_claims,
 )
 from .jwks import KeySet
@@ -31,7 +33,6 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 class _Verified(msgspec.Struct, frozen=True):
     user: User
-    claims: Mapping[str, Any]
     until: float
     """When it has to be verified again: it has expired then, or other keys may be in force."""
     revision: int | None
@@ -69,7 +70,7 @@ class Jwt:
         if self._options.get_credentials is None:
             token = authorization(scope, b"bearer")
         else:
-            token = await _sent_by_hook(self._options.get_credentials, scope)
+            token = await text_by_hook("auth.jwt", self._options.get_credentials, scope)
         if not token:
             return None
         digest = self._seen.digest(token)
@@ -88,9 +89,9 @@ class Jwt:
 
     async def _verified(self, token: bytes) -> _Verified | None:
         try:
-            algorithm, kid = read_header(token)
-            keys, fresh_until, revision = await self._keys(algorithm, kid)
-            claims = verified_claims(token, keys)
+            parsed = parse_token(token)
+            keys, fresh_until, revision = await self._keys(parsed.algorithm, parsed.kid)
+            claims = verified_claims(parsed, keys)
             check_claims(
                 claims,
                 issuer=self._issuer,
@@ -105,9 +106,13 @@ class Jwt:
             return None
         expires_at = claims.get("exp", inf) + self._options.leeway_seconds
         user = User(
-            id=claims.get("sub", self.name), strategy=self.name, claims=claims, scopes=scopes
+            id=claims.get("sub", self.name),
+            strategy=self.name,
+            # Hooks of several requests are given the same claims.
+            claims=MappingProxyType(claims),
+            scopes=scopes,
         )
-        return _Verified(user, claims, min(expires_at, fresh_until), revision)
+        return _Verified(user, min(expires_at, fresh_until), revision)
 
     async def _keys(
         self, algorithm: str, kid: str | None
@@ -125,11 +130,6 @@ class Jwt:
         if hook is None:
             return verified.user
         name = "auth.jwt.verify_credentials"
-        return user_by_verdict(name, await call_hook(name, hook, verified.claims), verified.user)
-
-
-async def _sent_by_hook(hook: Callable[[Any], Any], scope: Scope) -> bytes | None:
-    found = await credentials_by_hook("auth.jwt", hook, scope)
-    if found is not None and not isinstance(found, str):
-        refused_answer("auth.jwt.get_credentials", found, "text or None")
-    return found.encode(errors="replace") if found else None
+        return user_by_verdict(
+            name, await call_hook(name, hook, verified.user.claims), verified.user
+        )

@@ -61,7 +61,7 @@ class Values:
         precondition = write_precondition(scope)
         check_json(scope)
         # The storage would refuse it too, but only once the whole body is here.
-        user_of(scope).check_write(DEFAULT_NAMESPACE, key)
+        user_of(scope).check_key("write", DEFAULT_NAMESPACE, key)
         most = self._limits.value_bytes + BODY_SLACK
         operation = decode_put(
             await read_body(
