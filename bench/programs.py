@@ -29,7 +29,11 @@ def check_all() -> None:
 def find(program: str) -> str:
     """Where a program is."""
     path = _which(program)
-    assert path is not None, program
+    if path is None:
+        package = PACKAGES.get(program, program)
+        raise click.ClickException(
+            f"There is no {program} here; on Debian: apt-get install {package}"
+        )
     return path
 
 

@@ -70,15 +70,24 @@ Start = Callable[[Path], AbstractContextManager[Server]]
 @contextmanager
 def ours(folder: Path, *, workers: int = 1) -> Iterator[Server]:
     """`workertown-kv serve` on SQLite."""
+    with served(folder / "kv.sqlite", workers=workers) as server:
+        yield server
+
+
+@contextmanager
+def served(
+    database: str | Path, *, workers: int = 1, get_path: str = "/v1/kv/value"
+) -> Iterator[Server]:
+    """`workertown-kv serve` on a database."""
     args = ("--no-access-log", "--workers", str(workers))
-    store = ServedStore(folder / "kv.sqlite", args=args)
+    store = ServedStore(database, args=args)
     try:
         store.start()
         yield Server(
             name="workertown-kv" if workers == 1 else f"workertown-kv, {workers} workers",
             pids=(store.pid,),
             url=store.url,
-            get_path="/v1/kv/value",
+            get_path=get_path,
             value=lambda answer: json.loads(answer)["data"],
             expected=VALUE,
             put_path="/v1/kv/",
