@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from workertown_kv.cli.database import without_credentials
 from workertown_kv.testing import ServedStore, free_port
 
 GREETING = "workertown-kv listens on "
@@ -358,3 +359,20 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
             assert time.monotonic() < deadline
         with server.client() as client:
             assert client.get("/v1/kv/a").json()["data"] == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("kv.sqlite", "kv.sqlite"),
+        ("redis://host/1", "redis://host/1"),
+        ("postgres://kv:s3cr%2Fet@host:1/kv?timeout=2", "postgres://…@host:1/kv?timeout=2"),
+        ("redis://:p@ss@host", "redis://…@host"),
+        (
+            "redis+sentinel://u:p@a,b/s?sentinel_password=s3cret&timeout=1",
+            "redis+sentinel://…@a,b/s?sentinel_password=…&timeout=1",
+        ),
+    ],
+)
+def test_a_url_is_printed_without_its_credentials(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown

@@ -34,7 +34,8 @@ def choose_database(url: str) -> None:
 
 def without_credentials(url: str) -> str:
     """The URL as it may be printed: nothing of who connects, and with which password."""
-    return re.sub("://[^/]*@", "://…@", url)
+    masked = re.sub("://[^/]*@", "://…@", url)
+    return re.sub(r"(?i)(password=)[^&]*", r"\1…", masked)
 
 
 @contextmanager

@@ -37,8 +37,15 @@ _guards = st.sampled_from(["none", "exists", "absent", "current", "stale", "one 
 class StorageMachine(RuleBasedStateMachine):
     """Drives a new storage, which `make` gives, through random operations and moves of time."""
 
-    def __init__(self, make: Callable[[Clock], Storage], *, durable: bool) -> None:
+    def __init__(
+        self,
+        make: Callable[[Clock], Storage],
+        *,
+        durable: bool,
+        together: Callable[[str], str] = str,
+    ) -> None:
         super().__init__()
+        self._together = together
         self._clock = MovedClock()
         self._make = make
         self._durable = durable
@@ -112,7 +119,8 @@ class StorageMachine(RuleBasedStateMachine):
         before = dict(self._model)
         operations: list[Operation] = []
         expected: list[Any] = []
-        for act, key, value, guard in acts:
+        for act, any_key, value, guard in acts:
+            key = self._together(any_key) if atomic else any_key
             operation: Operation
             match act:
                 case "get":

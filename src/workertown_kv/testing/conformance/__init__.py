@@ -33,7 +33,11 @@ class StorageConformance(Entries, Lifetimes, Preconditions, Listings, Batches, L
         def machine() -> StorageMachine:
             folder = tmp_path / uuid4().hex
             folder.mkdir()
-            return StorageMachine(lambda clock: self.make(clock, folder), durable=self.durable)
+            return StorageMachine(
+                lambda clock: self.make(clock, folder),
+                durable=self.durable,
+                together=self.together,
+            )
 
         run_state_machine_as_test(
             machine,  # type: ignore[arg-type]  # any callable that makes one will do

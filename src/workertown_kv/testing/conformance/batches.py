@@ -75,47 +75,50 @@ class Batches(StorageCase):
 
     async def test_an_atomic_batch_does_all_or_nothing(self, storage: Storage) -> None:
         self._needs(Capability.ATOMIC_BATCHES)
-        version = await storage.set(put("a", b"1"))
+        a, b = map(self.together, "ab")
+        version = await storage.set(put(a, b"1"))
         operations: list[Operation] = [
-            put("a", b"2", precondition=Precondition((version,))),
-            put("b", b"2", precondition=MUST_EXIST),
-            Get(SPACE, "a", Precondition(("other",))),
-            Delete(SPACE, "a"),
+            put(a, b"2", precondition=Precondition((version,))),
+            put(b, b"2", precondition=MUST_EXIST),
+            Get(SPACE, a, Precondition(("other",))),
+            Delete(SPACE, a),
         ]
         with pytest.raises(Conflict) as caught:
             await storage.batch(Batch(operations, atomic=True))
         assert caught.value.failed == (1, 2)
-        entry = await storage.get(Get(SPACE, "a"))
+        entry = await storage.get(Get(SPACE, a))
         assert entry is not None
         assert (entry.value, entry.version) == (b"1", version)
-        await storage.batch(Batch([operations[0], put("b", b"2")], atomic=True))
-        assert value_of(await storage.get(Get(SPACE, "a"))) == (b"2", True)
-        assert value_of(await storage.get(Get(SPACE, "b"))) == (b"2", True)
+        await storage.batch(Batch([operations[0], put(b, b"2")], atomic=True))
+        assert value_of(await storage.get(Get(SPACE, a))) == (b"2", True)
+        assert value_of(await storage.get(Get(SPACE, b))) == (b"2", True)
 
     async def test_atomic_batches_are_seen_whole(self, storage: Storage) -> None:
         self._needs(Capability.ATOMIC_BATCHES)
-        both: list[Operation] = [Get(SPACE, "a"), Get(SPACE, "b")]
-        await storage.batch(Batch([put("a", b"0"), put("b", b"0")], atomic=True))
+        a, b = map(self.together, "ab")
+        both: list[Operation] = [Get(SPACE, a), Get(SPACE, b)]
+        await storage.batch(Batch([put(a, b"0"), put(b, b"0")], atomic=True))
 
         async def write() -> None:
             for i in range(1, 40):
                 text = str(i).encode()
-                await storage.batch(Batch([put("a", text), put("b", text)], atomic=True))
+                await storage.batch(Batch([put(a, text), put(b, text)], atomic=True))
 
         writing = asyncio.ensure_future(write())
         while not writing.done():
-            a, b = await storage.batch(Batch(both, atomic=True))
-            assert value_of(a) == value_of(b)
+            one, other = await storage.batch(Batch(both, atomic=True))
+            assert value_of(one) == value_of(other)
             await asyncio.sleep(0)
         await writing
 
     async def test_gets_past_their_budget_are_refused(self, storage: Storage) -> None:
-        for key in "abc":
+        keys = [self.together(key) for key in "abc"]
+        for key in keys:
             await storage.set(put(key, b'"' + b"x" * 98 + b'"'))
-        gets: list[Operation] = [Get(SPACE, key) for key in "abc"]
+        gets: list[Operation] = [Get(SPACE, key) for key in keys]
         kinds = [type(one) for one in await storage.batch(Batch(gets, read_bytes=250))]
         assert kinds == [Entry, Entry, ValueTooLarge]
         if Capability.ATOMIC_BATCHES not in self.lacks:
             with pytest.raises(ValueTooLarge):
-                await storage.batch(Batch([put("a"), *gets], atomic=True, read_bytes=150))
-            assert value_of(await storage.get(Get(SPACE, "a")))[0] != b"1"
+                await storage.batch(Batch([put(keys[0]), *gets], atomic=True, read_bytes=150))
+            assert value_of(await storage.get(Get(SPACE, keys[0])))[0] != b"1"

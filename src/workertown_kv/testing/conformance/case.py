@@ -57,6 +57,13 @@ class StorageCase:
     examples: ClassVar[int] = 30
     """How many random histories are compared with a dictionary."""
 
+    def together(self, key: str) -> str:
+        """The key that stands for this one where several must be changed at one moment.
+
+        A storage that can do so only with keys that have something in common says here what.
+        """
+        return key
+
     def make(self, clock: Clock, folder: Path) -> Storage:
         """A storage that is not open yet, with entries of its own for each folder."""
         raise NotImplementedError

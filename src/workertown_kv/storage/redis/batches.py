@@ -1,0 +1,152 @@
+"""Operations on entries: one script for each slot in which they have keys."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+from ...entry import Entry
+from ...errors import (
+    Conflict,
+    PreconditionFailed,
+    StorageError,
+    StorageUnsupported,
+    ValueTooLarge,
+)
+from ...operations import Batch, Delete, Get, Operation, Result, Set
+from ..batch import ReadBudget
+from ..contract import Clock
+from ..version import new_version
+from .call import Call, script_call
+from .engine import Use
+from .fields import DONE, FAILED, TOO_LARGE, batch_arguments, entry_of
+from .scripts import BATCH
+
+_Outcome = Result | Literal[False]
+"""`False` stands for a value that is too large."""
+
+
+async def run_one(use: Use, operation: Set | Delete, clock: Clock) -> str:
+    """Do a single write; the new version, where it is a set."""
+    run = _Run(use, [operation], clock)
+    (outcome,) = await run.at_once(read_bytes=0)
+    if isinstance(outcome, PreconditionFailed):
+        raise outcome
+    return run.versions[0]
+
+
+async def run_batch(use: Use, batch: Batch, clock: Clock) -> Sequence[Result]:
+    """Do the operations, as `Storage.batch` promises it."""
+    run = _Run(use, batch.operations, clock)
+    if not batch.atomic:
+        return _within_budget(await run.each(batch.read_bytes), batch.read_bytes)
+    outcomes = await run.at_once(batch.read_bytes)
+    failed = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, PreconditionFailed)]
+    if failed:
+        raise Conflict(failed)
+    results = _within_budget(outcomes, batch.read_bytes)
+    for result in results:
+        if isinstance(result, ValueTooLarge):
+            raise result
+    return results
+
+
+class _Run:
+    def __init__(self, use: Use, operations: Sequence[Operation], clock: Clock) -> None:
+        self.versions = [new_version() if isinstance(one, Set) else "" for one in operations]
+        self._use = use
+        self._operations = operations
+        self._clock = clock
+        self._slots = [use.layout.slot(use.layout.bucket(one.key)) for one in operations]
+
+    async def at_once(self, read_bytes: int) -> list[_Outcome]:
+        """Do all of them or none; an outcome that is a failure means none."""
+        outcomes: list[_Outcome] = [None] * len(self._operations)
+        if len(set(self._slots)) > 1:
+            raise StorageUnsupported(
+                "A Redis cluster does an atomic batch only with keys that it keeps together, as "
+                "it does those with the same hash tag: {user1}:name and {user1}:mail, for example"
+            )
+        if outcomes:
+            indexes = range(len(outcomes))
+            answers = await self._use.one(self._call(indexes, "all", read_bytes))
+            self._fill(outcomes, indexes, answers)
+        return outcomes
+
+    async def each(self, read_bytes: int) -> list[_Outcome]:
+        """Do each by itself: those of a slot in order, and the slots at the same time.
+
+        At first, each slot has its part of the bytes to read. What does not fit into that is done
+        afterwards, in order, with what is left.
+        """
+        outcomes: list[_Outcome] = [None] * len(self._operations)
+        groups: dict[int, list[int]] = defaultdict(list)
+        gets: dict[int, int] = defaultdict(int)
+        for index, slot in enumerate(self._slots):
+            groups[slot].append(index)
+            gets[slot] += isinstance(self._operations[index], Get)
+        part = read_bytes / max(sum(gets.values()), 1)
+        calls = [
+            self._call(indexes, "until", int(part * gets[slot])) for slot, indexes in groups.items()
+        ]
+        rest: list[int] = []
+        for indexes, answers in zip(groups.values(), await self._use.ask(calls), strict=True):
+            rest += self._fill(outcomes, indexes, answers)
+        for _, together in groupby(sorted(rest), self._slots.__getitem__):
+            following = list(together)
+            spent = sum(map(_size, outcomes[: following[0]]))
+            call = self._call(following, "each", max(read_bytes - spent, 0))
+            self._fill(outcomes, following, (await self._use.ask([call]))[0])
+        return outcomes
+
+    def _call(self, indexes: Sequence[int], mode: str, read_bytes: int) -> Call:
+        now = self._clock()
+        operations = [self._operations[index] for index in indexes]
+        versions = [self.versions[index] for index in indexes]
+        keys, arguments = batch_arguments(self._use.layout, operations, versions, now)
+        writes = not all(isinstance(one, Get) for one in operations)
+        given = (repr(now), read_bytes, mode, *arguments)
+        return script_call(self._slots[indexes[0]], BATCH, keys, given, writes=writes)
+
+    def _fill(self, outcomes: list[_Outcome], indexes: Sequence[int], answers: Any) -> list[int]:
+        """Enter what the script has answered; the indexes of what it has not come to."""
+        if isinstance(answers, StorageError):
+            answers = [answers] * len(indexes)
+        for index, answer in zip(indexes, answers, strict=False):
+            outcomes[index] = self._outcome(index, answer)
+        return list(indexes[len(answers) :])
+
+    def _outcome(self, index: int, answer: Any) -> _Outcome:
+        if isinstance(answer, StorageError):
+            return answer
+        if answer == FAILED:
+            return PreconditionFailed()
+        if answer == TOO_LARGE:
+            return False
+        match self._operations[index]:
+            case Get(key=key):
+                # An atomic batch that was refused answers 1 for a get that was not.
+                return None if answer == DONE else entry_of(key, answer, self._clock())
+            case Set():
+                return self.versions[index]
+            case Delete():
+                return None
+
+
+def _size(outcome: _Outcome) -> int:
+    return len(outcome.value) if isinstance(outcome, Entry) else 0
+
+
+def _within_budget(outcomes: Sequence[_Outcome], read_bytes: int) -> list[Result]:
+    """The results, of which those gets are refused that are past the budget, in order."""
+    budget = ReadBudget(read_bytes)
+    results: list[Result] = []
+    for outcome in outcomes:
+        if not isinstance(outcome, (Entry, bool)):
+            results.append(outcome)
+            continue
+        try:
+            results.append(budget.spend(outcome))
+        except ValueTooLarge as error:
+            results.append(error.with_traceback(None))
+    return results

@@ -1,0 +1,70 @@
+"""A command to send, and what may come of it other than an answer of Redis."""
+
+from collections.abc import Sequence
+
+import msgspec
+from redis.exceptions import RedisError
+
+from .scripts import Script
+
+Argument = str | bytes | int
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A command, whose keys are all in one slot."""
+
+    slot: int
+    arguments: Sequence[Argument]
+    """Of a script: what comes after its digest."""
+    script: Script | None = None
+    writes: bool = False
+    """It must not be sent again where it may have happened."""
+
+
+def script_call(
+    slot: int,
+    script: Script,
+    keys: Sequence[bytes],
+    arguments: Sequence[Argument] = (),
+    *,
+    writes: bool = False,
+) -> Call:
+    """A call of a script."""
+    return Call(slot, (len(keys), *keys, *arguments), script, writes)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A call as it is sent to one server."""
+
+    call: Call
+    by_text: bool = False
+    """The server does not know the script yet."""
+    asking: bool = False
+    """The server is about to become the one that has the slot."""
+
+    def commands(self) -> Sequence[Sequence[Argument]]:
+        """What is sent; the answer to the last is the outcome."""
+        call = self.call
+        if call.script is None:
+            command = call.arguments
+        elif self.by_text:
+            command = ("EVAL", call.script.text, *call.arguments)
+        else:
+            command = ("EVALSHA", call.script.digest, *call.arguments)
+        return (("ASKING",), command) if self.asking else (command,)
+
+
+class Lost(RedisError):
+    """There was no answer. `sent` says whether the command was, so that it may have happened.
+
+    What went wrong is the cause.
+    """
+
+    def __init__(self, *, sent: bool, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.sent = sent
+        self.__cause__ = cause
+
+
+class TooFewReplicas(RedisError):
+    """The write happened, but fewer replicas than asked for have it."""

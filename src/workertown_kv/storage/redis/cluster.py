@@ -1,0 +1,95 @@
+"""A cluster: each slot has a server, which may change."""
+
+import asyncio
+import random
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
+
+from redis.exceptions import ClusterDownError, RedisError
+
+from .pool import Pool
+from .servers import Servers
+from .settings import Address, Settings
+
+PAUSE_SECONDS: Final = 0.1
+"""However many calls fail meanwhile, the cluster is not asked again for its map."""
+
+
+class Cluster(Servers):
+    """Asks for the map of the slots at first, and again whenever there is doubt about it."""
+
+    clustered: ClassVar[bool] = True
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._map = _Map([])
+        self._doubted: set[Address] = set()
+        self._outdated = True
+        self._asked_at = -PAUSE_SECONDS
+        self._asking = asyncio.Lock()
+
+    async def pool_for(self, slot: int) -> Pool:
+        if self._is_due():
+            async with self._asking:
+                if self._is_due():
+                    self._map = await self._found()
+                    self._outdated = False
+                    self._asked_at = asyncio.get_running_loop().time()
+        owner = self._map.owner(slot)
+        if owner is None:
+            self._outdated = True
+            raise ClusterDownError("Hash slot not served")
+        return self.at(owner)
+
+    async def doubt(self, pool: Pool) -> None:
+        self._outdated = True
+        self._doubted.add(pool.address)
+
+    def _is_due(self) -> bool:
+        since = asyncio.get_running_loop().time() - self._asked_at
+        return self._outdated and since >= PAUSE_SECONDS
+
+    async def _found(self) -> "_Map":
+        """The map that the first server gives, of those there is no doubt about if possible."""
+        problem: Exception | None = None
+        hosts = list({*self._map.owners, *self._settings.hosts})
+        random.shuffle(hosts)
+        hosts.sort(key=self._doubted.__contains__)
+        # One that hangs must leave time to ask the others.
+        seconds = self._settings.timeout / (len(hosts) + 1)
+        for host in hosts:
+            try:
+                answer = await self._connector.ask(host, ("CLUSTER", "SLOTS"), seconds)
+            except (OSError, RedisError) as error:
+                problem = error
+                continue
+            self._doubted.clear()
+            return _Map(list(_ranges(answer, host[0])))
+        assert problem is not None
+        raise problem
+
+
+class _Map:
+    """Ranges of slots, and the server that has each."""
+
+    def __init__(self, ranges: list[tuple[int, int, Address]]) -> None:
+        self._ranges = sorted(ranges)
+        self._starts = [start for start, _, _ in self._ranges]
+        self.owners = {address for _, _, address in ranges}
+
+    def owner(self, slot: int) -> Address | None:
+        """The address of the server that has a slot."""
+        position = bisect_right(self._starts, slot) - 1
+        if position < 0:
+            return None
+        _, end, address = self._ranges[position]
+        return address if slot <= end else None
+
+
+def _ranges(answer: Any, asked: str) -> Iterator[tuple[int, int, Address]]:
+    for start, end, primary, *_ in answer:
+        host, port = primary[:2]
+        # A server that does not know its own address is where it was asked.
+        known = host.decode() if host not in (None, b"", b"?") else asked
+        yield start, end, (known, port)

@@ -1,0 +1,100 @@
+"""Connections: how one is made, and whether one can still be used."""
+
+import asyncio
+import select
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio.connection import Connection, RedisSSLContext, SSLConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from .call import Argument
+from .settings import Address, Kind, Settings
+
+
+class PlainConnection(Connection):
+    """A connection that can tell whether Redis has closed it meanwhile."""
+
+    def is_stale(self) -> bool:
+        """Whether there is something to read, although nothing was asked: as a rule, the end.
+
+        It asks the kernel, because the event loop may not have come to look.
+        """
+        if self._writer is None or self._writer.is_closing():
+            return True
+        descriptor = self._writer.get_extra_info("socket").fileno()
+        if descriptor < 0:
+            return True
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+class TlsConnection(PlainConnection, SSLConnection):
+    """The same, with TLS."""
+
+
+class Connector:
+    """Makes connections as the settings say. Their deadlines are those of whoever uses them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tls: RedisSSLContext | None = None
+
+    def connection(self, address: Address) -> PlainConnection:
+        """A connection to a Redis, which is not open yet."""
+        settings = self._settings
+        return self._new(
+            address,
+            db=settings.database,
+            username=settings.username,
+            password=settings.password.reveal() or None,
+        )
+
+    async def open(self, connection: PlainConnection) -> None:
+        """Open it. One that the sentinels have named must be the master's by its own word."""
+        await connection.connect()  # type: ignore[no-untyped-call]
+        if self._settings.kind is Kind.SENTINEL:
+            role = await _answer(connection, ("ROLE",))
+            if role[0] != b"master":
+                await connection.disconnect(nowait=True)
+                raise RedisConnectionError("The sentinels named a Redis that is not the master")
+
+    async def ask(self, address: Address, command: Sequence[Argument], seconds: float) -> Any:
+        """The answer to one command, on a connection of its own."""
+        connection = (
+            self._sentinel(address)
+            if self._settings.kind is Kind.SENTINEL
+            else self.connection(address)
+        )
+        try:
+            async with asyncio.timeout(seconds):
+                await connection.connect()  # type: ignore[no-untyped-call]
+                return await _answer(connection, command)
+        finally:
+            await connection.disconnect(nowait=True)
+
+    def _sentinel(self, address: Address) -> PlainConnection:
+        settings = self._settings
+        return self._new(
+            address,
+            username=settings.sentinel_username,
+            password=settings.sentinel_password.reveal() or None,
+        )
+
+    def _new(self, address: Address, **given: Any) -> PlainConnection:
+        host, port = address
+        # RESP2 has all that is needed here, and every Redis and proxy speaks it.
+        given |= {"host": host, "port": port, "protocol": 2}
+        given |= {"socket_timeout": None, "socket_connect_timeout": None}
+        if not self._settings.tls:
+            return PlainConnection(**given)
+        connection = TlsConnection(ssl_ca_certs=self._settings.ssl_ca_certs, **given)
+        # They share one, since reading the certificates takes long.
+        self._tls = connection.ssl_context = self._tls or connection.ssl_context
+        return connection
+
+
+async def _answer(connection: PlainConnection, command: Sequence[Argument]) -> Any:
+    await connection.send_command(*command)
+    return await connection.read_response(disable_decoding=True)

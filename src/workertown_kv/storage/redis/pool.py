@@ -1,0 +1,124 @@
+"""The connections to one server, and the one place where anything is sent to it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    RedisError,
+    ResponseError,
+)
+
+from .call import Lost, Request, TooFewReplicas
+from .connection import Connector, PlainConnection
+from .settings import Address, Settings
+
+WAITED: Final = 0.9
+"""Replicas have this part of the time that is left; the rest is for telling what came of it."""
+
+
+class Pool:
+    """Some connections to a server. Who comes first is served first."""
+
+    def __init__(self, address: Address, connector: Connector, settings: Settings) -> None:
+        self.address = address
+        self._connector = connector
+        self._replicas = settings.wait
+        self._turns = asyncio.Semaphore(settings.connections)
+        self._idle: list[PlainConnection] = []
+
+    async def exchange(self, requests: Sequence[Request], deadline: float) -> list[Any]:
+        """Send these at once; of each what came of it.
+
+        That is an answer, an error that Redis answered, `Lost`, or `TooFewReplicas`.
+        """
+        outcomes: list[Any] = []
+        sent = False
+        try:
+            async with asyncio.timeout_at(deadline), self._turns:
+                connection = await self._connected()
+                try:
+                    sent = True
+                    reusable = await self._converse(connection, requests, outcomes, deadline)
+                except BaseException:
+                    # Answers are still to come on it, which nobody is going to ask for.
+                    await connection.disconnect(nowait=True)
+                    raise
+                await self._put_back(connection, reusable=reusable)
+        except (OSError, RedisError) as error:
+            outcomes += [Lost(sent=sent, cause=error) for _ in range(len(requests) - len(outcomes))]
+        return outcomes
+
+    async def drop_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            await self._idle.pop().disconnect(nowait=True)
+
+    async def _connected(self) -> PlainConnection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_stale():
+                return connection
+            await connection.disconnect(nowait=True)
+        connection = self._connector.connection(self.address)
+        try:
+            await self._connector.open(connection)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def _put_back(self, connection: PlainConnection, *, reusable: bool) -> None:
+        if reusable:
+            self._idle.append(connection)
+        else:
+            await connection.disconnect(nowait=True)
+
+    async def _converse(
+        self,
+        connection: PlainConnection,
+        requests: Sequence[Request],
+        outcomes: list[Any],
+        deadline: float,
+    ) -> bool:
+        """Send everything, then read the outcomes; whether all that was sent has its answer."""
+        commands = [command for request in requests for command in request.commands()]
+        waits = self._replicas > 0 and any(request.call.writes for request in requests)
+        if waits:
+            left = deadline - asyncio.get_running_loop().time()
+            commands.append(("WAIT", self._replicas, max(int(left * WAITED * 1000), 1)))
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        for request in requests:
+            answers = [await _answer(connection) for _ in request.commands()]
+            outcomes.append(answers[-1])
+        if not waits:
+            return True
+        return await self._wait(connection, requests, outcomes)
+
+    async def _wait(
+        self, connection: PlainConnection, requests: Sequence[Request], outcomes: list[Any]
+    ) -> bool:
+        """Take back the outcomes of writes that too few replicas have."""
+        written = {
+            index: outcomes[index]
+            for index, request in enumerate(requests)
+            if request.call.writes and not isinstance(outcomes[index], Exception)
+        }
+        if not written:
+            return False  # nor is there anything to wait for
+        for index in written:
+            outcomes[index] = TooFewReplicas("WAIT was not answered")
+        reached = await _answer(connection)
+        for index, outcome in written.items():
+            enough = isinstance(reached, int) and reached >= self._replicas
+            outcomes[index] = outcome if enough else TooFewReplicas(f"WAIT was answered {reached}")
+        return True
+
+
+async def _answer(connection: PlainConnection) -> Any:
+    try:
+        return await connection.read_response(disable_decoding=True, disconnect_on_error=False)
+    except (ResponseError, AuthenticationError, BusyLoadingError) as error:
+        return error

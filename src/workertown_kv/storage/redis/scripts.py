@@ -1,0 +1,142 @@
+"""The scripts that run inside Redis.
+
+They name every key that they touch in `KEYS`. The time comes in as an argument. Each first looks,
+and then writes; an error can stop it only before the first write.
+"""
+
+from hashlib import sha1
+from typing import Final
+
+
+class Script:
+    """Lua, and the digest by which Redis knows it once it has seen it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = sha1(text.encode()).hexdigest()  # noqa: S324  (Redis names them so)
+
+
+BATCH: Final = Script("""
+local now, left, mode = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local argument, name = 3, 0
+local function take() argument = argument + 1; return ARGV[argument] end
+local function key() name = name + 1; return KEYS[name] end
+
+-- What is there, as the operations so far would leave it.
+local versions, sizes = {}, {}
+local function look(entry)
+    if versions[entry] == nil then
+        local found = redis.call('HMGET', entry, 'version', 'expires_at')
+        local alive = found[1] and not (found[2] and tonumber(found[2]) <= now)
+        versions[entry] = alive and found[1]
+    end
+    return versions[entry]
+end
+
+local function holds(version)
+    local negated, count = take() == '1', tonumber(take())
+    if count == -2 then return true end
+    local found = count == -1 and version ~= false
+    for _ = 1, count do
+        if take() == version then found = true end
+    end
+    return found ~= negated
+end
+
+local steps, answers, refused = {}, {}, false
+while argument < #ARGV do
+    local step = {act = take(), entry = key()}
+    local version = look(step.entry)
+    local answer = holds(version) and 1 or 0
+    if step.act == 'get' then
+        step.there = version ~= false
+        if answer == 1 and step.there then
+            local size = sizes[step.entry] or redis.call('HSTRLEN', step.entry, 'value')
+            if size > left then
+                if mode == 'until' then break end
+                answer = -1
+            else
+                left = left - size
+            end
+        end
+    else
+        step.index, step.expiring, step.member = key(), key(), take()
+        if step.act == 'set' then
+            step.version, step.value, step.is_json = take(), take(), take()
+            step.metadata, step.expires_at, step.lives = take(), take(), take()
+        end
+        if answer == 1 then
+            versions[step.entry] = step.version or false
+            sizes[step.entry] = step.value and #step.value
+        end
+    end
+    refused = refused or answer ~= 1
+    steps[#steps + 1], answers[#answers + 1] = step, answer
+end
+if mode == 'all' and refused then return answers end
+
+local function set(step)
+    local given = {'value', step.value, 'is_json', step.is_json, 'version', step.version}
+    local absent = {}
+    for _, field in ipairs({'metadata', 'expires_at'}) do
+        if step[field] == '' then
+            absent[#absent + 1] = field
+        else
+            given[#given + 1], given[#given + 2] = field, step[field]
+        end
+    end
+    -- It comes first, since it is what Redis refuses when its memory is full.
+    redis.call('HSET', step.entry, unpack(given))
+    if #absent > 0 then redis.call('HDEL', step.entry, unpack(absent)) end
+    redis.call('ZADD', step.index, 0, step.member)
+    if step.lives == '' then
+        redis.call('PERSIST', step.entry)
+        redis.call('ZREM', step.expiring, step.entry)
+    else
+        redis.call('PEXPIRE', step.entry, step.lives)
+        redis.call('ZADD', step.expiring, step.expires_at, step.entry)
+    end
+end
+
+for i, step in ipairs(steps) do
+    if answers[i] ~= 1 then
+        -- It has its answer.
+    elseif step.act == 'set' then
+        set(step)
+    elseif step.act == 'delete' then
+        redis.call('DEL', step.entry)
+        redis.call('ZREM', step.index, step.member)
+        redis.call('ZREM', step.expiring, step.entry)
+    else
+        answers[i] = step.there and redis.call(
+            'HMGET', step.entry, 'value', 'is_json', 'metadata', 'expires_at', 'version'
+        )
+    end
+end
+return answers
+""")
+"""Operations, in order. `KEYS` and `ARGV` are those of `batch_arguments`."""
+
+INFOS: Final = Script("""
+local infos = {}
+for i, entry in ipairs(KEYS) do
+    infos[i] = redis.call('HMGET', entry, 'version', 'expires_at', 'metadata')
+end
+return infos
+""")
+"""What a listing tells of entries."""
+
+SWEEP: Final = Script("""
+local now, removed = tonumber(ARGV[1]), 0
+for i = 2, #KEYS, 2 do
+    local entry, index, member = KEYS[i], KEYS[i + 1], ARGV[i / 2 + 1]
+    local found = redis.call('HMGET', entry, 'version', 'expires_at')
+    if not found[1] or found[2] and tonumber(found[2]) <= now then
+        redis.call('DEL', entry)
+        redis.call('ZREM', index, member)
+        removed = removed + redis.call('ZREM', KEYS[1], entry)
+    end
+end
+return removed
+""")
+"""Remove those entries of a bucket that have expired, and count them."""

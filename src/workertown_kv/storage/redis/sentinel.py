@@ -1,0 +1,51 @@
+"""A master that sentinels watch over, and replace."""
+
+import asyncio
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from .pool import Pool
+from .servers import Servers
+from .settings import Address, Settings
+
+
+class Sentinels(Servers):
+    """Asks for the master at first, and again whenever there is doubt about it."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._hosts = [*settings.hosts]
+        self._master: Pool | None = None
+        self._asking = asyncio.Lock()
+
+    async def pool_for(self, slot: int) -> Pool:
+        if self._master is None:
+            async with self._asking:
+                if self._master is None:
+                    self._master = self.at(await self._found())
+        return self._master
+
+    async def doubt(self, pool: Pool) -> None:
+        if self._master is pool:
+            self._master = None
+            await pool.drop_idle()
+
+    async def _found(self) -> Address:
+        """What the first sentinel says that knows the master."""
+        problem: Exception | None = None
+        command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._settings.service)
+        # One that hangs must leave time to ask the others.
+        seconds = self._settings.timeout / (len(self._hosts) + 1)
+        for host in [*self._hosts]:
+            try:
+                answer = await self._connector.ask(host, command, seconds)
+            except (OSError, RedisError) as error:
+                problem = error
+                continue
+            if answer:
+                # It is asked first from now on.
+                self._hosts.remove(host)
+                self._hosts.insert(0, host)
+                return answer[0].decode(), int(answer[1])
+        raise problem or RedisConnectionError("No sentinel knows a master of this name")

@@ -1,0 +1,60 @@
+"""What the tests of RedisStorage have in common."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
+from workertown_kv.storage import Clock
+from workertown_kv.storage.redis import RedisStorage
+
+Find = Callable[[str, str], str]
+SPACE = "default"
+
+
+def put(
+    key: str,
+    value: bytes = b"1",
+    *,
+    expires_at: float | None = None,
+    precondition: Precondition | None = None,
+) -> Set:
+    return Set(
+        namespace=SPACE,
+        key=key,
+        value=value,
+        is_json=False,
+        expires_at=expires_at,
+        precondition=precondition,
+    )
+
+
+@asynccontextmanager
+async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[RedisStorage]:
+    storage = RedisStorage(url, clock=clock) if clock else RedisStorage(url)
+    await storage.open()
+    try:
+        yield storage
+    finally:
+        await storage.close()
+
+
+def acts_on(storage: RedisStorage) -> dict[str, Callable[[], Awaitable[object]]]:
+    """Every method that asks Redis for something."""
+    batch: list[Operation] = [put("b"), Get(SPACE, "a")]
+    return {
+        "check": storage.check,
+        "get": lambda: storage.get(Get(SPACE, "a")),
+        "set": lambda: storage.set(put("a")),
+        "delete": lambda: storage.delete(Delete(SPACE, "a")),
+        "list": lambda: storage.list(List(SPACE, "", 10)),
+        "batch": lambda: storage.batch(Batch(batch)),
+        "atomic batch": lambda: storage.batch(Batch(batch, atomic=True)),
+        "sweep": lambda: storage.sweep(10),
+    }
+
+
+async def outcome_of(act: Callable[[], Awaitable[object]]) -> object:
+    """What came of it. Of a batch, each operation may fail by itself; then it is the first."""
+    (outcome,) = await asyncio.gather(act(), return_exceptions=True)
+    return outcome[0] if isinstance(outcome, list) else outcome

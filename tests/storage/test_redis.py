@@ -1,0 +1,223 @@
+"""RedisStorage keeps the contract, in a Redis that others can read, and whatever happens to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha1
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from caller import Caller, make_server
+from servers.proxy import Proxy
+from servers.redis import RunningRedis, until
+from storage.redis_case import SPACE, Find, opened, put
+from workertown_kv.entry import Entry
+from workertown_kv.errors import (
+    Conflict,
+    PreconditionFailed,
+    ValueTooLarge,
+)
+from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
+from workertown_kv.storage import Clock, Storage
+from workertown_kv.storage.redis import RedisStorage
+from workertown_kv.storage.url import storage_from_url
+from workertown_kv.testing import MovedClock, StorageConformance
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def program(require_program: Find) -> str:
+    return require_program("redis-server", "redis-server")
+
+
+@pytest.fixture(scope="module")
+def running(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRedis]:
+    with RunningRedis(program, tmp_path_factory.mktemp("redis")) as redis:
+        yield redis
+
+
+@pytest.fixture
+def own(program: str, tmp_path: Path) -> Iterator[RunningRedis]:
+    """A Redis that a test may ill-treat."""
+    with RunningRedis(program, tmp_path) as redis:
+        yield redis
+
+
+@pytest.fixture
+def inside(running: RunningRedis) -> Iterator["Redis"]:
+    """A look inside of Redis, which is empty before each test."""
+    with running.client() as client:
+        client.flushall()
+        client.config_resetstat()
+        yield client
+
+
+@pytest.fixture
+async def storage(
+    running: RunningRedis, inside: "Redis", clock: MovedClock
+) -> AsyncIterator[RedisStorage]:
+    async with opened(running.url, clock) as storage:
+        yield storage
+
+
+class OnRedis(StorageConformance):
+    parameters = ""
+
+    @pytest.fixture(autouse=True)
+    def on(self, running: RunningRedis) -> None:
+        self.url = running.url
+
+    def make(self, clock: Clock, folder: Path) -> Storage:
+        prefix = sha1(bytes(folder)).hexdigest()
+        return RedisStorage(f"{self.url}?prefix={prefix}{self.parameters}", clock=clock)
+
+
+class TestRedisStorage(OnRedis):
+    pass
+
+
+class TestRedisStorageWithManyBuckets(OnRedis):
+    parameters = "&buckets=16"
+    examples = 5
+
+
+# What it costs
+
+
+async def test_a_read_and_a_write_are_one_round_trip_each(running: RunningRedis) -> None:
+    async with Proxy(running.port) as proxy, opened(proxy.url) as storage:
+        both: list[Operation] = [put("a"), put("b"), Get(SPACE, "a")]
+        await storage.batch(Batch(both))  # makes the script known
+        for act, trips in (
+            (lambda: storage.get(Get(SPACE, "a")), 1),
+            (lambda: storage.set(put("a")), 1),
+            (lambda: storage.delete(Delete(SPACE, "c")), 1),
+            (lambda: storage.batch(Batch(both)), 1),
+            (lambda: storage.batch(Batch(both, atomic=True)), 1),
+            (storage.check, 1),
+            (lambda: storage.list(List(SPACE, "", 10)), 2),
+        ):
+            before = proxy.requests
+            await act()
+            assert proxy.requests - before == trips
+
+
+async def test_there_are_no_more_connections_than_allowed(
+    running: RunningRedis, inside: "Redis"
+) -> None:
+    before = inside.info("clients")["connected_clients"]
+    async with opened(f"{running.url}?connections=3") as storage:
+        await asyncio.gather(*(storage.set(put(str(i))) for i in range(100)))
+        assert inside.info("clients")["connected_clients"] - before == 3
+    await asyncio.sleep(0)
+    until(lambda: inside.info("clients")["connected_clients"] == before)
+
+
+async def test_a_batch_reads_no_more_than_it_may_return(
+    storage: RedisStorage, inside: "Redis"
+) -> None:
+    await storage.set(put("big", b"x" * 4_000_000))
+    stale = Precondition(("stale",))
+    gets: list[Operation] = [Get(SPACE, "big", stale), *[Get(SPACE, "big")] * 500, put("b")]
+    before = inside.info("stats")["total_net_output_bytes"]
+    results = await storage.batch(Batch(gets, read_bytes=10_000_000))
+    kinds = [type(one) for one in results]
+    assert kinds == [PreconditionFailed, *[Entry] * 2, *[ValueTooLarge] * 498, str]
+    with pytest.raises(ValueTooLarge):
+        await storage.batch(Batch(gets[1:], read_bytes=10_000_000, atomic=True))
+    assert inside.info("stats")["total_net_output_bytes"] - before < 9_000_000
+
+
+async def test_a_step_of_an_atomic_batch_sees_those_before_it(storage: RedisStorage) -> None:
+    await storage.set(put("a", b"x" * 1000))
+    absent = Precondition(negated=True)
+    batch: list[Operation] = [
+        Delete(SPACE, "a"),
+        Get(SPACE, "a", absent),
+        Set(namespace=SPACE, key="a", value=b"12", precondition=absent),
+        Get(SPACE, "a", Precondition()),
+    ]
+    results = await storage.batch(Batch(batch, atomic=True, read_bytes=2))
+    assert isinstance(results[3], Entry)
+    assert (results[3].value, results[3].version) == (b"12", results[2])
+    with pytest.raises(Conflict) as caught:
+        await storage.batch(Batch(batch[2:] + batch[2:3], atomic=True))
+    assert list(caught.value.failed) == [0, 2]
+
+
+# Lifetimes
+
+
+async def test_the_clock_of_redis_has_no_say(running: RunningRedis, inside: "Redis") -> None:
+    long_ago = MovedClock(1000.0)
+    async with opened(running.url, long_ago) as storage:
+        await storage.set(put("a", expires_at=1001.5))
+        assert await storage.get(Get(SPACE, "a")) is not None
+        # Redis removes it as well, a minute after it has expired, unless it is swept before.
+        assert 61_000 < inside.pttl("kv:{0}:entry:default:a") <= 61_500
+        long_ago.move(1.5)
+        assert await storage.get(Get(SPACE, "a")) is None
+        assert inside.exists("kv:{0}:entry:default:a")
+
+
+@pytest.mark.parametrize("buckets", [1, 8])
+async def test_sweeping_removes_what_has_expired_in_small_steps(
+    running: RunningRedis, inside: "Redis", clock: MovedClock, buckets: int
+) -> None:
+    async with opened(f"{running.url}?buckets={buckets}", clock) as storage:
+        for i in range(50):
+            await storage.set(put(f"dead{i}", expires_at=clock() + 1))
+        await storage.set(put("kept", expires_at=clock() + 2))
+        await storage.set(put("rewritten", expires_at=clock() + 1))
+        await storage.set(put("rewritten"))
+        # One that Redis has removed by itself still has its place in the listing.
+        inside.delete(*inside.keys("kv:*:entry:default:dead7"))
+        clock.move(1)
+        swept: list[int] = []
+        while not swept or swept[-1]:
+            swept.append(await storage.sweep(20))
+        assert sum(swept) == 50
+        assert max(swept) <= 20
+        assert len(inside.keys("kv:*:entry:*")) == 2
+        members = [m for name in inside.keys("kv:*:keys:*") for m in inside.zrange(name, 0, -1)]
+        assert sorted(members) == ["kept", "rewritten"]
+        assert sum(inside.zcard(name) for name in inside.keys("kv:*:expiring")) == 1
+
+
+async def test_a_page_is_found_behind_many_that_have_expired(
+    storage: RedisStorage, clock: MovedClock
+) -> None:
+    dead: list[Operation] = [put(f"{i:05}", expires_at=clock() + 1) for i in range(3000)]
+    await storage.batch(Batch([*dead, put("z1"), put("z2")]))
+    clock.move(1)
+    page = await storage.list(List(SPACE, "", 1))
+    assert ([one.key for one in page.keys], page.cursor) == (["z1"], "z1")
+
+
+# Over HTTP
+
+
+async def test_it_is_served_over_http_and_a_redis_that_is_down_is_503(own: RunningRedis) -> None:
+    storage = storage_from_url(own.url)
+    async with make_server(storage) as server:
+        call = Caller(server)
+        etag = (await call.put("a/b", {"c": [1]}, metadata={"m": 1})).headers["etag"]
+        for tag, status in (('"other"', 412), (etag, 200)):
+            fields = {"If-Match": tag}
+            answer = await call("PUT", "/v1/kv/a/b", headers=fields, json={"value": 2})
+            assert answer.status_code == status
+        assert await call.data("GET", "/v1/kv/a/b") == 2
+        sets = [{"op": "set", "key": key, "value": key} for key in ("x", "y")]
+        await call.data("POST", "/v1/kv", json={"atomic": True, "operations": sets})
+        listed = await call.data("GET", "/v1/kv?limit=2")
+        assert [one["key"] for one in listed["keys"]] == ["a/b", "x"]
+        own.kill()
+        for method, path in (("GET", "/v1/kv/x"), ("PUT", "/v1/kv/x"), ("GET", "/health")):
+            answer = await call(method, path, json={"value": 1} if method == "PUT" else None)
+            assert answer.status_code == 503
+            assert str(own.port) not in answer.text
+        own.start()
+        assert (await call("PUT", "/v1/kv/x", json={"value": 1})).status_code == 200
+        assert (await call("GET", "/health")).status_code == 200

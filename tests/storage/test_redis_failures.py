@@ -1,0 +1,287 @@
+"""RedisStorage when its Redis is down, hangs, refuses, loses an answer, or asks who is there."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from redis import Redis
+
+from servers.certificate import write_certificate
+from servers.proxy import Proxy
+from servers.redis import ALWAYS_SYNCED, PERMISSIONS, RunningRedis, free_ports, until
+from storage.redis_case import SPACE, Find, acts_on, opened, outcome_of, put
+from workertown_kv.errors import (
+    StorageError,
+    StorageUnavailable,
+)
+from workertown_kv.operations import Batch, Delete, Get, List, Operation
+from workertown_kv.storage.redis import RedisStorage
+from workertown_kv.testing import MovedClock
+from workertown_kv.testing.conformance.listings import all_keys
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def program(require_program: Find) -> str:
+    return require_program("redis-server", "redis-server")
+
+
+@pytest.fixture(scope="module")
+def running(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRedis]:
+    with RunningRedis(program, tmp_path_factory.mktemp("redis")) as redis:
+        yield redis
+
+
+@pytest.fixture
+def own(program: str, tmp_path: Path) -> Iterator[RunningRedis]:
+    """A Redis that a test may ill-treat."""
+    with RunningRedis(program, tmp_path) as redis:
+        yield redis
+
+
+@pytest.fixture
+def inside(running: RunningRedis) -> Iterator["Redis"]:
+    """A look inside of Redis, which is empty before each test."""
+    with running.client() as client:
+        client.flushall()
+        client.config_resetstat()
+        yield client
+
+
+async def test_a_redis_that_is_down_is_told_and_comes_back_without_a_restart(
+    own: RunningRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    own.kill()
+    async with opened(own.url) as storage:
+        (warning,) = caplog.records
+        assert (warning.name, warning.levelname) == ("workertown_kv", "WARNING")
+        for act in acts_on(storage).values():
+            started = monotonic()
+            outcome = await outcome_of(act)
+            assert isinstance(outcome, StorageUnavailable)
+            assert "may or may not" not in outcome.message, "it was not even sent"
+            assert outcome.__cause__ is not None
+            assert monotonic() - started < 1
+        assert len(caplog.records) == 1
+        for act in acts_on(storage).values():
+            own.start()
+            assert not isinstance(await outcome_of(act), BaseException)
+            # The connections that are there break, and none of them has been looked at since.
+            own.kill()
+
+
+@pytest.mark.parametrize("name", ["get", "set", "list", "atomic batch"])
+async def test_connections_that_broke_while_idle_are_not_used(own: RunningRedis, name: str) -> None:
+    async with opened(own.url) as storage:
+        await asyncio.gather(*(storage.get(Get(SPACE, "a")) for _ in range(20)))
+        own.kill()
+        own.start()
+        assert not isinstance(await outcome_of(acts_on(storage)[name]), BaseException)
+
+
+async def test_a_redis_that_hangs_is_given_up_in_time(own: RunningRedis) -> None:
+    async with opened(f"{own.url}?timeout=0.5&connections=2") as storage:
+        acts = acts_on(storage)
+        await storage.set(put("a"))
+        own.pause()
+        started = monotonic()
+        outcomes = await asyncio.gather(*map(outcome_of, [*acts.values()] * 3))
+        assert 0.5 <= monotonic() - started < 1
+        own.resume()
+        assert all(isinstance(one, StorageUnavailable) for one in outcomes)
+        assert await storage.get(Get(SPACE, "a")) is not None
+    async with opened(f"{own.url}?timeout=0.2") as storage:
+        own.pause()
+        for name in ("set", "delete", "batch", "atomic batch", "get", "list"):
+            outcome = await outcome_of(acts[name])
+            assert isinstance(outcome, StorageUnavailable)
+        own.resume()
+
+
+async def test_a_writer_who_goes_away_spoils_nothing_for_the_others(
+    running: RunningRedis, inside: "Redis"
+) -> None:
+    async with opened(f"{running.url}?connections=4") as storage:
+        await asyncio.gather(*(storage.get(Get(SPACE, "a")) for _ in range(30)))
+        writes = [asyncio.ensure_future(storage.set(put(str(i)))) for i in range(30)]
+        await asyncio.sleep(0)
+        for one in writes[::2]:
+            one.cancel()
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert {type(one) for one in outcomes[1::2]} == {str}
+        for i in range(1, 30, 2):
+            assert await storage.get(Get(SPACE, str(i))) is not None
+
+
+async def test_a_write_whose_answer_is_lost_is_not_sent_again(
+    running: RunningRedis, inside: "Redis"
+) -> None:
+    async with Proxy(running.port) as proxy, opened(proxy.url) as storage:
+        await storage.set(put("a", b"0"))
+        inside.config_resetstat()
+        proxy.answers_to_lose = 1
+        with pytest.raises(StorageUnavailable, match="may or may not have happened"):
+            await storage.set(put("a", b"1"))
+        assert inside.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+        entry = await storage.get(Get(SPACE, "a"))
+        assert entry is not None
+        assert entry.value == b"1"
+        proxy.answers_to_lose = 1
+        (result,) = await storage.batch(Batch([put("a", b"2")]))
+        assert isinstance(result, StorageUnavailable)
+        assert "may or may not have happened" in result.message
+
+
+async def test_a_read_whose_answer_is_lost_is_sent_again_once(
+    running: RunningRedis, inside: "Redis"
+) -> None:
+    async with Proxy(running.port) as proxy, opened(proxy.url) as storage:
+        await storage.set(put("a"))
+        for act in (lambda: storage.get(Get(SPACE, "a")), lambda: storage.list(List(SPACE, "", 9))):
+            inside.config_resetstat()
+            proxy.answers_to_lose = 1
+            assert await act()
+        assert inside.info("commandstats")["cmdstat_zrangebylex"]["calls"] == 2
+        proxy.answers_to_lose = 2
+        with pytest.raises(StorageUnavailable):
+            await storage.get(Get(SPACE, "a"))
+
+
+async def test_a_write_that_too_few_replicas_have_is_not_acknowledged(
+    running: RunningRedis, inside: "Redis", program: str, tmp_path: Path
+) -> None:
+    async with opened(f"{running.url}?wait=1&timeout=0.2") as storage:
+        for act in ("set", "delete", "batch", "atomic batch"):
+            outcome = await outcome_of(acts_on(storage)[act])
+            assert isinstance(outcome, StorageUnavailable)
+            assert "replicas" in outcome.message
+            assert "may or may not have happened" in outcome.message
+    master = ("--replicaof", "127.0.0.1", str(running.port))
+    with RunningRedis(program, tmp_path, *master) as replica, replica.client() as client:
+        until(lambda: client.info("replication")["master_link_status"] == "up")
+        async with opened(f"{running.url}?wait=1") as storage:
+            await storage.set(put("a", b"2"))
+            assert client.hget("kv:{0}:entry:default:a", "value") == "2"
+            await storage.delete(Delete(SPACE, "a"))
+            assert not client.exists("kv:{0}:entry:default:a")
+        async with opened(replica.url) as storage:
+            with pytest.raises(StorageUnavailable, match="replica, which takes no writes"):
+                await storage.set(put("a"))
+            assert await storage.get(Get(SPACE, "a")) is None
+
+
+async def test_a_full_memory_stops_writes_and_nothing_else(own: RunningRedis) -> None:
+    async with opened(own.url) as storage:
+        await storage.set(put("a"))
+        batch: list[Operation] = [put("b"), Delete(SPACE, "a")]
+        with own.client() as client:
+            client.config_set("maxmemory", 1)
+            with pytest.raises(StorageUnavailable, match="no memory left") as caught:
+                await storage.set(put("b"))
+            assert "OOM" in repr(caught.value.__cause__) or "maxmemory" in str(
+                caught.value.__cause__
+            )
+            with pytest.raises(StorageUnavailable, match="no memory left"):
+                await storage.batch(Batch(batch, atomic=True))
+            assert await storage.get(Get(SPACE, "a")) is not None
+            await storage.delete(Delete(SPACE, "a"))
+            client.config_set("maxmemory", 0)
+        await storage.set(put("b"))
+
+
+async def test_a_redis_that_takes_no_writes_says_why(own: RunningRedis, tmp_path: Path) -> None:
+    async with opened(own.url) as storage:
+        with own.client() as client:
+            client.config_set("min-replicas-to-write", 1)
+            with pytest.raises(StorageUnavailable, match="too few replicas are connected"):
+                await storage.set(put("a"))
+            client.config_set("min-replicas-to-write", 0)
+            client.config_set("save", "3600 1")
+            (tmp_path / "dump.rdb").mkdir()
+            client.bgsave()
+            until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+        with pytest.raises(StorageUnavailable, match="cannot save"):
+            await storage.set(put("a"))
+
+
+@pytest.mark.parametrize("arguments", [ALWAYS_SYNCED, ()], ids=["synced", "kept nowhere"])
+async def test_an_acknowledged_write_survives_kill_9_where_redis_syncs_each(
+    program: str, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    acknowledged: set[str] = set()
+    with RunningRedis(program, tmp_path, *arguments) as redis:
+        async with opened(redis.url) as storage:
+
+            async def write(turn: str, enough: asyncio.Event) -> None:
+                for number in count():
+                    key = f"{turn} {number}"
+                    await storage.set(put(key, b"x" * 20_000))
+                    acknowledged.add(key)
+                    if number == 50:
+                        enough.set()
+
+            for turn in range(3):
+                enough = asyncio.Event()
+                writers = [asyncio.ensure_future(write(f"{turn} {i}", enough)) for i in range(8)]
+                await enough.wait()
+                redis.kill()
+                outcomes = await asyncio.gather(*writers, return_exceptions=True)
+                assert {type(one) for one in outcomes} == {StorageUnavailable}
+                redis.start()
+            lost = acknowledged - {*await all_keys(storage, "", 1000)}
+    print(f"\nAcknowledged, and lost by kill -9: {len(lost)} of {len(acknowledged)}")
+    assert bool(lost) is (arguments == ())
+
+
+# Who gets in
+
+
+async def test_wrong_credentials_are_refused_and_not_shown(program: str, tmp_path: Path) -> None:
+    with RunningRedis(program, tmp_path, "--requirepass", "p@ss/w?rd") as redis:
+        address = f"127.0.0.1:{redis.port}"
+        for credentials in ("", ":hunter2@", "ada:hunter2@"):
+            with pytest.raises(StorageError, match="user or the password") as caught:
+                await RedisStorage(f"redis://{credentials}{address}").open()
+            assert type(caught.value) is StorageError
+            told = f"{caught.value} {caught.value.__cause__!r}"
+            assert "hunter2" not in told
+        async with opened(f"redis://:p%40ss%2Fw%3Frd@{address}/3") as storage:
+            await storage.set(put("a"))
+
+
+async def test_a_user_of_redis_needs_few_permissions(own: RunningRedis, clock: MovedClock) -> None:
+    with own.client() as client:
+        client.execute_command("ACL SETUSER kv on >s3cret " + PERMISSIONS)
+    url = f"redis://kv:s3cret@127.0.0.1:{own.port}"
+    async with opened(url, clock) as storage:
+        for name, act in acts_on(storage).items():
+            assert not isinstance(await outcome_of(act), BaseException), name
+        await storage.set(put("a", expires_at=clock() + 1))
+        clock.move(1)
+        assert await storage.sweep(10) == 1
+    with pytest.raises(StorageError, match="does not permit it"):
+        await RedisStorage(f"{url}?prefix=other").open()
+
+
+async def test_redis_is_spoken_to_with_tls(program: str, tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
+    (port,) = free_ports(1)
+    args = [
+        *("--tls-port", str(port), "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
+    ]
+    with RunningRedis(program, tmp_path, *args):
+        async with opened(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificate}") as storage:
+            await asyncio.gather(*(storage.set(put(str(i))) for i in range(20)))
+            await storage.set(put("big", b"x" * 3_000_000))
+            entry = await storage.get(Get(SPACE, "big"))
+            assert entry is not None
+            assert len(entry.value) == 3_000_000
+        async with opened(f"rediss://127.0.0.1:{port}") as storage:
+            with pytest.raises(StorageUnavailable) as caught:
+                await storage.check()
+            assert "certificate" in str(caught.value.__cause__)

@@ -1,0 +1,115 @@
+"""The URL of a Redis, and what is said where it makes no sense."""
+
+import subprocess
+import sys
+
+import pytest
+from redis.exceptions import BusyLoadingError, ClusterDownError, MovedError, ResponseError
+
+from workertown_kv.errors import (
+    OptionsError,
+    StorageError,
+    StorageUnavailable,
+)
+from workertown_kv.storage.redis.failures import translated
+from workertown_kv.storage.url import storage_from_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://",
+        "redis:///0",
+        "redis://:hunter2@",
+        "redis://:hunter2@a:port",
+        "redis://:hunter2@a:99999",
+        "redis://:hunter2@a,b",
+        "redis://:hunt/er2@a",
+        "redis://:hunt?er2@a",
+        "redis://:hunt#er2@a",
+        "redis://:hunter2@a/x",
+        "redis://:hunter2@a/1/2",
+        "redis://:hunter2@a?prefix",
+        "redis+sentinel://:hunter2@a",
+        "redis+sentinel://:hunter2@a/",
+        "redis+sentinel://:hunter2@a/s/x",
+        "redis+cluster://:hunter2@a,,b",
+        "redis+cluster://:hunter2@a/1",
+    ],
+)
+def test_a_malformed_url_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(OptionsError, match="expected") as caught:
+        storage_from_url(url)
+    assert "er2" not in caught.value.message
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("conections=1", "expected some of connections, timeout, prefix, wait, buckets, ssl_ca_"),
+        ("connections=0", "connections: expected a whole number from 1 to 10,000"),
+        ("connections=many", "connections: expected a whole number"),
+        ("timeout=0", "timeout: expected seconds"),
+        ("timeout=nan", "timeout: expected seconds"),
+        ("timeout=soon", "timeout: expected seconds"),
+        ("wait=-1", "wait: expected a whole number from 0"),
+        ("buckets=0", "buckets: expected a whole number from 1 to 1,024"),
+        ("prefix=", "prefix: expected printable ASCII"),
+        ("prefix={a}", "prefix: expected printable ASCII"),
+        ("prefix=a%20b", "prefix: expected printable ASCII"),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_refused(query: str, message: str) -> None:
+    with pytest.raises(OptionsError, match=message):
+        storage_from_url(f"redis://:hunter2@a?{query}")
+
+
+_WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == sys.argv[1]:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+
+from workertown_kv.errors import MissingExtra
+from workertown_kv.storage.url import storage_from_url
+
+try:
+    storage_from_url("redis://localhost")
+except MissingExtra as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("package", ["redis", "hiredis"])
+def test_without_its_packages_it_says_which_to_install(package: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT, package], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == 'Redis needs more packages: pip install "workertown-kv[redis]"\n'
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (BusyLoadingError("Redis is loading the dataset in memory"), StorageUnavailable, "loading"),
+        (ClusterDownError("Hash slot not served"), StorageUnavailable, "cluster is down"),
+        (ResponseError("BUSY Redis is busy running a script"), StorageUnavailable, "busy"),
+        (ResponseError("MASTERDOWN Link with MASTER is down"), StorageUnavailable, "lost"),
+        (MovedError("1 127.0.0.1:6379"), StorageError, r"redis\+cluster://"),
+        (ResponseError("ERR what is this"), StorageError, "ERR what is this"),
+    ],
+)
+def test_what_redis_refuses_is_told_in_words(
+    error: Exception, kind: type[StorageError], message: str
+) -> None:
+    told = translated(error, writes=True)
+    assert type(told) is kind
+    assert told.__cause__ is error
+    with pytest.raises(kind, match=message):
+        raise told
