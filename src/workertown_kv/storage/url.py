@@ -10,6 +10,9 @@ from .contract import Storage
 _SCHEMES: Final = {
     "memory": "memory://",
     "sqlite": "sqlite:///relative/path, sqlite:////absolute/path, or just a path",
+    "redis": "redis://HOST, redis+sentinel://HOST,HOST/SERVICE, redis+cluster://HOST,HOST",
+    "postgres": "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+    "mysql": "mysql://USER:PASSWORD@HOST:PORT/DATABASE",
 }
 
 
@@ -33,6 +36,14 @@ def storage_from_url(url: str) -> Storage:
             if parts.netloc or not parts.path.strip("/") or parts.query or parts.fragment:
                 raise OptionsError(f"{url!r} is no storage URL; expected {_SCHEMES['sqlite']}")
             return _sqlite(unquote(parts.path[1:]))
+        case "postgres" | "postgresql":
+            return _server("postgres", "PostgresStorage", url)
+        case "mysql" | "mariadb":
+            return _server("mysql", "MysqlStorage", url)
+        case "redis" | "redis+sentinel" | "redis+cluster":
+            return _server("redis", "RedisStorage", url)
+        case "rediss" | "rediss+sentinel" | "rediss+cluster":
+            return _server("redis", "RedisStorage", url)
     raise OptionsError(
         f"There is no storage for {scheme}://; expected one of {'; '.join(_SCHEMES.values())}"
     )
@@ -41,4 +52,9 @@ def storage_from_url(url: str) -> Storage:
 def _sqlite(path: str) -> Storage:
     module = importlib.import_module(".sqlite", __package__)
     storage: Storage = module.SqliteStorage(path)
+    return storage
+
+
+def _server(module: str, name: str, url: str) -> Storage:
+    storage: Storage = getattr(importlib.import_module(f".{module}", __package__), name)(url)
     return storage

@@ -1,0 +1,74 @@
+"""How a connection to MySQL or MariaDB is made, and all that it relies on is set."""
+
+import math
+import ssl
+from typing import Any, Final
+
+from asyncmy.connection import Connection
+
+from ...errors import StorageUnavailable
+from ..sql import ServerUrl
+from ..sql.schema import MIGRATION_SECONDS
+from .errors import ERRORS, translated
+from .session import MysqlSession
+
+_SQL_MODE: Final = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
+"""Nothing is cut short to fit, and names stand in double quotes."""
+
+_WAITS_FOR_ALL: Final = 7
+"""`wsrep_sync_wait`: every read and write waits for what other nodes have acknowledged."""
+
+
+async def connect(
+    host: str, port: int, url: ServerUrl, encryption: ssl.SSLContext | None, *, patient: bool
+) -> MysqlSession:
+    """Connect. The server, too, ends statements after `timeout`, unless it is to be patient."""
+    password = "" if url.password is None else url.password.reveal()
+    connection: Any = Connection(  # type: ignore[no-untyped-call]
+        host=host,
+        port=port,
+        unix_socket=url.parameters.socket,
+        user=url.user,
+        password=password.encode(),  # of text asyncmy would take Latin-1 only
+        database=url.database,
+        ssl=encryption,
+        use_unicode=False,
+        autocommit=True,
+    )
+    # Whoever asks has a deadline. `asyncio.wait_for`, which would be used for this one, may take
+    # no notice of that before Python 3.12 (github.com/python/cpython/issues/86296).
+    connection._connect_timeout = None  # noqa: SLF001
+    try:
+        await connection.connect()
+    except ERRORS as error:
+        raise translated(error, asked=False) from error
+    session = MysqlSession(connection)
+    try:
+        await _set(session, MIGRATION_SECONDS if patient else url.parameters.timeout)
+        await _look(session, is_one_of_several=len(url.hosts) > 1)
+    except BaseException:
+        session.terminate()
+        raise
+    return session
+
+
+async def _set(session: MysqlSession, seconds: float) -> None:
+    settings = [f"sql_mode = '{_SQL_MODE}'", f"innodb_lock_wait_timeout = {math.ceil(seconds)}"]
+    if session.is_mariadb:
+        settings.append(f"max_statement_time = {seconds}")
+    else:
+        settings.append(f"max_execution_time = {math.ceil(seconds * 1000)}")
+    await session.run(f"SET {', '.join(settings)}")
+    await session.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+
+async def _look(session: MysqlSession, *, is_one_of_several: bool) -> None:
+    names = "'max_allowed_packet', 'read_only', 'wsrep_on'"
+    found = await session.fetch((f"SHOW VARIABLES WHERE variable_name IN ({names})", ()))
+    variables = {name.decode(): text.decode() for name, text in found}
+    session.packet_bytes = int(variables["max_allowed_packet"])
+    if is_one_of_several and variables["read_only"] != "OFF":
+        raise StorageUnavailable("MySQL takes no writes: it is a replica")
+    if variables.get("wsrep_on") == "ON":
+        await session.run(f"SET SESSION wsrep_sync_wait = {_WAITS_FOR_ALL}")
+        session.certifies = True

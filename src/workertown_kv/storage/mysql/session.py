@@ -1,0 +1,121 @@
+"""A connection to MySQL or MariaDB, by asyncmy."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Final
+
+from ...errors import KvError, StorageError, StorageUnavailable
+from ..sql import Session, Statement, Undone
+from ..sql.schema import MIGRATION_SECONDS
+from .errors import ERRORS, translated
+
+CLOSE_SECONDS: Final = 1.0
+PREPARED: Final = 100
+"""How many statements stay prepared on a connection."""
+
+PACKET_BYTES: Final = 32 * 1024 * 1024
+"""`max_allowed_packet` should be as much, so that values of 25 MiB fit with all around them."""
+
+
+class MysqlSession(Session):
+    """A connection on which every text is bytes, on its way in and out.
+
+    Every statement is prepared. In the other way to ask, values are a part of the statement's text,
+    where quotes and backslashes make JSON up to twice as long.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self.packet_bytes = PACKET_BYTES
+        """What the server takes at once."""
+        self._connection = connection
+        self._transport = connection._transport  # noqa: SLF001  (there is no other way to it)
+        self._descriptor: int = self._transport.get_extra_info("socket").fileno()
+        self._prepared: OrderedDict[str, Any] = OrderedDict()
+        self._doubtful = False
+
+    async def fetch(self, statement: Statement) -> Sequence[Any]:
+        result = await self._result(statement)
+        return result.rows or ()
+
+    async def execute(self, statement: Statement) -> int:
+        result = await self._result(statement)
+        return int(result.affected_rows)
+
+    async def run(self, sql: str) -> None:
+        with self._translated():
+            await self._connection.query(sql)
+
+    @asynccontextmanager
+    async def migrating(self, table: str) -> AsyncIterator[None]:
+        # Locks are of the whole server, and their names have at most 64 characters.
+        database = bytes(self._connection._db or b"")  # noqa: SLF001  (asyncmy keeps it encoded)
+        digest = hashlib.sha256(database + b"." + table.encode()).hexdigest()
+        name = f"workertown-kv {digest[:40]}"
+        if await self.fetch((f"SELECT GET_LOCK('{name}', {MIGRATION_SECONDS})", ())) != ((1,),):
+            raise StorageUnavailable("Another process is changing the schema")
+        try:
+            yield
+        finally:
+            # Its end is the end of the lock, too.
+            with suppress(KvError):
+                await self.run(f"DO RELEASE_LOCK('{name}')")
+
+    @property
+    def is_mariadb(self) -> bool:
+        """Whether it is not MySQL itself."""
+        return "MariaDB" in self._connection.server_version
+
+    @property
+    def usable(self) -> bool:
+        connection = self._connection
+        if self._doubtful or not connection.connected or connection._stream_broken:  # noqa: SLF001
+            return False
+        return not connection.get_transaction_status()
+
+    @property
+    def descriptor(self) -> int:
+        return self._descriptor
+
+    async def close(self) -> None:
+        with suppress(*ERRORS):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._connection.ensure_closed()
+        self.terminate()
+
+    def terminate(self) -> None:
+        # asyncmy's own way would first wait until all that is to be sent has been sent.
+        self._transport.abort()
+        self._connection.close()
+
+    async def _result(self, statement: Statement) -> Any:
+        sql, values = statement
+        size = len(sql) + sum(16 + len(one) for one in values if isinstance(one, bytes))
+        if size > self.packet_bytes:
+            raise StorageError(
+                f"The server takes at most {self.packet_bytes:,} bytes at once, and this has "
+                f"{size:,}; set its max_allowed_packet to {PACKET_BYTES:,} or more"
+            )
+        with self._translated():
+            prepared = self._prepared.get(sql)
+            if prepared is None:
+                prepared = self._prepared[sql] = await self._connection.prepare(sql)
+                if len(self._prepared) > PREPARED:
+                    _, oldest = self._prepared.popitem(last=False)
+                    await oldest.close()
+            else:
+                self._prepared.move_to_end(sql)
+            return await prepared.execute(tuple(values))
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except ERRORS as error:
+            told = translated(error, asked=True)
+            # A server that does not do what it should is better asked over a new connection,
+            # which may lead to another one.
+            self._doubtful = isinstance(told, StorageUnavailable) and not isinstance(told, Undone)
+            raise told from error

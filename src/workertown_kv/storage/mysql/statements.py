@@ -1,0 +1,37 @@
+"""What MySQL and MariaDB add to the statements of all engines."""
+
+from ..sql import Statement, Statements
+from ..sql.statements import COLUMNS
+from ..sql.writing import Writing
+
+
+class MysqlStatements(Statements):
+    """Statements as MySQL wants them."""
+
+    def mark(self, number: int) -> str:
+        return "?"
+
+    def replacing(self, condition: str | None) -> str:
+        # The assignments are made from left to right. No version is used twice, so once the first
+        # one is made, the others tell by the version whether it took the new one.
+        first, *others = COLUMNS
+        new, old = f"VALUES({first})", f"{self.table}.{first}"
+        if condition is None:
+            each = [f"{column} = VALUES({column})" for column in COLUMNS]
+        else:
+            each = [f"{first} = IF({condition}, {new}, {old})"]
+            each += [
+                f"{column} = IF({old} = {new}, VALUES({column}), {self.table}.{column})"
+                for column in others
+            ]
+        return f"ON DUPLICATE KEY UPDATE {', '.join(each)}"
+
+    def keeping(self) -> str:
+        return f"ON DUPLICATE KEY UPDATE version = {self.table}.version"
+
+    def sweep(self, now: float, limit: int) -> Statement:
+        to = Writing(self.mark)
+        return to.statement(
+            f"DELETE FROM {self.table} WHERE expires_at <= {to.add(now)} "
+            f"ORDER BY expires_at LIMIT {to.add(limit)}"
+        )

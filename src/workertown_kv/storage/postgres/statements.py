@@ -1,0 +1,33 @@
+"""What PostgreSQL adds to the statements of all engines."""
+
+from ..sql import Statement, Statements
+from ..sql.statements import COLUMNS
+from ..sql.writing import Writing
+
+
+class PostgresStatements(Statements):
+    """Statements as PostgreSQL wants them."""
+
+    def mark(self, number: int) -> str:
+        return f"${number}"
+
+    def replacing(self, condition: str | None) -> str:
+        columns = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS)
+        where = "" if condition is None else f" WHERE {condition}"
+        return f'ON CONFLICT (namespace, "key") DO UPDATE SET {columns}{where}'
+
+    def keeping(self) -> str:
+        # A row that is in the way is locked before the condition is looked at.
+        return (
+            'ON CONFLICT (namespace, "key") DO UPDATE '
+            f"SET version = {self.table}.version WHERE false"
+        )
+
+    def sweep(self, now: float, limit: int) -> Statement:
+        to = Writing(self.mark)
+        # What another worker is sweeping, or anybody is writing, is left to them.
+        return to.statement(
+            f"DELETE FROM {self.table} WHERE ctid = ANY (ARRAY (SELECT ctid FROM {self.table} "
+            f"WHERE expires_at <= {to.add(now)} ORDER BY expires_at LIMIT {to.add(limit)} "
+            "FOR UPDATE SKIP LOCKED))"
+        )

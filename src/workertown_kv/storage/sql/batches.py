@@ -1,0 +1,181 @@
+"""Batches: those that only read in one statement, and atomic ones in one transaction."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from ...entry import Entry
+from ...errors import PreconditionFailed
+from ...operations import Batch, Delete, Get, Result, Set
+from ..batch import run_batch
+from ..version import new_version
+from .rows import Place, entry_of, place
+from .session import Session
+from .statements import Statements
+
+MOST_ROWS: Final = 512
+"""In one statement that writes."""
+
+MOST_BYTES: Final = 512 * 1024
+"""Of keys and values in a statement that writes several; every server takes that much."""
+
+_T = TypeVar("_T")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An entry that is there; `entry` is `False` where its value was not read."""
+
+    version: str
+    entry: Entry | bool
+
+
+async def read_entries(
+    session: Session, statements: Statements, keys: Sequence[Place], now: float, value_bytes: int
+) -> Mapping[Place, Found]:
+    """What is at these places, all at one moment.
+
+    Some values are left out where all together have more bytes than these.
+    """
+    if not keys:
+        return {}
+    found = {}
+    for namespace, key, *columns in await session.fetch(statements.read(keys, now, value_bytes)):
+        found[namespace, key] = Found(columns[0].decode(), entry_of(key.decode(), columns))
+    return found
+
+
+async def atomic_batch(
+    session: Session, statements: Statements, batch: Batch, now: float
+) -> Sequence[Result]:
+    """Do all of it or, where it raises, nothing.
+
+    First every key is locked, whether it is there or not, in an order that all batches have. From
+    then on nobody else can change one of them: what is read stays true until the transaction ends,
+    which is the moment at which all of it happens.
+    """
+    keys = sorted({place(one) for one in batch.operations})
+    async with session.transaction():
+        placeholder = new_version()
+        placed = 0
+        for some in _chunks(keys, lambda at: len(at[1])):
+            placed += await session.execute(statements.claim(some, placeholder))
+        valued = _read_first(batch)
+        found = {
+            **await read_entries(session, statements, valued, now, batch.read_bytes),
+            **await read_entries(
+                session, statements, [at for at in keys if at not in set(valued)], now, -1
+            ),
+        }
+        table = Snapshot(found, now)
+        results = run_batch(table, batch)
+        if session.certifies:
+            await _touch(session, statements, table, found)
+        entries = [(at, entry) for at, entry in table.written.items() if entry is not None]
+        for several in _chunks(entries, _size):
+            await session.execute(statements.put(several))
+        gone = [at for at, entry in table.written.items() if entry is None]
+        if placed or session.certifies:
+            gone += [at for at in keys if at not in found and at not in table.written]
+        for some in _chunks(gone, lambda at: len(at[1])):
+            await session.execute(statements.remove(some))
+    return results
+
+
+class Snapshot:
+    """Entries as they were found, and what becomes of them; `run_batch` works on it."""
+
+    def __init__(self, found: Mapping[Place, Found], now: float) -> None:
+        self.written: dict[Place, Entry | None] = {}
+        self._there = dict(found)
+        self._now = now
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has the value of every entry."""
+        return not any(isinstance(one.entry, bool) for one in self._there.values())
+
+    def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
+        """See `batch.Table`; `False` too where the value was left out."""
+        found = self._there.get(place(operation))
+        if found is None:
+            return None
+        if isinstance(found.entry, bool) or len(found.entry.value) > value_bytes:
+            return False
+        return found.entry
+
+    def set(self, operation: Set) -> str:
+        """See `batch.Table`."""
+        at = self._checked(operation)
+        entry = self.written[at] = operation.entry(new_version())
+        if entry.expires_at is None or entry.expires_at > self._now:
+            self._there[at] = Found(entry.version, entry)
+        else:
+            self._there.pop(at, None)
+        return entry.version
+
+    def delete(self, operation: Delete) -> None:
+        """See `batch.Table`."""
+        at = self._checked(operation)
+        self.written[at] = None
+        self._there.pop(at, None)
+
+    def _checked(self, operation: Set | Delete) -> Place:
+        at = place(operation)
+        found = self._there.get(at)
+        condition = operation.precondition
+        if condition is not None and not condition.holds(found.version if found else None):
+            raise PreconditionFailed
+        return at
+
+
+async def _touch(
+    session: Session, statements: Statements, table: Snapshot, found: Mapping[Place, Found]
+) -> None:
+    """Write what was only read, too, so that another server's write of it is in the way.
+
+    Such a server knows nothing of the locks here. It has to be written anew: where nothing would
+    change, nothing is said to have been written.
+    """
+    read = [
+        (at, one.entry)
+        for at, one in found.items()
+        if at not in table.written and isinstance(one.entry, Entry)
+    ]
+    for some in _chunks(read, _size):
+        await session.execute(statements.remove([at for at, _ in some]))
+        await session.execute(statements.put(some))
+
+
+def _read_first(batch: Batch) -> Sequence[Place]:
+    """The places whose values are read before anything is written there."""
+    read: dict[Place, None] = {}
+    written = set()
+    for operation in batch.operations:
+        at = place(operation)
+        if not isinstance(operation, Get):
+            written.add(at)
+        elif at not in written:
+            read[at] = None
+    return list(read)
+
+
+def _size(one: tuple[Place, Entry]) -> int:
+    (_, key), entry = one
+    return len(key) + len(entry.value)
+
+
+def _chunks(items: Sequence[_T], size: Callable[[_T], int]) -> Iterator[Sequence[_T]]:
+    """Pieces for one statement each, of a few lengths, so that there are few texts to prepare."""
+    start = 0
+    while start < len(items):
+        length = 1
+        total = size(items[start])
+        for item in items[start + 1 : start + MOST_ROWS]:
+            total += size(item)
+            if total > MOST_BYTES:
+                break
+            length += 1
+        length = 1 << (length.bit_length() - 1)
+        yield items[start : start + length]
+        start += length

@@ -1,0 +1,197 @@
+"""A database server as the storages ask it: within a deadline, and again where that is safe."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Protocol, TypeVar
+
+from ...errors import StorageError, StorageUnavailable
+from ..contract import Migration
+from .pool import Pool
+from .schema import MIGRATION_SECONDS, OutdatedSchema, Schema
+from .session import Lost, MissingTable, Session, Undone
+from .url import ServerUrl
+
+TRIES: Final = 8
+"""How often something is begun that the engine undoes in favour of others."""
+
+_LOG: Final = logging.getLogger("workertown_kv")
+_T = TypeVar("_T")
+
+
+class Connect(Protocol):
+    """How a connection is made. One that is patient has no time limit on the server's side."""
+
+    async def __call__(self, host: str, port: int, *, patient: bool) -> Session:
+        """Raise `StorageUnavailable` where there is no server, or one that takes no writes."""
+
+
+class Database:
+    """The connections to a server, its schema, and every rule on waiting and trying again.
+
+    Within `timeout` everything that is asked has an answer or raises `StorageUnavailable`. What
+    only reads is asked once more where a connection breaks. What writes is not, since it may have
+    happened; only where the engine itself says that it undid it.
+    """
+
+    def __init__(self, engine: str, url: ServerUrl, connect: Connect, schema: Schema) -> None:
+        self.engine = engine
+        self._url = url
+        self._hosts = list(url.hosts)
+        self._timeout = url.parameters.timeout
+        self._connect_to = connect
+        self._schema = schema
+        self._pool: Pool | None = None
+        self._preparing: asyncio.Task[Sequence[Migration]] | None = None
+        self._prepared = False
+
+    async def open(self) -> Sequence[Migration]:
+        """Be ready to be asked; a server that is down now is asked again later."""
+        self._pool = Pool(self._connect, self._url.parameters.connections)
+        self._preparing = None
+        self._prepared = False
+        try:
+            return await self._prepare()
+        except (StorageUnavailable, OutdatedSchema) as error:
+            _LOG.warning(
+                "%s at %s: %s; requests fail until that has changed",
+                *(self.engine, self._url.address, error),
+            )
+            return ()
+        except StorageError:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish what was accepted and disconnect; harmless when repeated."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+            if self._preparing is not None:
+                self._preparing.cancel()
+                await asyncio.wait([self._preparing])
+
+    def opened(self) -> Pool:
+        """The connections, for one job. Raises `StorageUnavailable` where it is closed."""
+        if self._pool is None:
+            raise StorageUnavailable("The storage is closed")
+        return self._pool
+
+    async def ask(self, pool: Pool, act: Callable[[Session], Awaitable[_T]], *, writes: bool) -> _T:
+        """Do this on a connection, once the schema is there."""
+        asked = False
+
+        async def attempt() -> _T:
+            nonlocal asked
+            async with pool.session() as session:
+                asked = True
+                return await act(session)
+
+        try:
+            async with asyncio.timeout(self._timeout):
+                if not self._prepared:
+                    await self._prepare_once()
+                return await self._repeated(pool, attempt, writes=writes)
+        except TimeoutError as error:
+            pool.forget()
+            silence = self._silence(self._timeout)
+            raise _unavailable(silence, in_doubt=writes and asked) from error
+
+    async def migrate(self, to: int | None) -> Sequence[Migration]:
+        """Change the schema; see `Storage.migrate`."""
+        with self.opened().job():
+            return await self._migrate(to)
+
+    async def _repeated(
+        self, pool: Pool, attempt: Callable[[], Awaitable[_T]], *, writes: bool
+    ) -> _T:
+        undone = lost = 0
+        while True:
+            try:
+                return await attempt()
+            except Undone:
+                undone += 1
+                if undone == TRIES:
+                    raise
+                # Those who got in each other's way should not come back at the same moment.
+                await asyncio.sleep(random.uniform(0, 0.002 * 2**undone))  # noqa: S311
+            except Lost as error:
+                pool.forget()
+                lost += 1
+                if writes or lost > 1:
+                    raise _unavailable(error.message, in_doubt=writes) from error.__cause__
+            except StorageUnavailable:
+                # Another server may have taken its place; then new connections lead to that one.
+                pool.forget()
+                raise
+            except MissingTable as error:
+                raise self._schema.missing() from error.__cause__
+
+    async def _prepare_once(self) -> None:
+        """Wait until the schema is there. Of many who wait one sees to it, as long as it takes."""
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.create_task(self._prepare())
+            # Whoever waited may have given up; then nobody asks what came of it.
+            self._preparing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(self._preparing)
+
+    async def _prepare(self) -> Sequence[Migration]:
+        ran: Sequence[Migration] = ()
+        if self._url.parameters.migrate == "auto":
+            ran = await self._migrate(None)
+        else:
+            async with self._patient_session() as session:
+                await self._within(self._timeout, self._schema.check(session))
+        self._prepared = True
+        return ran
+
+    async def _migrate(self, to: int | None) -> Sequence[Migration]:
+        async with self._patient_session() as session:
+            if not await self._within(self._timeout, self._schema.is_due(session, to)):
+                return ()
+            return await self._within(MIGRATION_SECONDS, self._schema.migrate(session, to))
+
+    @asynccontextmanager
+    async def _patient_session(self) -> AsyncIterator[Session]:
+        session = await self._within(self._timeout, self._connect(patient=True))
+        try:
+            yield session
+        except BaseException:
+            session.terminate()
+            raise
+        await session.close()
+
+    async def _connect(self, *, patient: bool = False) -> Session:
+        """Connect to the first host that can be used, beginning with the one that was last."""
+        hosts = list(self._hosts)
+        # One that hangs must not take the time that the others need.
+        share = None if len(hosts) == 1 else self._timeout / len(hosts)
+        while True:
+            host = hosts.pop(0)
+            try:
+                async with asyncio.timeout(share):
+                    session = await self._connect_to(*host, patient=patient)
+            except (StorageUnavailable, TimeoutError):
+                if not hosts:
+                    raise
+            else:
+                self._hosts.remove(host)
+                self._hosts.insert(0, host)
+                return session
+
+    async def _within(self, seconds: float, waited_for: Awaitable[_T]) -> _T:
+        try:
+            async with asyncio.timeout(seconds):
+                return await waited_for
+        except TimeoutError as error:
+            raise StorageUnavailable(self._silence(seconds)) from error
+
+    def _silence(self, seconds: float) -> str:
+        return f"{self.engine} did not answer within {seconds:g} s"
+
+
+def _unavailable(message: str, *, in_doubt: bool) -> StorageUnavailable:
+    doubt = "; what was to be written may or may not have happened" if in_doubt else ""
+    return StorageUnavailable(message + doubt)

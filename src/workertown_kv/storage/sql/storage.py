@@ -1,0 +1,164 @@
+"""The operations of a storage on a database server, each in as few round trips as can be."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from ...entry import Entry
+from ...errors import KvError, PreconditionFailed, StorageUnavailable
+from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
+from ..batch import ReadBudget, guarded, run_batch
+from ..contract import Clock, Migration, Storage
+from ..version import new_version
+from .batches import Snapshot, atomic_batch, read_entries
+from .database import Database
+from .pool import Pool
+from .rows import entry_of, key_info, place
+from .session import Session
+from .statements import Statements
+
+_T = TypeVar("_T")
+
+
+class SqlStorage(Storage):
+    """Entries in a table of a database server. The storage of an engine says which, and how."""
+
+    def __init__(self, database: Database, statements: Statements, *, clock: Clock) -> None:
+        super().__init__(clock=clock)
+        self._database = database
+        self._statements = statements
+
+    async def open(self) -> Sequence[Migration]:
+        return await self._database.open()
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
+        return await self._database.migrate(to)
+
+    async def get(self, operation: Get) -> Entry | None:
+        return await self._do(lambda session: self._get(session, operation), writes=False)
+
+    async def set(self, operation: Set) -> str:
+        return await self._do(lambda session: self._set(session, operation), writes=True)
+
+    async def delete(self, operation: Delete) -> None:
+        await self._do(lambda session: self._delete(session, operation), writes=True)
+
+    async def list(self, operation: List) -> Page:
+        return await self._do(lambda session: self._list(session, operation), writes=False)
+
+    async def sweep(self, limit: int) -> int:
+        return await self._do(
+            lambda session: session.execute(self._statements.sweep(self.clock(), limit)),
+            writes=True,
+        )
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        pool = self._database.opened()
+        with pool.job():
+            if all(isinstance(one, Get) for one in operation.operations):
+                return await self._read(pool, operation)
+            if operation.atomic:
+                return await self._database.ask(
+                    pool,
+                    lambda session: atomic_batch(
+                        session, self._statements, operation, self.clock()
+                    ),
+                    writes=True,
+                )
+            return await self._one_by_one(pool, operation)
+
+    async def _do(self, act: Callable[[Session], Awaitable[_T]], *, writes: bool) -> _T:
+        pool = self._database.opened()
+        with pool.job():
+            return await self._database.ask(pool, act, writes=writes)
+
+    async def _read(self, pool: Pool, batch: Batch) -> Sequence[Result]:
+        places = list({place(one): None for one in batch.operations})
+        now = self.clock()
+        found = await self._database.ask(
+            pool,
+            lambda session: read_entries(session, self._statements, places, now, batch.read_bytes),
+            writes=False,
+        )
+        seen = Snapshot(found, now)
+        if batch.atomic or seen.is_whole:
+            return run_batch(seen, batch)
+        # Not all of it may be returned, but some may that was left out.
+        return await self._one_by_one(pool, batch)
+
+    async def _one_by_one(self, pool: Pool, batch: Batch) -> Sequence[Result]:
+        budget = ReadBudget(batch.read_bytes)
+        results: list[Result] = []
+        down: StorageUnavailable | None = None
+        for operation in batch.operations:
+            if down is not None:
+                # A deadline for each would be a long time together.
+                results.append(down)
+                continue
+            try:
+                results.append(await self._one(pool, operation, budget))
+            except KvError as error:
+                if isinstance(error, StorageUnavailable):
+                    down = StorageUnavailable("Not tried, since one before it had no answer")
+                # Its traceback would keep alive what was read.
+                results.append(error.with_traceback(None))
+        return results
+
+    async def _one(self, pool: Pool, operation: Operation, budget: ReadBudget) -> Result:
+        match operation:
+            case Get():
+                statement = self._statements.get_up_to(operation, self.clock(), budget.left)
+                rows = await self._database.ask(
+                    pool, lambda session: session.fetch(statement), writes=False
+                )
+                entry = entry_of(operation.key, rows[0]) if rows else None
+                return guarded(operation, budget.spend(entry))
+            case Set():
+                return await self._database.ask(
+                    pool, lambda session: self._set(session, operation), writes=True
+                )
+            case Delete():
+                await self._database.ask(
+                    pool, lambda session: self._delete(session, operation), writes=True
+                )
+                return None
+
+    async def _get(self, session: Session, operation: Get) -> Entry | None:
+        rows = await session.fetch(self._statements.get(operation, self.clock()))
+        entry = entry_of(operation.key, rows[0]) if rows else None
+        return None if isinstance(entry, bool) else entry
+
+    async def _set(self, session: Session, operation: Set) -> str:
+        version = new_version()
+        statement = self._statements.set(operation, version, self.clock())
+        if not await session.execute(statement):
+            raise PreconditionFailed
+        return version
+
+    async def _delete(self, session: Session, operation: Delete) -> None:
+        condition = operation.precondition
+        if condition is None or not condition.negated:
+            done = await session.execute(self._statements.delete(operation, self.clock()))
+            if condition is not None and not done:
+                raise PreconditionFailed
+            return
+        this = Get(operation.namespace, operation.key)
+        while True:
+            # That no such entry exists may hold because there is none at all; then nothing is
+            # deleted, and the read that follows tells it from one that is in the way.
+            if condition.versions is not None and await session.execute(
+                self._statements.delete(operation, self.clock())
+            ):
+                return
+            rows = await session.fetch(self._statements.get_up_to(this, self.clock(), -1))
+            if not rows:
+                return
+            if not condition.holds(rows[0][0].decode()):
+                raise PreconditionFailed
+
+    async def _list(self, session: Session, operation: List) -> Page:
+        rows = await session.fetch(self._statements.list(operation, self.clock()))
+        keys = [key_info(row) for row in rows[: operation.limit]]
+        return Page(keys, keys[-1].key if len(rows) > operation.limit else None)

@@ -1,0 +1,38 @@
+"""A statement while it is written: its text comes from this program, and values go beside it."""
+
+from collections.abc import Callable, Sequence
+
+from .session import Statement, Value
+
+
+class Writing:
+    """Takes values, and gives the marks that stand for them in the text.
+
+    Engines number their marks or count them, so a text has to be written from left to right.
+    """
+
+    def __init__(self, mark: Callable[[int], str]) -> None:
+        self._mark = mark
+        self._values: list[Value] = []
+
+    def add(self, value: Value) -> str:
+        """The mark for a value."""
+        self._values.append(value)
+        return self._mark(len(self._values))
+
+    def row(self, values: Sequence[Value]) -> str:
+        """The marks for several values, in parentheses."""
+        return f"({', '.join([self.add(value) for value in values])})"
+
+    def among(self, values: Sequence[bytes]) -> str:
+        """The same for the right side of `IN`.
+
+        The last one is repeated until there are 1, 2, 4, 8 … of them, so that engines see few
+        different texts.
+        """
+        length = 1 << (len(values) - 1).bit_length()
+        return self.row([*values, *[values[-1]] * (length - len(values))])
+
+    def statement(self, text: str) -> Statement:
+        """The text with all values."""
+        return text, self._values

@@ -1,0 +1,169 @@
+"""What the database servers of the tests have in common: a program with a folder and a port."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+from workertown_kv.testing.served import free_port
+
+START_SECONDS: Final = 60
+PASSWORD: Final = "s3cr/et"
+
+
+class RunningDatabase(ABC):
+    """A database server on a free port of this machine, with its data in a folder of its own.
+
+    A context manager. Such servers do not run as root: where the tests do, they run as the user
+    whom the Debian package has made. Their one user is `kv`, with a password.
+    """
+
+    user: ClassVar[str]
+    ready: ClassVar[str]
+    """What the server prints once it takes connections."""
+
+    polite: ClassVar[signal.Signals]
+    """What makes it stop in good order."""
+
+    url: str
+
+    def __init__(self, *args: str) -> None:
+        self.port = free_port()
+        # Not in a folder of pytest's, which only its own user may enter.
+        self.folder = Path(tempfile.mkdtemp(prefix="kv-database-"))
+        self.args = list(args)
+        self._log = self.folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._as_user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            found = pwd.getpwnam(self.user)
+            self.give(self.folder)
+            self._as_user = {"user": self.user, "group": found.pw_gid, "extra_groups": []}
+
+    def __enter__(self) -> Self:
+        try:
+            self.create()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder)
+
+    @abstractmethod
+    def command(self) -> Sequence[str]:
+        """What starts the server."""
+
+    @abstractmethod
+    def create(self) -> None:
+        """Make the data folder."""
+
+    @abstractmethod
+    def sql(self, text: str) -> str:
+        """Run this with the engine's own shell; what it prints."""
+
+    def give(self, path: Path) -> None:
+        """Let the user of the server own this."""
+        if os.geteuid() == 0:
+            shutil.chown(path, self.user)
+
+    def start(self) -> None:
+        """Start, on the same port and folder as before, and wait until it takes connections.
+
+        Harmless where it runs.
+        """
+        if self._process is not None:
+            return
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(
+                [*self.command(), *self.args],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                **self._as_user,
+            )
+        self._process = process
+        deadline = time.monotonic() + START_SECONDS
+        while self.ready not in self.log():
+            if process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"The server did not start:\n{self.log()}")
+            time.sleep(0.01)
+
+    def log(self) -> str:
+        """What it has printed since it was started."""
+        return self._log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Let it end in good order. Harmless when repeated."""
+        if self._process is not None:
+            self._process.send_signal(self.polite)
+            self._process.wait(timeout=60)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it and all its processes at once (SIGKILL), as a crash would."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            self._process.wait(timeout=60)
+            self._process = None
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Not there for a while."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Hanging for a while: connections stay, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def run(self, *command: str, text: str = "", **env: str) -> str:
+        """Run a program as the user of the server; what it prints."""
+        done = subprocess.run(
+            command,
+            input=text.encode(),
+            env={**os.environ, **env},
+            cwd=self.folder,
+            capture_output=True,
+            check=False,
+            timeout=60,
+            **self._as_user,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{command[0]} failed:\n{(done.stdout + done.stderr).decode()}")
+        return bytes(done.stdout).decode().strip()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send it to the server first, which then starts no further processes, and to those."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        for child in children(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one has started, and which still run."""
+    command = ["ps", "-o", "pid=", "--ppid", str(pid)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [int(one) for one in found.stdout.split()]

@@ -1,0 +1,61 @@
+"""A MariaDB of one's own."""
+
+import signal
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from .database import PASSWORD, RunningDatabase
+
+
+class RunningMariadb(RunningDatabase):
+    """A MariaDB server, with a database `kv`. `program` is the server's."""
+
+    user = "mysql"
+    ready = "ready for connections"
+    polite: ClassVar = signal.SIGTERM
+
+    def __init__(self, program: str, *args: str) -> None:
+        super().__init__(*args)
+        self._program = program
+        self.url = f"mysql://kv:s3cr%2Fet@127.0.0.1:{self.port}/kv"
+        self.socket = self.folder / "socket"
+
+    def command(self) -> Sequence[str]:
+        return [
+            *(self._program, "--no-defaults", f"--datadir={self.folder / 'data'}"),
+            *("--bind-address=127.0.0.1", f"--port={self.port}", f"--socket={self.socket}"),
+            *("--skip-name-resolve", "--max-allowed-packet=32M"),
+        ]
+
+    def create(self) -> None:
+        self.run(
+            *("mariadb-install-db", "--no-defaults", f"--datadir={self.folder / 'data'}"),
+            *("--auth-root-authentication-method=normal", "--skip-test-db"),
+        )
+        self.start()
+        self.as_root(
+            f"CREATE DATABASE kv; CREATE USER kv@'%' IDENTIFIED BY '{PASSWORD}';"
+            "GRANT ALL ON kv.* TO kv@'%'; DROP USER IF EXISTS ''@localhost, ''@'%'"
+        )
+
+    def sql(self, text: str) -> str:
+        return self.run("mariadb", *self.arguments, "-N", "-B", "--raw", "kv", text=text)
+
+    def as_root(self, text: str) -> str:
+        """Run this as the one who may do everything."""
+        root = ["--no-defaults", f"--socket={self.socket}", "-u", "root", "-N", "-B"]
+        return self.run("mariadb", *root, text=text)
+
+    @property
+    def arguments(self) -> Sequence[str]:
+        """How MariaDB's own programs find the server."""
+        return [
+            *("--no-defaults", "-h", "127.0.0.1", f"--port={self.port}"),
+            *("-u", "kv", f"--password={PASSWORD}", "--default-character-set=utf8mb4"),
+        ]
+
+
+def mariadb_program(require_program: Callable[[str, str], str]) -> str:
+    """The server's program."""
+    require_program("mariadb", "mariadb-client")
+    return require_program("mariadbd", "mariadb-server")

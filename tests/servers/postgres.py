@@ -1,0 +1,63 @@
+"""A PostgreSQL of one's own."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from .database import PASSWORD, RunningDatabase
+
+
+class RunningPostgres(RunningDatabase):
+    """A PostgreSQL server. `programs` is the folder of its programs."""
+
+    user = "postgres"
+    ready = "database system is ready to accept connections"
+    polite: ClassVar = signal.SIGINT  # at SIGTERM it would wait until the last client is gone
+
+    def __init__(self, programs: Path, *args: str) -> None:
+        super().__init__(*args)
+        self._programs = programs
+        self.url = f"postgres://kv:s3cr%2Fet@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> Sequence[str]:
+        return [
+            *(str(self._programs / "postgres"), "-D", str(self.folder / "data")),
+            *("-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.folder)),
+            *("-c", "log_min_messages=log"),  # how the server is, and not what is asked of it
+        ]
+
+    def create(self) -> None:
+        password = self.folder / "password"
+        password.write_text(PASSWORD)
+        self.give(password)
+        self.run(
+            *(str(self._programs / "initdb"), "-D", str(self.folder / "data"), "-U", "kv"),
+            *("--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8", "--locale=C"),
+            "--no-instructions",
+        )
+
+    def sql(self, text: str) -> str:
+        command = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+        return self.run(*command, text=text, **self.environment)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """How PostgreSQL's own programs find the server."""
+        return {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.port),
+            "PGUSER": "kv",
+            "PGPASSWORD": PASSWORD,
+            "PGDATABASE": "postgres",
+        }
+
+
+def postgres_programs(require_program: Callable[[str, str], str]) -> Path:
+    """The folder of PostgreSQL's programs. Debian keeps those of the server off the path."""
+    require_program("psql", "postgresql-client")
+    for program in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), reverse=True):
+        if os.access(program, os.X_OK):
+            return program.parent
+    return Path(require_program("postgres", "postgresql")).parent

@@ -1,0 +1,416 @@
+"""What storages on database servers promise beyond the conformance suite."""
+
+import asyncio
+import os
+import random
+import textwrap
+import tracemalloc
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import ClassVar
+
+import pytest
+from docs.pages import ROOT, blocks
+
+from caller import Caller, make_server
+from servers.relay import Relay
+from storage.sql_case import SqlCase, put
+from workertown_kv.entry import Entry
+from workertown_kv.errors import (
+    Conflict,
+    InputError,
+    KeyTooLong,
+    KvError,
+    PreconditionFailed,
+    StorageError,
+    StorageUnavailable,
+    ValueTooLarge,
+)
+from workertown_kv.operations import (
+    MUST_NOT_EXIST,
+    Batch,
+    Delete,
+    Get,
+    List,
+    Operation,
+    Precondition,
+)
+from workertown_kv.storage.sql import Session
+from workertown_kv.testing import MovedClock
+from workertown_kv.testing.strategies import ODD_KEYS
+
+LIMIT = 25 * 1024 * 1024
+
+
+class SqlCases(SqlCase):
+    """Values, batches, connections: all that a server that works has to do with."""
+
+    @pytest.mark.parametrize("kind", ["quotes", "text", "bytes"])
+    async def test_the_largest_values_come_back_byte_for_byte(self, kind: str) -> None:
+        value = {
+            "quotes": lambda: b'["' + rb"\"\\" * (LIMIT // 4 - 1) + b'"]',
+            "text": lambda: '"{}"'.format("é漢字\U0001f600" * (LIMIT // 12 - 1)).encode(),
+            "bytes": lambda: os.urandom(LIMIT),
+        }[kind]()
+        assert LIMIT - 100 < len(value) <= LIMIT
+        storage = await self.opened()
+        await storage.set(put("a", value, is_json=kind != "bytes"))
+        entry = await storage.get(Get("default", "a"))
+        assert entry is not None
+        same = entry.value == value  # to show where 25 MiB differ would take minutes
+        assert same
+
+    async def test_a_server_over_http_works_on_it(self) -> None:
+        async with make_server(self.at()) as server:
+            call = Caller(server)
+            put_a = await call.put("a", {"b": [1, "é"]}, ttl=100, metadata={"by": "ada"})
+            got = await call("GET", "/v1/kv/a")
+            assert got.json()["data"] == {"b": [1, "é"]}
+            assert got.headers["etag"] == put_a.headers["etag"]
+            guard = {"If-Match": got.headers["etag"]}
+            assert (
+                await call("PUT", "/v1/kv/a", json={"value": 2}, headers=guard)
+            ).status_code == 200
+            assert (await call("DELETE", "/v1/kv/a", headers=guard)).status_code == 412
+            await call.put("b", 3)
+            listed = await call.data("GET", "/v1/kv")
+            assert [one["key"] for one in listed["keys"]] == ["a", "b"]
+            operations = [
+                {"op": "set", "key": "a", "value": 5},
+                {"op": "set", "key": "b", "value": 5, "if_version": "other"},
+            ]
+            refused = await call("POST", "/v1/kv", json={"atomic": True, "operations": operations})
+            assert refused.status_code == 409
+            assert await call.data("GET", "/v1/kv/a") == 2
+            assert (await call("GET", "/health")).status_code == 200
+            assert await call.data("POST", "/admin/migrate") == []
+            with self.server.stopped():
+                assert (await call("GET", "/v1/kv/a")).status_code == 503
+                assert (await call("GET", "/health")).status_code == 503
+            assert await call.data("GET", "/v1/kv/a") == 2
+
+    async def test_what_no_row_can_have_is_refused_and_says_why(self) -> None:
+        storage = await self.opened()
+        with pytest.raises(KeyTooLong):
+            await storage.set(put("é" * 1025))
+        for namespace in ("n" * 256, "a\0b"):
+            for act in (storage.get(Get(namespace, "a")), storage.list(List(namespace, "", 1))):
+                with pytest.raises(InputError):
+                    await act
+        with pytest.raises(PreconditionFailed):
+            await storage.set(put("a", precondition=Precondition(("\0", "é", ""))))
+        await storage.set(put("a", precondition=Precondition(("\0",), negated=True)))
+        await storage.set(put("b" * 2048, b"1", expires_at=253_402_300_799.5))
+        with pytest.raises(StorageError):
+            await storage.set(put("c", b"\xff"))
+        page = await storage.list(List("default", "", 9))
+        assert [one.key for one in page.keys] == ["a", "b" * 2048]
+
+    async def test_spaces_and_nuls_at_the_end_of_a_key_are_part_of_it(self) -> None:
+        storage = await self.opened()
+        keys = ["a", "a ", "a  ", "a\0", "a\0 ", "A", "á"]
+        for key in keys:
+            await storage.set(put(key, key.encode(), precondition=MUST_NOT_EXIST, is_json=False))
+        await storage.set(put("x", namespace="default "))
+        got = await storage.batch(Batch([Get("default", key) for key in keys]))
+        assert [one.value for one in got if isinstance(one, Entry)] == [k.encode() for k in keys]
+        assert await storage.get(Get("default", "x")) is None
+
+    async def test_two_stores_share_a_database(self) -> None:
+        one, two = await self.opened(), await self.opened(table=f"{self.table}_2")
+        await one.set(put("a", b"1"))
+        assert await two.get(Get("default", "a")) is None
+        await two.migrate(to=0)
+        assert await one.get(Get("default", "a")) is not None
+
+    async def test_a_negated_precondition_of_a_delete_is_decided_by_what_is_there(self) -> None:
+        storage = await self.opened()
+        not_a = Precondition(("a", "b"), negated=True)
+        await storage.delete(Delete("default", "k", not_a))
+        version = await storage.set(put("k"))
+        with pytest.raises(PreconditionFailed):
+            await storage.delete(Delete("default", "k", Precondition(("a", version), negated=True)))
+        await storage.delete(Delete("default", "k", not_a))
+        assert await storage.get(Get("default", "k")) is None
+
+    # Batches
+
+    async def test_a_batch_reads_no_more_than_it_may_return(self) -> None:
+        storage = await self.opened()
+        for i in range(16):
+            await storage.set(put(str(i), b"x" * 5_000_000, is_json=False))
+        gets: list[Operation] = [Get("default", str(i)) for i in range(16)]
+        mixed: list[Operation] = [*gets, put("new")]
+        tracemalloc.start()
+        for operations in (gets, mixed, [*gets, *gets]):
+            results = await storage.batch(Batch(operations, read_bytes=11_000_000))
+            kinds = [type(one) for one in results[:16]]
+            assert kinds == [Entry] * 2 + [ValueTooLarge] * 14
+            del results
+            with pytest.raises(ValueTooLarge):
+                await storage.batch(Batch(operations, atomic=True, read_bytes=11_000_000))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 55_000_000
+
+    async def test_the_same_value_asked_for_again_and_again_is_read_once(self) -> None:
+        storage = await self.opened()
+        await storage.set(put("a", b"x" * 5_000_000, is_json=False))
+        tracemalloc.start()
+        results = await storage.batch(
+            Batch([Get("default", "a")] * 10, read_bytes=50_000_000, atomic=True)
+        )
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(results) == 10
+        assert peak < 25_000_000
+
+    async def test_a_large_atomic_batch_is_one_transaction(self, clock: MovedClock) -> None:
+        storage = await self.opened(clock)
+        for i in range(0, 900, 3):
+            await storage.set(put(str(i), expires_at=clock() + (1 if i % 2 else 100)))
+        clock.move(1)
+        text = b'"' + b"x" * 5000 + b'"'
+        operations: list[Operation] = [
+            Delete("default", str(i)) if i % 2 else put(str(i), text) for i in range(900)
+        ]
+        operations += [Get("default", str(i)) for i in range(50)] + [Get("other", "none")]
+        results = await storage.batch(Batch(operations, atomic=True))
+        assert [one is not None for one in results[900:]] == [i % 2 == 0 for i in range(50)] + [
+            False
+        ]
+        page = await storage.list(List("default", "", 1000))
+        assert {one.key for one in page.keys} == {str(i) for i in range(0, 900, 2)}
+        rows = self.server.sql(f"SELECT count(*) FROM {self.table}")
+        assert rows == "450", "something was left behind"
+        with pytest.raises(Conflict):
+            await storage.batch(
+                Batch([*operations, put("0", precondition=MUST_NOT_EXIST)], atomic=True)
+            )
+        assert self.server.sql(f"SELECT count(*) FROM {self.table}") == "450"
+
+    async def test_a_guard_of_an_atomic_batch_holds_until_all_of_it_is_done(self) -> None:
+        ours, theirs = await self.opened(), await self.opened()
+        await ours.set(put("lease"))
+        done = False
+
+        async def work() -> None:
+            """Write under the lease that one has, over and over."""
+            while not done:
+                lease = await theirs.get(Get("default", "lease"))
+                assert lease is not None
+                held = Get("default", "lease", Precondition((lease.version,)))
+                text = lease.version.encode()
+                with suppress(Conflict):
+                    await theirs.batch(Batch([held, put("work", text)], atomic=True))
+
+        working = [asyncio.create_task(work()) for _ in range(4)]
+        for _ in range(40):
+            taken = (await ours.set(put("lease"))).encode()
+            before = await ours.get(Get("default", "work"))
+            for _ in range(5):
+                after = await ours.get(Get("default", "work"))
+                assert after == before or (after is not None and after.value == taken)
+                before = after
+        done = True
+        await asyncio.gather(*working)
+
+    async def test_what_is_absent_stays_so_until_an_atomic_batch_is_done(self) -> None:
+        storages = [await self.opened() for _ in range(2)]
+        for number in range(25):
+            names = [f"a{number}", f"b{number}"]
+            batches = [
+                Batch([Get("default", names[i - 1], MUST_NOT_EXIST), put(names[i])], atomic=True)
+                for i in (0, 1)
+            ]
+            outcomes = await asyncio.gather(
+                *(one.batch(two) for one, two in zip(storages, batches, strict=True)),
+                return_exceptions=True,
+            )
+            assert sorted(type(one).__name__ for one in outcomes) == ["Conflict", "list"]
+        assert self.server.sql(f"SELECT count(*) FROM {self.table}") == "25"
+
+    async def test_where_servers_compare_what_was_written_all_of_a_batch_is_written(
+        self, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Session, "certifies", True)
+        storage = await self.opened(clock)
+        await storage.set(
+            put("read", b"\0\xff", is_json=False, metadata=b"{}", expires_at=clock() + 9)
+        )
+        await storage.set(put("expired", expires_at=clock() + 1))
+        clock.move(1)
+        keys = ["read", "expired", "never"]
+        reads: list[Operation] = [Get("default", key) for key in keys]
+        before = await storage.batch(Batch(reads))
+        results = await storage.batch(Batch([*reads, put("written")], atomic=True))
+        assert results[:3] == before
+        assert await storage.batch(Batch(reads)) == before
+        assert self.server.sql(f"SELECT count(*) FROM {self.table}") == "2"
+
+    async def test_batches_on_the_same_keys_in_any_order_all_succeed(self) -> None:
+        storages = [await self.opened(timeout=20) for _ in range(2)]
+        keys = [str(i) for i in range(20)]
+
+        async def write(number: int) -> Sequence[object]:
+            chosen = random.sample(keys, 8)
+            operations: list[Operation] = [put(key, str(number).encode()) for key in chosen[:5]]
+            operations += [Delete("default", key) for key in chosen[5:7]]
+            return await storages[number % 2].batch(
+                Batch([*operations, Get("default", chosen[7])], atomic=True)
+            )
+
+        singles = (storages[i % 2].set(put(random.choice(keys))) for i in range(60))
+        results = await asyncio.gather(*(write(i) for i in range(60)), *singles)
+        assert len(results) == 120
+
+    # Others at the table
+
+    async def test_the_page_shows_what_is_so(self) -> None:
+        storage = await self.opened(table="kv_entry")
+        await storage.set(put("theme", b'{"dark":  true}', metadata=b'{"by":"ada"}'))
+        await storage.set(put("limits", b'{"rows": 10}'))
+        await storage.set(put("gone", b"1", expires_at=1_000_000_000.5))
+        found = list(blocks(ROOT / "docs" / "storages" / self.page))
+        ran = 0
+        for block, after in zip(found, [*found[1:], None], strict=True):
+            if block.language != "sql":
+                continue
+            title, _, text = block.text.partition("\n")
+            if title.startswith("-- What the migration"):
+                made = self.layout.format(table="kv_entry")
+                assert text.strip() == textwrap.dedent(made).strip()
+                continue
+            printed = self.ask(text)
+            if after is not None and after.language == "text" and after.line < block.line + 20:
+                assert printed == after.text.strip()
+            ran += 1
+        assert ran == 5
+        entry = await storage.get(Get("default", "theme"))
+        assert entry is not None
+        assert (entry.value, entry.version) == (b'{"dark": false}', "by-hand-1")
+        await storage.migrate(to=0)
+
+    page: ClassVar[str]
+    layout: ClassVar[str]
+
+    def ask(self, text: str) -> str:
+        """Run this as somebody who may do everything."""
+        return self.server.sql(text)
+
+    async def test_a_dump_brings_everything_back(self) -> None:
+        storage = await self.opened()
+        for key in ODD_KEYS:
+            await storage.set(put(key, repr(key).encode(), metadata=b'{"a":"\\"}', is_json=False))
+        await storage.set(put("text", '"é\\n\\u0000😀\'\\""'.encode(), expires_at=4e9 + 0.1))
+        gets: list[Operation] = [Get("default", key) for key in (*ODD_KEYS, "text")]
+        before = await storage.batch(Batch(gets))
+        dump = self.dump()
+        await storage.migrate(to=0)
+        self.server.sql(f"DROP TABLE {self.table}_migration")
+        self.restore(dump)
+        assert await storage.batch(Batch(gets)) == before
+        assert list(await storage.migrate()) == []
+
+    def dump(self) -> str:
+        """The table of this test, as the engine's own program writes it."""
+        raise NotImplementedError
+
+    def restore(self, dump: str) -> None:
+        """Make the table from what was written."""
+        raise NotImplementedError
+
+    # Connections
+
+    async def test_everything_but_an_atomic_batch_is_one_round_trip(self) -> None:
+        async with Relay(self.server.port) as relay:
+            url = self.server.url.replace(str(self.server.port), str(relay.port))
+            storage = await self.opened(url=url, connections=1)
+            either = Precondition(("a", "b"))
+            acts: dict[str, tuple[int, Callable[[], Awaitable[object]]]] = {
+                "get": (1, lambda: storage.get(Get("default", "a"))),
+                "set": (1, lambda: storage.set(put("a"))),
+                "create": (1, lambda: storage.set(put("a", precondition=MUST_NOT_EXIST))),
+                "compare and set": (1, lambda: storage.set(put("a", precondition=either))),
+                "delete": (1, lambda: storage.delete(Delete("default", "b"))),
+                "guarded delete": (1, lambda: storage.delete(Delete("default", "a", either))),
+                "list": (1, lambda: storage.list(List("default", "", 10))),
+                "read batch": (1, lambda: storage.batch(Batch([Get("default", "a")] * 3))),
+                "check": (1, storage.check),
+                "sweep": (1, lambda: storage.sweep(10)),
+                "atomic": (5, lambda: storage.batch(Batch([put("a"), put("b")], atomic=True))),
+                "batch": (2, lambda: storage.batch(Batch([put("a"), Delete("default", "b")]))),
+            }
+            for name, (trips, act) in acts.items():
+                counted = []
+                for _ in range(3):  # the first time, statements are prepared
+                    before = relay.round_trips
+                    with suppress(PreconditionFailed):
+                        await act()
+                    counted.append(relay.round_trips - before)
+                assert counted[1:] == [trips, trips], name
+            await storage.close()
+
+    async def test_there_are_no_more_connections_than_allowed(self) -> None:
+        storage = await self.opened(connections=3)
+        most = 0
+
+        async def work(number: int) -> None:
+            nonlocal most
+            await storage.set(put(str(number)))
+            most = max(most, await self.connections(storage))
+
+        await asyncio.gather(*(work(i) for i in range(60)))
+        assert most == 3
+
+    async def connections(self, storage: object) -> int:
+        """How many the server has, of storages, asked over one of them."""
+        raise NotImplementedError
+
+    async def test_several_workers_may_sweep_at_once(self, clock: MovedClock) -> None:
+        storages = [await self.opened(clock) for _ in range(4)]
+        keys = [str(i) for i in range(400)]
+        some: list[Operation] = [put(key, expires_at=clock() + 1) for key in keys]
+        await storages[0].batch(Batch(some, atomic=True))
+        await storages[0].set(put("kept"))
+        clock.move(1)
+
+        async def sweep(number: int) -> list[int]:
+            swept: list[int] = []
+            while not swept or swept[-1]:
+                swept.append(await storages[number].sweep(30))
+                await storages[number].set(put(f"{number}"))  # writes go on meanwhile
+            return swept
+
+        counts = await asyncio.gather(*(sweep(i) for i in range(4)))
+        assert max(max(one) for one in counts) <= 30
+        assert sum(sum(one) for one in counts) >= 396
+        rows = self.server.sql(f"SELECT count(*) FROM {self.table}")
+        assert rows == "5"
+
+    async def test_no_error_and_no_repr_shows_the_password(self) -> None:
+        port = self.server.port
+        scheme = self.server.url.partition("://")[0]
+        database = self.server.url.rpartition("/")[2]
+        storage = self.at(url=f"{scheme}://kv:wr0ng@127.0.0.1:{port}/{database}")
+        with pytest.raises(StorageError) as refused:
+            await storage.open()
+        assert not isinstance(refused.value, StorageUnavailable)
+        nowhere = self.at(url=f"{self.server.url}_not")
+        with pytest.raises(StorageError) as missing:
+            await nowhere.open()
+        down = self.at()
+        with self.server.stopped():
+            await down.open()
+            with pytest.raises(StorageUnavailable) as unreachable:
+                await down.get(Get("default", "a"))
+        assert str(port) not in unreachable.value.message
+        await down.close()
+        for error in (refused.value, missing.value, unreachable.value):
+            assert isinstance(error, KvError)
+            for shown in (error.message, repr(error), repr(error.__cause__)):
+                for secret in ("wr0ng", "s3cr/et", "s3cr%2Fet"):
+                    assert secret not in shown
+        for one in (storage, nowhere, down, storage._database, storage._database._url):
+            assert "wr0ng" not in repr(one)
+            assert "s3cr" not in repr(one)

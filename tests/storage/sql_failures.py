@@ -1,0 +1,216 @@
+"""Servers that stop, hang, crash and come back."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import pytest
+
+from storage.sql_case import SqlCase, put
+from workertown_kv.errors import StorageUnavailable
+from workertown_kv.operations import MUST_NOT_EXIST, Batch, Delete, Get, List
+from workertown_kv.storage import Storage
+
+Act = Callable[[Storage], Awaitable[object]]
+
+ACTS: Final[dict[str, Act]] = {
+    "get": lambda storage: storage.get(Get("default", "a")),
+    "set": lambda storage: storage.set(put("b")),
+    "guarded set": lambda storage: storage.set(put("c", precondition=MUST_NOT_EXIST)),
+    "delete": lambda storage: storage.delete(Delete("default", "d")),
+    "list": lambda storage: storage.list(List("default", "", 10)),
+    "read batch": lambda storage: storage.batch(Batch([Get("default", "a")])),
+    "atomic batch": lambda storage: storage.batch(Batch([put("e"), put("f")], atomic=True)),
+    "sweep": lambda storage: storage.sweep(10),
+    "check": lambda storage: storage.check(),
+    "migrate": lambda storage: storage.migrate(),
+}
+
+
+class SqlFailures(SqlCase):
+    """What is asked of a server that does not answer fails soon, and works when it is back."""
+
+    async def test_every_method_says_soon_that_a_stopped_server_is_unavailable(self) -> None:
+        storage = await self.opened(timeout=5)
+        await storage.set(put("a"))
+        with self.server.stopped():
+            for act in ACTS.values():
+                began = time.monotonic()
+                with pytest.raises(StorageUnavailable) as caught:
+                    await act(storage)
+                assert time.monotonic() - began < 2
+                assert isinstance(caught.value.__cause__, Exception)
+            results = await storage.batch(Batch([put("a", b"2"), Get("default", "a"), put("b")]))
+            assert [type(one) for one in results] == [StorageUnavailable] * 3
+        entry = await storage.get(Get("default", "a"))
+        assert entry is not None
+        assert entry.value == b"1"
+
+    @pytest.mark.parametrize("first", [name for name in ACTS if name != "migrate"])
+    async def test_the_first_request_after_a_restart_succeeds(self, first: str) -> None:
+        storage = await self.opened()
+        await asyncio.gather(*(storage.set(put(key)) for key in "abdefghi"))
+        # Both at once, so that the event loop has no occasion to see the connections end.
+        self.server.kill()
+        self.server.start()
+        await ACTS[first](storage)
+
+    async def test_every_method_gives_up_on_a_server_that_hangs(self) -> None:
+        storage = await self.opened(timeout=1)
+        await storage.set(put("a"))
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.01)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        with self.server.paused():
+            began = time.monotonic()
+            outcomes = await asyncio.gather(
+                *(act(storage) for act in ACTS.values() for _ in range(3)), return_exceptions=True
+            )
+            assert 1 <= time.monotonic() - began < 1.9
+        ticking.cancel()
+        assert ticks > 50, "the event loop was blocked"
+        for outcome in outcomes:
+            assert isinstance(outcome, StorageUnavailable)
+            assert "within 1 s" in outcome.message
+        for _ in range(3):
+            entry = await storage.get(Get("default", "a"))
+            assert entry is not None
+            assert entry.value == b"1"
+
+    async def test_a_batch_on_a_server_that_hangs_has_one_deadline(self) -> None:
+        storage = await self.opened(timeout=0.5)
+        with self.server.paused():
+            began = time.monotonic()
+            results = await storage.batch(Batch([put(str(i)) for i in range(100)]))
+            assert time.monotonic() - began < 1
+        assert {type(one) for one in results} == {StorageUnavailable}
+
+    async def test_closing_does_not_wait_for_a_server_that_hangs(self) -> None:
+        storage = await self.opened(timeout=0.5)
+        await asyncio.gather(*(storage.set(put(str(i))) for i in range(20)))
+        with self.server.paused():
+            began = time.monotonic()
+            asked = asyncio.ensure_future(storage.get(Get("default", "1")))
+            await asyncio.sleep(0)
+            await storage.close()
+            assert time.monotonic() - began < 3
+            assert isinstance(asked.exception(), StorageUnavailable)
+
+    async def test_a_server_that_is_down_at_first_is_used_once_it_is_there(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        storage = self.at()
+        with self.server.stopped(), caplog.at_level(logging.WARNING, "workertown_kv"):
+            assert list(await storage.open()) == []
+            with pytest.raises(StorageUnavailable):
+                await storage.get(Get("default", "a"))
+        (warned,) = caplog.records
+        assert f"127.0.0.1:{self.server.port}" in warned.getMessage()
+        versions = await asyncio.gather(*(storage.set(put(str(i))) for i in range(20)))
+        assert len(set(versions)) == 20
+        assert self.server.sql(f"SELECT name FROM {self.table}_migration") == "0001_entry"
+
+    @pytest.mark.parametrize("other", ["is down", "hangs"])
+    async def test_of_several_hosts_one_that_answers_is_enough(self, other: str) -> None:
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            if other == "hangs":
+                listening.listen()
+            port = listening.getsockname()[1]
+            here = f"127.0.0.1:{self.server.port}"
+            url = self.server.url.replace(here, f"127.0.0.1:{port},{here}")
+            storage = await self.opened(url=url, timeout=1, connections=3)
+            began = time.monotonic()
+            await asyncio.gather(*(storage.set(put(str(i))) for i in range(20)))
+            assert time.monotonic() - began < 0.5, "what was found is not remembered"
+            with self.server.stopped(), pytest.raises(StorageUnavailable):
+                await storage.set(put("a"))
+            await storage.set(put("a"))
+
+    async def test_a_crash_under_writers_loses_nothing_that_was_acknowledged(self) -> None:
+        storage = await self.opened()
+        attempted: dict[str, int] = {}
+        acknowledged: dict[str, int] = {}
+
+        async def write(key: str, enough: asyncio.Event) -> None:
+            for number in range(acknowledged.get(key, 0) + 1, 1_000_000):
+                attempted[key] = number
+                try:
+                    await storage.set(put(key, str(number).encode()))
+                except StorageUnavailable:
+                    return
+                acknowledged[key] = number
+                if number % 20 == 0:
+                    enough.set()
+
+        for _ in range(3):
+            enough = asyncio.Event()
+            writers = [asyncio.create_task(write(key, enough)) for key in "abcdefgh"]
+            await enough.wait()
+            self.server.kill()
+            await asyncio.wait(writers)
+            self.server.start()
+            for key, number in acknowledged.items():
+                entry = await storage.get(Get("default", key))
+                assert entry is not None
+                assert int(entry.value) in (number, attempted[key])
+                acknowledged[key] = int(entry.value)
+
+    async def test_a_write_whose_answer_is_lost_is_said_to_be_in_doubt(self) -> None:
+        storage = await self.opened()
+        await storage.set(put("a"))
+        await asyncio.gather(*(storage.check() for _ in range(3)))  # now there are connections
+        with suppress(StorageUnavailable):  # this transaction is lost as well
+            async with storage._database.opened().session() as session, session.transaction():
+                await session.execute(storage._statements.claim([(b"default", b"a")], "x"))
+                writing = asyncio.ensure_future(storage.set(put("a", b"2")))
+                # Once this is read over another connection, the write has been sent.
+                assert await storage.get(Get("default", "a")) is not None
+                self.server.kill()
+                with pytest.raises(StorageUnavailable, match="may or may not") as caught:
+                    await writing
+                assert caught.value.__cause__ is not None
+        self.server.start()
+
+    async def test_only_a_write_that_hangs_is_said_to_be_in_doubt(self) -> None:
+        storage = await self.opened(timeout=0.3)
+        for act, in_doubt in (("set", True), ("get", False)):
+            await storage.set(put("a"))
+            with self.server.paused(), pytest.raises(StorageUnavailable) as caught:
+                await ACTS[act](storage)
+            assert ("may or may not" in caught.value.message) is in_doubt
+
+    async def test_a_connection_that_the_server_has_ended_is_not_noticed(self) -> None:
+        storage = await self.opened()
+        await storage.set(put("a"))
+        for name, act in ACTS.items():
+            self.end_connections()
+            if name != "guarded set":
+                await act(storage)
+
+    def end_connections(self) -> None:
+        """Let the server end all connections of storages."""
+        raise NotImplementedError
+
+    async def test_whoever_gives_up_waiting_leaves_no_answer_to_the_next(self) -> None:
+        storage = await self.opened(connections=1)
+        for i in range(40):
+            await storage.set(put(str(i), str(i).encode()))
+        for i in range(40):
+            asked = asyncio.ensure_future(storage.get(Get("default", str(i))))
+            for _ in range(i % 8):
+                await asyncio.sleep(0)
+            asked.cancel()
+            entry = await storage.get(Get("default", str(i - 1 if i else 39)))
+            assert entry is not None
+            assert entry.value == entry.key.encode()

@@ -1,0 +1,90 @@
+"""The schema: brought up to date by the way or by hand, by many at once, and undone."""
+
+import asyncio
+import logging
+
+import pytest
+
+from storage.sql_case import SqlCase, put
+from workertown_kv.errors import StorageError, StorageUnavailable
+from workertown_kv.operations import Get
+from workertown_kv.storage import Migration, Storage
+
+
+class SqlMigrations(SqlCase):
+    """Migrations of the table of each test."""
+
+    async def test_of_many_workers_who_start_at_once_one_migrates(self) -> None:
+        storages = [self.at() for _ in range(8)]
+        ran = await asyncio.gather(*(storage.open() for storage in storages))
+        assert sum(map(len, ran)) == 1
+        for storage in storages:
+            await storage.set(put("a"))
+            assert list(await storage.migrate()) == []
+            await storage.close()
+
+    async def test_a_schema_of_a_newer_version_is_refused(self) -> None:
+        storage = await self.opened()
+        await storage.close()
+        self.server.sql(f"INSERT INTO {self.table}_migration (name) VALUES ('0002_later')")
+        for migrate in ("auto", "manual"):
+            refusing = self.at(migrate=migrate)
+            with pytest.raises(StorageError, match=r"schema 2.*newer"):
+                await refusing.open()
+            with pytest.raises(StorageUnavailable, match="closed"):
+                await refusing.get(Get("default", "a"))
+
+    async def test_by_hand_alone_it_migrates_when_it_is_told_to(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        storage = self.at(migrate="manual")
+        with caplog.at_level(logging.WARNING, "workertown_kv"):
+            assert list(await storage.open()) == []
+        assert "`workertown-kv migrate`" in caplog.text
+        for _ in range(2):
+            with pytest.raises(StorageError, match="workertown-kv migrate") as caught:
+                await storage.set(put("a"))
+            assert not isinstance(caught.value, StorageUnavailable)
+        assert list(await storage.migrate()) == [Migration("0001_entry")]
+        await storage.set(put("a"))
+
+    async def test_undone_and_done_again_it_begins_anew(self) -> None:
+        storage = self.at()
+        assert list(await storage.open()) == [Migration("0001_entry")]
+        await storage.set(put("a"))
+        with pytest.raises(StorageError, match="2 of them"):
+            await storage.migrate(to=2)
+        assert list(await storage.migrate(to=0)) == [Migration("0001_entry", "down")]
+        with pytest.raises(StorageError, match="run `workertown-kv migrate`"):
+            await storage.get(Get("default", "a"))
+        assert list(await storage.migrate(to=0)) == []
+        assert list(await storage.migrate(to=1)) == [Migration("0001_entry")]
+        assert await storage.get(Get("default", "a")) is None
+        await storage.set(put("a"))
+
+    async def test_a_table_of_somebody_else_is_left_alone(self) -> None:
+        self.server.sql(
+            f"CREATE TABLE {self.table} (note int); INSERT INTO {self.table} VALUES (5)"
+        )
+        storage = self.at()
+        for _ in range(2):
+            with pytest.raises(StorageError) as caught:
+                await storage.open()
+            assert not isinstance(caught.value, StorageUnavailable)
+        assert self.server.sql(f"SELECT note FROM {self.table}") == "5"
+
+    async def test_who_may_not_change_schemas_may_use_one_that_is_up_to_date(self) -> None:
+        storage = await self.opened()
+        await storage.close()
+        humble = self.humble()
+        await humble.open()
+        await humble.set(put("a"))
+        await humble.close()
+        other = self.humble(table="not_there")
+        with pytest.raises(StorageError) as caught:
+            await other.open()
+        assert not isinstance(caught.value, StorageUnavailable)
+
+    def humble(self, table: str | None = None) -> Storage:
+        """A storage by a user who may read and write rows, and nothing more."""
+        raise NotImplementedError

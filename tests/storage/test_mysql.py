@@ -1,0 +1,149 @@
+"""MysqlStorage keeps the contract, in a table that others can read."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from servers.certificate import write_certificate
+from servers.mariadb import RunningMariadb, mariadb_program
+from storage.sql_case import put, table_of
+from storage.sql_cases import SqlCases
+from storage.sql_failures import SqlFailures
+from storage.sql_migrations import SqlMigrations
+from workertown_kv.errors import StorageError, StorageUnavailable
+from workertown_kv.operations import Batch, Get, Operation
+from workertown_kv.storage import Clock, Storage
+from workertown_kv.storage.mysql import MysqlStorage
+from workertown_kv.storage.mysql.schema import MIGRATIONS
+from workertown_kv.testing import StorageConformance
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def server(require_program: Callable[[str, str], str]) -> Iterator[RunningMariadb]:
+    with RunningMariadb(mariadb_program(require_program)) as running:
+        yield running
+
+
+class TestMysqlStorage(StorageConformance):
+    examples = 20
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def _running(self, server: RunningMariadb) -> None:
+        self.url = server.url
+
+    def make(self, clock: Clock, folder: Path) -> Storage:
+        return MysqlStorage(f"{self.url}?table={table_of(folder)}", clock=clock)
+
+
+class TestMysql(SqlCases):
+    storage_type: ClassVar = MysqlStorage
+    page = "mysql.md"
+    layout = MIGRATIONS["0001_entry"].up[0]
+    server: RunningMariadb
+
+    async def connections(self, storage: Any) -> int:
+        async with storage._database.opened().session() as session:
+            asked = "SELECT count(*) FROM information_schema.processlist WHERE user = 'kv'"
+            return int((await session.fetch((asked, ())))[0][0])
+
+    def ask(self, text: str) -> str:
+        # The shell's raw output is how the page shows it, but that user may not grant anything.
+        return self.server.as_root(f"USE kv; {text}") if "GRANT" in text else self.server.sql(text)
+
+    def dump(self) -> str:
+        options = ["--single-transaction", "--hex-blob"]
+        tables = ["kv", self.table, f"{self.table}_migration"]
+        return self.server.run("mariadb-dump", *self.server.arguments, *options, *tables)
+
+    def restore(self, dump: str) -> None:
+        self.server.sql(dump)
+
+    async def test_a_unix_socket_leads_to_the_server(self) -> None:
+        self.server.as_root(
+            "CREATE USER kv@localhost IDENTIFIED BY 'kv'; GRANT ALL ON kv.* TO kv@localhost"
+        )
+        storage = await self.opened(url="mysql://kv:kv@/kv", socket=self.server.socket)
+        await storage.set(put("a"))
+
+    async def test_a_value_that_the_server_does_not_take_is_refused_and_says_why(self) -> None:
+        self.server.as_root("SET GLOBAL max_allowed_packet = 1048576")
+        try:
+            storage = self.at()
+            await storage.open()
+            with pytest.raises(StorageError, match=r"1,048,576.*max_allowed_packet") as caught:
+                await storage.set(put("a", b"1" * 1_048_500))
+            assert not isinstance(caught.value, StorageUnavailable)
+            await storage.set(put("a", b"1" * 1_048_000))
+            some: list[Operation] = [put(f"{i}", b"1" * 400_000) for i in range(8)]
+            await storage.batch(Batch([*some, put("b", b"1" * 1_000_000)], atomic=True))
+            assert await storage.get(Get("default", "b")) is not None
+            await storage.close()
+        finally:
+            self.server.as_root("SET GLOBAL max_allowed_packet = 33554432")
+
+    async def test_of_several_hosts_none_that_takes_no_writes_is_used(self) -> None:
+        here = f"127.0.0.1:{self.server.port}"
+        storage = await self.opened(url=self.server.url.replace(here, f"127.0.0.1:1,{here}"))
+        await storage.set(put("a"))
+        self.server.as_root("SET GLOBAL read_only = 1")
+        try:
+            for _ in range(2):
+                with pytest.raises(StorageUnavailable):
+                    await storage.set(put("a"))
+        finally:
+            self.server.as_root("SET GLOBAL read_only = 0")
+        await storage.set(put("a"))
+
+
+class TestMysqlFailures(SqlFailures):
+    storage_type: ClassVar = MysqlStorage
+    server: RunningMariadb
+
+    def end_connections(self) -> None:
+        self.server.as_root("KILL USER kv")
+
+
+class TestMysqlMigrations(SqlMigrations):
+    storage_type: ClassVar = MysqlStorage
+    server: RunningMariadb
+
+    def humble(self, table: str | None = None) -> Any:
+        self.server.as_root(
+            "CREATE USER IF NOT EXISTS humble@'%' IDENTIFIED BY 'humble';"
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON kv.{self.table} TO humble@'%';"
+            f"GRANT SELECT ON kv.{self.table}_migration TO humble@'%';"
+        )
+        address = f"127.0.0.1:{self.server.port}/kv"
+        return MysqlStorage(f"mysql://humble:humble@{address}?table={table or self.table}")
+
+
+async def test_the_connection_is_encrypted_as_sslmode_says(
+    require_program: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    server = RunningMariadb(mariadb_program(require_program))
+    certificate, key = write_certificate(server.folder)
+    server.give(key)
+    server.args += [f"--ssl-cert={certificate}", f"--ssl-key={key}"]
+    other, _ = write_certificate(tmp_path)
+    asked = ("SHOW SESSION STATUS LIKE 'Ssl_cipher'", ())
+    with server:
+        for mode, encrypted in {
+            "": False,
+            "sslmode=disable": False,
+            "sslmode=require": True,
+            f"sslmode=verify-full&sslrootcert={certificate}": True,
+        }.items():
+            storage = MysqlStorage(f"{server.url}?{mode}")
+            await storage.open()
+            async with storage._database.opened().session() as session:
+                ((_, cipher),) = await session.fetch(asked)
+            assert bool(cipher) is encrypted, mode
+            await storage.close()
+        for untrusted in (f"sslmode=verify-ca&sslrootcert={other}", "sslmode=verify-full"):
+            with pytest.raises(StorageError, match="not trusted"):
+                await MysqlStorage(f"{server.url}?{untrusted}").open()

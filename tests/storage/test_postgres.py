@@ -1,0 +1,130 @@
+"""PostgresStorage keeps the contract, in a table that others can read."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from servers.certificate import write_certificate
+from servers.postgres import RunningPostgres, postgres_programs
+from storage.sql_case import put, table_of
+from storage.sql_cases import SqlCases
+from storage.sql_failures import SqlFailures
+from storage.sql_migrations import SqlMigrations
+from workertown_kv.errors import StorageError, StorageUnavailable
+from workertown_kv.storage import Clock, Storage
+from workertown_kv.storage.postgres import PostgresStorage
+from workertown_kv.storage.postgres.schema import MIGRATIONS
+from workertown_kv.testing import StorageConformance
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def server(require_program: Callable[[str, str], str]) -> Iterator[RunningPostgres]:
+    with RunningPostgres(postgres_programs(require_program)) as running:
+        yield running
+
+
+class TestPostgresStorage(StorageConformance):
+    examples = 20
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def _running(self, server: RunningPostgres) -> None:
+        self.url = server.url
+
+    def make(self, clock: Clock, folder: Path) -> Storage:
+        return PostgresStorage(f"{self.url}?table={table_of(folder)}", clock=clock)
+
+
+class TestPostgres(SqlCases):
+    storage_type: ClassVar = PostgresStorage
+    page = "postgres.md"
+    layout = MIGRATIONS["0001_entry"].up[0]
+    server: RunningPostgres
+
+    async def connections(self, storage: Any) -> int:
+        async with storage._database.opened().session() as session:
+            asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'workertown-kv'"
+            return int((await session.fetch((asked, ())))[0][0])
+
+    def dump(self) -> str:
+        return self.server.run("pg_dump", "--table", f"{self.table}*", **self.server.environment)
+
+    def restore(self, dump: str) -> None:
+        self.server.sql(dump)
+
+    async def test_a_unix_socket_leads_to_the_server(self) -> None:
+        url = f"postgres://kv:s3cr%2Fet@:{self.server.port}/postgres"
+        storage = await self.opened(url=url, socket=self.server.folder)
+        await storage.set(put("a"))
+
+    async def test_a_database_that_could_not_keep_every_text_is_refused(self) -> None:
+        self.server.sql("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1'")
+        storage = PostgresStorage(self.server.url.replace("/postgres", "/latin"))
+        with pytest.raises(StorageError, match="encoding LATIN1; expected UTF8"):
+            await storage.open()
+
+    async def test_a_server_that_takes_no_writes_is_unavailable_for_them(self) -> None:
+        storage = await self.opened()
+        self.server.sql("ALTER ROLE kv SET default_transaction_read_only = on")
+        try:
+            with pytest.raises(StorageUnavailable, match="read-only"):
+                await storage.set(put("a"))
+        finally:
+            self.server.sql("SET default_transaction_read_only = off; ALTER ROLE kv RESET ALL")
+        await storage.set(put("a"))
+
+
+class TestPostgresFailures(SqlFailures):
+    storage_type: ClassVar = PostgresStorage
+
+    def end_connections(self) -> None:
+        self.server.sql(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE application_name = 'workertown-kv'"
+        )
+
+
+class TestPostgresMigrations(SqlMigrations):
+    storage_type: ClassVar = PostgresStorage
+
+    def humble(self, table: str | None = None) -> Any:
+        self.server.sql(
+            "DO $$ BEGIN CREATE USER humble PASSWORD 'humble'; "
+            "EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {self.table} TO humble;"
+            f"GRANT SELECT ON {self.table}_migration TO humble;"
+        )
+        address = f"127.0.0.1:{self.server.port}/postgres"
+        return PostgresStorage(f"postgres://humble:humble@{address}?table={table or self.table}")
+
+
+async def test_the_connection_is_encrypted_as_sslmode_says(
+    require_program: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    server = RunningPostgres(postgres_programs(require_program))
+    certificate, key = write_certificate(server.folder)
+    server.give(key)
+    server.args += ["-c", "ssl=on"]
+    server.args += ["-c", f"ssl_cert_file={certificate}", "-c", f"ssl_key_file={key}"]
+    other, _ = write_certificate(tmp_path)
+    asked = ("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", ())
+    with server:
+        for mode, encrypted in {
+            "": True,
+            "sslmode=disable": False,
+            "sslmode=require": True,
+            f"sslmode=verify-full&sslrootcert={certificate}": True,
+        }.items():
+            storage = PostgresStorage(f"{server.url}?{mode}")
+            await storage.open()
+            async with storage._database.opened().session() as session:
+                ((found,),) = await session.fetch(asked)
+            assert found is encrypted, mode
+            await storage.close()
+        for untrusted in (f"sslmode=verify-ca&sslrootcert={other}", "sslmode=verify-full"):
+            with pytest.raises(StorageError, match="not trusted"):
+                await PostgresStorage(f"{server.url}?{untrusted}").open()

@@ -1,0 +1,147 @@
+"""The same server over every storage: what a client sees is the same, whatever `KV_DB` says."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from servers.mariadb import RunningMariadb
+from servers.postgres import RunningPostgres, postgres_programs
+from servers.redis import RunningRedis
+from workertown_kv.testing import ServedStore
+from workertown_kv.testing.strategies import ODD_KEYS
+
+Find = Callable[[str, str], str]
+
+
+def _database(name: str, require_program: Find, folder: Path, running: ExitStack) -> str:
+    match name:
+        case "postgres":
+            return running.enter_context(RunningPostgres(postgres_programs(require_program))).url
+        case "mariadb":
+            program = require_program("mariadbd", "mariadb-server")
+            return running.enter_context(RunningMariadb(program)).url
+        case "redis":
+            program = require_program("redis-server", "redis-server")
+            return running.enter_context(RunningRedis(program, folder)).url
+    return str(folder / "kv.sqlite")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres", "mariadb", "redis"])
+def stores(
+    request: pytest.FixtureRequest,
+    require_program: Find,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[list[ServedStore]]:
+    """Two servers over one database."""
+    folder = tmp_path_factory.mktemp("database")
+    with ExitStack() as running:
+        url = _database(request.param, require_program, folder, running)
+        yield [running.enter_context(ServedStore(url)) for _ in range(2)]
+
+
+@pytest.fixture
+def clients(stores: list[ServedStore]) -> Iterator[list[httpx2.Client]]:
+    with ExitStack() as opened:
+        yield [opened.enter_context(store.client()) for store in stores]
+
+
+def test_what_one_server_writes_the_other_reads_at_once(clients: list[httpx2.Client]) -> None:
+    one, other = clients
+    for i in range(20):
+        put = one.put("/v1/kv/shared", json={"value": i, "metadata": {"n": i}})
+        assert put.status_code == 200
+        got = other.get("/v1/kv/shared")
+        assert (got.json()["data"], got.headers["etag"]) == (i, put.headers["etag"])
+        assert got.headers["x-kv-metadata"] == f'{{"n":{i}}}'
+    assert other.delete("/v1/kv/shared").status_code == 200
+    assert one.get("/v1/kv/shared").status_code == 404
+
+
+def test_every_odd_key_comes_back(clients: list[httpx2.Client]) -> None:
+    one, other = clients
+    for key in ODD_KEYS:
+        put = one.put("/v1/kv", params={"key": f"odd/{key}"}, json={"value": key})
+        assert put.status_code == 200, put.text
+        got = other.get("/v1/kv", params={"key": f"odd/{key}"})
+        assert got.json()["data"] == key
+    listed: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = other.get("/v1/kv", params={"prefix": "odd/", "limit": "7", **cursor}).json()["data"]
+        listed += [one["key"] for one in page["keys"]]
+        if page["complete"]:
+            break
+        cursor = {"cursor": page["cursor"]}
+    assert listed == sorted((f"odd/{key}" for key in ODD_KEYS), key=str.encode)
+
+
+def test_counters_that_many_count_at_once_lose_nothing(clients: list[httpx2.Client]) -> None:
+    clients[0].put("/v1/kv/counter", json={"value": 0})
+
+    def count(client: httpx2.Client) -> None:
+        added = 0
+        while added < 10:
+            got = client.get("/v1/kv/counter")
+            put = client.put(
+                "/v1/kv/counter",
+                json={"value": got.json()["data"] + 1},
+                headers={"If-Match": got.headers["etag"]},
+            )
+            assert put.status_code in (200, 412), put.text
+            added += put.status_code == 200
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count, clients * 2))
+    assert clients[0].get("/v1/kv/counter").json()["data"] == 40
+
+
+def test_an_atomic_batch_does_all_or_nothing(clients: list[httpx2.Client]) -> None:
+    one, other = clients
+    one.put("/v1/kv/taken", json={"value": 1})
+    operations = [
+        {"op": "set", "key": "seat", "value": 1},
+        {"op": "set", "key": "taken", "value": 2, "if_version": None},
+    ]
+    refused = one.post("/v1/kv", json={"operations": operations, "atomic": True})
+    assert refused.status_code == 409
+    assert [detail["path"] for detail in refused.json()["errors"]] == [["operations", 1]]
+    assert other.get("/v1/kv/seat").status_code == 404
+    done = one.post("/v1/kv", json={"operations": operations[:1], "atomic": True})
+    assert done.status_code == 200
+    assert other.get("/v1/kv/seat").json()["data"] == 1
+
+
+def test_a_lifetime_ends_when_it_is_over(clients: list[httpx2.Client]) -> None:
+    one, other = clients
+    put = one.put("/v1/kv/brief", json={"value": 1, "ttl": 1})
+    written = time.monotonic()
+    assert put.status_code == 200
+    deadline = written + 30
+    while other.get("/v1/kv/brief").status_code == 200:
+        assert time.monotonic() < deadline
+    assert time.monotonic() - written > 0.9
+    again = one.put("/v1/kv/brief", json={"value": 2}, headers={"If-None-Match": "*"})
+    assert again.status_code == 200
+
+
+def test_the_largest_value_comes_back(clients: list[httpx2.Client]) -> None:
+    one, other = clients
+    body = b'{"value":"' + b"x" * (26_214_400 - 2) + b'"}'
+    headers = {"Content-Type": "application/json", "Prefer": "return=minimal"}
+    assert one.put("/v1/kv/large", content=body, headers=headers).status_code == 200
+    got = other.get("/v1/kv/large", headers={"Accept": "application/octet-stream"})
+    assert got.content == body[len(b'{"value":') : -1]
+    assert one.delete("/v1/kv/large").status_code == 200
+
+
+def test_no_password_is_printed_or_told(stores: list[ServedStore]) -> None:
+    with stores[0].client() as client:
+        told = client.get("/admin/info").text + client.get("/open-api.json").text
+    assert "s3cr" not in told
+    # Printed so far: the line that says where the values are.
+    assert "s3cr" not in stores[0].read_until("listens on")
