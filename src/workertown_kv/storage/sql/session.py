@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from ...errors import KvError, StorageError, StorageUnavailable
 
-Value = str | bytes | int | float | None
-"""What a statement is given. Every text is bytes, in UTF-8, unless the engine has no such type."""
+Value = bytes | int | float | None
+"""What a statement is given. Every text is bytes, in UTF-8."""
 
 Statement = tuple[str, Sequence[Value]]
 """The text of a statement, and the values for its marks."""

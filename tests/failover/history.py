@@ -1,0 +1,118 @@
+"""What clients saw of a key, and whether a key that has one value at a time can be seen so."""
+
+import math
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+NOTHING = "nothing"
+"""What a key has that was never written."""
+
+
+@dataclass
+class Act:
+    """A read or a write, from when it was asked for until its answer came.
+
+    No value is written twice. A write whose outcome nobody knows never ends: it may still happen.
+    """
+
+    value: str
+    began: float
+    ended: float = math.inf
+    writes: bool = False
+
+
+class Zone(NamedTuple):
+    """The time from the first end of an act on a value to the last beginning of one.
+
+    The key had the value all that time, or, where it is turned round, at a moment within it.
+    """
+
+    first_end: float
+    last_begin: float
+    value: str
+
+
+class History:
+    """All acts on one key. The last one is a read that began when all others had ended."""
+
+    def __init__(self) -> None:
+        self.acts = [Act(NOTHING, -math.inf, -math.inf, writes=True)]
+
+    def faults(self) -> Iterator[str]:
+        """What cannot be where every act happens at one moment between its beginning and its end.
+
+        This is the test of Gibbons and Korach (Testing Shared Memories, 1997).
+        """
+        acts = defaultdict[str, list[Act]](list)
+        for act in self.acts:
+            acts[act.value].append(act)
+        kept: list[Zone] = []
+        passing: list[Zone] = []
+        for value, some in acts.items():
+            zone = Zone(min(act.ended for act in some), max(act.began for act in some), value)
+            (kept if zone.first_end < zone.last_begin else passing).append(zone)
+            written = [act.began for act in some if act.writes]
+            if not written or written[0] > zone.first_end:
+                yield f"{value} was read before anybody wrote it"
+        kept.sort()
+        for zone, after in pairwise(kept):
+            if after.first_end < zone.last_begin:
+                yield f"{zone.value} was read although {after.value} was there by then"
+        for zone in passing:
+            before = bisect_left(kept, (zone.last_begin,)) - 1
+            if before >= 0 and zone.first_end < kept[before].last_begin:
+                yield f"{zone.value} was written, and {kept[before].value} read before and after"
+
+    def lost(self) -> int:
+        """How many writes were acknowledged, and began after what the last read has seen."""
+        seen = min(act.ended for act in self.acts if act.value == self.acts[-1].value)
+        return sum(act.writes and act.began > seen and act.ended < math.inf for act in self.acts)
+
+
+@dataclass
+class Refused:
+    """A write that was answered 412: there was to be another value."""
+
+    value: str
+    expected: str
+    ended: float
+
+
+class Counting(History):
+    """All acts on a key whose every write is made of the value before it, and asks for that one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: dict[str, str] = {}
+        """What each write, refused ones left out, expected to be there."""
+        self.refused: list[Refused] = []
+
+    def faults(self) -> Iterator[str]:
+        yield from super().faults()
+        after = {self.before[value]: value for value in self.line()}
+        written = {act.value: act for act in self.acts if act.writes}
+        for one in self.refused:
+            if one.value in after.values():
+                yield f"{one.value} was refused and yet written"
+            if one.expected in after or one.expected == self.acts[-1].value:
+                other = written.get(after.get(one.expected, ""))
+                if other is None or other.began > one.ended:
+                    yield f"{one.value} was refused although {one.expected} was there"
+
+    def lost(self) -> int:
+        line = set(self.line())
+        done = [act.value for act in self.acts if act.writes and act.ended < math.inf]
+        return len(set(done) - line - {NOTHING})
+
+    def line(self) -> list[str]:
+        """All values that the last one is made of, and it first."""
+        line = []
+        value = self.acts[-1].value
+        while value in self.before:
+            line.append(value)
+            value = self.before[value]
+        return line

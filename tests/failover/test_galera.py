@@ -1,0 +1,115 @@
+"""Servers over a Galera cluster, each over a node of its own: nodes are lost, and come back."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from caller import Caller, make_server
+from servers.galera import GaleraCluster, galera_provider
+from servers.mariadb import mariadb_program
+from workertown_kv.storage.url import storage_from_url
+
+from .load import Load
+
+pytestmark = pytest.mark.anyio
+
+Find = Callable[[str, str], str]
+
+
+@pytest.fixture(scope="module")
+def cluster(require_program: Find) -> Iterator[GaleraCluster]:
+    program, provider = mariadb_program(require_program), galera_provider(require_program)
+    for name in ("rsync", "lsof"):
+        require_program(name, name)
+    with GaleraCluster(program, provider) as running:
+        yield running
+
+
+async def test_no_acknowledged_write_is_lost_with_a_node(cluster: GaleraCluster) -> None:
+    lost, stubborn = cluster.nodes[0], len(cluster.nodes)
+    # One server knows that node alone, and waits for it.
+    async with load_on([*cluster.urls, lost.url], "killed") as load:
+        await load.more()
+        await asyncio.to_thread(lost.kill)
+        await load.more(but=stubborn)
+        await asyncio.to_thread(lost.rejoin)
+        await load.more()
+        figures = await load.figures()
+    print(f"\nGalera, a node killed: {figures}")
+    assert (figures.lost, figures.faults) == (0, [])
+
+
+async def test_no_acknowledged_write_is_lost_with_all_nodes_at_once(cluster: GaleraCluster) -> None:
+    async with load_on([node.url for node in cluster.nodes], "all_killed") as load:
+        await load.more()
+        await asyncio.gather(*(asyncio.to_thread(node.kill) for node in cluster.nodes))
+        await load.trouble()
+        await asyncio.to_thread(cluster.rejoin)
+        await load.more()
+        figures = await load.figures()
+    print(f"\nGalera, all nodes killed at once: {figures}")
+    assert (figures.lost, figures.faults) == (0, [])
+
+
+async def test_a_node_that_is_cut_off_answers_nothing_and_its_server_goes_to_another(
+    cluster: GaleraCluster,
+) -> None:
+    lost, stubborn = cluster.nodes[0], len(cluster.nodes)
+    async with load_on([*cluster.urls, lost.url], "cut_off") as load:
+        await load.more()
+        with lost.cut_off():
+            await load.trouble()
+            await load.more(but=stubborn)
+        await load.more()
+        figures = await load.figures()
+    print(f"\nGalera, a node cut off: {figures}")
+    assert (figures.lost, figures.faults) == (0, [])
+
+
+async def test_of_two_batches_that_guard_what_the_other_one_writes_one_is_done(
+    cluster: GaleraCluster,
+) -> None:
+    """Though each has its locks on another node."""
+    async with (
+        make_server(storage_from_url(f"{cluster.urls[0]}?table=batch")) as one,
+        make_server(storage_from_url(f"{cluster.urls[1]}?table=batch")) as two,
+    ):
+        callers = Caller(one), Caller(two)
+        statuses = Counter[int]()
+        for _ in range(30):
+            versions = {key: await put(callers[0], key) for key in ("mine", "yours")}
+            answers = await asyncio.gather(
+                guarded(callers[0], "mine", "yours", versions),
+                guarded(callers[1], "yours", "mine", versions),
+            )
+            statuses.update(answers)
+    assert statuses == {200: 30, 409: 30}
+
+
+async def test_servers_may_start_at_once_on_different_nodes(cluster: GaleraCluster) -> None:
+    for number in range(5):
+        storages = [storage_from_url(f"{url}?table=start_{number}") for url in cluster.urls]
+        await asyncio.gather(*(storage.open() for storage in storages))
+        await asyncio.gather(*(storage.check() for storage in storages))
+        await asyncio.gather(*(storage.close() for storage in storages))
+
+
+def load_on(urls: list[str], table: str) -> Load:
+    """A table for each load, since it begins with nothing."""
+    return Load([storage_from_url(f"{url}?table={table}") for url in urls])
+
+
+async def put(call: Caller, key: str) -> str:
+    return (await call.put(key, 0)).headers["etag"].strip('"')
+
+
+async def guarded(call: Caller, key: str, other: str, versions: dict[str, str]) -> int:
+    """Write a key if neither of both has changed; the status of the answer."""
+    operations = [
+        {"op": "get", "key": other, "if_version": versions[other]},
+        {"op": "set", "key": key, "value": 1, "if_version": versions[key]},
+    ]
+    answer = await call("POST", "/v1/kv", json={"atomic": True, "operations": operations})
+    return answer.status_code

@@ -1,0 +1,99 @@
+"""Two PostgreSQL servers of one's own: a primary, and a standby that follows it."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal, Self
+
+from .postgres import RunningPostgres
+from .redis import until
+
+Commit = Literal["local", "on", "remote_apply"]
+"""What a commit waits for, as `synchronous_commit` has it; `local` is for this server alone."""
+
+
+class PairedPostgres(RunningPostgres):
+    """One of the two: a copy of its leader, which it follows, or the one that is there first."""
+
+    ready = "database system is ready to accept"  # a standby goes on: "read-only connections"
+
+    def __init__(self, programs: Path, name: str, commit: Commit, leader: Self | None) -> None:
+        super().__init__(
+            programs,
+            *("-c", f"cluster_name={name}", "-c", f"synchronous_commit={commit}"),
+        )
+        self.name = name
+        self._leader = leader
+
+    def create(self) -> None:
+        if self._leader is None:
+            super().create()
+            # In the file, since `pg_rewind` runs the server with nothing else.
+            with (self.folder / "data" / "postgresql.conf").open("a") as settings:
+                settings.write("wal_log_hints = on\nwal_keep_size = 1GB\n")
+        else:
+            program = str(self._programs / "pg_basebackup")
+            data = str(self.folder / "data")
+            self.run(program, "-D", data, "-R", "-c", "fast", **self._leader.environment)
+
+    def follow(self, leader: RunningPostgres) -> None:
+        """Come back as a standby, after a crash as a primary.
+
+        What was written here and nowhere else is undone.
+        """
+        # Until then the leader's control file says nothing of its promotion.
+        leader.sql("CHECKPOINT")
+        names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname"}
+        names["PGPASSWORD"] = "password"
+        where = " ".join(f"{names[name]}={text}" for name, text in leader.environment.items())
+        program = str(self._programs / "pg_rewind")
+        self.run(program, "-D", str(self.folder / "data"), "-R", "--source-server", where)
+        self.start()
+
+
+class PostgresPair:
+    """A primary, and a standby that follows it. A context manager.
+
+    The primary acknowledges a write once the standby has it too, unless `commit` is `local`.
+    """
+
+    def __init__(self, programs: Path, commit: Commit = "on") -> None:
+        self.primary = PairedPostgres(programs, "one", commit, None)
+        self.standby = PairedPostgres(programs, "two", commit, self.primary)
+        self._is_synchronous = commit != "local"
+        self._all = ExitStack()
+
+    @property
+    def url(self) -> str:
+        """It names both; who connects finds out which is the primary."""
+        hosts = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
+        return self.primary.url.replace(f"127.0.0.1:{self.primary.port}", hosts)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as starting:
+            starting.enter_context(self.primary)
+            starting.enter_context(self.standby)
+            self.wait_for_standby()
+            self._all = starting.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._all.close()
+
+    def promote(self) -> None:
+        """Make the standby the primary. It is alone at first, and waits for nobody."""
+        self.primary, self.standby = self.standby, self.primary
+        self.primary.sql("SELECT pg_promote()")
+
+    def rejoin(self) -> None:
+        """Bring the former primary back, as the standby of the new one."""
+        self.standby.follow(self.primary)
+        self.wait_for_standby()
+
+    def wait_for_standby(self) -> None:
+        """From then on a write is acknowledged once the standby has it, if it is to be."""
+        if self._is_synchronous:
+            self.primary.sql(f"ALTER SYSTEM SET synchronous_standby_names = {self.standby.name}")
+            self.primary.sql("SELECT pg_reload_conf()")
+        expected = f"streaming|{'sync' if self._is_synchronous else 'async'}"
+        seen = "SELECT state, sync_state FROM pg_stat_replication"
+        until(lambda: self.primary.sql(seen) == expected)
