@@ -301,8 +301,8 @@ async def test_a_hook_that_fails_is_logged_once_a_minute_and_requests_are_counte
     [
         ({"limit": 0}, ["access.rate_limit.limit is 0", "at least 1"]),
         ({"window": -1}, ["access.rate_limit.window is -1"]),
-        ({"by": "key"}, ["access.rate_limit.by is 'key'", "'address' or 'user'"]),
-        ({"limiter": True}, ["access.rate_limit.limiter is True", "a function"]),
+        ({"by": "key"}, ["access.rate_limit.by is str", "'address' or 'user'"]),
+        ({"limiter": True}, ["access.rate_limit.limiter is bool", "a function"]),
         ({"store": "redis://h", "limiter": raises}, ["access.rate_limit.limiter", "store"]),
         ({"store": "memcached://s3cret@host"}, ["access.rate_limit.store"]),
         ({"store": "s3cret"}, ["access.rate_limit.store"]),
