@@ -72,3 +72,6 @@ async def _look(session: MysqlSession, *, is_one_of_several: bool) -> None:
     if variables.get("wsrep_on") == "ON":
         await session.run(f"SET SESSION wsrep_sync_wait = {_WAITS_FOR_ALL}")
         session.certifies = True
+        if is_one_of_several:
+            # A node that has lost the others says so to whoever asks it for what they have, too.
+            await session.fetch(("SELECT 1", ()))
