@@ -189,6 +189,23 @@ class SqlCases(SqlCase):
             )
         assert self.server.sql(f"SELECT count(*) FROM {self.table}") == "450"
 
+    async def test_a_conflict_names_all_guards_that_do_not_hold(self) -> None:
+        storage = await self.opened()
+        version = await storage.set(put("a"))
+        stale, current = Precondition(("stale",)), Precondition((version,))
+        operations: list[Operation] = [
+            put("a", precondition=stale),
+            Get("default", "a", stale),
+            Get("default", "a", current),
+            Delete("default", "a", MUST_NOT_EXIST),
+            Get("default", "b", current),
+            put("b"),
+            Get("default", "b", MUST_NOT_EXIST),
+        ]
+        with pytest.raises(Conflict) as caught:
+            await storage.batch(Batch(operations, atomic=True))
+        assert caught.value.failed == (0, 1, 3, 4, 6)
+
     async def test_a_guard_of_an_atomic_batch_holds_until_all_of_it_is_done(self) -> None:
         ours, theirs = await self.opened(), await self.opened()
         await ours.set(put("lease"))

@@ -61,12 +61,13 @@ async def atomic_batch(
         for some in _chunks(keys, lambda at: len(at[1])):
             placed += await session.execute(statements.claim(some, placeholder))
         valued = _read_first(batch)
-        found = {
-            **await read_entries(session, statements, valued, now, batch.read_bytes),
-            **await read_entries(
-                session, statements, [at for at in keys if at not in set(valued)], now, -1
-            ),
-        }
+        found = dict(await read_entries(session, statements, valued, now, batch.read_bytes))
+        others = sorted(set(keys) - set(valued))
+        for at, one in (await read_entries(session, statements, others, now, -1)).items():
+            # Whoever reads it after all does so since a write before has failed, and with it the
+            # batch: all that counts is whether its guard holds.
+            seen = Entry(key=at[1].decode(), value=b"", version=one.version)
+            found[at] = Found(one.version, seen)
         table = Snapshot(found, now)
         results = run_batch(table, batch)
         if session.certifies:
