@@ -156,8 +156,11 @@ class RunningDatabase(ABC):
     def _signal(self, number: signal.Signals) -> None:
         """Send it to the server first, which then starts no further processes, and to those."""
         assert self._process is not None
+        if self._process.poll() is not None:
+            return  # by now its number may be that of somebody else
+        started = children(self._process.pid)
         self._process.send_signal(number)
-        for child in children(self._process.pid):
+        for child in {*started, *children(self._process.pid)}:
             with suppress(ProcessLookupError):
                 os.kill(child, number)
 
