@@ -12,8 +12,9 @@ import pytest
 
 from storage.sql_case import SqlCase, put
 from workertown_kv.errors import StorageUnavailable
-from workertown_kv.operations import MUST_NOT_EXIST, Batch, Delete, Get, List
+from workertown_kv.operations import MUST_NOT_EXIST, Batch, Delete, Get, List, Operation
 from workertown_kv.storage import Storage
+from workertown_kv.storage.sql import Session, SqlStorage, Undone
 
 Act = Callable[[Storage], Awaitable[object]]
 
@@ -181,6 +182,31 @@ class SqlFailures(SqlCase):
                     await writing
                 assert caught.value.__cause__ is not None
         self.server.start()
+
+    async def test_what_the_server_undoes_after_a_deadlock_is_done_again(self) -> None:
+        storage = await self.opened(timeout=20)
+        places = [(b"default", key) for key in (b"b", *(b"%d" % number for number in range(50)))]
+        # Should this one be undone, which takes a slow machine, then that ends the deadlock, too.
+        with suppress(Undone):
+            async with storage._database.opened().session() as session, session.transaction():
+                await self.be_favoured(session)
+                await session.execute(storage._statements.claim(places, "x"))
+                both: list[Operation] = [put("a"), put("b")]
+                done = asyncio.ensure_future(storage.batch(Batch(both, atomic=True)))
+                # The batch has locked one and waits for the other; now the other way round.
+                while not await self.is_waited_for(storage):
+                    pass
+                await session.execute(storage._statements.claim([(b"default", b"a")], "x"))
+                assert not done.done()
+        assert [type(one) for one in await done] == [str, str]
+        assert await storage.get(Get("default", "a")) is not None
+
+    async def be_favoured(self, session: Session) -> None:
+        """Let others be undone."""
+
+    async def is_waited_for(self, storage: SqlStorage) -> bool:
+        """Whether somebody waits for a lock, asked over a connection of its own."""
+        raise NotImplementedError
 
     async def test_only_a_write_that_hangs_is_said_to_be_in_doubt(self) -> None:
         storage = await self.opened(timeout=0.3)

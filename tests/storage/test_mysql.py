@@ -1,5 +1,6 @@
 """MysqlStorage keeps the contract, in a table that others can read."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from workertown_kv.operations import Batch, Get, Operation
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.mysql.schema import MIGRATIONS
+from workertown_kv.storage.sql import SqlStorage
 from workertown_kv.testing import StorageConformance
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +108,11 @@ class TestMysqlFailures(SqlFailures):
 
     def end_connections(self) -> None:
         self.server.as_root("KILL USER kv")
+
+    async def is_waited_for(self, storage: SqlStorage) -> bool:
+        # Of two, the one is favoured that has written more.
+        waiting = "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"
+        return not (await asyncio.to_thread(self.server.as_root, waiting)).endswith("\t0")
 
 
 class TestMysqlMigrations(SqlMigrations):

@@ -16,6 +16,7 @@ from workertown_kv.errors import StorageError, StorageUnavailable
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.postgres import PostgresStorage
 from workertown_kv.storage.postgres.schema import MIGRATIONS
+from workertown_kv.storage.sql import Session, SqlStorage
 from workertown_kv.testing import StorageConformance
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +87,15 @@ class TestPostgresFailures(SqlFailures):
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE application_name = 'workertown-kv'"
         )
+
+    async def be_favoured(self, session: Session) -> None:
+        # Whoever has waited for so long looks whether it is for ever, and then gives way.
+        await session.run("SET deadlock_timeout = '5s'")
+
+    async def is_waited_for(self, storage: SqlStorage) -> bool:
+        async with storage._database.opened().session() as session:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            return int((await session.fetch((waiting, ())))[0][0]) > 0
 
 
 class TestPostgresMigrations(SqlMigrations):
