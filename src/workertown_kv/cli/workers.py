@@ -21,6 +21,7 @@ from ..server import Server, kv
 from .log import JSON_LOGGING, LogFormat, LogLevel, access_logger, set_up_log
 
 _LOG: Final = logging.getLogger("workertown_kv")
+_HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,47 +59,41 @@ def run(flags: Flags) -> None:
         workers_kill_timeout=flags.drain_seconds,
     )
 
-    def stop(*_: object) -> None:
-        # Granian's handler sets the event in the thread that waits for it, which may hold the
-        # event's lock just then: a second signal right after the first would hang it for ever.
-        if not server.interrupt_signal:
-            server.interrupt_signal = True
-            threading.Thread(target=server.main_loop_interrupt.set).start()
+    # A handler would run between any two steps of the main thread, which may hold a lock that the
+    # handler needs, and a new worker may lose a signal that comes before it has its own handlers.
+    # A blocked one waits instead: here for the thread that hears it, there until _load lets it in.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+    told = (server.signal_handler_interrupt, server.signal_handler_reload)
+    threading.Thread(target=_hear, args=told, daemon=True).start()
+    server.serve(target_loader=partial(_load, flags), wrap_loader=False)
 
-    reload: Callable[[], None] = server.signal_handler_reload
 
-    def try_out_and_reload() -> None:
-        # Workers that cannot start would take the whole server down.
-        try:
-            kv()
-        except KvError as error:
-            _LOG.error("Not reloaded: %s", error.message)
-        else:
-            reload()
+def _hear(stop: Callable[[], None], reload: Callable[[], None]) -> None:
+    """Tell the main thread which signals have come."""
+    while signal.sigwait(_HEARD) == signal.SIGHUP:
+        threading.Thread(target=_try_out_and_reload, args=(reload,)).start()
+    # Again and again, since a main thread that was replacing a worker forgets what it was told.
+    while True:
+        stop()
+        time.sleep(0.1)
 
-    def reload_aside(*_: object) -> None:
-        threading.Thread(target=try_out_and_reload).start()
 
-    server.signal_handler_interrupt = stop  # type: ignore[method-assign]
-    server.signal_handler_reload = reload_aside  # type: ignore[method-assign]
-    # Until Granian has set a handler of its own in a new worker, the one above would take SIGTERM
-    # there and do nothing, and the end would wait for the drain time.
-    os.register_at_fork(after_in_child=_end_by_sigterm)
+def _try_out_and_reload(reload: Callable[[], None]) -> None:
+    # Workers that cannot start would take the whole server down.
     try:
-        server.serve(target_loader=partial(_load, flags), wrap_loader=False)
-    finally:
-        for late in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(late, signal.SIG_IGN)
-
-
-def _end_by_sigterm() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        kv()
+    except KvError as error:
+        _LOG.error("Not reloaded: %s", error.message)
+    else:
+        reload()
 
 
 def _load(flags: Flags) -> Server:
     """What each worker process serves."""
-    # Ctrl-C reaches the workers too; the main process alone shall hear it, and tell them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Ctrl-C and SIGHUP reach the workers too, and stay blocked: the main process alone shall hear
+    # them. SIGTERM is how it tells the workers; until there is something to drain, it ends them.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
     set_up_log(flags.log_format, flags.log_level)
     try:
