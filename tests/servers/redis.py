@@ -18,7 +18,7 @@ ALWAYS_SYNCED: Final = ("--appendonly", "yes", "--appendfsync", "always")
 
 PERMISSIONS: Final = (
     "~kv:* +hmget +hset +hsetnx +hdel +hstrlen +del +zadd +zrem +zrangebylex +zrangebyscore "
-    "+pexpire +persist +eval +evalsha +wait +select"
+    "+pexpire +persist +eval +evalsha +wait +select +set +get"
 )
 """What a user of Redis needs; in a cluster, and with sentinels, there is more."""
 

@@ -5,8 +5,8 @@ import os
 import random
 import textwrap
 import tracemalloc
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import ClassVar
 
 import pytest
@@ -35,7 +35,7 @@ from workertown_kv.operations import (
     Operation,
     Precondition,
 )
-from workertown_kv.storage.sql import Session
+from workertown_kv.storage.sql import Session, SqlStorage, Undone
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.strategies import ODD_KEYS
 
@@ -383,6 +383,65 @@ class SqlCases(SqlCase):
     async def connections(self, storage: object) -> int:
         """How many the server has, of storages, asked over one of them."""
         raise NotImplementedError
+
+    async def test_while_one_sweeps_nobody_else_does(self, clock: MovedClock) -> None:
+        one, two = await self.opened(clock), await self.opened(clock)
+        for key in "abc":
+            await one.set(put(key, expires_at=clock() + 1))
+        clock.move(1)
+        assert await one.sweep(1) == 1
+        with suppress(StorageUnavailable):
+            async with self.sweeping(one) as session:
+                assert await two.sweep(9) == 0
+                assert self.server.sql(f"SELECT count(*) FROM {self.table}") == "2"
+                session.terminate()  # as when the worker dies
+                while not await two.sweep(9):
+                    pass
+        assert self.server.sql(f"SELECT count(*) FROM {self.table}") == "0"
+
+    @asynccontextmanager
+    async def sweeping(self, storage: SqlStorage) -> AsyncIterator[Session]:
+        """In the middle of a step of the sweep that removes nothing."""
+        async with storage._database.opened().session() as session, session.transaction():
+            claim = storage._statements.sweep_claim(storage.clock())
+            if claim is not None:
+                assert (await session.fetch(claim))[0][0] == 1
+            await session.execute(storage._statements.sweep(0.0, 1))
+            yield session
+
+    async def test_a_sweep_that_fails_or_is_given_up_is_in_nobodys_way(
+        self, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, two = await self.opened(clock), await self.opened(clock)
+        await one.set(put("a", expires_at=clock() + 1))
+        clock.move(1)
+        for error in (StorageError("no"), asyncio.CancelledError()):
+
+            async def fail(*_: object, error: BaseException = error) -> int:
+                raise error
+
+            with monkeypatch.context() as patched, suppress(asyncio.CancelledError, StorageError):
+                patched.setattr(one, "_swept", fail)
+                await one.sweep(9)
+        while not await two.sweep(9):
+            pass
+
+    async def test_a_sweep_that_the_server_undoes_is_left_for_later(
+        self, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        storage = await self.opened(clock)
+        await storage.set(put("a", expires_at=clock() + 1))
+        clock.move(1)
+
+        async def undone(*_: object) -> int:
+            raise Undone("Others were there")
+
+        async with storage._database.opened().session() as session:
+            kind = type(session)
+        with monkeypatch.context() as patched:
+            patched.setattr(kind, "execute", undone)
+            assert await storage.sweep(9) == 0
+        assert await storage.sweep(9) == 1
 
     async def test_several_workers_may_sweep_at_once(self, clock: MovedClock) -> None:
         storages = [await self.opened(clock) for _ in range(4)]

@@ -20,7 +20,8 @@ from workertown_kv.errors import (
 )
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
 from workertown_kv.storage import Clock, Storage
-from workertown_kv.storage.redis import RedisStorage
+from workertown_kv.storage.redis import RedisStorage, sweeping
+from workertown_kv.storage.redis.scripts import Script
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock, StorageConformance
 
@@ -184,6 +185,45 @@ async def test_sweeping_removes_what_has_expired_in_small_steps(
         members = [m for name in inside.keys("kv:*:keys:*") for m in inside.zrange(name, 0, -1)]
         assert sorted(members) == ["kept", "rewritten"]
         assert sum(inside.zcard(name) for name in inside.keys("kv:*:expiring")) == 1
+
+
+@pytest.mark.parametrize("buckets", [1, 8])
+async def test_while_one_sweeps_nobody_else_does(
+    running: RunningRedis, inside: "Redis", clock: MovedClock, buckets: int
+) -> None:
+    url = f"{running.url}?buckets={buckets}&timeout=2"
+    async with opened(url, clock) as one, opened(url, clock) as two:
+        for key in "abc":
+            await one.set(put(key, expires_at=clock() + 1))
+        clock.move(1)
+        # Between the claim and the step there is a wait, so another comes in between.
+        assert sorted(await asyncio.gather(one.sweep(9), two.sweep(9))) == [0, 3]
+        assert not inside.exists("kv:sweeping"), "the claim was not given up"
+        await one.set(put("d", expires_at=clock() + 1))
+        clock.move(1)
+        inside.set("kv:sweeping", "another")
+        assert await two.sweep(9) == 0
+        assert inside.get("kv:sweeping") == "another"
+        inside.delete("kv:sweeping")
+        assert await two.sweep(9) == 1
+
+
+async def test_a_worker_that_dies_while_it_sweeps_is_in_the_way_for_a_moment_alone(
+    running: RunningRedis, inside: "Redis", clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(f"{running.url}?timeout=2", clock) as storage:
+        await storage.set(put("a", expires_at=clock() + 1))
+        clock.move(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(sweeping, "RELEASE", Script("return 0"))
+            assert await storage.sweep(9) == 1
+        assert 2000 < inside.pttl("kv:sweeping") <= 3000
+        await storage.set(put("b", expires_at=clock() + 1))
+        clock.move(1)
+        assert await storage.sweep(9) == 0
+        inside.pexpire("kv:sweeping", 1)
+        until(lambda: not inside.exists("kv:sweeping"))
+        assert await storage.sweep(9) == 1
 
 
 async def test_a_page_is_found_behind_many_that_have_expired(

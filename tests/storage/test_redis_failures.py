@@ -174,9 +174,13 @@ async def test_a_write_that_too_few_replicas_have_is_not_acknowledged(
             assert await storage.get(Get(SPACE, "a")) is None
 
 
-async def test_a_full_memory_stops_writes_and_nothing_else(own: RunningRedis) -> None:
-    async with opened(own.url) as storage:
+async def test_a_full_memory_stops_writes_and_nothing_else(
+    own: RunningRedis, clock: MovedClock
+) -> None:
+    async with opened(own.url, clock) as storage:
         await storage.set(put("a"))
+        await storage.set(put("gone", expires_at=clock() + 1))
+        clock.move(1)
         batch: list[Operation] = [put("b"), Delete(SPACE, "a")]
         with own.client() as client:
             client.config_set("maxmemory", 1)
@@ -189,6 +193,7 @@ async def test_a_full_memory_stops_writes_and_nothing_else(own: RunningRedis) ->
                 await storage.batch(Batch(batch, atomic=True))
             assert await storage.get(Get(SPACE, "a")) is not None
             await storage.delete(Delete(SPACE, "a"))
+            assert await storage.sweep(9) == 1
             client.config_set("maxmemory", 0)
         await storage.set(put("b"))
 

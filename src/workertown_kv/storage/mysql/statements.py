@@ -29,6 +29,22 @@ class MysqlStatements(Statements):
     def keeping(self) -> str:
         return f"ON DUPLICATE KEY UPDATE version = {self.table}.version"
 
+    def sweep_claim(self, now: float) -> Statement:
+        to = Writing(self.mark)
+        return to.statement(
+            f"SELECT GET_LOCK({self._sweeper}, 0) FROM {self.table} "
+            f"WHERE expires_at <= {to.add(now)} LIMIT 1"
+        )
+
+    def sweep_release(self) -> Statement:
+        return f"SELECT RELEASE_LOCK({self._sweeper})", ()
+
+    @property
+    def _sweeper(self) -> str:
+        # Locks are of the whole server, and their names have at most 64 characters.
+        table = self.table.strip('"')
+        return f"CONCAT('workertown-kv sweep ', SHA1(CONCAT(DATABASE(), '.{table}')))"
+
     def sweep(self, now: float, limit: int) -> Statement:
         to = Writing(self.mark)
         return to.statement(

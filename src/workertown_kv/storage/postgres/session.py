@@ -1,6 +1,5 @@
 """A connection to PostgreSQL, by asyncpg."""
 
-import hashlib
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -12,6 +11,7 @@ from ...errors import StorageError, StorageUnavailable
 from ..sql import Lost, ServerUrl, Session, Statement, Undone
 from ..sql.schema import MIGRATION_SECONDS
 from .errors import ERRORS, translated
+from .statements import lock_number
 
 CLOSE_SECONDS: Final = 1.0
 
@@ -47,11 +47,9 @@ class PostgresSession(Session):
 
     @asynccontextmanager
     async def migrating(self, table: str) -> AsyncIterator[None]:
-        digest = hashlib.sha256(f"workertown-kv {table}".encode()).digest()
-        number = int.from_bytes(digest[:8], signed=True)
         async with self.transaction():
             await self.run(f"SET LOCAL lock_timeout = '{MIGRATION_SECONDS}s'")
-            await self.run(f"SELECT pg_advisory_xact_lock({number})")
+            await self.run(f"SELECT pg_advisory_xact_lock({lock_number(table)})")
             yield
 
     @property

@@ -1,5 +1,7 @@
 """What PostgreSQL adds to the statements of all engines."""
 
+import hashlib
+
 from ..sql import Statement, Statements
 from ..sql.statements import COLUMNS
 from ..sql.writing import Writing
@@ -25,9 +27,17 @@ class PostgresStatements(Statements):
 
     def sweep(self, now: float, limit: int) -> Statement:
         to = Writing(self.mark)
-        # What another worker is sweeping, or anybody is writing, is left to them.
+        # The lock ends with the statement, or with whoever had it. What anybody is writing is left
+        # to them.
         return to.statement(
             f"DELETE FROM {self.table} WHERE ctid = ANY (ARRAY (SELECT ctid FROM {self.table} "
-            f"WHERE expires_at <= {to.add(now)} ORDER BY expires_at LIMIT {to.add(limit)} "
+            f"WHERE (SELECT pg_try_advisory_xact_lock({lock_number('sweep ' + self.table)})) "
+            f"AND expires_at <= {to.add(now)} ORDER BY expires_at LIMIT {to.add(limit)} "
             "FOR UPDATE SKIP LOCKED))"
         )
+
+
+def lock_number(name: str) -> int:
+    """The number of an advisory lock; those are of the whole database."""
+    digest = hashlib.sha256(f"workertown-kv {name}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)

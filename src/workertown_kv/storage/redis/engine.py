@@ -34,6 +34,7 @@ class Engine:
     """Operations ask for something within `use`."""
 
     def __init__(self, settings: Settings) -> None:
+        self.seconds = settings.timeout
         self._settings = settings
         self._servers: Servers | None = None
         self._layout: Layout | None = None
@@ -129,6 +130,8 @@ class Use:
     layout: Layout
 
     def __init__(self, engine: Engine, dispatch: Dispatch) -> None:
+        self.seconds = engine.seconds
+        """All that is asked has at most so long together."""
         self._engine = engine
         self._dispatch = dispatch
 

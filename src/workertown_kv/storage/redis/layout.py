@@ -47,6 +47,15 @@ class Layout(msgspec.Struct, frozen=True):
         """A sorted set: the names of the hashes that expire, with the time as their score."""
         return f"{self._tagged(bucket)}:expiring".encode()
 
+    @property
+    def sweeping(self) -> bytes:
+        """A text: who is sweeping just now."""
+        return f"{self.prefix}:sweeping".encode()
+
+    def slot_of(self, name: bytes) -> int:
+        """The slot of a key that is in no bucket."""
+        return key_slot(name) if self.clustered else 0
+
     def index_of(self, bucket: int, entry: bytes) -> tuple[bytes, bytes]:
         """The index that an entry is in, by the name of its hash, and its member there."""
         namespace, _, key = entry.removeprefix(self._entries(bucket)).partition(b":")

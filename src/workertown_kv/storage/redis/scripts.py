@@ -126,6 +126,11 @@ return infos
 """)
 """What a listing tells of entries."""
 
+RELEASE: Final = Script("""
+return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1])
+""")
+"""Remove a key that still has this value."""
+
 SWEEP: Final = Script("""
 local now, removed = tonumber(ARGV[1]), 0
 for i = 2, #KEYS, 2 do

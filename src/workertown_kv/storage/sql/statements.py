@@ -40,7 +40,18 @@ class Statements(ABC):
 
     @abstractmethod
     def sweep(self, now: float, limit: int) -> Statement:
-        """Remove at most this many rows that have expired."""
+        """Remove at most this many rows that have expired.
+
+        Where there is no `sweep_claim`, it removes nothing while somebody else runs it.
+        """
+
+    def sweep_claim(self, now: float) -> Statement | None:
+        """Claim to be the only one who sweeps: 1 for who is, and no row where nothing expired."""
+        return None
+
+    def sweep_release(self) -> Statement:
+        """The end of that claim; so is the end of the connection."""
+        raise NotImplementedError
 
     def get(self, operation: Get, now: float) -> Statement:
         """The entry."""

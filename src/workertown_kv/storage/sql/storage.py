@@ -13,7 +13,7 @@ from .batches import Snapshot, atomic_batch, read_entries
 from .database import Database
 from .pool import Pool
 from .rows import entry_of, key_info, place
-from .session import Session
+from .session import Session, Undone
 from .statements import Statements
 
 _T = TypeVar("_T")
@@ -49,10 +49,7 @@ class SqlStorage(Storage):
         return await self._do(lambda session: self._list(session, operation), writes=False)
 
     async def sweep(self, limit: int) -> int:
-        return await self._do(
-            lambda session: session.execute(self._statements.sweep(self.clock(), limit)),
-            writes=True,
-        )
+        return await self._do(lambda session: self._sweep(session, limit), writes=True)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         pool = self._database.opened()
@@ -157,6 +154,29 @@ class SqlStorage(Storage):
                 return
             if not condition.holds(rows[0][0].decode()):
                 raise PreconditionFailed
+
+    async def _sweep(self, session: Session, limit: int) -> int:
+        now = self.clock()
+        claim = self._statements.sweep_claim(now)
+        if claim is None:
+            return await self._swept(session, now, limit)
+        claimed = await session.fetch(claim)
+        if not claimed or claimed[0][0] != 1:
+            return 0
+        try:
+            swept = await self._swept(session, now, limit)
+            await session.fetch(self._statements.sweep_release())
+        except KvError:
+            session.terminate()  # and with it ends the claim
+            raise
+        return swept
+
+    async def _swept(self, session: Session, now: float, limit: int) -> int:
+        try:
+            return await session.execute(self._statements.sweep(now, limit))
+        except Undone:
+            # Somebody was at the same rows: a writer, or who sweeps on another server of a cluster.
+            return 0
 
     async def _list(self, session: Session, operation: List) -> Page:
         rows = await session.fetch(self._statements.list(operation, self.clock()))
