@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -47,6 +49,18 @@ class SqlMigrations(SqlCase):
             assert not isinstance(caught.value, StorageUnavailable)
         assert list(await storage.migrate()) == [Migration("0001_entry")]
         await storage.set(put("a"))
+
+    async def test_the_command_that_migrates_does_not_advise_to_run_it(self) -> None:
+        url = f"{self.server.url}?table={self.table}&migrate=manual"
+        for printed in ("0001_entry up: executed", "Nothing to do: the schema is up to date"):
+            ran = await asyncio.to_thread(
+                subprocess.run,
+                [sys.executable, "-m", "workertown_kv", "migrate", "--database", url],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{printed}\n", "")
 
     async def test_undone_and_done_again_it_begins_anew(self) -> None:
         storage = self.at()

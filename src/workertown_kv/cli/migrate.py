@@ -1,6 +1,7 @@
 """`workertown-kv migrate`."""
 
 import asyncio
+import logging
 
 import click
 
@@ -35,9 +36,15 @@ def migrate(database: str, to: int | None, yes: bool) -> None:
 
 async def _migrate(server: Server, to: int | None) -> list[str]:
     storage = server.runtime.storage
+    logging.getLogger("workertown_kv").addFilter(_is_news)
     ran = [*await storage.open()]
     try:
         ran += await storage.migrate(to=to)
     finally:
         await storage.close()
     return [f"{one.migration} {one.direction}: {one.status}" for one in ran]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether it is more than the advice to do what is just being done."""
+    return "`workertown-kv migrate`" not in record.getMessage()
