@@ -20,8 +20,8 @@ from workertown_kv.errors import (
 )
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
 from workertown_kv.storage import Clock, Storage
-from workertown_kv.storage.redis import RedisStorage, sweeping
-from workertown_kv.storage.redis.scripts import Script
+from workertown_kv.storage.keyspace import Script, sweeping
+from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock, StorageConformance
 

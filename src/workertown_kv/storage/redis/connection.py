@@ -8,7 +8,7 @@ from typing import Any
 from redis.asyncio.connection import Connection, RedisSSLContext, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from .call import Argument
+from ..keyspace import Argument
 from .settings import Address, Kind, Settings
 
 

@@ -21,8 +21,9 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from .call import Call, Lost, Request, TooFewReplicas
+from ..keyspace import Call
 from .pool import Pool
+from .request import Lost, Request, TooFewReplicas
 from .servers import Servers
 
 MOST_TURNS: Final = 8

@@ -17,7 +17,7 @@ from redis.exceptions import (
 )
 
 from ...errors import StorageError, StorageUnavailable
-from .call import Lost, TooFewReplicas
+from .request import Lost, TooFewReplicas
 
 _UNSURE: Final = "the write may or may not have happened"
 

@@ -11,8 +11,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from .call import Lost, Request, TooFewReplicas
 from .connection import Connector, PlainConnection
+from .request import Lost, Request, TooFewReplicas
 from .settings import Address, Settings
 
 WAITED: Final = 0.9

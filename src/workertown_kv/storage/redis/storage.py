@@ -1,21 +1,14 @@
-"""The storage itself. What it does is in the other modules; this has them in one place."""
+"""The storage itself. What it does is in the other modules, and in the keyspace."""
 
 import time
-from collections.abc import Sequence
 
-from ...entry import Entry
-from ...operations import Batch, Delete, Get, List, Page, Result, Set
-from ..contract import Clock, Migration, Storage
-from .batches import run_batch, run_one
-from .call import Call
-from .engine import Engine
-from .fields import FIELDS, entry_of
-from .listing import list_page
+from ..contract import Clock
+from ..keyspace import Engine, KeyspaceStorage
 from .settings import parse_url
-from .sweeping import sweep
+from .transport import RedisTransport
 
 
-class RedisStorage(Storage):
+class RedisStorage(KeyspaceStorage):
     """Entries in the Redis at `url`, whose forms and parameters `docs/storages/redis.md` has.
 
     A write is as durable as Redis is told to make it. In a cluster, an atomic batch over keys that
@@ -23,43 +16,11 @@ class RedisStorage(Storage):
     """
 
     def __init__(self, url: str, *, clock: Clock = time.time) -> None:
-        super().__init__(clock=clock)
-        self._engine = Engine(parse_url(url))
-
-    async def open(self) -> Sequence[Migration]:
-        await self._engine.open()
-        return ()
-
-    async def close(self) -> None:
-        await self._engine.close()
-
-    async def check(self) -> None:
-        await self._engine.check()
-
-    async def get(self, operation: Get) -> Entry | None:
-        async with self._engine.use() as use:
-            layout = use.layout
-            bucket = layout.bucket(operation.key)
-            name = layout.entry(bucket, operation.namespace, operation.key)
-            fields = await use.one(Call(layout.slot(bucket), ("HMGET", name, *FIELDS)))
-            return entry_of(operation.key, fields, self.clock())
-
-    async def set(self, operation: Set) -> str:
-        async with self._engine.use() as use:
-            return await run_one(use, operation, self.clock)
-
-    async def delete(self, operation: Delete) -> None:
-        async with self._engine.use() as use:
-            await run_one(use, operation, self.clock)
-
-    async def list(self, operation: List) -> Page:
-        async with self._engine.use() as use:
-            return await list_page(use, operation, self.clock)
-
-    async def batch(self, operation: Batch) -> Sequence[Result]:
-        async with self._engine.use() as use:
-            return await run_batch(use, operation, self.clock)
-
-    async def sweep(self, limit: int) -> int:
-        async with self._engine.use() as use:
-            return await sweep(use, limit, self.clock())
+        settings = parse_url(url)
+        engine = Engine(
+            lambda: RedisTransport(settings),
+            timeout=settings.timeout,
+            prefix=settings.prefix,
+            buckets=settings.buckets,
+        )
+        super().__init__(engine, clock=clock)

@@ -3,48 +3,50 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from redis.crc import key_slot
-
 from ...errors import StorageError, StorageUnavailable
 from .call import Call
-from .cluster import Cluster
-from .dispatch import Dispatch
-from .failures import translated
 from .layout import LAYOUT, Layout, checked_buckets, default_buckets, layout_key
-from .sentinel import Sentinels
-from .servers import Servers, Single
-from .settings import Kind, Settings
+from .slot import key_slot
+from .transport import Transport
 
 WARNING_SECONDS: Final = 60.0
 """However many operations fail meanwhile, the log is told once."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
-_KINDS: Final[dict[Kind, type[Servers]]] = {
-    Kind.SINGLE: Single,
-    Kind.SENTINEL: Sentinels,
-    Kind.CLUSTER: Cluster,
-}
 
 
 class Engine:
-    """Operations ask for something within `use`."""
+    """Operations ask for something within `use`.
 
-    def __init__(self, settings: Settings) -> None:
-        self.seconds = settings.timeout
-        self._settings = settings
-        self._servers: Servers | None = None
+    `timeout` is how many seconds each may take; `prefix` is that of all keys, and `buckets` over
+    how many new data is spread, where somebody has asked for a number.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Transport],
+        *,
+        timeout: float,
+        prefix: str,
+        buckets: int | None = None,
+    ) -> None:
+        self.seconds = timeout
+        self._connect = connect
+        self._prefix = prefix
+        self._buckets = buckets
+        self._transport: Transport | None = None
         self._layout: Layout | None = None
         self._under_way = 0
         self._told_at = -WARNING_SECONDS
 
     async def open(self) -> None:
         """Make ready. That Redis is down is only told to the log."""
-        if self._servers is None:
-            self._servers = _KINDS[self._settings.kind](self._settings)
+        if self._transport is None:
+            self._transport = self._connect()
             self._finished = asyncio.Event()
             self._finished.set()
         try:
@@ -57,10 +59,10 @@ class Engine:
 
     async def close(self) -> None:
         """Finish what has been accepted, and let go of the connections."""
-        servers, self._servers = self._servers, None
-        if servers is not None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
             await self._finished.wait()
-            await servers.close()
+            await transport.close()
 
     async def check(self) -> None:
         """Raise where Redis does not answer, or has data of another layout."""
@@ -73,35 +75,34 @@ class Engine:
 
         The layout is read where it is not known, or `anew`.
         """
-        if self._servers is None:
+        transport = self._transport
+        if transport is None:
             raise StorageUnavailable("The storage is closed")
-        deadline = asyncio.get_running_loop().time() + self._settings.timeout
-        use = Use(self, Dispatch(self._servers, deadline))
+        deadline = asyncio.get_running_loop().time() + self.seconds
+        use = Use(self, transport, deadline)
         self._under_way += 1
         self._finished.clear()
         try:
             layout = None if anew else self._layout
-            use.layout = layout or await self._read_layout(use, self._servers)
+            use.layout = layout or await self._read_layout(use, transport)
             yield use
         finally:
             self._under_way -= 1
             if not self._under_way:
                 self._finished.set()
 
-    def told(self, error: Exception, *, writes: bool) -> StorageError:
-        """The error to raise. The log hears of what may pass; the rest is logged where it ends."""
-        told = translated(error, writes=writes)
+    def tell(self, error: StorageError) -> None:
+        """Tell the log of what may pass; the rest is logged where it ends."""
         now = time.monotonic()
-        if isinstance(told, StorageUnavailable) and now - self._told_at >= WARNING_SECONDS:
+        if isinstance(error, StorageUnavailable) and now - self._told_at >= WARNING_SECONDS:
             self._told_at = now
-            cause = told.__cause__
+            cause = error.__cause__
             detail = f"{type(cause).__name__}: {cause}".removesuffix(": ")
-            _LOG.warning("%s (%s)", told.message, detail)
-        return told
+            _LOG.warning("%s (%s)", error.message, detail)
 
-    async def _read_layout(self, use: "Use", servers: Servers) -> Layout:
+    async def _read_layout(self, use: "Use", transport: Transport) -> Layout:
         try:
-            self._layout = await self._found_layout(use, clustered=servers.clustered)
+            self._layout = await self._found_layout(use, clustered=transport.clustered)
         except StorageUnavailable:
             raise  # what was known of it still holds
         except StorageError:
@@ -110,7 +111,7 @@ class Engine:
         return self._layout
 
     async def _found_layout(self, use: "Use", *, clustered: bool) -> Layout:
-        prefix, asked = self._settings.prefix, self._settings.buckets
+        prefix, asked = self._prefix, self._buckets
         name = layout_key(prefix)
         slot = key_slot(name) if clustered else 0
         read = Call(slot, ("HMGET", name, "version", "buckets"))
@@ -129,20 +130,20 @@ class Use:
 
     layout: Layout
 
-    def __init__(self, engine: Engine, dispatch: Dispatch) -> None:
+    def __init__(self, engine: Engine, transport: Transport, deadline: float) -> None:
         self.seconds = engine.seconds
         """All that is asked has at most so long together."""
         self._engine = engine
-        self._dispatch = dispatch
+        self._transport = transport
+        self._deadline = deadline
 
     async def ask(self, calls: Sequence[Call]) -> list[Any]:
         """Of each call the answer, or the `StorageError` that came of it."""
-        return [
-            self._engine.told(outcome, writes=call.writes)
-            if isinstance(outcome, Exception)
-            else outcome
-            for call, outcome in zip(calls, await self._dispatch.run(calls), strict=True)
-        ]
+        outcomes = await self._transport.run(calls, self._deadline)
+        for outcome in outcomes:
+            if isinstance(outcome, StorageError):
+                self._engine.tell(outcome)
+        return outcomes
 
     async def one(self, call: Call) -> Any:
         """The answer to one call. Raises `StorageError`."""

@@ -9,9 +9,9 @@ from typing import Final
 from urllib.parse import quote
 
 import msgspec
-from redis.crc import key_slot
 
 from ...errors import StorageError
+from .slot import key_slot
 
 LAYOUT: Final = 1
 """The layout that is written, and the newest that can be read."""
