@@ -12,6 +12,7 @@ import pytest
 from servers.mariadb import RunningMariadb
 from servers.postgres import RunningPostgres, postgres_programs
 from servers.redis import RunningRedis
+from servers.upstash import StandInUpstash
 from workertown_kv.testing import ServedStore
 from workertown_kv.testing.strategies import ODD_KEYS
 
@@ -28,10 +29,16 @@ def _database(name: str, require_program: Find, folder: Path, running: ExitStack
         case "redis":
             program = require_program("redis-server", "redis-server")
             return running.enter_context(RunningRedis(program, folder)).url
+        case "upstash":
+            program = require_program("redis-server", "redis-server")
+            redis = running.enter_context(RunningRedis(program, folder))
+            # The largest value needs a plan that takes more than 10 MB at once.
+            upstash = StandInUpstash(redis.port, "s3cr3t", request_bytes=64_000_000)
+            return running.enter_context(upstash).url
     return str(folder / "kv.sqlite")
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres", "mariadb", "redis"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres", "mariadb", "redis", "upstash"])
 def stores(
     request: pytest.FixtureRequest,
     require_program: Find,

@@ -1,31 +1,45 @@
 """A stand-in for Upstash: its REST protocol, in front of a Redis.
 
-It does what its documentation says of commands in the body, of pipelines, of the token, of errors
-and of base64. The tests ask it with the official client as well, so that it is known to be true.
+It does what its documentation says of commands in the body, of pipelines and transactions, of the
+token, of errors, of base64, of the size of requests, and of the token by which a client reads its
+own writes. The tests ask it with both official clients as well, so that it is known to be true.
 """
 
 import json
+import socket
 from base64 import b64encode
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from redis import ConnectionPool
-from redis.exceptions import ResponseError
+import hiredis
+
+REQUEST_BYTES: Final = 10 * 1000 * 1000
+"""The most that a request may have, on Upstash's plans without a fixed price."""
 
 
 class StandInUpstash:
     """Listens on a free port of this machine. A context manager."""
 
-    def __init__(self, redis_port: int, token: str = "upstash-token") -> None:
+    def __init__(
+        self, redis_port: int, token: str = "upstash-token", request_bytes: int = REQUEST_BYTES
+    ) -> None:
         self.token = token
-        self.commands: list[list[str]] = []
-        """Every command that came by itself or in a pipeline."""
+        self.commands: list[list[Any]] = []
+        """Every command that came by itself, in a pipeline or in a transaction."""
         self.requests = 0
-        # RESP2 is what Upstash speaks of: it has texts, numbers, lists and null, as JSON does.
-        self._pool = ConnectionPool(port=redis_port, protocol=2)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self.answers_to_lose = 0
+        """So many connections break once Redis has done what was asked on them."""
+        self.refusals: list[int] = []
+        """The next requests are answered with these statuses, and nothing is done."""
+        self.sync_tokens: list[str | None] = []
+        """What each request said of the writes that it wants to see."""
+        self._request_bytes = request_bytes
+        self._redis_port = redis_port
+        self._idle: list[_Connection] = []
+        self._kept: list[socket.socket] = []
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property
@@ -34,7 +48,7 @@ class StandInUpstash:
 
     @property
     def url(self) -> str:
-        """As `access.rate_limit.store` takes it."""
+        """As `KV_DB` and `access.rate_limit.store` take it."""
         return f"upstash+http://{self.token}@127.0.0.1:{self.port}"
 
     @property
@@ -50,37 +64,56 @@ class StandInUpstash:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        self._pool.disconnect()
+        while self._idle:
+            self._idle.pop().close()
+
+    def break_connections(self) -> None:
+        """End those that clients keep open. New ones are welcome."""
+        while self._kept:
+            with suppress(OSError):
+                self._kept.pop().shutdown(socket.SHUT_RDWR)
 
     def answer(
         self, path: str, authorization: str | None, encoding: str | None, body: bytes
     ) -> Any:
         """The status and what is JSON in the body of the answer."""
         self.requests += 1
+        if self.refusals:
+            return self.refusals.pop(0), {"error": "ERR it is not the time for it"}
         if authorization != f"Bearer {self.token}":
             return 401, {"error": "WRONGPASS invalid or missing auth token"}
+        if len(body) > self._request_bytes:
+            limit = f"Limit: {self._request_bytes} bytes, Actual: {len(body)} bytes"
+            return 400, {"error": f"ERR max request size exceeded. {limit}"}
         try:
             given = json.loads(body)
         except ValueError:
             return 400, {"error": "ERR failed to parse the body"}
         if path == "/pipeline":
-            return 200, [self._run(command, encoding) for command in given]
+            return 200, [_told(reply, encoding) for reply in self._replies(given)]
+        if path == "/multi-exec":
+            return self._transaction(given, encoding)
         if path != "/" or not isinstance(given, list) or not given:
             return 400, {"error": "ERR expected a command"}
-        answer = self._run(given, encoding)
+        answer = _told(self._replies([given])[0], encoding)
         return (400 if "error" in answer else 200), answer
 
-    def _run(self, command: list[str], encoding: str | None) -> dict[str, Any]:
-        self.commands.append(command)
-        # Below the client's own commands, which would turn answers into Python's types.
-        connection = self._pool.get_connection()
+    def _transaction(self, commands: list[list[Any]], encoding: str | None) -> Any:
+        *_, done = self._replies([["MULTI"], *commands, ["EXEC"]])
+        if isinstance(done, hiredis.ReplyError):
+            return 400, {"error": str(done)}
+        return 200, [_told(reply, encoding) for reply in done]
+
+    def _replies(self, commands: list[list[Any]]) -> list[Any]:
+        self.commands += commands
+        connection = self._idle.pop() if self._idle else _Connection(self._redis_port)
         try:
-            connection.send_command(*command)  # type: ignore[no-untyped-call]
-            return {"result": _as_json(connection.read_response(), encoding)}
-        except ResponseError as error:
-            return {"error": f"ERR {error}"}
-        finally:
-            self._pool.release(connection)
+            replies = connection.ask(commands)
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return replies
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         stand_in = self
@@ -89,16 +122,34 @@ class StandInUpstash:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
+            def setup(self) -> None:
+                super().setup()
+                stand_in._kept.append(self.connection)
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 authorization, encoding = (
                     self.headers.get(name) for name in ("Authorization", "Upstash-Encoding")
                 )
-                status, answer = stand_in.answer(self.path, authorization, encoding, body)
+                stand_in.sync_tokens.append(self.headers.get("Upstash-Sync-Token"))
+                try:
+                    status, answer = stand_in.answer(self.path, authorization, encoding, body)
+                except OSError:  # its Redis is gone, and so is it
+                    self.close_connection = True
+                    return
+                if stand_in.answers_to_lose:
+                    stand_in.answers_to_lose -= 1
+                    self.close_connection = True
+                    return
                 encoded = json.dumps(answer).encode()
+                with suppress(ConnectionError):
+                    self._send(status, encoded)
+
+            def _send(self, status: int, encoded: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(encoded)))
+                self.send_header("Upstash-Sync-Token", f"sync-{stand_in.requests}")
                 self.end_headers()
                 self.wfile.write(encoded)
 
@@ -106,6 +157,49 @@ class StandInUpstash:
                 """Be quiet."""
 
         return Handler
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+class _Connection:
+    """To the Redis. RESP2 is what Upstash speaks of: texts, numbers, lists and null, as in JSON."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._reader = hiredis.Reader()
+
+    def ask(self, commands: list[list[Any]]) -> list[Any]:
+        """The replies, as Redis sent them."""
+        packed = [
+            hiredis.pack_command(tuple(map(_argument, command)))  # type: ignore[arg-type]
+            for command in commands
+        ]
+        self._socket.sendall(b"".join(packed))
+        return [self._reply() for _ in commands]
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _reply(self) -> Any:
+        while (reply := self._reader.gets()) is False:
+            data = self._socket.recv(1 << 16)
+            if not data:
+                raise ConnectionError("Redis has closed the connection")
+            self._reader.feed(data)
+        return reply
+
+
+def _argument(given: object) -> str:
+    return given if isinstance(given, str) else json.dumps(given)
+
+
+def _told(reply: Any, encoding: str | None) -> dict[str, Any]:
+    if isinstance(reply, hiredis.ReplyError):
+        return {"error": str(reply)}
+    return {"result": _as_json(reply, encoding)}
 
 
 def _as_json(reply: Any, encoding: str | None) -> Any:

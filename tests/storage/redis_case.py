@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
-from workertown_kv.storage import Clock
+from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.redis import RedisStorage
 
 Find = Callable[[str, str], str]
@@ -39,7 +39,7 @@ async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[RedisSto
         await storage.close()
 
 
-def acts_on(storage: RedisStorage) -> dict[str, Callable[[], Awaitable[object]]]:
+def acts_on(storage: Storage) -> dict[str, Callable[[], Awaitable[object]]]:
     """Every method that asks Redis for something."""
     batch: list[Operation] = [put("b"), Get(SPACE, "a")]
     return {

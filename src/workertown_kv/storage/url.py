@@ -11,6 +11,7 @@ _SCHEMES: Final = {
     "memory": "memory://",
     "sqlite": "sqlite:///relative/path, sqlite:////absolute/path, or just a path",
     "redis": "redis://HOST, redis+sentinel://HOST,HOST/SERVICE, redis+cluster://HOST,HOST",
+    "upstash": "upstash://TOKEN@HOST",
     "postgres": "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
     "mysql": "mysql://USER:PASSWORD@HOST:PORT/DATABASE",
 }
@@ -44,6 +45,8 @@ def storage_from_url(url: str) -> Storage:
             return _server("redis", "RedisStorage", url)
         case "rediss" | "rediss+sentinel" | "rediss+cluster":
             return _server("redis", "RedisStorage", url)
+        case "upstash" | "upstash+http":
+            return _server("upstash", "UpstashStorage", url)
     raise OptionsError(
         f"There is no storage for {scheme}://; expected one of {'; '.join(_SCHEMES.values())}"
     )

@@ -1,17 +1,16 @@
 """Counts in Upstash, over its REST protocol."""
 
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 
 from ...options import Secret
+from ...storage.upstash.url import endpoint_of
 from .counting import PREFIX, Count, Counting, WindowsAlone
 from .limiter import ANSWER_SECONDS
 from .script import SCRIPT, arguments, counted
-
-_SCHEMES: Final = {"upstash": "https", "upstash+http": "http"}
 
 
 class UpstashError(Exception):
@@ -69,17 +68,6 @@ def _keys(key: str) -> tuple[str, str]:
 
 def _endpoint(url: str) -> tuple[str, Secret]:
     """Where to send commands, and the token. Raises `ValueError` for a URL that is malformed."""
-    parts = urlsplit(url)
-    token = unquote(parts.username or "")
-    if (
-        not (token and token.isascii() and token.isprintable() and " " not in token)
-        or parts.password is not None
-        or not parts.hostname
-        or parts.path.strip("/")
-        or parts.query
-        or parts.fragment
-    ):
-        raise ValueError(url)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = "" if parts.port is None else f":{parts.port}"
-    return f"{_SCHEMES[parts.scheme]}://{host}{port}/", Secret(token)
+    if urlsplit(url).query:
+        raise ValueError
+    return endpoint_of(url)

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from ...entry import Entry
 from ...errors import (
     Conflict,
+    KvError,
     PreconditionFailed,
-    StorageError,
     StorageUnsupported,
     ValueTooLarge,
 )
@@ -38,13 +38,14 @@ async def run_one(use: Use, operation: Set | Delete, clock: Clock) -> str:
 async def run_batch(use: Use, batch: Batch, clock: Clock) -> Sequence[Result]:
     """Do the operations, as `Storage.batch` promises it."""
     run = _Run(use, batch.operations, clock)
+    read_bytes = min(batch.read_bytes, use.read_bytes or batch.read_bytes)
     if not batch.atomic:
-        return _within_budget(await run.each(batch.read_bytes), batch.read_bytes)
-    outcomes = await run.at_once(batch.read_bytes)
+        return _within_budget(await run.each(read_bytes), read_bytes)
+    outcomes = await run.at_once(read_bytes)
     failed = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, PreconditionFailed)]
     if failed:
         raise Conflict(failed)
-    results = _within_budget(outcomes, batch.read_bytes)
+    results = _within_budget(outcomes, read_bytes)
     for result in results:
         if isinstance(result, ValueTooLarge):
             raise result
@@ -110,14 +111,14 @@ class _Run:
 
     def _fill(self, outcomes: list[_Outcome], indexes: Sequence[int], answers: Any) -> list[int]:
         """Enter what the script has answered; the indexes of what it has not come to."""
-        if isinstance(answers, StorageError):
+        if isinstance(answers, KvError):
             answers = [answers] * len(indexes)
         for index, answer in zip(indexes, answers, strict=False):
             outcomes[index] = self._outcome(index, answer)
         return list(indexes[len(answers) :])
 
     def _outcome(self, index: int, answer: Any) -> _Outcome:
-        if isinstance(answer, StorageError):
+        if isinstance(answer, KvError):
             return answer
         if answer == FAILED:
             return PreconditionFailed()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from ...errors import StorageError, StorageUnavailable
+from ...errors import KvError, StorageError, StorageUnavailable
 from .call import Call
 from .layout import LAYOUT, Layout, checked_buckets, default_buckets, layout_key
 from .slot import key_slot
@@ -91,7 +91,7 @@ class Engine:
             if not self._under_way:
                 self._finished.set()
 
-    def tell(self, error: StorageError) -> None:
+    def tell(self, error: KvError) -> None:
         """Tell the log of what may pass; the rest is logged where it ends."""
         now = time.monotonic()
         if isinstance(error, StorageUnavailable) and now - self._told_at >= WARNING_SECONDS:
@@ -133,26 +133,28 @@ class Use:
     def __init__(self, engine: Engine, transport: Transport, deadline: float) -> None:
         self.seconds = engine.seconds
         """All that is asked has at most so long together."""
+        self.read_bytes = transport.read_bytes
+        """The most bytes of values that an answer may have, where there is a limit."""
         self._engine = engine
         self._transport = transport
         self._deadline = deadline
 
     async def ask(self, calls: Sequence[Call]) -> list[Any]:
-        """Of each call the answer, or the `StorageError` that came of it."""
+        """Of each call the answer, or the `KvError` that came of it."""
         outcomes = await self._transport.run(calls, self._deadline)
         for outcome in outcomes:
-            if isinstance(outcome, StorageError):
+            if isinstance(outcome, KvError):
                 self._engine.tell(outcome)
         return outcomes
 
     async def one(self, call: Call) -> Any:
-        """The answer to one call. Raises `StorageError`."""
+        """The answer to one call. Raises `KvError`."""
         return (await self.all([call]))[0]
 
     async def all(self, calls: Sequence[Call]) -> list[Any]:
-        """The answers to calls. Raises the first `StorageError`."""
+        """The answers to calls. Raises the first `KvError`."""
         outcomes = await self.ask(calls)
         for outcome in outcomes:
-            if isinstance(outcome, StorageError):
+            if isinstance(outcome, KvError):
                 raise outcome
         return outcomes

@@ -49,8 +49,7 @@ class _Merge:
     def __init__(self, use: Use, operation: List) -> None:
         prefix, after = operation.prefix.encode(), key_cursor(operation)
         start = b"[" + prefix if after is None else b"(" + after.encode()
-        # UTF-8 has no byte 0xFF, so nothing with the prefix comes after this.
-        self._end = b"(" + prefix + b"\xff"
+        self._end = _end(operation.prefix)
         self._use = use
         self._buckets = [
             _Bucket(number, use.layout.index(number, operation.namespace), start)
@@ -99,6 +98,16 @@ class _Merge:
             heappush(self._heads, (bucket.ahead.popleft(), bucket.number))
         elif not bucket.ended:
             self._hungry.append(bucket)
+
+
+def _end(prefix: str) -> bytes:
+    """Where the keys with a prefix end: before the first text that is greater than all of them."""
+    rest = prefix.rstrip("\U0010ffff")
+    if not rest:
+        return b"+"
+    # There is no character from U+D800 to U+DFFF.
+    last = 0xE000 if rest[-1] == "\ud7ff" else ord(rest[-1]) + 1
+    return f"({rest[:-1]}{chr(last)}".encode()
 
 
 async def _told(use: Use, namespace: str, places: Sequence[_Place], clock: Clock) -> list[KeyInfo]:

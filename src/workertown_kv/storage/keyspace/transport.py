@@ -13,9 +13,12 @@ class Transport(ABC):
     clustered: bool = False
     """Whether keys of different slots may be on different servers."""
 
+    read_bytes: int | None = None
+    """The most bytes of values that an answer may have, where there is a limit."""
+
     @abstractmethod
     async def run(self, calls: Sequence[Call], deadline: float) -> list[Any]:
-        """Of each call the answer or the `StorageError`, which has its cause.
+        """Of each call the answer or the `KvError`, which has its cause.
 
         `deadline` is a time of the event loop. A call that writes is not sent again where it may
         have happened.

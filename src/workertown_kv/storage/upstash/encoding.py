@@ -1,0 +1,68 @@
+"""Commands as JSON, which has only text, and answers, in which texts are base64.
+
+Bytes that are not UTF-8 are sent as the characters U+0000 to U+00FF. They can only be arguments of
+a script: that is preceded by lines which make bytes of those characters again.
+"""
+
+from base64 import b64decode
+from functools import cache
+from typing import Any, Final
+
+from ..keyspace import Argument, Call, Script
+
+_DECODE: Final = """
+local bytes = {}
+for i = 128, 191 do
+    bytes[string.char(194, i)] = string.char(i)
+    bytes[string.char(195, i)] = string.char(i + 64)
+end
+for position in string.gmatch(table.remove(ARGV), '%d+') do
+    position = tonumber(position)
+    ARGV[position] = string.gsub(ARGV[position], '[\\194\\195][\\128-\\191]', bytes)
+end
+"""
+"""Of the arguments whose positions the last one has."""
+
+
+def command(call: Call, *, by_text: bool) -> list[str]:
+    """A call as a list of texts. `by_text` is for a script that Upstash does not know yet."""
+    texts, encoded = [], []
+    for position, argument in enumerate(call.arguments):
+        text, is_text = _text(argument)
+        texts.append(text)
+        if not is_text:
+            encoded.append(position)
+    script = call.script
+    if script is None:
+        assert not encoded, "only values of entries are not text, and scripts write them"
+        return texts
+    if encoded:
+        script = _decoding(script)
+        before = int(texts[0])
+        texts.append(" ".join(str(position - before) for position in encoded))
+    return ["EVAL", script.text, *texts] if by_text else ["EVALSHA", script.digest, *texts]
+
+
+def answer(result: Any) -> Any:
+    """An answer as Redis would give it: texts are bytes."""
+    if isinstance(result, list):
+        return [answer(one) for one in result]
+    if isinstance(result, str):
+        # This one is never in base64, and nothing that is looks like it.
+        return b"OK" if result == "OK" else b64decode(result)
+    return result
+
+
+def _text(argument: Argument) -> tuple[str, bool]:
+    """An argument as text, and whether that is what it is."""
+    if not isinstance(argument, bytes):
+        return str(argument), True
+    try:
+        return argument.decode(), True
+    except UnicodeDecodeError:
+        return argument.decode("latin-1"), False
+
+
+@cache
+def _decoding(script: Script) -> Script:
+    return Script(_DECODE + script.text)

@@ -1,0 +1,73 @@
+"""From a URL to what it says. No message here shows any of the URL, since a token is in it."""
+
+import math
+import re
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from ...errors import OptionsError
+from ...options import Secret
+
+_SCHEMES: Final = {"upstash": "https", "upstash+http": "http"}
+_PREFIX: Final = re.compile(r"[!-z|~]{1,100}")
+"""As that of a Redis: printable ASCII without braces."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a URL says."""
+
+    endpoint: str
+    """Where requests go, without a slash at the end."""
+    token: Secret
+    timeout: float = 5.0
+    """Seconds that an operation may take."""
+    prefix: str = "kv"
+    """Of all keys in Redis."""
+
+
+def parse_url(url: str) -> Settings:
+    """Raises `OptionsError` for a URL that is malformed, or has an unknown parameter."""
+    try:
+        found = _parsed(url)
+    except ValueError:
+        found = None
+    # Raised out here, so that no traceback shows the error that has a part of the URL in it.
+    if found is None:
+        raise OptionsError(
+            "This is no URL of a database at Upstash; expected upstash://TOKEN@HOST[:PORT], with "
+            "?timeout=SECONDS and &prefix=TEXT if you like; upstash+http is for a stand-in without "
+            "TLS. Special characters in a token are percent-encoded"
+        )
+    return found
+
+
+def endpoint_of(url: str) -> tuple[str, Secret]:
+    """Where requests go, and the token. Raises `ValueError` for a URL that is malformed."""
+    parts = urlsplit(url)
+    token = unquote(parts.username or "")
+    if (
+        not (token and token.isascii() and token.isprintable() and " " not in token)
+        or parts.password is not None
+        or not parts.hostname
+        or parts.path.strip("/")
+        or parts.fragment
+        or parts.scheme not in _SCHEMES
+    ):
+        raise ValueError(parts.scheme)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{_SCHEMES[parts.scheme]}://{host}{port}", Secret(token)
+
+
+def _parsed(url: str) -> Settings:
+    endpoint, token = endpoint_of(url)
+    query = urlsplit(url).query
+    given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
+    timeout, prefix = float(given.pop("timeout", "5")), given.pop("prefix", "kv")
+    if given or not _PREFIX.fullmatch(prefix):
+        raise ValueError
+    if not (math.isfinite(timeout) and 0.01 <= timeout <= 3600):
+        raise ValueError
+    return Settings(endpoint=endpoint, token=token, timeout=timeout, prefix=prefix)
