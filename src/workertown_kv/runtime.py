@@ -1,6 +1,11 @@
-"""What an environment brings: today its storage. `kv(runtime=…)` takes one, or a way to one."""
+"""What an environment brings: today its storage. `kv(runtime=…)` takes one, or a way to one.
 
+Those that are built in also go by the name that they have here.
+"""
+
+import difflib
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -12,6 +17,9 @@ from .storage.url import storage_from_url
 
 DEFAULT_DATABASE = "kv.sqlite"
 """The SQLite file that is used where the environment names no database."""
+
+EDGE_SCHEMES: Final = ("upstash", "upstash+http")
+"""The storages that need nothing but `fetch`."""
 
 
 class Runtime(msgspec.Struct, frozen=True):
@@ -28,19 +36,58 @@ def local(options: Options, env: Environment) -> Runtime:
     return Runtime(storage_from_url(env.get(options.env.database) or DEFAULT_DATABASE))
 
 
-def testing(values: Mapping[str, object] | None = None) -> Runtime:  # noqa: PT028  (no test)
-    """Memory, with these values to begin with."""
-    return Runtime(MemoryStorage(values))
+def edge(options: Options, env: Environment) -> Runtime:
+    """A place with neither sockets nor a disk: the database at Upstash that `KV_DB` names.
+
+    Raises `OptionsError` where it names none. No storage is chosen that the place cannot reach.
+    """
+    name = options.env.database
+    url = env.get(name) or ""
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in EDGE_SCHEMES:
+        # No more of it is shown: there may be a password in what was meant for another storage.
+        found = f"is {scheme}://…" if separator else "is no URL" if url else "is not set"
+        raise OptionsError(
+            f"{name} {found}; expected upstash://TOKEN@HOST, since the runtime edge has fetch alone"
+        )
+    return Runtime(storage_from_url(url))
+
+
+def testing(  # it is no test, whatever its name begins with
+    values: Mapping[str, object] | Options | None = None,  # noqa: PT028
+    env: Environment | None = None,  # noqa: PT028
+) -> Runtime:
+    """Memory, with these values to begin with. As an option, with or without being called."""
+    return Runtime(MemoryStorage(None if isinstance(values, Options) else values))
+
+
+_BUILT_IN: Final[Mapping[str, RuntimeResolver]] = {"local": local, "edge": edge, "testing": testing}
 
 
 def resolve_runtime(options: Options) -> Runtime:
     """The runtime that the options ask for. Raises `OptionsError` where they ask for none."""
     runtime = options.runtime or local
+    if isinstance(runtime, str):
+        runtime = _named(runtime)
     if callable(runtime):
         runtime = runtime(options, options.get_env())
     if not isinstance(runtime, Runtime):
         raise OptionsError(
             f"runtime is {type(runtime).__name__}; expected a Runtime, such as "
-            "Runtime(storage=MyStorage()), or a function (options, env) that returns one"
+            "Runtime(storage=MyStorage()), a function (options, env) that returns one, or "
+            f"{_names()}"
         )
     return runtime
+
+
+def _named(name: str) -> RuntimeResolver:
+    found = _BUILT_IN.get(name)
+    if found is None:
+        near = difflib.get_close_matches(name, _BUILT_IN, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        raise OptionsError(f"There is no runtime {name!r}{hint} Built in are {_names()}")
+    return found
+
+
+def _names() -> str:
+    return ", ".join(repr(name) for name in _BUILT_IN)

@@ -1,0 +1,131 @@
+"""What a server runs on: by name, by function, or as it is."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.redis import RunningRedis
+from servers.upstash import StandInUpstash
+from workertown_kv import OptionsError, Runtime, kv, runtime
+from workertown_kv.options import Options
+from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.storage.sqlite import SqliteStorage
+from workertown_kv.storage.upstash import UpstashStorage
+
+
+@pytest.mark.parametrize(
+    ("name", "database", "storage"),
+    [
+        ("local", "x.sqlite", SqliteStorage),
+        ("local", "", SqliteStorage),
+        ("local", "memory://", MemoryStorage),
+        ("edge", "upstash://token@host", UpstashStorage),
+        ("edge", "upstash+http://token@localhost:8080", UpstashStorage),
+        ("testing", "x.sqlite", MemoryStorage),
+    ],
+)
+def test_a_runtime_that_is_built_in_goes_by_its_name_and_by_its_function(
+    name: str, database: str, storage: type
+) -> None:
+    for given in (name, getattr(runtime, name)):
+        server = kv(runtime=given, get_env=lambda: {"KV_DB": database})
+        assert type(server.runtime.storage) is storage
+
+
+def test_the_variable_that_edge_reads_can_be_another() -> None:
+    env = {"STORE": "upstash://token@host", "KV_DB": "x.sqlite"}
+    server = kv(runtime="edge", env={"database": "STORE"}, get_env=lambda: env)
+    assert isinstance(server.runtime.storage, UpstashStorage)
+
+
+@pytest.mark.parametrize(
+    ("database", "words"),
+    [
+        (None, "KV_DB is not set"),
+        ("", "KV_DB is not set"),
+        ("kv.sqlite", "KV_DB is no URL"),
+        ("redis://:s3cret@host", "KV_DB is redis://…"),
+        ("upstash://host", "no URL of a database at Upstash"),
+    ],
+)
+def test_edge_takes_no_storage_that_it_cannot_reach(database: str | None, words: str) -> None:
+    env = {} if database is None else {"KV_DB": database}
+    with pytest.raises(OptionsError) as caught:
+        kv(runtime="edge", get_env=lambda: env)
+    assert words in str(caught.value)
+    assert "upstash://TOKEN@HOST" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("edgy", "There is no runtime 'edgy'; did you mean 'edge'? Built in are 'local', "),
+        ("", None),
+        ("x", "There is no runtime 'x'. Built in are 'local', 'edge', 'testing'"),
+        (5, "runtime is int; expected a Runtime, such as Runtime(storage=MyStorage()), a function"),
+        (lambda options, env: "edge", "runtime is str"),
+    ],
+)
+def test_what_is_no_runtime_is_refused_with_what_there_is(given: Any, words: str | None) -> None:
+    if words is None:
+        assert isinstance(kv(runtime=given, get_env=dict).runtime.storage, SqliteStorage)
+        return
+    with pytest.raises(OptionsError) as caught:
+        kv(runtime=given)
+    assert words in str(caught.value)
+
+
+def test_a_function_is_given_the_options_and_the_environment() -> None:
+    def by_stage(options: Options, env: dict[str, str]) -> Runtime:
+        chosen: Callable[..., Runtime] = getattr(runtime, env["STAGE"])
+        return chosen(options, env)
+
+    server = kv(runtime=by_stage, get_env=lambda: {"STAGE": "testing"})
+    assert isinstance(server.runtime.storage, MemoryStorage)
+
+
+_ON_FETCH_ALONE = """
+import sys
+
+ABSENT = {
+    "apsw", "sqlite3", "granian", "uvloop", "click", "redis", "hiredis", "limits", "asyncpg",
+    "asyncmy", "joserfc", "cryptography", "sentry_sdk",
+}
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+
+import asyncio
+from workertown_kv import kv
+
+server = kv(runtime="edge", get_env=lambda: {"KV_DB": sys.argv[1], "KV_API_KEY": "k"})
+
+async def main():
+    headers = {"Authorization": "Bearer k"}
+    async with server:
+        put = await server.request("PUT", "/v1/kv/a", headers=headers, json={"value": [1]})
+        assert put.status_code == 200, put.text
+        got = await server.request("GET", "/v1/kv/a", headers=headers)
+        assert got.json()["data"] == [1], got.text
+        page = await server.request("GET", "/v1/kv", headers=headers)
+        assert [one["key"] for one in page.json()["data"]["keys"]] == ["a"], page.text
+
+asyncio.run(main())
+"""
+
+
+def test_edge_needs_nothing_that_could_not_run_on_fetch(
+    require_program: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    program = require_program("redis-server", "redis-server")
+    with RunningRedis(program, tmp_path) as redis, StandInUpstash(redis.port) as upstash:
+        subprocess.run([sys.executable, "-c", _ON_FETCH_ALONE, upstash.url], check=True)
