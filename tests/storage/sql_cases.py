@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import textwrap
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -59,6 +60,73 @@ class SqlCases(SqlCase):
         assert entry is not None
         same = entry.value == value  # to show where 25 MiB differ would take minutes
         assert same
+
+    async def test_large_values_of_any_length_come_back_whole(self) -> None:
+        storage = await self.opened()
+        piece = 128 * 1024
+        # The last ones have rows that are just as long as MySQL's longest packet, and around that.
+        lengths = [piece - 1, piece, piece + 1, 3 * piece, *range(16_777_181, 16_777_186)]
+        version = ""
+        for length in lengths:
+            value = (os.urandom(1000) * (length // 1000 + 1))[:length]
+            version = await storage.set(put("a", value, is_json=False))
+            entry = await storage.get(Get("default", "a"))
+            assert entry == Entry(key="a", value=value, is_json=False, version=version)
+        text = b'"' + b"x" * piece * 2 + b'"'
+        guarded = put("a", text, Precondition((version,)), metadata=b"{}", expires_at=4e9)
+        with pytest.raises(PreconditionFailed):
+            await storage.set(put("a", text, MUST_NOT_EXIST))
+        version = await storage.set(guarded)
+        gets: list[Operation] = [Get("default", "a"), Get("default", "b"), Get("default", "c")]
+        await storage.batch(Batch([put("b", text), put("c", b"1"), *gets[:1]], atomic=True))
+        first, second, third = await storage.batch(Batch(gets))
+        assert first == Entry(
+            key="a", value=text, version=version, metadata=b"{}", expires_at=4e9, is_json=True
+        )
+        assert isinstance(second, Entry)
+        assert isinstance(third, Entry)
+        assert (second.value == text, third.value) == (True, b"1")
+
+    async def test_nobody_waits_while_a_large_value_is_on_its_way(self) -> None:
+        storage = await self.opened()
+        value = b'"' + b"x" * (LIMIT - 2) + b'"'
+        for act, most in (
+            (lambda: storage.set(put("a", value)), 0.01),
+            (lambda: storage.get(Get("default", "a")), self.reading_seconds),
+        ):
+            longest = []
+            for _ in range(3):
+                acting: asyncio.Future[object] = asyncio.ensure_future(act())
+                longest.append(0.0)
+                # Of the event loop's own, so that whatever else this machine does plays no part.
+                before = time.thread_time()
+                while not acting.done():
+                    await asyncio.sleep(0)
+                    now = time.thread_time()
+                    longest[-1] = max(longest[-1], now - before)
+                    before = now
+                acting.result()
+            assert min(longest) < most
+
+    reading_seconds: ClassVar[float] = 0.01
+
+    async def test_a_large_value_that_is_given_up_leaves_nothing_behind(self) -> None:
+        storage = await self.opened(connections=1)
+        await storage.set(put("a"))
+        acts = (
+            lambda: storage.set(put("a", b"x" * 5_000_000, is_json=False)),
+            lambda: storage.get(Get("default", "a")),
+        )
+        for turns in range(1, 60, 4):
+            for act in acts:
+                acting: asyncio.Future[object] = asyncio.ensure_future(act())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                acting.cancel()
+                entry = await storage.get(Get("default", "a"))
+                assert entry is not None
+                assert len(entry.value) in (1, 5_000_000)
+                await storage.set(put("a"))
 
     async def test_a_server_over_http_works_on_it(self) -> None:
         async with make_server(self.at()) as server:
@@ -347,6 +415,7 @@ class SqlCases(SqlCase):
             acts: dict[str, tuple[int, Callable[[], Awaitable[object]]]] = {
                 "get": (1, lambda: storage.get(Get("default", "a"))),
                 "set": (1, lambda: storage.set(put("a"))),
+                "large set": (1, lambda: storage.set(put("a", b"1" * 1_000_000))),
                 "create": (1, lambda: storage.set(put("a", precondition=MUST_NOT_EXIST))),
                 "compare and set": (1, lambda: storage.set(put("a", precondition=either))),
                 "delete": (1, lambda: storage.delete(Delete("default", "b"))),

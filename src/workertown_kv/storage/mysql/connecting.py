@@ -4,12 +4,11 @@ import math
 import ssl
 from typing import Any, Final
 
-from asyncmy.connection import Connection
-
 from ...errors import StorageUnavailable
 from ..sql import ServerUrl
 from ..sql.schema import MIGRATION_SECONDS
 from .errors import ERRORS, translated
+from .pieces import PieceConnection
 from .session import MysqlSession
 
 _SQL_MODE: Final = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
@@ -24,7 +23,7 @@ async def connect(
 ) -> MysqlSession:
     """Connect. The server, too, ends statements after `timeout`, unless it is to be patient."""
     password = "" if url.password is None else url.password.reveal()
-    connection: Any = Connection(  # type: ignore[no-untyped-call]
+    connection: Any = PieceConnection(  # type: ignore[no-untyped-call]
         host=host,
         port=port,
         unix_socket=url.parameters.socket,

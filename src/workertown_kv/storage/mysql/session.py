@@ -3,14 +3,15 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from ...errors import KvError, StorageError, StorageUnavailable
 from ..sql import Session, Statement, Undone
 from ..sql.schema import MIGRATION_SECONDS
 from .errors import ERRORS, translated
+from .pieces import PIECE_BYTES
 
 CLOSE_SECONDS: Final = 1.0
 PREPARED: Final = 100
@@ -37,16 +38,22 @@ class MysqlSession(Session):
         self._doubtful = False
 
     async def fetch(self, statement: Statement) -> Sequence[Any]:
-        result = await self._result(statement)
-        return result.rows or ()
+        try:
+            return (await self._result(statement)).rows or ()
+        except ERRORS as error:
+            raise self._told(error) from error
 
     async def execute(self, statement: Statement) -> int:
-        result = await self._result(statement)
-        return int(result.affected_rows)
+        try:
+            return int((await self._result(statement)).affected_rows)
+        except ERRORS as error:
+            raise self._told(error) from error
 
     async def run(self, sql: str) -> None:
-        with self._translated():
+        try:
             await self._connection.query(sql)
+        except ERRORS as error:
+            raise self._told(error) from error
 
     @asynccontextmanager
     async def migrating(self, table: str) -> AsyncIterator[None]:
@@ -92,30 +99,33 @@ class MysqlSession(Session):
 
     async def _result(self, statement: Statement) -> Any:
         sql, values = statement
-        size = len(sql) + sum(16 + len(one) for one in values if isinstance(one, bytes))
+        size, most = len(sql), 0
+        for value in values:
+            if isinstance(value, bytes):
+                length = len(value)
+                size += 16 + length
+                most = max(most, length)
         if size > self.packet_bytes:
             raise StorageError(
                 f"The server takes at most {self.packet_bytes:,} bytes at once, and this has "
                 f"{size:,}; set its max_allowed_packet to {PACKET_BYTES:,} or more"
             )
-        with self._translated():
-            prepared = self._prepared.get(sql)
-            if prepared is None:
-                prepared = self._prepared[sql] = await self._connection.prepare(sql)
-                if len(self._prepared) > PREPARED:
-                    _, oldest = self._prepared.popitem(last=False)
-                    await oldest.close()
-            else:
-                self._prepared.move_to_end(sql)
-            return await prepared.execute(tuple(values))
+        prepared = self._prepared.get(sql)
+        if prepared is None:
+            prepared = self._prepared[sql] = await self._connection.prepare(sql)
+            if len(self._prepared) > PREPARED:
+                _, oldest = self._prepared.popitem(last=False)
+                await oldest.close()
+        else:
+            self._prepared.move_to_end(sql)
+        if most > PIECE_BYTES:
+            return await self._connection.execute_in_pieces(prepared, values)
+        return await prepared.execute(values)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except ERRORS as error:
-            told = translated(error, asked=True)
-            # A server that does not do what it should is better asked over a new connection,
-            # which may lead to another one.
-            self._doubtful = isinstance(told, StorageUnavailable) and not isinstance(told, Undone)
-            raise told from error
+    def _told(self, error: Exception) -> StorageError:
+        told = translated(error, asked=True)
+        # A server that does not do what it should is better asked over a new connection, which may
+        # lead to another one.
+        if isinstance(told, StorageUnavailable) and not isinstance(told, Undone):
+            self._doubtful = True
+        return told

@@ -1,8 +1,9 @@
 """A connection to PostgreSQL, by asyncpg."""
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Final
 
 import asyncpg  # type: ignore[import-untyped]
@@ -11,6 +12,7 @@ from ...errors import StorageError, StorageUnavailable
 from ..sql import Lost, ServerUrl, Session, Statement, Undone
 from ..sql.schema import MIGRATION_SECONDS
 from .errors import ERRORS, translated
+from .pieces import PIECE_BYTES, PieceLoop, PieceTransport
 from .statements import lock_number
 
 CLOSE_SECONDS: Final = 1.0
@@ -26,24 +28,34 @@ class PostgresSession(Session):
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._doubtful = False
-        transport = connection._transport  # noqa: SLF001  (there is no other way to the socket)
-        self._descriptor: int = transport.get_extra_info("socket").fileno()
+        self._transport: PieceTransport = connection._transport  # noqa: SLF001
+        self._descriptor: int = self._transport.get_extra_info("socket").fileno()
 
     async def fetch(self, statement: Statement) -> Sequence[Any]:
         sql, values = statement
-        with self._translated():
+        try:
             rows: Sequence[Any] = await self._connection.fetch(sql, *values)
-            return rows
+        except ERRORS as error:
+            raise self._told(error) from error
+        return rows
 
     async def execute(self, statement: Statement) -> int:
         sql, values = statement
-        with self._translated():
-            status: str = await self._connection.execute(sql, *values)
-            return int(status.rpartition(" ")[2])
+        try:
+            if any(isinstance(value, bytes) and len(value) > PIECE_BYTES for value in values):
+                with self._transport.marked(values) as marked:
+                    status: str = await self._connection.execute(sql, *marked)
+            else:
+                status = await self._connection.execute(sql, *values)
+        except ERRORS as error:
+            raise self._told(error) from error
+        return int(status.rpartition(" ")[2])
 
     async def run(self, sql: str) -> None:
-        with self._translated():
+        try:
             await self._connection.execute(sql)
+        except ERRORS as error:
+            raise self._told(error) from error
 
     @asynccontextmanager
     async def migrating(self, table: str) -> AsyncIterator[None]:
@@ -70,17 +82,14 @@ class PostgresSession(Session):
     def terminate(self) -> None:
         self._connection.terminate()
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except ERRORS as error:
-            closed = self._connection.is_closed() and isinstance(error, asyncpg.InterfaceError)
-            told = Lost("The connection is closed") if closed else translated(error, asked=True)
-            # A server that does not do what it should is better asked over a new connection,
-            # which may lead to another one.
-            self._doubtful = isinstance(told, StorageUnavailable) and not isinstance(told, Undone)
-            raise told from error
+    def _told(self, error: Exception) -> StorageError:
+        closed = self._connection.is_closed() and isinstance(error, asyncpg.InterfaceError)
+        told = Lost("The connection is closed") if closed else translated(error, asked=True)
+        # A server that does not do what it should is better asked over a new connection, which may
+        # lead to another one.
+        if isinstance(told, StorageUnavailable) and not isinstance(told, Undone):
+            self._doubtful = True
+        return told
 
 
 async def connect(
@@ -97,12 +106,14 @@ async def connect(
             database=url.database,
             ssl=encryption,
             timeout=MIGRATION_SECONDS,  # whoever asks has a deadline
+            loop=PieceLoop(),
             target_session_attrs="any" if len(url.hosts) == 1 else "read-write",
             server_settings={
                 "application_name": "workertown-kv",
                 "statement_timeout": str(milliseconds),
             },
         )
+        connection._loop = asyncio.get_running_loop()  # noqa: SLF001  (it asks for its tasks)
         try:
             _check_encoding(connection)
             await connection.set_type_codec(

@@ -2,7 +2,7 @@
 
 from .database import Database
 from .schema import Schema, Step
-from .session import Lost, MissingTable, Session, Statement, Undone, reason
+from .session import Lost, MissingTable, Session, Statement, Undone, Value, reason
 from .statements import Statements
 from .storage import SqlStorage
 from .tls import tls_context
@@ -20,6 +20,7 @@ __all__ = [
     "Statements",
     "Step",
     "Undone",
+    "Value",
     "parse_url",
     "reason",
     "tls_context",

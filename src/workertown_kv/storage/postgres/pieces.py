@@ -1,0 +1,133 @@
+"""Large values in pieces on their way out, so that nothing else has to wait for long.
+
+asyncpg copies a value several times, and writes it at once. So it is given a mark in the place of a
+large value. The transport that it writes to puts the value there, and passes on a little at a time;
+asyncpg gets it from an event loop that makes such transports.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from ..sql import Value
+
+PIECE_BYTES: Final = 128 * 1024
+"""What is larger is written in pieces of this size."""
+
+PAUSE_SECONDS: Final = 0.001
+"""How often it is looked whether the network has taken what was written."""
+
+
+class PieceLoop:
+    """The running event loop, with connections over `PieceTransport`."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    async def create_connection(
+        self, factory: Callable[[], Any], *to: Any, **how: Any
+    ) -> tuple["PieceTransport", Any]:
+        """See `asyncio`. The server says nothing before it is asked."""
+        transport, _ = await self._loop.create_connection(asyncio.Protocol, *to, **how)
+        return self._made(transport, factory())
+
+    async def create_unix_connection(
+        self, factory: Callable[[], Any], path: str
+    ) -> tuple["PieceTransport", Any]:
+        """See `asyncio`."""
+        transport, _ = await self._loop.create_unix_connection(asyncio.Protocol, path)
+        return self._made(transport, factory())
+
+    async def start_tls(
+        self, transport: "PieceTransport", protocol: Any, context: Any, **how: Any
+    ) -> "PieceTransport":
+        """See `asyncio`."""
+        over = await self._loop.start_tls(transport.inner, protocol, context, **how)
+        if over is None:
+            raise ConnectionResetError("The connection was closed while TLS began")
+        return PieceTransport(over, self._loop)
+
+    def _made(self, inner: asyncio.Transport, protocol: Any) -> tuple["PieceTransport", Any]:
+        if inner.is_closing():
+            raise ConnectionResetError("The connection was closed at once")
+        transport = PieceTransport(inner, self._loop)
+        inner.set_protocol(protocol)
+        protocol.connection_made(transport)
+        return transport, protocol
+
+
+class PieceTransport:
+    """A transport that passes on what is written a little at a time."""
+
+    def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self.inner = inner
+        self._loop = loop
+        self._waiting: deque[memoryview] = deque()
+        self._large: dict[bytes, bytes] = {}
+        """Values by their marks."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    @contextmanager
+    def marked(self, values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+        """The values, with marks for those that are large; while it lasts, they are understood."""
+        given = list(values)
+        for index, value in enumerate(given):
+            if isinstance(value, bytes) and len(value) > PIECE_BYTES:
+                given[index] = mark = secrets.token_bytes(16)
+                self._large[mark] = value
+        try:
+            yield given
+        finally:
+            self._large = {}
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write this, after all that was written before."""
+        if not self._waiting and not self._large and len(data) <= PIECE_BYTES:
+            self.inner.write(data)
+            return
+        begins = not self._waiting
+        parts = self._parts(bytes(data)) if self._large else [data]
+        self._waiting += [memoryview(part) for part in parts if part]
+        if begins:
+            self._write_more()
+
+    def _parts(self, data: bytes) -> Iterator[bytes]:
+        """Whole messages of PostgreSQL, with values in the place of their marks."""
+        while data:
+            # A letter, and then the length of all but that.
+            end = 1 + int.from_bytes(data[1:5])
+            message, data = data[:end], data[end:]
+            found = sorted((message.find(mark), mark) for mark in self._large if mark in message)
+            more = sum(len(self._large[mark]) - len(mark) for _, mark in found)
+            yield message[:1] + (end - 1 + more).to_bytes(4)
+            start = 5
+            for at, mark in found:
+                value = self._large[mark]
+                yield message[start : at - 4] + len(value).to_bytes(4)
+                yield value
+                start = at + len(mark)
+            yield message[start:]
+
+    def _write_more(self) -> None:
+        if self.inner.is_closing():
+            self._waiting.clear()
+            return
+        if self.inner.get_write_buffer_size() > 0:
+            self._loop.call_later(PAUSE_SECONDS, self._write_more)
+            return
+        data = self._waiting[0]
+        self.inner.write(data[:PIECE_BYTES])
+        if len(data) > PIECE_BYTES:
+            self._waiting[0] = data[PIECE_BYTES:]
+        else:
+            self._waiting.popleft()
+        if self._waiting:
+            self._loop.call_soon(self._write_more)
