@@ -10,10 +10,12 @@ KvError
 ├── Unauthorized             401   no credentials that fit
 ├── Forbidden                403   the credentials, or the address, may not do this
 ├── NotFound                 404
+│   └── NamespaceNotFound    404
 ├── MethodNotAllowed         405
 ├── NotAcceptable            406   the value cannot be given in the form asked for
 ├── RequestTimeout           408   the body did not arrive in time
 ├── Conflict                 409   an atomic batch whose guards did not hold
+├── NamespaceExists          409   a namespace with this title
 ├── PreconditionFailed       412
 ├── RateLimited              429   too many requests; `retry_after` says when to come back
 └── StorageError             500   the storage failed
@@ -24,7 +26,6 @@ The place that knows best raises; each door turns errors into its own answers.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 
 import msgspec
 
@@ -42,7 +43,7 @@ class Detail(msgspec.Struct, frozen=True):
 class KvError(Exception):
     """The root of every error that this package raises on purpose."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
 
     def __init__(self, message: str, *, details: Sequence[Detail] = ()) -> None:
         super().__init__(message)
@@ -120,6 +121,13 @@ class NotFound(KvError):
         super().__init__(message)
 
 
+class NamespaceNotFound(NotFound):
+    """There is no namespace with this id or title."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no namespace {name[:100]!r}; expected the id or title of one")
+
+
 class MethodNotAllowed(KvError):
     """The path exists but not with this method. `allow` lists the methods that it has."""
 
@@ -150,6 +158,15 @@ class Conflict(KvError):
     def __init__(self, failed: Sequence[int]) -> None:
         super().__init__("Conflict: nothing was changed")
         self.failed = tuple(failed)
+
+
+class NamespaceExists(KvError):
+    """There is a namespace with this title already."""
+
+    status = 409
+
+    def __init__(self, title: str) -> None:
+        super().__init__(f"There is a namespace with the title {title[:100]!r} already")
 
 
 class PreconditionFailed(KvError):

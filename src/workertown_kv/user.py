@@ -86,6 +86,12 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
             for scope in self.scopes
         )
 
+    def may_use(self, namespace: str) -> bool:
+        """Whether they may do anything at all there."""
+        return self.scopes is None or any(
+            scope.namespaces is None or namespace in scope.namespaces for scope in self.scopes
+        )
+
     def check(self, operation: Get | Set | Delete | Batch) -> None:
         """Raise `Forbidden`, which names the scopes that are missing, for what they may not do."""
         if isinstance(operation, Batch):

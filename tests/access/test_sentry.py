@@ -19,11 +19,12 @@ from starlette.routing import Mount
 
 from caller import API_KEY, Caller, make_server
 from workertown_kv import OptionsError, kv
-from workertown_kv.access.sentry import SentryReport, configured_report, path_template
+from workertown_kv.access.sentry import SentryReport, configured_report
 from workertown_kv.entry import Entry
 from workertown_kv.errors import MissingExtra, StorageError
 from workertown_kv.operations import Get, Set
 from workertown_kv.options import parse_options
+from workertown_kv.server.doors import template_of
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
@@ -206,7 +207,7 @@ async def test_the_dsn_may_be_in_the_environment(sentry: Endpoint) -> None:
 )
 def test_without_a_dsn_nothing_is_reported(sentry_options: object, env: dict[str, str]) -> None:
     options = parse_options({"sentry": sentry_options, "get_env": lambda: env})
-    assert configured_report(options) is None
+    assert configured_report(options, told_path) is None
 
 
 @pytest.mark.parametrize(
@@ -256,6 +257,7 @@ theirs = sentry_sdk.get_client()
 name = sentry_sdk.client.SDK_INFO["name"]
 
 from workertown_kv import Runtime, kv
+from workertown_kv.server.doors import template_of
 from workertown_kv.storage.memory import MemoryStorage
 
 class Failing(MemoryStorage):
@@ -291,8 +293,12 @@ assert profiler._scheduler.running
 # Sending
 
 
+def told_path(scope: Any) -> str:
+    return f"told {scope['path']}"
+
+
 def report_to(sentry: Endpoint) -> SentryReport:
-    report = configured_report(parse_options({"sentry": {"dsn": sentry.dsn}}))
+    report = configured_report(parse_options({"sentry": {"dsn": sentry.dsn}}), told_path)
     assert report is not None
     return report
 
@@ -389,6 +395,11 @@ async def test_a_cause_that_was_suppressed_is_not_described(sentry: Endpoint) ->
 # Paths
 
 
+def request_to(path: str) -> dict[str, Any]:
+    raw = path.encode()
+    return {"type": "http", "method": "GET", "path": path, "raw_path": raw, "headers": []}
+
+
 async def test_every_path_that_is_described_is_told_as_it_is_described() -> None:
     for base in ({}, {"base_path": "/base", "endpoints": {"v1": {"kv": "/values"}}}):
         async with make_server(MemoryStorage(), **base) as server:
@@ -396,7 +407,7 @@ async def test_every_path_that_is_described_is_told_as_it_is_described() -> None
             described = (await server.request("GET", f"{prefix}/open-api.json")).json()["paths"]
             assert len(described) > 4
             for path in described:
-                assert path_template(server.options, {"path": path}) == path
+                assert template_of(server.routes, request_to(path)) == path
 
 
 @pytest.mark.parametrize(
@@ -405,18 +416,37 @@ async def test_every_path_that_is_described_is_told_as_it_is_described() -> None
         ({}, "/v1/kv/do-not-tell", "/v1/kv/{key}"),
         ({}, "/v1/kv/do/not/tell", "/v1/kv/{key}"),
         ({}, "/v1/kv/", "/v1/kv/{key}"),
+        (
+            {},
+            f"/client/v4/accounts/a/storage/kv/namespaces/{'0' * 32}/values/do/not/tell",
+            "/client/v4/accounts/{account_id}/storage/kv/namespaces/{namespace_id}/values/{key_name}",
+        ),
+        ({}, "/client/v4/do-not-tell", "/client/v4/(another path)"),
+        ({}, "/workerd/do-not-tell", "/workerd/{key}"),
         ({}, "/v1/kvdo-not-tell", "(another path)"),
         ({}, "/do-not-tell", "(another path)"),
         ({"endpoints": {"v1": {"kv": False}}}, "/v1/kv/do-not-tell", "(another path)"),
         (
-            {"endpoints": {"v1": {"kv": "/", "admin": False}, "public": False}},
+            {
+                "endpoints": {
+                    "v1": {"kv": "/", "admin": False},
+                    "public": False,
+                    "cloudflare": {"rest": False, "binding": False},
+                }
+            },
             "/do-not-tell",
             "/{key}",
         ),
     ],
 )
 def test_a_path_is_told_without_keys(options: dict[str, Any], path: str, told: str) -> None:
-    assert path_template(parse_options(options), {"path": path}) == told
+    assert template_of(make_server(MemoryStorage(), **options).routes, request_to(path)) == told
+
+
+def test_what_workerd_asks_for_is_a_key_at_any_path() -> None:
+    routes = make_server(MemoryStorage()).routes
+    scope = request_to("/admin/info") | {"headers": [(b"cf-kv-flprod-405", b"1")]}
+    assert template_of(routes, scope) == "/workerd/{key}"
 
 
 async def test_a_path_is_told_without_where_the_server_is_mounted(sentry: Endpoint) -> None:

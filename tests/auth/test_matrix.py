@@ -3,11 +3,11 @@
 import hmac
 import json
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute
 
 from caller import make_server
 from servers.issuer import Issuer, key_for, sign
@@ -20,6 +20,9 @@ pytestmark = pytest.mark.anyio
 
 PUBLIC = {"/health", "/open-api.json"}
 """The only paths that need no credentials. A route that is added here is open to everyone."""
+
+NAMED = {"key": "x", "account_id": "a", "namespace_id": "0" * 32, "key_name": "x"}
+"""What stands in the paths for what they leave open: the one entry there is."""
 
 SECRET = "a secret that both sides know, of 32 bytes and more"
 NOW = int(MovedClock().now)
@@ -208,25 +211,32 @@ def server(storage: MemoryStorage, issuer: Issuer) -> Server:
 def requests_to(server: Server) -> Iterator[tuple[str, str]]:
     """A request for each method of each route that is not public, and for what is no route."""
     for route in server.routes:
-        path, methods = described(route)
-        if path not in PUBLIC:
-            for method in sorted(methods):
-                yield method, path + ("x" if path.endswith("/") else "")
+        for path, methods in described(route).items():
+            if path not in PUBLIC:
+                for method in sorted(methods):
+                    yield method, path.format(**NAMED)
     # The collection has four requests on one path: the query says which.
     yield "GET", "/v1/kv?key=x"
     yield "PUT", "/v1/kv?key=x"
     yield "DELETE", "/v1/kv?key=x"
 
 
-def described(route: BaseRoute) -> tuple[str, frozenset[str]]:
-    assert not isinstance(route, Mount), "walk what is mounted as well"
-    path, methods = getattr(route, "path", None), getattr(route, "methods", None)
-    assert isinstance(path, str), route
-    assert methods, route
-    return path, frozenset(methods)
+def described(route: BaseRoute) -> Mapping[str, frozenset[str]]:
+    """The paths of a route with their methods; one that does not tell them fails the test."""
+    templates: Mapping[str, frozenset[str]] | None = getattr(route, "templates", None)
+    assert templates, route
+    assert all(templates.values()), route
+    return templates
 
 
-def body_of(method: str) -> dict[str, Any]:
+def body_of(method: str, path: str) -> dict[str, Any]:
+    if path.endswith("/bulk/get"):
+        return {"json": {"keys": ["x"]}}
+    if path.endswith(("/bulk/delete", "/bulk")):
+        pairs = [{"key": "x", "value": "2"}]
+        return {"content": json.dumps(pairs if method == "PUT" else ["x"])}
+    if path.startswith("/client/v4") and method == "POST":
+        return {"json": {"title": "made"}}
     operations = [{"op": "get", "key": "x"}, {"op": "set", "key": "y", "value": 2}]
     if method == "POST":
         return {"json": {"operations": operations}}
@@ -237,7 +247,7 @@ async def statuses(server: Server, authorization: str | bytes | None) -> dict[st
     headers = {} if authorization is None else {b"Authorization": _bytes(authorization)}
     return {
         f"{method} {path}": (
-            await server.request(method, path, headers=headers, **body_of(method))
+            await server.request(method, path, headers=headers, **body_of(method, path))
         ).status_code
         for method, path in requests_to(server)
     }
@@ -253,8 +263,14 @@ async def check_unchanged(storage: MemoryStorage) -> None:
 
 def test_the_routes_are_walked(server: Server) -> None:
     found = set(requests_to(server))
-    assert len(found) == 15
-    assert {("PUT", "/v1/kv/x"), ("POST", "/v1/kv"), ("POST", "/admin/migrate")} <= found
+    assert len(found) == 40
+    assert {
+        ("PUT", "/v1/kv/x"),
+        ("POST", "/v1/kv"),
+        ("POST", "/admin/migrate"),
+        ("DELETE", f"/client/v4/accounts/a/storage/kv/namespaces/{'0' * 32}/values/x"),
+        ("POST", "/workerd/bulk/get"),
+    } <= found
 
 
 @pytest.mark.parametrize("way", FITTING)
@@ -280,6 +296,9 @@ async def test_what_is_out_of_scope_is_403_everywhere(
     server: Server, storage: MemoryStorage, way: str
 ) -> None:
     answered = await statuses(server, OUT_OF_SCOPE[way])
+    # Namespaces are shown to those who may use them: here, to nobody.
+    for method in ("GET", "HEAD"):
+        assert answered.pop(f"{method} /client/v4/accounts/a/storage/kv/namespaces") == 200
     # Without a key there is nothing to be out of scope.
     for request in ("PUT /v1/kv", "DELETE /v1/kv"):
         assert answered.pop(request) == 400

@@ -85,7 +85,8 @@ async def test_other_paths_are_404_for_those_who_may_know(call: Caller, path: st
 
 
 async def test_groups_of_endpoints_can_be_moved_and_turned_off(storage: Storage) -> None:
-    endpoints = {"v1": {"kv": "/values", "admin": False}, "public": "/about"}
+    off = {"rest": False, "binding": False}
+    endpoints = {"v1": {"kv": "/values", "admin": False}, "public": "/about", "cloudflare": off}
     call = Caller(make_server(storage, base_path="/base/", endpoints=endpoints))
     assert await call.data("PUT", "/base/values/a", json={"value": 1}) == 1
     assert await call.data("GET", "/base/about/health") == "OK"
@@ -102,7 +103,8 @@ async def test_groups_of_endpoints_can_be_moved_and_turned_off(storage: Storage)
 
 
 async def test_values_may_be_at_the_root(storage: Storage) -> None:
-    endpoints = {"v1": {"kv": "/", "admin": False}, "public": False}
+    off = {"rest": False, "binding": False}
+    endpoints = {"v1": {"kv": "/", "admin": False}, "public": False, "cloudflare": off}
     call = Caller(make_server(storage, endpoints=endpoints))
     assert await call.data("PUT", "/a/b", json={"value": 1}) == 1
     assert [one["key"] for one in (await call.data("GET", "/"))["keys"]] == ["a/b"]

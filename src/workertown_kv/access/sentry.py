@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -36,7 +37,7 @@ class SentryReport:
     stops a running profiler, and scopes and integrations add to every event.
     """
 
-    def __init__(self, dsn: str, environment: str, options: Options) -> None:
+    def __init__(self, dsn: str, environment: str, template_of: Callable[[Scope], str]) -> None:
         self._transport = _transport(dsn)
         self._common = {
             "platform": "python",
@@ -45,7 +46,7 @@ class SentryReport:
             "release": f"workertown-kv@{version('workertown-kv')}",
             "environment": environment,
         }
-        self._options = options
+        self._template_of = template_of
 
     def __call__(self, scope: Scope, error: Exception, request_id: str) -> None:
         """Have an error sent, in a thread of its own; never raises."""
@@ -61,7 +62,7 @@ class SentryReport:
 
     def _event(self, scope: Scope, error: Exception, request_id: str) -> dict[str, object]:
         """What is sent: https://develop.sentry.dev/sdk/data-model/event-payloads/."""
-        path = path_template(self._options, scope)
+        path = self._template_of(scope)
         return {
             **self._common,
             "event_id": uuid4().hex,
@@ -80,37 +81,17 @@ class SentryReport:
         self._transport.capture_envelope(envelope)
 
 
-def configured_report(options: Options) -> SentryReport | None:
+def configured_report(options: Options, template_of: Callable[[Scope], str]) -> SentryReport | None:
     """What reports errors to Sentry, `None` where no DSN is configured.
 
+    `template_of` gives the path of a request without what may be a key.
     Raises `OptionsError` for a DSN that is none, and `MissingExtra` where the SDK is missing.
     """
     chosen = options.sentry
     if chosen is False:
         return None
     dsn = (chosen.dsn.reveal() if chosen.dsn else None) or options.environment(chosen.env.dsn)
-    return SentryReport(dsn, chosen.environment or "production", options) if dsn else None
-
-
-def path_template(options: Options, scope: Scope) -> str:
-    """The path of a request without what may be a key, as `/open-api.json` writes it."""
-    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-    endpoints = options.endpoints
-    known = []
-    if endpoints.v1.kv is not False:
-        known.append(options.path(endpoints.v1.kv))
-    if endpoints.v1.admin is not False:
-        known += [options.path(endpoints.v1.admin, name) for name in ("info", "migrate")]
-    if endpoints.public is not False:
-        known += [options.path(endpoints.public, name) for name in ("health", "open-api.json")]
-    if path in known:
-        return path
-    if endpoints.v1.kv is not False:
-        prefix = options.path(endpoints.v1.kv, "{key}")
-        if path.startswith(prefix.removesuffix("{key}")):
-            return prefix
-    # Where nothing is, a key may stand by mistake; what fails there is a hook, or the guard.
-    return "(another path)"
+    return SentryReport(dsn, chosen.environment or "production", template_of) if dsn else None
 
 
 def _transport(dsn: str) -> "HttpTransport":

@@ -1,7 +1,7 @@
 """The guard in front of the routes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ from .basic import Basic
 from .hooks import HookRefused, call_hook, request_of, user_by_verdict
 from .jwt import configured_jwt
 from .strategy import Strategy
+
+_CREDENTIALS: Final = (b"authorization", b"x-auth-key", b"x-auth-user-service-key")
+"""The header fields in which some door lets credentials be sent."""
 
 _CONFIGURED: Final[Sequence[Callable[[Options, Clock], Strategy | None]]] = (
     ApiKey.configured,
@@ -34,7 +37,8 @@ class Guard:
     """Middleware: whatever is not public needs credentials that fit; who has some is `user`.
 
     It stands in front of all routes at once, so a route that is added later is guarded without
-    asking for it. Credentials that do not fit are refused no sooner than after
+    asking for it. `other_credentials` gives the request again for each other way in which its door
+    lets credentials be sent. Credentials that do not fit are refused no sooner than after
     `auth.failure_seconds`, whatever is wrong with them.
     """
 
@@ -45,10 +49,12 @@ class Guard:
         options: AuthOptions,
         is_public: Callable[[Scope], bool],
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        other_credentials: Callable[[Scope], Iterator[Scope]] | None = None,
     ) -> None:
         self.app = app
         self.strategies = strategies
         self.is_public = is_public
+        self._other_credentials = other_credentials
         self._last_word = options.authenticate_request
         self._failure_seconds = options.failure_seconds
         self._sleep = sleep
@@ -81,16 +87,22 @@ class Guard:
         raise Unauthorized(self._challenges)
 
     async def _user(self, scope: Scope) -> User | None:
-        user = None
-        for strategy in self.strategies:
-            user = await strategy.authenticate(scope)
-            if user is not None:
-                break
+        user = await self._known(scope)
+        if user is None and self._other_credentials is not None:
+            for other in self._other_credentials(scope):
+                user = user or await self._known(other)
         if self._last_word is None:
             return user
         name = "auth.authenticate_request"
         verdict = await call_hook(name, self._last_word, request_of(scope), user)
         return user_by_verdict(name, verdict, user)
+
+    async def _known(self, scope: Scope) -> User | None:
+        for strategy in self.strategies:
+            user = await strategy.authenticate(scope)
+            if user is not None:
+                return user
+        return None
 
     async def _slow_down(self, scope: Scope, started: float) -> None:
         """Make guessing slow. Who sends nothing does not guess, and need not wait."""
@@ -104,4 +116,4 @@ def _strategy_options(options: AuthOptions) -> Sequence[object]:
 
 
 def _has_authorization(scope: Scope) -> bool:
-    return any(name == b"authorization" for name, _ in scope["headers"])
+    return any(name in _CREDENTIALS for name, _ in scope["headers"])

@@ -1,16 +1,26 @@
-"""The envelope: every answer of the native API, successes and errors."""
+"""The envelope: every answer of the native API, and the boundary where errors become answers."""
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import Conflict, Detail, KvError, MethodNotAllowed, RateLimited, Unauthorized
+from ..errors import (
+    Conflict,
+    Detail,
+    KvError,
+    MethodNotAllowed,
+    RateLimited,
+    StorageUnavailable,
+    Unauthorized,
+)
 
 Headers = Sequence[tuple[bytes, bytes]]
+SendError = Callable[[Scope, Send, Exception, str], Awaitable[None]]
+"""Answers with an error, or with the request id alone where it is not for the client."""
 Report = Callable[[Scope, Exception, str], None]
 """Called with each error of status 500, and the request id that the client is given."""
 
@@ -70,15 +80,22 @@ class HalfAnAnswer(Exception):
 
 
 class ErrorBoundary:
-    """Middleware: the one place where errors become answers of the native API.
+    """Middleware: the one place where errors become answers.
 
-    What is not a `KvError`, or is one of status 500, is told to the log alone; the answer has a
-    request id by which to find it there.
+    Some doors have a form of their own for them; `form_of` says which a request wants. What is not
+    a `KvError`, or is one of status 500, is told to the log alone; the answer has a request id by
+    which to find it there.
     """
 
-    def __init__(self, app: ASGIApp, report: Report | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        report: Report | None = None,
+        form_of: Callable[[Scope], SendError] | None = None,
+    ) -> None:
         self.app = app
         self.report = report
+        self.form_of = form_of or (lambda _: send_error)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,7 +116,7 @@ class ErrorBoundary:
             request_id = "" if _is_public(error) else self._told(scope, error)
             if started:
                 raise HalfAnAnswer from error
-            await send_error(scope, send, error, request_id)
+            await self.form_of(scope)(scope, send, error, request_id)
 
     def _told(self, scope: Scope, error: Exception) -> str:
         """Tell the log, and whoever else wants to know; the request id it is told under."""
@@ -113,22 +130,29 @@ class ErrorBoundary:
 
 async def send_error(scope: Scope, send: Send, error: Exception, request_id: str = "") -> None:
     """Answer with an error: its own words, or only `request_id` where it is not for the client."""
-    headers = [_JSON]
     if not isinstance(error, KvError) or request_id:
         failure = _Failure(500, False, None, f"Internal error (request id {request_id})")
-        headers.append((b"x-request-id", request_id.encode()))
     else:
         failure = _Failure(error.status, False, None, error.message, _details(error))
-        if isinstance(error, MethodNotAllowed):
-            headers.append((b"allow", ", ".join(error.allow).encode()))
-        elif isinstance(error, Unauthorized):
-            headers += [(b"www-authenticate", one.encode()) for one in error.challenges]
-        elif isinstance(error, RateLimited):
-            headers.append((b"retry-after", str(error.retry_after).encode()))
-            headers += [(name.encode(), text.encode()) for name, text in error.fields]
-        elif failure.status == 503:
-            headers.append((b"retry-after", b"1"))
+    headers = [_JSON, *headers_of(error, request_id)]
     await send_bytes(scope, send, failure.status, (_encode(failure),), headers)
+
+
+def headers_of(error: Exception, request_id: str = "") -> Headers:
+    """The header fields of an error, whatever the form of its answer."""
+    if request_id:
+        return [(b"x-request-id", request_id.encode())]
+    match error:
+        case MethodNotAllowed():
+            return [(b"allow", ", ".join(error.allow).encode())]
+        case Unauthorized():
+            return [(b"www-authenticate", one.encode()) for one in error.challenges]
+        case RateLimited():
+            fields = [("retry-after", str(error.retry_after)), *error.fields]
+            return [(name.encode(), text.encode()) for name, text in fields]
+        case StorageUnavailable():
+            return [(b"retry-after", b"1")]
+    return []
 
 
 def _details(error: KvError) -> tuple[Detail, ...]:

@@ -19,12 +19,8 @@ def document(
 
     `refusals` are statuses by which any request may be refused, whatever it asks for.
     """
-    refused = {str(status): _failure(status) for status in refusals}
     described = {
-        path: {
-            method: {**one, "responses": {**one["responses"], **refused}}
-            for method, one in methods.items()
-        }
+        path: {method: _with_refusals(one, refusals) for method, one in methods.items()}
         for path, methods in paths.items()
     }
     schemes = {
@@ -46,6 +42,13 @@ def document(
     }
 
 
+def _with_refusals(described: Json, refusals: Sequence[int]) -> Json:
+    # In the form that the door has for everything that goes wrong.
+    form = described["responses"]["500"]["content"]["application/json"]["schema"]
+    refused = {str(status): _failure(status, form) for status in refusals}
+    return {**described, "responses": {**described["responses"], **refused}}
+
+
 def operation(
     name: str,
     summary: str,
@@ -53,19 +56,28 @@ def operation(
     *,
     failures: Sequence[int] = (),
     parameters: Sequence[Json] = (),
-    body: Json | None = None,
+    body: Json | Mapping[str, Json] | None = None,
     public: bool = False,
+    failure: str = "Failure",
 ) -> Json:
-    """One method of a path, with the answers that every operation has besides its own."""
+    """One method of a path, with the answers that every operation has besides its own.
+
+    `body` is the schema of a body in JSON, or the schemas of bodies by their media types;
+    `failure` names the schema of what is answered where something goes wrong.
+    """
     statuses = sorted({*failures, *_EVERYWHERE, *(() if public else (401, 403))})
     described: Json = {
         "operationId": name,
         "summary": summary,
         "parameters": list(parameters),
-        "responses": {**answers, **{str(status): _failure(status) for status in statuses}},
+        "responses": {
+            **answers,
+            **{str(status): _failure(status, ref(failure)) for status in statuses},
+        },
     }
     if body is not None:
-        content = {"application/json": {"schema": body}}
+        bodies = body if all("/" in name for name in body) else {"application/json": body}
+        content = {media_type: {"schema": schema} for media_type, schema in bodies.items()}
         described["requestBody"] = {"required": True, "content": content}
     if public:
         described["security"] = []
@@ -116,7 +128,7 @@ def ref(schema: str) -> Json:
     return {"$ref": f"#/components/schemas/{schema}"}
 
 
-def _failure(status: int) -> Json:
+def _failure(status: int, schema: Json) -> Json:
     headers = {}
     if status == 401:
         headers["WWW-Authenticate"] = header_field("How to authenticate (RFC 9110, 11.6.1)")
@@ -127,7 +139,7 @@ def _failure(status: int) -> Json:
         headers["RateLimit-Policy"] = header_field("How many requests there are, and in what time")
     if status == 500:
         headers["X-Request-Id"] = header_field("By which to find the error in the log")
-    content = {"application/json": {"schema": ref("Failure")}}
+    content = {"application/json": {"schema": schema}}
     return {"description": _REASONS[status], "headers": headers, "content": content}
 
 
@@ -177,6 +189,35 @@ _SCHEMAS: Final[Json] = {
                     },
                 },
             },
+        },
+        "additionalProperties": False,
+    },
+    "CloudflareFailure": {
+        "type": "object",
+        "required": ["result", "success", "errors", "messages"],
+        "properties": {
+            "result": {"type": "null"},
+            "success": {"const": False},
+            "errors": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["code", "message"],
+                    "properties": {"code": {"type": "integer"}, "message": {"type": "string"}},
+                },
+            },
+            "messages": {"type": "array", "maxItems": 0},
+        },
+        "additionalProperties": False,
+    },
+    "Namespace": {
+        "type": "object",
+        "required": ["id", "title", "supports_url_encoding"],
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+            "title": {"type": "string"},
+            "supports_url_encoding": {"const": True},
         },
         "additionalProperties": False,
     },

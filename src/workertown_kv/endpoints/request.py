@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
@@ -43,17 +43,24 @@ def route_path(scope: Scope) -> str:
 
 
 def rest_of_path(scope: Scope, prefix: str) -> str:
-    """What follows `prefix` in the route's path, percent-decoded once as UTF-8.
+    """What follows `prefix` in the route's path, percent-decoded once as UTF-8."""
+    if scope.get("raw_path") is None:
+        return route_path(scope)[len(prefix) :]
+    return decode_percent(raw_rest_of_path(scope, prefix), "path")
 
-    It is taken from the path as it was sent: in the other one the server has decoded already,
-    and has put U+FFFD in place of bytes that are not UTF-8.
+
+def raw_rest_of_path(scope: Scope, prefix: str) -> bytes:
+    """What follows `prefix` in the route's path, as it was sent.
+
+    In the decoded path of the scope, bytes that are not UTF-8 have become U+FFFD, and it no longer
+    tells `%2F` from a slash.
     """
     raw: bytes | None = scope.get("raw_path")
     if raw is None:
-        return route_path(scope)[len(prefix) :]
+        return quote(route_path(scope)[len(prefix) :]).encode()
     whole = (scope["path"].removesuffix(route_path(scope)) + prefix).encode()
     raw = raw.partition(b"?")[0]
-    return decode_percent(raw[_raw_length(raw, whole) :], "path")
+    return raw[_raw_length(raw, whole) :]
 
 
 def _raw_length(raw: bytes, prefix: bytes) -> int:
@@ -86,15 +93,14 @@ def query(scope: Scope, accepted: tuple[str, ...]) -> dict[str, str]:
         raw_name, _, raw_value = pair.partition(b"=")
         name = _query_text(raw_name)
         if name not in accepted:
-            expected = f"Expected {' or '.join(accepted)}" if accepted else _NO_QUERY
-            raise bad_query(name, f"Unknown parameter. {expected}")
+            raise bad_query(name, f"Unknown parameter. Expected {' or '.join(accepted)}; {_MARK}")
         if name in parameters:
             raise bad_query(name, "Expected this parameter once")
         parameters[name] = _query_text(raw_value, name)
     return parameters
 
 
-_NO_QUERY: Final = "There are none here; a question mark in a key is sent as %3F"
+_MARK: Final = "a question mark in a key is sent as %3F"
 
 
 def _query_text(text: bytes, name: str | None = None) -> str:

@@ -23,23 +23,30 @@ class Resource(BaseRoute):
         self, path: str, handlers: Mapping[str, Handler], *, with_all_below: bool = False
     ) -> None:
         self.path = path
-        self.methods = frozenset(handlers)
+        self.templates: Mapping[str, frozenset[str]] = {
+            path + ("{key}" if with_all_below else ""): frozenset(handlers)
+        }
+        """The paths as a description has them, and the methods of each."""
         self._handlers = dict(handlers)
         self._below = with_all_below
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] == "http" and self.covers(route_path(scope)):
+        if scope["type"] == "http" and self.has_path(route_path(scope)):
             return Match.FULL, {}
         return Match.NONE, {}
 
-    def covers(self, path: str) -> bool:
+    def has_path(self, path: str) -> bool:
         """Whether this route is the one of a path."""
         return path.startswith(self.path) if self._below else path == self.path
+
+    def template_of(self, scope: Scope) -> str:
+        """Which of the templates the path of a request fits."""
+        return next(iter(self.templates))
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = self._handlers.get(scope["method"])
         if handler is None:
-            raise MethodNotAllowed(scope["method"], sorted(self.methods))
+            raise MethodNotAllowed(scope["method"], sorted(self._handlers))
         await handler(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: object) -> URLPath:

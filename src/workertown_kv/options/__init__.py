@@ -16,6 +16,8 @@ from .group import Secret
 from .parsing import parse_lines, parse_options, parse_scopes
 from .tree import (
     CacheOptions,
+    CloudflareEndpointsOptions,
+    CloudflareOptions,
     EndpointsOptions,
     Environment,
     EnvOptions,
@@ -35,6 +37,8 @@ __all__ = [
     "AuthOptions",
     "BasicOptions",
     "CacheOptions",
+    "CloudflareEndpointsOptions",
+    "CloudflareOptions",
     "CorsOptions",
     "Credential",
     "EndpointsOptions",

@@ -38,10 +38,23 @@ class V1Options(Group, frozen=True):
         check_paths(admin=self.admin, kv=self.kv)
 
 
+class CloudflareEndpointsOptions(Group, frozen=True):
+    """Where Cloudflare's own clients are answered; `False` turns a door off."""
+
+    rest: str | Literal[False] = "/client/v4"
+    """Cloudflare's REST API, for its SDKs and `wrangler`."""
+    binding: str | Literal[False] = "/workerd"
+    """What `workerd` speaks for `env.KV`. Its requests are known by a header, at any path."""
+
+    def __post_init__(self) -> None:
+        check_paths(rest=self.rest, binding=self.binding)
+
+
 class EndpointsOptions(Group, frozen=True):
     """Where the doors are, relative to `base_path`."""
 
     v1: V1Options = V1Options()
+    cloudflare: CloudflareEndpointsOptions = CloudflareEndpointsOptions()
     public: str | Literal[False] = "/"
     """`health` and `open-api.json`, which need no credentials."""
 
@@ -88,6 +101,22 @@ class CacheOptions(Group, frozen=True):
         self.check_at_least(1, *self.__struct_fields__)
 
 
+class CloudflareOptions(Group, frozen=True):
+    """How Cloudflare's doors behave."""
+
+    relaxed: bool = False
+    """Lifts Cloudflare's limits: lifetimes from 1 s, keys of `limits.key_bytes`, any page size."""
+    accounts: tuple[str, ...] = ()
+    """The account ids that are known, each with namespaces of its own; none: any, all the same."""
+
+    def __post_init__(self) -> None:
+        for account in self.accounts:
+            if not account or "/" in account:
+                raise ValueError(f"accounts has {account!r}; expected account ids without '/'")
+        if len(set(self.accounts)) < len(self.accounts):
+            raise ValueError("accounts has an account twice; expected each once")
+
+
 Environment = Mapping[str, str]
 Logger = Callable[[str, str, int, float], None]
 """Called after each request with the method, the path as sent, the status, and seconds."""
@@ -108,6 +137,7 @@ class Options(Group, frozen=True):
     env: EnvOptions = EnvOptions()
     limits: LimitsOptions = LimitsOptions()
     cache: CacheOptions | Literal[False] = False
+    cloudflare: CloudflareOptions = CloudflareOptions()
     access: AccessOptions = AccessOptions()
     cors: CorsOptions | Literal[False] = False
     sentry: SentryOptions | Literal[False] = SentryOptions()

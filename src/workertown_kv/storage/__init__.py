@@ -2,6 +2,17 @@
 
 from .cached import CachedStorage
 from .contract import Capability, Clock, Migration, Storage
+from .namespaces import Namespace, Namespaces, is_id
 from .permitted import permitted
 
-__all__ = ["CachedStorage", "Capability", "Clock", "Migration", "Storage", "permitted"]
+__all__ = [
+    "CachedStorage",
+    "Capability",
+    "Clock",
+    "Migration",
+    "Namespace",
+    "Namespaces",
+    "Storage",
+    "is_id",
+    "permitted",
+]

@@ -1,11 +1,12 @@
 """`endpoints.v1.kv`: values, keys and batches."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import Receive, Scope, Send
 
 from ....options import LimitsOptions
-from ....storage import Storage
+from ....storage import Namespaces, Storage
+from ...namespace import namespace_of
 from ...request import bad_query, query, rest_of_path
 from ...resource import Handler, Resource
 from .collection import Collection
@@ -14,39 +15,51 @@ from .value import Values
 
 __all__ = ["describe_kv", "kv_routes"]
 
-_Act = Callable[[str, Scope, Receive, Send], Awaitable[None]]
+_Act = Callable[[str, str, Scope, Receive, Send], Awaitable[None]]
 
 
-def kv_routes(limits: LimitsOptions, storage: Storage, prefix: str) -> list[Resource]:
+def kv_routes(
+    limits: LimitsOptions, storage: Storage, namespaces: Namespaces, prefix: str
+) -> list[Resource]:
     """The routes of the group: `{prefix}/{key}`, and `{prefix}` for the rest."""
     values = Values(storage, limits)
     collection = Collection(storage, limits)
     below = prefix.rstrip("/") + "/"
 
+    def space_of(scope: Scope, asked: Mapping[str, str]) -> Awaitable[str]:
+        fresh = scope["method"] not in ("GET", "HEAD")
+        return namespace_of(scope, namespaces, asked.get("namespace"), fresh=fresh)
+
     def by_path(act: _Act) -> Handler:
-        def handle(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            if scope["query_string"]:
-                query(scope, ())
-            return act(rest_of_path(scope, below), scope, receive, send)
+        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+            asked = query(scope, ("namespace",)) if scope["query_string"] else {}
+            space = await space_of(scope, asked)
+            await act(space, rest_of_path(scope, below), scope, receive, send)
 
         return handle
 
     def by_query(act: _Act) -> Handler:
-        def handle(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            asked = query(scope, ("key",))
+        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+            asked = query(scope, ("key", "namespace"))
             if "key" not in asked:
                 raise bad_query("key", f"Expected the key here, or in the path: {below}…")
-            return act(asked["key"], scope, receive, send)
+            await act(await space_of(scope, asked), asked["key"], scope, receive, send)
 
         return handle
 
-    def get_or_list(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        asked = query(scope, ("key", "prefix", "limit", "cursor"))
+    async def get_or_list(scope: Scope, receive: Receive, send: Send) -> None:
+        asked = query(scope, ("key", "prefix", "limit", "cursor", "namespace"))
         if "key" not in asked:
-            return collection.list(asked, scope, receive, send)
-        if len(asked) > 1:
+            await collection.list(await space_of(scope, asked), asked, scope, receive, send)
+        elif not asked.keys() <= {"key", "namespace"}:
             raise bad_query("key", "Expected either a key or what to list, not both")
-        return values.get(asked["key"], scope, receive, send)
+        else:
+            space = await space_of(scope, asked)
+            await values.get(space, asked["key"], scope, receive, send)
+
+    async def batch(scope: Scope, receive: Receive, send: Send) -> None:
+        space = await space_of(scope, query(scope, ("namespace",)))
+        await collection.batch(space, scope, receive, send)
 
     # The collection first: with a prefix of "/" its path would be that of an empty key.
     return [
@@ -57,7 +70,7 @@ def kv_routes(limits: LimitsOptions, storage: Storage, prefix: str) -> list[Reso
                 "HEAD": get_or_list,
                 "PUT": by_query(values.put),
                 "DELETE": by_query(values.delete),
-                "POST": collection.batch,
+                "POST": batch,
             },
         ),
         Resource(

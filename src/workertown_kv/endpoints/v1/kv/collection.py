@@ -8,13 +8,13 @@ from typing import Final
 from msgspec import UNSET, Raw, Struct, UnsetType
 from starlette.types import Receive, Scope, Send
 
-from ....entry import DEFAULT_NAMESPACE, Entry, KeyInfo, whole_seconds
+from ....entry import Entry, KeyInfo, whole_seconds
 from ....errors import KvError
 from ....operations import Get, List, Operation, Result
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
 from ...envelope import send_object
-from ...request import bad_query, check_json, query, read_body, user_of
+from ...request import bad_query, check_json, read_body, user_of
 from .bodies import decode_batch
 
 MOST_KEYS: Final = 1000
@@ -60,11 +60,13 @@ class Collection:
         self._storage = storage
         self._limits = limits
 
-    async def list(self, asked: Mapping[str, str], scope: Scope, _: Receive, send: Send) -> None:
+    async def list(
+        self, space: str, asked: Mapping[str, str], scope: Scope, _: Receive, send: Send
+    ) -> None:
         """Answer with one page of keys, as the query asks."""
         page = await permitted(self._storage, user_of(scope)).list(
             List(
-                DEFAULT_NAMESPACE,
+                space,
                 asked.get("prefix", ""),
                 _limit(asked.get("limit")),
                 _decoded_cursor(asked.get("cursor")),
@@ -74,9 +76,8 @@ class Collection:
         keys = [_Key(info.key, info.version, *_optional(info)) for info in page.keys]
         await send_object(scope, send, _Page(keys, cursor, cursor is None))
 
-    async def batch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def batch(self, space: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Do several operations and answer with what came of each."""
-        query(scope, ())
         check_json(scope)
         body = await read_body(
             scope,
@@ -85,9 +86,7 @@ class Collection:
             "a batch",
             seconds=self._limits.body_seconds,
         )
-        batch = decode_batch(
-            body, namespace=DEFAULT_NAMESPACE, limits=self._limits, now=self._storage.clock()
-        )
+        batch = decode_batch(body, namespace=space, limits=self._limits, now=self._storage.clock())
         results = await permitted(self._storage, user_of(scope)).batch(batch)
         pairs = zip(batch.operations, results, strict=True)
         await send_object(scope, send, [_result(*pair) for pair in pairs])

@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from ....entry import DEFAULT_NAMESPACE, Entry, ascii_json, check_key, whole_seconds
+from ....entry import Entry, ascii_json, check_key, whole_seconds
 from ....errors import NotAcceptable, NotFound, PreconditionFailed
 from ....operations import Delete, Get
 from ....options import LimitsOptions
@@ -25,16 +25,19 @@ _BYTES: Final = b"application/octet-stream"
 
 
 class Values:
-    """What can be done with one value; the key comes from the path or from the query."""
+    """What can be done with one value; the key comes from the path or from the query.
+
+    `space` is its namespace.
+    """
 
     def __init__(self, storage: Storage, limits: LimitsOptions) -> None:
         self._storage = storage
         self._limits = limits
 
-    async def get(self, key: str, scope: Scope, _: Receive, send: Send) -> None:
+    async def get(self, space: str, key: str, scope: Scope, _: Receive, send: Send) -> None:
         """Answer with the value, in the envelope or as its own bytes."""
         check_key(key, self._limits.key_bytes)
-        entry = await self._storage_of(scope).get(Get(DEFAULT_NAMESPACE, key))
+        entry = await self._storage_of(scope).get(Get(space, key))
         if entry is None:
             raise NotFound
         must_match = read_precondition(scope, b"if-match")
@@ -55,19 +58,19 @@ class Values:
                 "The value is not JSON; send Accept: application/octet-stream for its bytes"
             )
 
-    async def put(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def put(self, space: str, key: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Write the value, and answer once it is durable."""
         check_key(key, self._limits.key_bytes)
         precondition = write_precondition(scope)
         check_json(scope)
         # The storage would refuse it too, but only once the whole body is here.
-        user_of(scope).check_key("write", DEFAULT_NAMESPACE, key)
+        user_of(scope).check_key("write", space, key)
         most = self._limits.value_bytes + BODY_SLACK
         operation = decode_put(
             await read_body(
                 scope, receive, most, "the body of a PUT", seconds=self._limits.body_seconds
             ),
-            namespace=DEFAULT_NAMESPACE,
+            namespace=space,
             key=key,
             precondition=precondition,
             limits=self._limits,
@@ -80,10 +83,10 @@ class Values:
         else:
             await send_success(scope, send, operation.value, (etag(version),))
 
-    async def delete(self, key: str, scope: Scope, _: Receive, send: Send) -> None:
+    async def delete(self, space: str, key: str, scope: Scope, _: Receive, send: Send) -> None:
         """Remove the value, if there is one."""
         check_key(key, self._limits.key_bytes)
-        operation = Delete(DEFAULT_NAMESPACE, key, write_precondition(scope))
+        operation = Delete(space, key, write_precondition(scope))
         await self._storage_of(scope).delete(operation)
         await send_success(scope, send, b"true")
 

@@ -1,18 +1,17 @@
 """`kv()` and the server that it makes: the only place that wires the rooms together."""
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
 
-from .access import (
+from ..access import (
     AccessLog,
     AddressFilter,
     Cors,
@@ -21,26 +20,21 @@ from .access import (
     configured_limiter,
     configured_report,
 )
-from .auth import ApiKey, Guard, configured_strategies
-from .endpoints.envelope import ErrorBoundary
-from .endpoints.open_api import Json, document
-from .endpoints.public import describe_public, public_routes
-from .endpoints.request import route_path
-from .endpoints.resource import Resource
-from .endpoints.v1.admin import admin_routes, describe_admin
-from .endpoints.v1.kv import describe_kv, kv_routes
-from .errors import NotFound, OptionsError
-from .options import Environment, Options, no_environment, parse_options
-from .runtime import Runtime, resolve_runtime
-from .storage import CachedStorage
+from ..auth import ApiKey, Guard, configured_strategies
+from ..endpoints.envelope import ErrorBoundary
+from ..endpoints.open_api import document
+from ..endpoints.public import describe_public, public_routes
+from ..endpoints.request import route_path
+from ..endpoints.resource import Resource
+from ..errors import NotFound
+from ..options import Environment, Options, no_environment, parse_options
+from ..runtime import Runtime, resolve_runtime
+from ..storage import CachedStorage, Namespaces
+from .background import Background
+from .doors import check_apart, doors_of, template_of
 
 if TYPE_CHECKING:
     import httpx2
-
-SWEEP_SECONDS: Final = 1.0
-SWEEP_ENTRIES: Final = 200
-
-_LOG: Final = logging.getLogger("workertown_kv")
 
 
 def kv(options: Mapping[str, object] | Options | None = None, **named: object) -> "Server":
@@ -70,16 +64,21 @@ class Server(Starlette):
         self.options = options
         self.runtime: Runtime = resolve_runtime(options)
         self.strategies = configured_strategies(options, self.runtime.storage.clock)
-        self._report = configured_report(options)
-        self._boundary = Middleware(ErrorBoundary, self._report)
+        self._report = configured_report(options, lambda scope: template_of(self.routes, scope))
+        storage = self.runtime.storage
+        self.namespaces = Namespaces(storage, options.cloudflare.accounts)
+        self._background = Background(storage, self.namespaces)
+        cached = storage if options.cache is False else CachedStorage(storage, options.cache)
+        self._doors = doors_of(options, storage, cached, self.namespaces)
+        self._boundary = Middleware(ErrorBoundary, self._report, self._doors.send_error_of)
         self._address_of = client_address(options.access.trusted_proxies)
         self._limiter = configured_limiter(options)
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._opened = False
-        self._sweeper: asyncio.Task[None] | None = None
-        public, guarded = self._routes()
+        public = self._public()
+        check_apart(options, self._doors, public)
         super().__init__(
-            routes=[*guarded, *public],
+            routes=[*self._doors.routes(), *public],
             middleware=[*self._access(), *self._guard(frozenset(route.path for route in public))],
             lifespan=_lifespan,
         )
@@ -114,15 +113,14 @@ class Server(Starlette):
             if not self._opened:
                 await self.runtime.storage.open()
                 self._opened = True
-                self._sweeper = asyncio.create_task(self._sweep())
+                self._background.start()
 
     async def close(self) -> None:
         """Finish what has been accepted and close the storage; harmless when repeated."""
         async with self._lock():
             if self._opened:
                 self._opened = False
-                if self._sweeper is not None:
-                    self._sweeper.cancel()
+                self._background.stop()
                 await self.runtime.storage.close()
                 for one in (self._limiter, self._report):
                     if one is not None:
@@ -146,46 +144,27 @@ class Server(Starlette):
         if self._opened or scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
         else:
-            await ErrorBoundary(self._open_and_answer, self._report)(scope, receive, send)
+            send_error_of = self._doors.send_error_of
+            boundary = ErrorBoundary(self._open_and_answer, self._report, send_error_of)
+            await boundary(scope, receive, send)
 
     async def _open_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.open()
         await super().__call__(scope, receive, send)
 
-    def _routes(self) -> tuple[list[Resource], list[Resource]]:
-        options, storage = self.options, self.runtime.storage
-        if options.cache is not False:
-            storage = CachedStorage(storage, options.cache)
-        endpoints = options.endpoints
-        values: list[Resource] = []
-        admin: list[Resource] = []
-        public: list[Resource] = []
-        paths: dict[str, Json] = {}
-        if endpoints.v1.kv is not False:
-            prefix = options.path(endpoints.v1.kv)
-            values = kv_routes(options.limits, storage, prefix)
-            paths |= describe_kv(storage, options.limits, prefix)
-        if endpoints.v1.admin is not False:
-            prefix = options.path(endpoints.v1.admin)
-            admin = admin_routes(options, self.runtime.storage, prefix)
-            paths |= describe_admin(prefix)
-        if endpoints.public is not False:
-            prefix = options.path(endpoints.public)
-            paths |= describe_public(prefix)
-            strategies = {one.name: one.challenge for one in self.strategies}
-            challenges = strategies or {ApiKey.name: ApiKey.challenge}
-            access = options.access
-            refusals = {403: access.ip is not False, 429: access.rate_limit is not False}
-            everywhere = [status for status, on in refusals.items() if on]
-            public = public_routes(storage, document(paths, challenges, everywhere), prefix)
-        for route in values:
-            for other in (*admin, *public):
-                if route.covers(other.path):
-                    raise OptionsError(
-                        f"endpoints.v1.kv is {endpoints.v1.kv!r}, where {other.path} would be a "
-                        "key; expected endpoints that do not cover each other"
-                    )
-        return public, [*values, *admin]
+    def _public(self) -> list[Resource]:
+        options = self.options
+        if options.endpoints.public is False:
+            return []
+        prefix = options.path(options.endpoints.public)
+        strategies = {one.name: one.challenge for one in self.strategies}
+        challenges = strategies or {ApiKey.name: ApiKey.challenge}
+        access = options.access
+        refusals = {403: access.ip is not False, 429: access.rate_limit is not False}
+        everywhere = [status for status, on in refusals.items() if on]
+        described = self._doors.described | describe_public(prefix)
+        whole = document(described, challenges, everywhere)
+        return public_routes(self.runtime.storage, whole, prefix)
 
     def _access(self) -> Iterator[Middleware]:
         """What every request passes first, from the outside to the inside."""
@@ -202,11 +181,13 @@ class Server(Starlette):
 
     def _guard(self, public_paths: frozenset[str]) -> Iterator[Middleware]:
         """The guard, with what limits the rate in front of it or, where it counts users, behind."""
+        doors = self._doors
         guard = Middleware(
             Guard,
             self.strategies,
             self.options.auth,
-            lambda scope: route_path(scope) in public_paths,
+            lambda scope: route_path(scope) in public_paths and not doors.is_binding(scope),
+            other_credentials=doors.credentials_of,
         )
         if self._limiter is None:
             yield guard
@@ -214,16 +195,6 @@ class Server(Starlette):
         # A boundary of its own inside, so that errors too are answers that tell the rate limit.
         limit = (Middleware(RateLimit, self._limiter, self._address_of), self._boundary)
         yield from (guard, *limit) if self._limiter.by == "user" else (*limit, guard)
-
-    async def _sweep(self) -> None:
-        """Reclaim the space of what has expired, in small steps with pauses between them."""
-        while True:
-            swept = 0
-            try:
-                swept = await self.runtime.storage.sweep(SWEEP_ENTRIES)
-            except Exception as error:  # noqa: BLE001  (the next step may succeed)
-                _LOG.warning("Sweeping expired entries failed: %s", error)
-            await asyncio.sleep(0.01 if swept else SWEEP_SECONDS)
 
 
 @asynccontextmanager

@@ -1,0 +1,180 @@
+"""Many values at once: put, delete, get."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from ....errors import KvError, StorageError
+from ....operations import Batch, Delete, Operation, Set
+from ....storage import Namespaces, Storage, permitted
+from ...request import user_of
+from ..bodies import SMALL_BYTES, decoded
+from ..bulk_get import bulk_get
+from ..errors import CloudflareError, invalid, told
+from ..rules import BULK_PAIRS, Rules, is_json
+from .call import Call
+from .envelope import send_result
+
+_GROUP_BYTES: Final = 4 * 1024 * 1024
+_GROUP_PAIRS: Final = 500
+_KEYS_BYTES: Final = BULK_PAIRS * 6 * 1024
+
+
+class _Pair(msgspec.Struct, frozen=True, gc=False):
+    key: str
+    value: Raw
+    """A string. It is made into bytes only when its turn comes, so that there is never much."""
+    expiration: int | None = None
+    expiration_ttl: int | None = None
+    metadata: Raw | UnsetType = UNSET
+    base64: bool | None = None
+
+
+class _Ask(msgspec.Struct, frozen=True, rename="camel"):
+    keys: list[str]
+    type: str = "text"
+    with_metadata: bool = False
+
+
+_PAIRS: Final = msgspec.json.Decoder(list[_Pair])
+_KEYS: Final = msgspec.json.Decoder(list[str])
+_ASK: Final = msgspec.json.Decoder(_Ask)
+_TEXT: Final = msgspec.json.Decoder(str)
+
+
+class BulkRoutes:
+    """What can be done with many values. Each stands for itself: nothing here is atomic."""
+
+    def __init__(self, storage: Storage, namespaces: Namespaces, rules: Rules) -> None:
+        self._storage = storage
+        self._namespaces = namespaces
+        self._rules = rules
+
+    async def put(self, call: Call) -> None:
+        """Write many values, all of which are checked before the first is written."""
+        namespace = (await call.found(self._namespaces)).name
+        body = await call.body(self._rules, self._rules.bulk_bytes, "a bulk put")
+        pairs = decoded(body, _PAIRS)
+        _check_number(pairs)
+        now = self._storage.clock()
+        user = user_of(call.scope)
+        async for index, pair in _in_turns(pairs):
+            user.check_key("write", namespace, pair.key)
+            self._set(namespace, pair, index, now)
+        writes = (self._set(namespace, pair, at, now) for at, pair in enumerate(pairs))
+        await self._do(call, writes)
+
+    async def delete(self, call: Call) -> None:
+        """Remove many values."""
+        namespace = (await call.found(self._namespaces)).name
+        keys = decoded(await call.body(self._rules, _KEYS_BYTES, "a bulk delete"), _KEYS)
+        _check_number(keys)
+        user = user_of(call.scope)
+        for key in keys:
+            self._rules.check_key(key)
+            user.check_key("write", namespace, key)
+        await self._do(call, (Delete(namespace, key) for key in keys))
+
+    async def get(self, call: Call) -> None:
+        """Read many values, as text or as JSON."""
+        namespace = (await call.found(self._namespaces, fresh=False)).name
+        ask = decoded(await call.body(self._rules, SMALL_BYTES, "a bulk get"), _ASK)
+        storage = permitted(self._storage, user_of(call.scope))
+        read = await bulk_get(
+            storage,
+            namespace,
+            ask.keys,
+            self._rules,
+            kind=ask.type,
+            with_metadata=ask.with_metadata,
+            with_expiration=True,
+        )
+        await send_result(call.scope, call.send, {"values": read})
+
+    async def _do(self, call: Call, operations: Iterator[Operation]) -> None:
+        """Do them in groups, and tell which did not succeed."""
+        storage = permitted(self._storage, user_of(call.scope))
+        done = 0
+        failed: list[str] = []
+        for group in _groups(operations):
+            results = await storage.batch(Batch(group))
+            for one, result in zip(group, results, strict=True):
+                if isinstance(result, StorageError):
+                    failed.append(one.key)
+                elif isinstance(result, Exception):
+                    raise result
+                else:
+                    done += 1
+        told: dict[str, Any] = {"successful_key_count": done, "unsuccessful_keys": failed}
+        await send_result(call.scope, call.send, told)
+
+    def _set(self, namespace: str, pair: _Pair, index: int, now: float) -> Set:
+        rules = self._rules
+        try:
+            rules.check_key(pair.key)
+            value = _value(pair)
+            rules.check_value(len(value))
+            expires_at = None
+            if pair.expiration_ttl is not None:
+                expires_at = rules.expiring_after(pair.expiration_ttl, now)
+            elif pair.expiration is not None:
+                expires_at = rules.expiring_at(pair.expiration, now)
+            metadata = None if pair.metadata is UNSET else rules.metadata(bytes(pair.metadata))
+        except KvError as error:
+            status, code, words = told(error)
+            raise CloudflareError(status, code, f"pair {index}: {words}") from error
+        return Set(
+            namespace=namespace,
+            key=pair.key,
+            value=value,
+            is_json=is_json(value),
+            metadata=metadata,
+            expires_at=expires_at,
+        )
+
+
+def _value(pair: _Pair) -> bytes:
+    try:
+        text = _TEXT.decode(pair.value)
+    except msgspec.DecodeError as error:
+        raise invalid(10012, f"the value of {pair.key[:100]!r} is not a string") from error
+    if not pair.base64:
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise invalid(10012, f"the value of {pair.key[:100]!r} is not base64: {error}") from error
+
+
+def _check_number(items: Sequence[object]) -> None:
+    if len(items) > BULK_PAIRS:
+        raise invalid(10029, f"too many pairs: {len(items):,}; expected at most {BULK_PAIRS:,}")
+
+
+async def _in_turns(pairs: Sequence[_Pair]) -> AsyncIterator[tuple[int, _Pair]]:
+    """The pairs, with a pause for others after each few megabytes."""
+    size = 0
+    for index, pair in enumerate(pairs):
+        size += len(bytes(pair.value)) + 1024
+        if size > _GROUP_BYTES:
+            size = 0
+            await asyncio.sleep(0)
+        yield index, pair
+
+
+def _groups(operations: Iterator[Operation]) -> Iterator[list[Operation]]:
+    group: list[Operation] = []
+    size = 0
+    for one in operations:
+        group.append(one)
+        size += len(one.value) if isinstance(one, Set) else 0
+        if size >= _GROUP_BYTES or len(group) >= _GROUP_PAIRS:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

@@ -1,0 +1,51 @@
+"""A request to the REST API, taken apart: the account, the namespace, the key."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from ....errors import InputError, NamespaceNotFound
+from ....storage import Namespace, Namespaces, is_id
+from ...request import read_body
+from ..errors import invalid
+from ..rules import Rules
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What the path of a request names, and the means to answer it."""
+
+    account: str
+    namespace: str
+    """Its id, as it was sent."""
+    key: str
+    scope: Scope
+    receive: Receive
+    send: Send
+
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the query. Those that nobody knows are ignored, as Cloudflare does."""
+        try:
+            text = self.scope.get("query_string", b"").decode()
+            return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
+        except ValueError as error:
+            raise InputError("The query is not percent-encoded UTF-8") from error
+
+    async def found(self, namespaces: Namespaces, *, fresh: bool = True) -> Namespace:
+        """The namespace, if the account has it."""
+        id = self.namespace.lower()
+        if not is_id(id):
+            raise invalid(
+                10011,
+                f"could not parse UUID from request's namespace_id: {self.namespace[:100]!r} "
+                "is not 32 hexadecimal digits",
+            )
+        namespace = await namespaces.find(id, fresh=fresh)
+        if not namespaces.belongs(namespace, self.account):
+            raise NamespaceNotFound(id)
+        return namespace
+
+    async def body(self, rules: Rules, limit: int, what: str) -> bytes | bytearray:
+        """The body, of at most `limit` bytes."""
+        return await read_body(self.scope, self.receive, limit, what, seconds=rules.body_seconds)

@@ -1,0 +1,109 @@
+"""Namespaces: list, create, get, rename, delete."""
+
+from typing import Any, Final
+
+import msgspec
+
+from ....errors import Forbidden, InputError
+from ....storage import Namespace, Namespaces
+from ....storage.namespaces import TITLE_CHARACTERS
+from ...request import user_of
+from ..bodies import SMALL_BYTES, decoded
+from ..errors import invalid
+from ..rules import Rules
+from .call import Call
+from .envelope import send_result
+
+_PER_PAGE: Final = 20
+_MOST_PER_PAGE: Final = 1000
+_ORDERS: Final = ("id", "title")
+_DIRECTIONS: Final = ("asc", "desc")
+
+
+class _Body(msgspec.Struct, frozen=True):
+    title: str = ""
+
+
+_BODY: Final = msgspec.json.Decoder(_Body)
+
+
+class NamespaceRoutes:
+    """What can be done with namespaces. Those who may not administer see what they may use."""
+
+    def __init__(self, namespaces: Namespaces, rules: Rules) -> None:
+        self._namespaces = namespaces
+        self._rules = rules
+
+    async def list(self, call: Call) -> None:
+        """One page of the account's namespaces; past the last page it is empty."""
+        asked = call.query()
+        page = _number(asked.get("page"), "page", 1, None)
+        per_page = _number(asked.get("per_page"), "per_page", _PER_PAGE, _MOST_PER_PAGE)
+        order, direction = asked.get("order", "id"), asked.get("direction", "asc")
+        if order not in _ORDERS:
+            raise invalid(10043, f"Invalid order of {order[:20]}. Expected id or title.")
+        if direction not in _DIRECTIONS:
+            raise invalid(10044, f"Invalid direction of {direction[:20]}. Expected asc or desc.")
+        user = user_of(call.scope)
+        found = [one for one in await self._namespaces.all(call.account) if user.may_use(one.name)]
+        found.sort(key=lambda one: getattr(one, order), reverse=direction == "desc")
+        start = (page - 1) * per_page
+        shown = found[start : start + per_page]
+        info = {
+            "page": page,
+            "per_page": per_page,
+            "count": len(shown),
+            "total_count": len(found),
+            "total_pages": -(-len(found) // per_page),
+        }
+        await send_result(call.scope, call.send, [described(one) for one in shown], info=info)
+
+    async def create(self, call: Call) -> None:
+        """Make a namespace, which has no keys yet."""
+        user_of(call.scope).check_admin()
+        namespace = await self._namespaces.create(await self._title(call), call.account)
+        await send_result(call.scope, call.send, described(namespace))
+
+    async def get(self, call: Call) -> None:
+        """One namespace."""
+        namespace = await call.found(self._namespaces)
+        if not user_of(call.scope).may_use(namespace.name):
+            raise Forbidden(f"Out of scope: the namespace {namespace.name!r}")
+        await send_result(call.scope, call.send, described(namespace))
+
+    async def rename(self, call: Call) -> None:
+        """Give a namespace another title."""
+        user_of(call.scope).check_admin()
+        namespace = await call.found(self._namespaces)
+        title = await self._title(call)
+        renamed = await self._namespaces.rename(namespace.id, title)
+        await send_result(call.scope, call.send, described(renamed))
+
+    async def delete(self, call: Call) -> None:
+        """Delete a namespace with all its keys."""
+        user_of(call.scope).check_admin()
+        namespace = await call.found(self._namespaces)
+        await self._namespaces.delete(namespace.id)
+        await send_result(call.scope, call.send, None)
+
+    async def _title(self, call: Call) -> str:
+        body = await call.body(self._rules, SMALL_BYTES, "a namespace")
+        title = decoded(body, _BODY).title
+        if not title:
+            raise invalid(10019, "missing title: expected an object with a title")
+        if len(title) > TITLE_CHARACTERS:
+            raise InputError(f"title too long: expected at most {TITLE_CHARACTERS} characters")
+        return title
+
+
+def described(namespace: Namespace) -> dict[str, Any]:
+    """A namespace as Cloudflare shows it."""
+    return {"id": namespace.id, "title": namespace.title, "supports_url_encoding": True}
+
+
+def _number(text: str | None, name: str, default: int, most: int | None) -> int:
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= 1:
+        return int(text) if most is None else min(int(text), most)
+    raise InputError(f"Invalid {name} of {text[:20]}. Expected a whole number of at least 1.")

@@ -1,0 +1,148 @@
+"""From a path to what is done there.
+
+Keys are taken from the path as it was sent, so that `%2F` in one is no separator.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from starlette.types import Receive, Scope, Send
+
+from ....errors import KvError, MethodNotAllowed, NotFound
+from ....options import Options
+from ....storage import Namespaces, Storage
+from ...request import decode_percent, raw_rest_of_path
+from ...resource import Resource
+from ..rules import Rules
+from .bulk import BulkRoutes
+from .call import Call
+from .envelope import Failed
+from .keys import KeyRoutes
+from .namespaces import NamespaceRoutes
+from .values import ValueRoutes
+
+_Act = Callable[[Call], Awaitable[None]]
+_Acts = Mapping[str, tuple[str, _Act]]
+"""By method, what Cloudflare calls the operation, and what does it."""
+
+
+class _Place(NamedTuple):
+    """What a path names, as it was sent."""
+
+    account: bytes
+    namespace: bytes = b""
+    key: bytes = b""
+
+
+def rest_routes(
+    options: Options, storage: Storage, namespaces: Namespaces, prefix: str
+) -> list[Resource]:
+    """The one route of the group, which takes all paths below `prefix`."""
+    return [_Door(options, storage, namespaces, prefix.rstrip("/") + "/")]
+
+
+class _Door(Resource):
+    def __init__(
+        self, options: Options, storage: Storage, namespaces: Namespaces, prefix: str
+    ) -> None:
+        super().__init__(prefix, {}, with_all_below=True)
+        self._accounts = options.cloudflare.accounts
+        rules = Rules.of(options)
+        spaces = NamespaceRoutes(namespaces, rules)
+        keys = KeyRoutes(storage, namespaces, rules)
+        values = ValueRoutes(storage, namespaces, rules)
+        bulk = BulkRoutes(storage, namespaces, rules)
+        self._all: _Acts = {
+            "GET": ("list namespaces", spaces.list),
+            "POST": ("create namespace", spaces.create),
+        }
+        self._one: _Acts = {
+            "GET": ("get namespace", spaces.get),
+            "PUT": ("rename namespace", spaces.rename),
+            "DELETE": ("remove namespace", spaces.delete),
+        }
+        self._kinds: Mapping[bytes, _Acts] = {
+            b"keys": {"GET": ("list keys", keys.list)},
+            b"bulk": {
+                "PUT": ("bulk put keys", bulk.put),
+                "DELETE": ("bulk remove keys", bulk.delete),
+            },
+            b"bulk/get": {"POST": ("bulk get keys", bulk.get)},
+            b"bulk/delete": {"POST": ("bulk remove keys", bulk.delete)},
+        }
+        self._keyed: Mapping[bytes, _Acts] = {
+            b"values": {
+                "GET": ("get", values.get),
+                "PUT": ("put", values.put),
+                "DELETE": ("remove key", values.delete),
+            },
+            b"metadata": {"GET": ("get metadata", values.metadata)},
+        }
+        one = "{namespace_id}"
+        acts = {
+            self._template(): self._all,
+            self._template(one): self._one,
+            **{self._template(one, kind.decode()): its for kind, its in self._kinds.items()},
+            **{
+                self._template(one, kind.decode(), "{key_name}"): its
+                for kind, its in self._keyed.items()
+            },
+        }
+        self.templates = {path: _methods(its) for path, its in acts.items()}
+
+    def template_of(self, scope: Scope) -> str:
+        try:
+            _, _, template = self._found(raw_rest_of_path(scope, self.path))
+        except KvError:
+            return f"{self.path}(another path)"
+        return template
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = raw_rest_of_path(scope, self.path)
+        place, acts, _ = self._found(raw)
+        account = decode_percent(place.account, "path")
+        if self._accounts and account not in self._accounts:
+            raise self._no_route(raw)
+        act = acts.get("GET" if scope["method"] == "HEAD" else scope["method"])
+        if act is None:
+            raise MethodNotAllowed(scope["method"], sorted(_methods(acts)))
+        operation, do = act
+        try:
+            key = decode_percent(place.key, "path")
+            id = place.namespace.decode(errors="replace")
+            await do(Call(account, id, key, scope, receive, send))
+        except KvError as error:
+            raise Failed(operation, error) from error
+
+    def _found(self, raw: bytes) -> tuple[_Place, _Acts, str]:
+        """What a path names, what can be done there, and its template."""
+        match raw.split(b"/", 7):
+            case [b"accounts", account, b"storage", b"kv", b"namespaces"]:
+                return _Place(account), self._all, self._template()
+            case [b"accounts", account, b"storage", b"kv", b"namespaces", id]:
+                if not id:
+                    return _Place(account), self._all, self._template()
+                return _Place(account, id), self._one, self._template("{namespace_id}")
+            case [b"accounts", account, b"storage", b"kv", b"namespaces", id, *kind]:
+                place, name = _Place(account, id), b"/".join(kind)
+                if name in self._kinds:
+                    template = self._template("{namespace_id}", name.decode())
+                    return place, self._kinds[name], template
+                if len(kind) == 2 and kind[0] in self._keyed:
+                    template = self._template("{namespace_id}", kind[0].decode(), "{key_name}")
+                    return _Place(account, id, kind[1]), self._keyed[kind[0]], template
+        raise self._no_route(raw)
+
+    def _template(self, *below: str) -> str:
+        above = f"{self.path}accounts/{{account_id}}/storage/kv/namespaces"
+        return "/".join([above, *below])
+
+    def _no_route(self, raw: bytes) -> NotFound:
+        path = self.path + raw.decode(errors="replace")
+        return NotFound(
+            f"Could not route to {path[:200]}, perhaps your object identifier is invalid?"
+        )
+
+
+def _methods(acts: _Acts) -> frozenset[str]:
+    return frozenset({*acts, "HEAD"} if "GET" in acts else acts)
