@@ -2,10 +2,12 @@
 
 from .cached import CachedStorage
 from .contract import Capability, Clock, Migration, Storage
-from .namespaces import Namespace, Namespaces, is_id
+from .namespace import TITLE_CHARACTERS, Namespace, is_id
+from .namespaces import Namespaces
 from .permitted import permitted
 
 __all__ = [
+    "TITLE_CHARACTERS",
     "CachedStorage",
     "Capability",
     "Clock",

@@ -1,29 +1,40 @@
 """Namespaces: made, renamed, listed and deleted at run time, in every storage that can.
 
-What is known of them are entries as well, in a namespace that no request can name. All their keys
-have one hash tag, so that a storage of many servers can change them at one moment.
+They are kept as entries (see `namespace.py`), so that a storage need not know of them.
 """
 
 import asyncio
-import hashlib
-import re
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-import msgspec
-
 from ..entry import DEFAULT_NAMESPACE, Entry
 from ..errors import Conflict, InputError, NamespaceExists, NamespaceNotFound
-from ..operations import MUST_NOT_EXIST, Batch, Delete, Get, List, Operation, Precondition, Set
+from ..operations import Batch, Delete, List, Operation, Precondition
 from .contract import Capability, Storage
-
-DEFAULT_ID: Final = "0" * 32
-"""The id of the default namespace, for clients that know 32 hexadecimal digits alone."""
-
-TITLE_CHARACTERS: Final = 512
-"""The most characters of a title; Workers KV has the same limit."""
+from .namespace import (
+    DEFAULT,
+    DEFAULT_ID,
+    TITLE_CHARACTERS,
+    Namespace,
+    all_gone,
+    claim,
+    claim_at,
+    claim_removed,
+    claimed_by,
+    forgotten,
+    gone,
+    gone_id,
+    gone_since,
+    is_id,
+    namespace_in,
+    record,
+    record_at,
+    record_of,
+    record_removed,
+    records,
+)
 
 KNOWN_SECONDS: Final = 5.0
 """How long a namespace that was deleted by another process may still be read."""
@@ -31,46 +42,13 @@ KNOWN_SECONDS: Final = 5.0
 GONE_SECONDS: Final = 3600.0
 """How long the keys of a deleted namespace are looked for: a write under way may come late."""
 
-_REGISTRY: Final = "workertown-kv"
-_IDS: Final = "{namespaces}id:"
-_TITLES: Final = "{namespaces}title:"
-_GONE: Final = "{namespaces}gone:"
 _NEEDED: Final = (
     Capability.NAMESPACES,
     Capability.PRECONDITIONS,
     Capability.ATOMIC_BATCHES,
     Capability.LISTING,
 )
-_ID: Final = re.compile("[0-9a-f]{32}")
 _MOST_KNOWN: Final = 10_000
-_PAGE: Final = 1000
-
-
-class Namespace(msgspec.Struct, frozen=True):
-    """A namespace: its id never changes and is never used again, its title may change."""
-
-    id: str
-    title: str
-    account: str = ""
-    """The account of Cloudflare's REST API that it belongs to, where there are several."""
-
-    @property
-    def name(self) -> str:
-        """What operations call it."""
-        return DEFAULT_NAMESPACE if self.id == DEFAULT_ID else self.id
-
-
-DEFAULT: Final = Namespace(DEFAULT_ID, DEFAULT_NAMESPACE)
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    title: str
-    account: str
-
-
-def is_id(text: str) -> bool:
-    """Whether this could be the id of a namespace."""
-    return _ID.fullmatch(text) is not None
 
 
 class Namespaces:
@@ -128,14 +106,14 @@ class Namespaces:
         found = [DEFAULT]
         cursor: str | None = None
         while self._lacks is None:
-            page = await self._storage.list(List(_REGISTRY, _IDS, _PAGE, cursor))
-            gets = [Get(_REGISTRY, info.key) for info in page.keys]
+            page = await self._storage.list(records(cursor))
+            gets = [record_of(info.key) for info in page.keys]
             for entry in await self._storage.batch(Batch(gets)) if gets else ():
                 # One that was deleted meanwhile is not there; an error is a matter of the storage.
                 if isinstance(entry, Exception):
                     raise entry
                 if isinstance(entry, Entry):
-                    found.append(_namespace(entry))
+                    found.append(namespace_in(entry))
             cursor = page.cursor
             if cursor is None:
                 break
@@ -156,9 +134,8 @@ class Namespaces:
         account = account if self._accounts else ""
         namespace = Namespace(secrets.token_hex(16), title, account)
         await self._check_free(namespace)
-        record, claim = _record(namespace), _claim(namespace)
         try:
-            await self._together(record, claim)
+            await self._together(record(namespace), claim(namespace))
         except Conflict as error:
             raise NamespaceExists(title) from error
         return namespace
@@ -175,9 +152,7 @@ class Namespaces:
             await self._check_free(new)
             try:
                 await self._together(
-                    _claim(new),
-                    _record(new, Precondition((version,))),
-                    Delete(_REGISTRY, _title_key(old)),
+                    claim(new), record(new, Precondition((version,))), claim_removed(old)
                 )
             except Conflict as error:
                 if 0 in error.failed:
@@ -191,16 +166,11 @@ class Namespaces:
         self._check_able()
         while True:
             namespace, version = await self._read(_not_default(id, "deleted"))
-            gone = Set(
-                namespace=_REGISTRY,
-                key=_GONE + id,
-                value=msgspec.json.encode(self._storage.clock()),
-            )
             try:
                 await self._together(
-                    Delete(_REGISTRY, _IDS + id, Precondition((version,))),
-                    Delete(_REGISTRY, _title_key(namespace)),
-                    gone,
+                    record_removed(id, version),
+                    claim_removed(namespace),
+                    gone(id, self._storage.clock()),
                 )
             except Conflict:
                 continue
@@ -213,17 +183,15 @@ class Namespaces:
         if self._lacks is not None:
             return 0
         self._deleted.clear()
-        gone = await self._storage.list(List(_REGISTRY, _GONE, _PAGE))
-        for info in gone.keys:
-            id = info.key.removeprefix(_GONE)
+        for info in (await self._storage.list(all_gone())).keys:
+            id = gone_id(info.key)
             page = await self._storage.list(List(id, "", limit))
             if page.keys:
                 await self._storage.batch(Batch([Delete(id, one.key) for one in page.keys]))
                 return len(page.keys)
-            entry = await self._storage.get(Get(_REGISTRY, info.key))
-            deleted_at = 0.0 if entry is None else msgspec.json.decode(entry.value, type=float)
-            if self._storage.clock() - deleted_at > GONE_SECONDS:
-                await self._storage.delete(Delete(_REGISTRY, info.key))
+            since = gone_since(await self._storage.get(record_of(info.key)))
+            if self._storage.clock() - since > GONE_SECONDS:
+                await self._storage.delete(forgotten(info.key))
         return 0
 
     async def wait_for_deleted(self, seconds: float) -> None:
@@ -235,17 +203,17 @@ class Namespaces:
     async def _read(self, id: str) -> tuple[Namespace, str]:
         entry = None
         if self._lacks is None and is_id(id):
-            entry = await self._storage.get(Get(_REGISTRY, _IDS + id))
+            entry = await self._storage.get(record_at(id))
         if entry is None:
             raise NamespaceNotFound(id)
-        return _namespace(entry), entry.version
+        return namespace_in(entry), entry.version
 
     async def _by_title(self, title: str) -> list[str]:
         if self._lacks is not None or not 0 < len(title) <= TITLE_CHARACTERS:
             return []
-        places = (_title_key(Namespace("", title, one)) for one in ("", *self._accounts))
-        entries = [await self._storage.get(Get(_REGISTRY, place)) for place in places]
-        return [msgspec.json.decode(entry.value, type=str) for entry in entries if entry]
+        places = [claim_at(title, account) for account in ("", *self._accounts)]
+        entries = [await self._storage.get(place) for place in places]
+        return [claimed_by(entry) for entry in entries if entry]
 
     async def _check_free(self, namespace: Namespace) -> None:
         """Refuse the titles that the account sees already, though they are another's or none's."""
@@ -253,8 +221,7 @@ class Namespaces:
             raise NamespaceExists(namespace.title)
         if self._accounts and namespace.account in ("", self._accounts[0]):
             other = "" if namespace.account else self._accounts[0]
-            place = _title_key(Namespace("", namespace.title, other))
-            if await self._storage.get(Get(_REGISTRY, place)):
+            if await self._storage.get(claim_at(namespace.title, other)):
                 raise NamespaceExists(namespace.title)
 
     async def _together(self, *operations: Operation) -> None:
@@ -276,28 +243,3 @@ def _check_title(title: str) -> None:
         raise InputError(
             f"The title has {len(title):,} characters; expected 1 to {TITLE_CHARACTERS}"
         )
-
-
-def _record(namespace: Namespace, condition: Precondition = MUST_NOT_EXIST) -> Set:
-    kept = msgspec.json.encode(_Kept(namespace.title, namespace.account))
-    return Set(namespace=_REGISTRY, key=_IDS + namespace.id, value=kept, precondition=condition)
-
-
-def _claim(namespace: Namespace) -> Set:
-    return Set(
-        namespace=_REGISTRY,
-        key=_title_key(namespace),
-        value=msgspec.json.encode(namespace.id),
-        precondition=MUST_NOT_EXIST,
-    )
-
-
-def _title_key(namespace: Namespace) -> str:
-    # As a digest, since a title may be longer than a key.
-    owned = f"{namespace.account}/{namespace.title}".encode()
-    return _TITLES + hashlib.sha256(owned).hexdigest()
-
-
-def _namespace(entry: Entry) -> Namespace:
-    kept = msgspec.json.decode(entry.value, type=_Kept)
-    return Namespace(entry.key.removeprefix(_IDS), kept.title, kept.account)

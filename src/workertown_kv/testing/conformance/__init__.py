@@ -21,12 +21,15 @@ from .entries import Entries
 from .lifecycle import Lifecycle
 from .lifetimes import Lifetimes
 from .listings import Listings
+from .namespaces import NamespaceCases
 from .preconditions import Preconditions
 
 __all__ = ["StorageConformance"]
 
 
-class StorageConformance(Entries, Lifetimes, Preconditions, Listings, Batches, Lifecycle):
+class StorageConformance(
+    Entries, Lifetimes, Preconditions, Listings, Batches, NamespaceCases, Lifecycle
+):
     """Extend it, write `make`, and say with a reason what the storage lacks."""
 
     def test_it_behaves_as_a_dictionary_does(self, tmp_path: Path) -> None:

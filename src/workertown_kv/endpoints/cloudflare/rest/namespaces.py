@@ -5,8 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from ....errors import Forbidden, InputError
-from ....storage import Namespace, Namespaces
-from ....storage.namespaces import TITLE_CHARACTERS
+from ....storage import TITLE_CHARACTERS, Namespace, Namespaces
 from ...request import user_of
 from ..bodies import SMALL_BYTES, decoded
 from ..errors import invalid

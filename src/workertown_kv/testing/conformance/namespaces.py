@@ -1,0 +1,104 @@
+"""Namespaces: in a storage that can keep them, and refused by one that cannot."""
+
+import asyncio
+
+import pytest
+
+from ...errors import NamespaceExists, NamespaceNotFound, StorageUnsupported
+from ...operations import Get, List
+from ...storage import Capability, Namespaces, Storage
+from ..clock import MovedClock
+from .case import StorageCase, put, value_of
+
+_NEEDED = (
+    Capability.NAMESPACES,
+    Capability.PRECONDITIONS,
+    Capability.ATOMIC_BATCHES,
+    Capability.LISTING,
+)
+
+
+class NamespaceCases(StorageCase):
+    def _keeps_namespaces(self) -> None:
+        for capability in _NEEDED:
+            self._needs(capability)
+
+    async def test_a_storage_that_cannot_keep_namespaces_has_the_default_one(
+        self, storage: Storage
+    ) -> None:
+        namespaces = Namespaces(storage)
+        assert [one.title for one in await namespaces.all()] == ["default"]
+        assert (await namespaces.named("default")).name == "default"
+        if any(capability in self.lacks for capability in _NEEDED):
+            with pytest.raises(StorageUnsupported):
+                await namespaces.create("another")
+
+    async def test_keys_of_one_namespace_are_not_those_of_another(self, storage: Storage) -> None:
+        self._keeps_namespaces()
+        namespaces = Namespaces(storage)
+        one, other = await namespaces.create("one"), await namespaces.create("other")
+        for space in (one, other):
+            await storage.set(put("a", space.id.encode(), is_json=False, namespace=space.name))
+        assert value_of(await storage.get(Get(one.name, "a"))) == (one.id.encode(), False)
+        assert value_of(await storage.get(Get(other.name, "a"))) == (other.id.encode(), False)
+        assert await storage.get(Get("default", "a")) is None
+
+    async def test_a_title_is_taken_once_though_many_want_it(self, storage: Storage) -> None:
+        self._keeps_namespaces()
+        namespaces = Namespaces(storage)
+        made = await asyncio.gather(
+            *(namespaces.create("wanted") for _ in range(8)), return_exceptions=True
+        )
+        assert sorted(type(one).__name__ for one in made) == ["Namespace", *["NamespaceExists"] * 7]
+        titles = [one.title for one in await namespaces.all()]
+        assert titles == ["default", "wanted"]
+
+    async def test_a_namespace_is_renamed_and_keeps_its_keys(self, storage: Storage) -> None:
+        self._keeps_namespaces()
+        namespaces = Namespaces(storage)
+        space = await namespaces.create("before")
+        await storage.set(put("a", namespace=space.name))
+        await namespaces.create("taken")
+        with pytest.raises(NamespaceExists):
+            await namespaces.rename(space.id, "taken")
+        await namespaces.rename(space.id, "after")
+        assert await namespaces.named("after") == await namespaces.find(space.id)
+        with pytest.raises(NamespaceNotFound):
+            await namespaces.named("before")
+        assert await storage.get(Get(space.name, "a"))
+        # What was given back can be taken again.
+        await namespaces.create("before")
+
+    async def test_a_deleted_namespace_is_gone_with_all_its_keys(
+        self, storage: Storage, clock: MovedClock
+    ) -> None:
+        self._keeps_namespaces()
+        namespaces = Namespaces(storage)
+        space, kept = await namespaces.create("gone"), await namespaces.create("kept")
+        for key in ("a", "b", "c"):
+            await storage.set(put(key, namespace=space.name))
+            await storage.set(put(key, namespace=kept.name))
+        await namespaces.delete(space.id)
+        for name in (space.id, "gone"):
+            with pytest.raises(NamespaceNotFound):
+                await namespaces.named(name)
+        assert await namespaces.purge(2) == 2
+        # A write that was under way comes late.
+        await storage.set(put("late", namespace=space.name))
+        assert await namespaces.purge(10) == 2
+        assert await namespaces.purge(10) == 0
+        assert not (await storage.list(List(space.name, "", 10))).keys
+        assert len((await storage.list(List(kept.name, "", 10))).keys) == 3
+        clock.move(4000)
+        await namespaces.purge(10)
+        await storage.set(put("too late", namespace=space.name))
+        assert await namespaces.purge(10) == 0
+
+    async def test_many_namespaces_are_listed(self, storage: Storage) -> None:
+        self._keeps_namespaces()
+        namespaces = Namespaces(storage)
+        titles = {f"title {number}" for number in range(50)}
+        made = [await namespaces.create(title) for title in sorted(titles)]
+        found = await namespaces.all()
+        assert {one.title for one in found} == titles | {"default"}
+        assert {one.id for one in made} < {one.id for one in found}
