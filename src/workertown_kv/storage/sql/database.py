@@ -85,9 +85,15 @@ class Database:
 
         async def attempt() -> _T:
             nonlocal asked
-            async with pool.session() as session:
-                asked = True
-                return await act(session)
+            session = await pool.take()
+            asked = True
+            try:
+                outcome = await act(session)
+            except BaseException as error:
+                pool.give_back(session, error)
+                raise
+            pool.give_back(session)
+            return outcome
 
         try:
             async with asyncio.timeout(self._timeout):

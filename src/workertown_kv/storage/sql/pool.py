@@ -1,8 +1,8 @@
 """The connections of a process: kept while they work, limited in number, never waited for long."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from ...errors import KvError
 from .session import Session
@@ -20,34 +20,40 @@ class Pool:
         self._connect = connect
         self._free = asyncio.Semaphore(size)
         self._idle: list[Session] = []
-        self._jobs = 0
-        self._finished = asyncio.Event()
+        self._job = _Job()
 
-    @contextmanager
-    def job(self) -> Iterator[None]:
+    def job(self) -> "_Job":
         """Something that was accepted: `close()` waits for its end."""
-        self._jobs += 1
-        try:
-            yield
-        finally:
-            self._jobs -= 1
-            self._finished.set()
+        return self._job
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """A connection for one user; whoever comes when all are in use waits in line."""
-        async with self._free:
-            session = self._kept() or await self._connect()
-            try:
-                yield session
-            except KvError:
-                # The engine has given its answer, so nothing more will come.
-                self._keep(session)
-                raise
-            except BaseException:
-                session.terminate()
-                raise
-            self._keep(session)
+        session = await self.take()
+        try:
+            yield session
+        except BaseException as error:
+            self.give_back(session, error)
+            raise
+        self.give_back(session)
+
+    async def take(self) -> Session:
+        """A connection, which has to be given back."""
+        await self._free.acquire()
+        try:
+            return self._kept() or await self._connect()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def give_back(self, session: Session, error: BaseException | None = None) -> None:
+        """The end of its use. `error` is what came of it, if it was one."""
+        # With an error of ours the engine has given its answer, so nothing more will come.
+        if (error is None or isinstance(error, KvError)) and session.usable:
+            self._idle.append(session)
+        else:
+            session.terminate()
+        self._free.release()
 
     def forget(self) -> None:
         """Let go of the connections that nobody uses: the server may know nothing of them."""
@@ -56,9 +62,9 @@ class Pool:
 
     async def close(self) -> None:
         """Wait until all that was accepted is done, and disconnect."""
-        while self._jobs:
-            self._finished.clear()
-            await self._finished.wait()
+        while self._job.count:
+            self._job.ended.clear()
+            await self._job.ended.wait()
         idle, self._idle = self._idle, []
         await asyncio.gather(*(session.close() for session in idle))
 
@@ -71,8 +77,18 @@ class Pool:
             session.terminate()
         return None
 
-    def _keep(self, session: Session) -> None:
-        if session.usable:
-            self._idle.append(session)
-        else:
-            session.terminate()
+
+class _Job:
+    """Counts what is under way. It is one for all, since there is one for each request."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.ended = asyncio.Event()
+
+    def __enter__(self) -> None:
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+        if not self.count:
+            self.ended.set()

@@ -46,6 +46,8 @@ class Session(ABC):
     certifies: bool = False
     """Whether other servers take writes too, and all compare only what was written."""
 
+    _readable: "select.poll | None" = None
+
     @abstractmethod
     async def fetch(self, statement: Statement) -> Sequence[Any]:
         """The rows that the statement returns; every text and key in them is bytes."""
@@ -89,9 +91,10 @@ class Session(ABC):
         """
         if not self.usable or self.descriptor < 0:
             return True
-        readable = select.poll()
-        readable.register(self.descriptor, select.POLLIN)
-        return bool(readable.poll(0))
+        if self._readable is None:
+            self._readable = select.poll()
+            self._readable.register(self.descriptor, select.POLLIN)
+        return bool(self._readable.poll(0))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:

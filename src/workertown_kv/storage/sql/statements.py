@@ -25,6 +25,14 @@ class Statements(ABC):
 
     def __init__(self, table: str) -> None:
         self.table = f'"{table}"'
+        # Those that are asked far more often than others.
+        self._get = (
+            f"SELECT version, expires_at, metadata, value, bytes FROM {self.table} "
+            f'WHERE namespace = {self.mark(1)} AND "key" = {self.mark(2)} '
+            f"AND (expires_at IS NULL OR expires_at > {self.mark(3)})"
+        )
+        marks = ", ".join(self.mark(number + 1) for number in range(2 + len(COLUMNS)))
+        self._set = f"{self._into()} VALUES ({marks}) {self.replacing(None)}"
 
     @abstractmethod
     def mark(self, number: int) -> str:
@@ -55,11 +63,7 @@ class Statements(ABC):
 
     def get(self, operation: Get, now: float) -> Statement:
         """The entry."""
-        to = Writing(self.mark)
-        return to.statement(
-            f"SELECT version, expires_at, metadata, value, bytes FROM {self.table} "
-            f"WHERE {self._at(to, operation)} AND {_alive(to, now)}"
-        )
+        return self._get, (*place(operation), now)
 
     def get_up_to(self, operation: Get, now: float, value_bytes: int) -> Statement:
         """The entry, without a value where that has more bytes than these."""
@@ -75,19 +79,19 @@ class Statements(ABC):
     def set(self, operation: Set, version: str, now: float) -> Statement:
         """Write the entry if its precondition holds; it writes no row where that does not."""
         condition, entry = operation.precondition, operation.entry(version)
+        if condition is None:
+            return self._set, (*place(operation), *columns_of(entry))
         to = Writing(self.mark)
-        if condition is not None and not condition.negated:
+        if not condition.negated:
             written = zip(COLUMNS, columns_of(entry), strict=True)
             columns = ", ".join([f"{column} = {to.add(value)}" for column, value in written])
             where = self._where(to, operation, condition, now)
             return to.statement(f"UPDATE {self.table} SET {columns} WHERE {where}")
         insert = self._insert(to, [(place(operation), entry)])
-        unless = None
-        if condition is not None:
-            # A row may be in the way only as far as it is an entry.
-            unless = f"{self.table}.expires_at <= {to.add(now)}"
-            if condition.versions is not None:
-                unless += f" OR {self.table}.version NOT IN {_listed(to, condition.versions)}"
+        # A row may be in the way only as far as it is an entry.
+        unless = f"{self.table}.expires_at <= {to.add(now)}"
+        if condition.versions is not None:
+            unless += f" OR {self.table}.version NOT IN {_listed(to, condition.versions)}"
         return to.statement(f"{insert} {self.replacing(unless)}")
 
     def put(self, entries: Sequence[tuple[Place, Entry]]) -> Statement:
@@ -161,7 +165,10 @@ class Statements(ABC):
 
     def _insert(self, to: Writing, entries: Sequence[tuple[Place, Entry]]) -> str:
         rows = ", ".join([to.row((*at, *columns_of(entry))) for at, entry in entries])
-        return f'INSERT INTO {self.table} (namespace, "key", {", ".join(COLUMNS)}) VALUES {rows}'
+        return f"{self._into()} VALUES {rows}"
+
+    def _into(self) -> str:
+        return f'INSERT INTO {self.table} (namespace, "key", {", ".join(COLUMNS)})'
 
     def _where(
         self, to: Writing, operation: Set | Delete, condition: Precondition, now: float
