@@ -3,6 +3,9 @@
 Both do the same to the same table or keys: get one of 1,000 values of 100 bytes, or write one. The
 native client is a Python program with the driver that the storage uses and as many tasks at a time
 as the other has connections; wrk asks the server over HTTP. All of it runs on the cores at hand.
+
+CPU is user and system time for each request: of the native client, of our server, and of the engine
+while our server asks it.
 """
 
 import asyncio
@@ -10,6 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -25,6 +29,7 @@ from workertown_kv.operations import Get, Set
 from workertown_kv.storage import Storage
 from workertown_kv.storage.url import storage_from_url
 
+from .cpu import cpu_seconds
 from .load import Load, run_loads
 from .programs import find
 from .servers import TEXT, served
@@ -41,29 +46,47 @@ Act = Callable[[int, str], Awaitable[Any]]
 """Takes the number of the value, and what to write: a new text each time, or nothing is written."""
 
 
+@dataclass(frozen=True)
+class Engine:
+    """One that runs."""
+
+    url: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of asking for some seconds."""
+
+    per_second: float
+    cpu_us: float
+    """Of whoever asked, for each request."""
+    engine_us: float = 0
+
+
 @contextmanager
-def postgres(_: Path) -> Iterator[str]:
+def postgres(_: Path) -> Iterator[Engine]:
     """PostgreSQL, as it comes: every commit is on the disk."""
     with RunningPostgres(postgres_programs(lambda program, _: find(program))) as server:
-        yield server.url
+        yield Engine(server.url, server.pid)
 
 
 @contextmanager
-def mariadb(_: Path) -> Iterator[str]:
+def mariadb(_: Path) -> Iterator[Engine]:
     """MariaDB, as it comes: every commit is on the disk."""
     with RunningMariadb(find("mariadbd")) as server:
-        yield server.url
+        yield Engine(server.url, server.pid)
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[str]:
+def redis(folder: Path) -> Iterator[Engine]:
     """Redis that has every write on the disk before it answers."""
     args = ("--appendonly", "yes", "--appendfsync", "always")
     with RunningRedis(find("redis-server"), folder, *args) as server:
-        yield server.url
+        yield Engine(server.url, server.pid)
 
 
-ENGINES: Final[Mapping[str, Callable[[Path], AbstractContextManager[str]]]] = {
+ENGINES: Final[Mapping[str, Callable[[Path], AbstractContextManager[Engine]]]] = {
     "postgres": postgres,
     "mariadb": mariadb,
     "redis": redis,
@@ -76,19 +99,26 @@ ENGINES: Final[Mapping[str, Callable[[Path], AbstractContextManager[str]]]] = {
 @click.option("--engine", "chosen", type=click.Choice(list(ENGINES)), multiple=True)
 def main(*, seconds: int, rounds: int, chosen: tuple[str, ...]) -> None:
     """Measure; a table in Markdown, medians of the rounds."""
-    click.echo("| engine | what | native client, per s | over HTTP, per s | ratio |")
-    click.echo("|---|---|--:|--:|--:|")
+    columns = ("native client, per s", "over HTTP, per s", "ratio")
+    costs = ("native client, CPU µs", "our server, CPU µs", "engine, CPU µs")
+    click.echo(f"| engine | what | {' | '.join([*columns, *costs])} |")
+    click.echo(f"|---|---|{'--:|' * 6}")
     for name in chosen or ENGINES:
-        with TemporaryDirectory() as folder, ENGINES[name](Path(folder)) as url:
-            asyncio.run(_fill(url))
-            for what, act in (("GET", _get), ("PUT", _put)):
+        with TemporaryDirectory() as folder, ENGINES[name](Path(folder)) as engine:
+            asyncio.run(_fill(engine.url))
+            for what in ("GET", "PUT"):
                 native, http = [], []
                 for _ in range(rounds):
-                    native.append(asyncio.run(_native(name, url, what, seconds)))
-                    http.append(act(url, seconds))
-                ours, theirs = median(http), median(native)
-                ratio = ours / theirs
-                click.echo(f"| {name} | {what} | {theirs:,.0f} | {ours:,.0f} | {ratio:.2f} |")
+                    native.append(asyncio.run(_native(name, engine.url, what, seconds)))
+                    http.append(_http(engine, what, seconds))
+                ours, theirs = (median(one.per_second for one in some) for some in (http, native))
+                cells = [name, what, f"{theirs:,.0f}", f"{ours:,.0f}", f"{ours / theirs:.2f}"]
+                cells += [
+                    f"{median(one.cpu_us for one in native):.0f}",
+                    f"{median(one.cpu_us for one in http):.0f}",
+                    f"{median(one.engine_us for one in http):.0f}",
+                ]
+                click.echo(f"| {' | '.join(cells)} |")
 
 
 async def _fill(url: str) -> None:
@@ -101,21 +131,23 @@ async def _fill(url: str) -> None:
     await storage.close()
 
 
-def _get(url: str, seconds: int) -> float:
-    with served(url, get_path="/v1/kv/value7") as server:
-        return run_loads(server, [Load("GET", CONNECTIONS)], seconds)[0].per_second
+def _http(engine: Engine, what: str, seconds: int) -> Seen:
+    """How often a second our server does it, in one process."""
+    with served(engine.url, get_path="/v1/kv/value7") as server:
+        ours, its = cpu_seconds(server.pids), cpu_seconds([engine.pid])
+        (seen,) = run_loads(server, [Load(what, CONNECTIONS, puts=what == "PUT")], seconds)
+        ours, its = cpu_seconds(server.pids) - ours, cpu_seconds([engine.pid]) - its
+    if seen.failed:
+        raise click.ClickException(f"{seen.failed:,} REQUESTS FAILED")
+    return Seen(seen.per_second, ours * 1e6 / seen.requests, its * 1e6 / seen.requests)
 
 
-def _put(url: str, seconds: int) -> float:
-    with served(url, get_path="/v1/kv/value7") as server:
-        return run_loads(server, [Load("PUT", CONNECTIONS, puts=True)], seconds)[0].per_second
-
-
-async def _native(engine: str, url: str, what: str, seconds: int) -> float:
+async def _native(engine: str, url: str, what: str, seconds: int) -> Seen:
     """How often a second the engine's own client does the same, in one process."""
     get, put, close = await _CLIENTS[engine](url)
     act = get if what == "GET" else put
     done = 0
+    used = time.process_time()
     until = time.perf_counter() + seconds
 
     async def work(start: int) -> None:
@@ -127,8 +159,9 @@ async def _native(engine: str, url: str, what: str, seconds: int) -> float:
             done += 1
 
     await asyncio.gather(*(work(start) for start in range(CONNECTIONS)))
+    used = time.process_time() - used
     await close()
-    return done / seconds
+    return Seen(done / seconds, used * 1e6 / done)
 
 
 _Client = tuple[Act, Act, Callable[[], Awaitable[Any]]]

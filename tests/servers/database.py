@@ -101,6 +101,12 @@ class RunningDatabase(ABC):
                 raise RuntimeError(f"The server did not start:\n{self.log()}")
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int:
+        """The process that was started; it may have started others."""
+        assert self._process is not None
+        return self._process.pid
+
     def log(self) -> str:
         """What it has printed since it was started."""
         return self._log.read_text(errors="replace")

@@ -73,6 +73,11 @@ class RunningRedis:
         if self._process is None:
             raise RuntimeError(f"Redis did not start:\n{self._log.read_text()}")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End it at once, as a crash would. Harmless when repeated."""
         process, self._process = self._process, None
