@@ -1,0 +1,78 @@
+"""Packages that single tests need, installed when first asked for.
+
+They are kept until their pins change, in `.venv-packages/`, which `make clean` removes.
+"""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+KEPT = Path(__file__).parents[2] / ".venv-packages"
+
+Find = Callable[[str, str], str]
+
+
+def npm_packages(pins: Path, require_program: Find) -> Path:
+    """The `node_modules` of what the package-lock.json in the folder `pins` names.
+
+    The lock has no `resolved`, so that it names no registry: `npm install --package-lock-only
+    --omit-lockfile-registry-resolved` writes it.
+    """
+    npm = require_program("npm", "npm")
+    require_program("node", "nodejs")
+
+    def install(folder: Path) -> None:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(pins / name, folder / name)
+        _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+
+    return _installed(pins / "package-lock.json", "npm", install) / "node_modules"
+
+
+def python_packages(pins: Path) -> Path:
+    """A folder for PYTHONPATH with what the requirements file `pins` names, with hashes.
+
+    `uv pip compile --universal --generate-hashes --no-header --no-annotate` writes it.
+    """
+
+    def install(folder: Path) -> None:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+        _run([*command, "--require-hashes", "--target", str(folder), "-r", str(pins)], folder)
+
+    pins = pins.resolve()
+    version = "python{}.{}".format(*sys.version_info)
+    return _installed(pins, version, install)
+
+
+def _installed(pins: Path, kind: str, install: Callable[[Path], None]) -> Path:
+    digest = hashlib.sha256(pins.read_bytes()).hexdigest()[:16]
+    folder = KEPT / f"{kind}-{digest}"
+    KEPT.mkdir(exist_ok=True)
+    # Tests run side by side, and one that was interrupted must not leave half of it behind.
+    with (KEPT / f"{kind}-{digest}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = folder.with_name(folder.name + ".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            install(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    ran = subprocess.run(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    if ran.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {ran.returncode}:\n{ran.stdout}")
