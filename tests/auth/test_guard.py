@@ -76,7 +76,12 @@ async def ask(
 
 def guarded_routes(server: Server) -> list[tuple[str, str]]:
     return [
-        (method, path.format(key="x", account_id="a", namespace_id="0" * 32, key_name="x"))
+        (
+            method,
+            path.format(
+                key="x", account_id="a", namespace_id="0" * 32, key_name="x", namespace="x"
+            ),
+        )
         for route in server.routes
         if isinstance(route, Resource | Binding)
         for path, methods in route.templates.items()
@@ -98,7 +103,7 @@ async def test_wrong_credentials_are_401_on_every_route_and_change_nothing(
     storage = MemoryStorage({"x": 1})
     server = make_server(storage, auth=AUTH)
     routes = guarded_routes(server)
-    assert len(routes) == 37
+    assert len(routes) == 44
     for method, path in [*routes, ("GET", "/nowhere"), ("PATCH", "/v1/kv/x")]:
         answer = await ask(server, method, path, authorization)
         assert answer.status_code == 401, (method, path)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 PUBLIC = {"/health", "/open-api.json"}
 """The only paths that need no credentials. A route that is added here is open to everyone."""
 
-NAMED = {"key": "x", "account_id": "a", "namespace_id": "0" * 32, "key_name": "x"}
+NAMED = {"key": "x", "account_id": "a", "namespace_id": "0" * 32, "key_name": "x", "namespace": "x"}
 """What stands in the paths for what they leave open: the one entry there is."""
 
 SECRET = "a secret that both sides know, of 32 bytes and more"
@@ -263,7 +263,7 @@ async def check_unchanged(storage: MemoryStorage) -> None:
 
 def test_the_routes_are_walked(server: Server) -> None:
     found = set(requests_to(server))
-    assert len(found) == 40
+    assert len(found) == 47
     assert {
         ("PUT", "/v1/kv/x"),
         ("POST", "/v1/kv"),

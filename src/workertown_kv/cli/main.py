@@ -4,6 +4,7 @@ import click
 
 from .api_key import api_key
 from .migrate import migrate
+from .namespace import namespace
 from .serve import serve
 from .user import user
 
@@ -16,5 +17,6 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(migrate)
+main.add_command(namespace)
 main.add_command(api_key)
 main.add_command(user)

@@ -15,20 +15,22 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Resource(BaseRoute):
     """One path, or all paths below it, with a handler for each method.
 
+    `rest` names what follows in the paths below.
+
     A handler is a plain ASGI callable, without a request object that the hot path has no use
     for. Starlette's own `Route` cannot carry keys: its `path` parameter ends at a line feed.
     """
 
     def __init__(
-        self, path: str, handlers: Mapping[str, Handler], *, with_all_below: bool = False
+        self, path: str, handlers: Mapping[str, Handler], *, rest: str | None = None
     ) -> None:
         self.path = path
         self.templates: Mapping[str, frozenset[str]] = {
-            path + ("{key}" if with_all_below else ""): frozenset(handlers)
+            path + (f"{{{rest}}}" if rest else ""): frozenset(handlers)
         }
         """The paths as a description has them, and the methods of each."""
         self._handlers = dict(handlers)
-        self._below = with_all_below
+        self._below = rest is not None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] == "http" and self.has_path(route_path(scope)):

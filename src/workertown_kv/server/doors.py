@@ -69,8 +69,8 @@ def doors_of(options: Options, storage: Storage, cached: Storage, namespaces: Na
         described |= describe_kv(storage, options.limits, prefix)
     if endpoints.v1.admin is not False:
         prefix = options.path(endpoints.v1.admin)
-        admin = admin_routes(options, storage, prefix)
-        described |= describe_admin(prefix)
+        admin = admin_routes(options, storage, namespaces, prefix)
+        described |= describe_admin(storage, prefix)
     if endpoints.cloudflare.rest is not False:
         prefix = options.path(endpoints.cloudflare.rest)
         rest = rest_routes(options, cached, namespaces, prefix)

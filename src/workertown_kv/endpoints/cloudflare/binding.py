@@ -3,8 +3,12 @@
 workerd has the client's half alone (its `src/workerd/api/kv.c++`). It sends everything to the root
 of a host, with a header of its own, by which its requests are known at any path. Credentials and
 the namespace come in header fields that its configuration injects.
+
+Of an error a Worker sees the status alone, with the words that HTTP has for it: the words of ours
+would have to be in the status line, which no ASGI server lets one write. So the log has them.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
@@ -16,7 +20,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from ...entry import ascii_json, whole_seconds
-from ...errors import InputError, KvError, MethodNotAllowed
+from ...errors import InputError, KvError, MethodNotAllowed, RequestTimeout
 from ...operations import Delete, Get, Set
 from ...options import Options
 from ...storage import Namespaces, Storage, permitted
@@ -25,12 +29,18 @@ from ..namespace import namespace_of
 from ..request import decode_percent, header, raw_rest_of_path, read_body, route_path, user_of
 from .bodies import SMALL_BYTES, decoded
 from .bulk_get import bulk_get
-from .errors import NOT_FOUND, CloudflareError, invalid, told
+from .errors import NO_SUCH_KEY, NOT_FOUND, CloudflareError, invalid, told
 from .listing import encoded_cursor, listed
 from .rules import LEAST_CACHE_TTL, Rules, is_json
+from .unread import Unread
+
+_LOG: Final = logging.getLogger("workertown_kv")
 
 MARK: Final = b"cf-kv-flprod-405"
 """The header field that only workerd sends."""
+
+DISCARDED_BYTES: Final = 128 * 1024 * 1024
+"""How much of the body of a refused put is read all the same: what a Worker has of memory."""
 
 _METADATA: Final = b"cf-kv-metadata"
 _JSON: Final = (b"content-type", b"application/json")
@@ -56,6 +66,7 @@ class _Ask(Struct, frozen=True, rename="camel"):
     keys: list[str]
     type: str = "text"
     with_metadata: bool = False
+    cache_ttl: str | None = None
 
 
 _ASK: Final = msgspec.json.Decoder(_Ask)
@@ -107,7 +118,7 @@ class Binding(BaseRoute):
         elif method in ("GET", "HEAD"):
             await self._get(decode_percent(raw, "path"), scope, send)
         elif method == "PUT":
-            await self._put(decode_percent(raw, "path"), scope, receive, send)
+            await self._put_whole(raw, scope, receive, send)
         elif method == "DELETE":
             await self._delete(decode_percent(raw, "path"), scope, send)
         else:
@@ -119,19 +130,12 @@ class Binding(BaseRoute):
         return raw_rest_of_path(scope, "/").removeprefix(self.path[1:].encode())
 
     async def _get(self, key: str, scope: Scope, send: Send) -> None:
-        asked = _query(scope)
-        cache_ttl = asked.get("cache_ttl")
-        if cache_ttl is not None and not _long_enough(cache_ttl):
-            raise invalid(
-                400,
-                f"Invalid cache_ttl of {cache_ttl[:20]}. "
-                f"Cache TTL must be at least {LEAST_CACHE_TTL}.",
-            )
+        _check_cache_ttl(_query(scope).get("cache_ttl"))
         self._rules.check_key(key)
         space = await namespace_of(scope, self._namespaces, fresh=False)
         entry = await permitted(self._storage, user_of(scope)).get(Get(space, key))
         if entry is None:
-            raise CloudflareError(404, 10009, NOT_FOUND)
+            raise CloudflareError(404, NO_SUCH_KEY, NOT_FOUND)
         headers = [_BYTES]
         if entry.expires_at is not None:
             headers.append((b"cf-expiration", str(whole_seconds(entry.expires_at)).encode()))
@@ -159,6 +163,18 @@ class Binding(BaseRoute):
         ]
         cursor = encoded_cursor(page.cursor)
         await _send_json(scope, send, _Page(keys, not cursor, cursor or UNSET))
+
+    async def _put_whole(self, raw: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        body = Unread(receive)
+        try:
+            await self._put(decode_percent(raw, "path"), scope, body, send)
+        except RequestTimeout:
+            raise
+        except KvError:
+            # workerd sends the whole body before it listens. Were the connection closed on it, the
+            # Worker would see that it was lost, and not why.
+            await body.discard(DISCARDED_BYTES, seconds=self._rules.body_seconds)
+            raise
 
     async def _put(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
         rules, user = self._rules, user_of(scope)
@@ -199,6 +215,7 @@ class Binding(BaseRoute):
             scope, receive, SMALL_BYTES, "a bulk get", seconds=self._rules.body_seconds
         )
         ask = decoded(body, _ASK)
+        _check_cache_ttl(ask.cache_ttl)
         read = await bulk_get(
             permitted(self._storage, user_of(scope)),
             space,
@@ -206,16 +223,23 @@ class Binding(BaseRoute):
             self._rules,
             kind=ask.type,
             with_metadata=ask.with_metadata,
+            lossy=True,
         )
         await _send_json(scope, send, read)
 
 
 async def send_line(scope: Scope, send: Send, error: Exception, request_id: str = "") -> None:
-    """Answer with an error as a line of text, which workerd shows to the Worker's author."""
+    """Answer with an error as a line of text, and tell the log, since workerd shows it to nobody."""
     if not isinstance(error, KvError) or request_id:
-        status, message = 500, f"Internal error (request id {request_id})"
+        status, code, message = 500, 500, f"Internal error (request id {request_id})"
     else:
-        status, _, message = told(error)
+        status, code, message = told(error)
+    if code != NO_SUCH_KEY:
+        if status == 404:
+            # That is a key without a value to workerd, and not a namespace that is not there.
+            status = 400
+        path = scope.get("raw_path", scope["path"])
+        _LOG.info("%s %s: %d %s", scope["method"], path, status, message)
     headers = [_TEXT, *headers_of(error, request_id)]
     await send_bytes(scope, send, status, (message.encode(),), headers)
 
@@ -231,5 +255,10 @@ def _query(scope: Scope) -> Mapping[str, str]:
         raise InputError("The query is not percent-encoded UTF-8") from error
 
 
-def _long_enough(cache_ttl: str) -> bool:
-    return cache_ttl.isascii() and cache_ttl.isdigit() and int(cache_ttl[:9]) >= LEAST_CACHE_TTL
+def _check_cache_ttl(text: str | None) -> None:
+    """Accept what Workers KV would. Nothing is cached for so long: a read sees every write."""
+    if text is None or (text.isascii() and text.isdigit() and int(text[:9]) >= LEAST_CACHE_TTL):
+        return
+    raise invalid(
+        400, f"Invalid cache_ttl of {text[:20]}. Cache TTL must be at least {LEAST_CACHE_TTL}."
+    )

@@ -21,10 +21,12 @@ async def bulk_get(
     kind: str = "text",
     with_metadata: bool = False,
     with_expiration: bool = False,
+    lossy: bool = False,
 ) -> dict[str, Any]:
     """The values by their keys, `None` where there is none.
 
-    With metadata, each is an object. All values together may have no more bytes than one may.
+    With metadata, each is an object. All values together may have no more bytes than one may. A
+    value that is not text is an error, unless it may lose what is not.
     """
     if kind not in ("text", "json"):
         raise invalid(10029, f"Invalid type of {kind[:20]}. Expected text or json.")
@@ -41,7 +43,7 @@ async def bulk_get(
         if not isinstance(entry, Entry):
             read[get.key] = None
             continue
-        value = _shown(entry, kind)
+        value = _shown(entry, kind, lossy=lossy)
         if not with_metadata:
             read[get.key] = value
             continue
@@ -52,12 +54,12 @@ async def bulk_get(
     return read
 
 
-def _shown(entry: Entry, kind: str) -> str | Raw:
+def _shown(entry: Entry, kind: str, *, lossy: bool) -> str | Raw:
     if kind == "json":
         if entry.is_json:
             return Raw(entry.value)
         raise invalid(10029, f"The value of {entry.key[:100]!r} is not JSON.")
     try:
-        return entry.value.decode()
+        return entry.value.decode(errors="replace" if lossy else "strict")
     except UnicodeDecodeError as error:
         raise invalid(10029, f"The value of {entry.key[:100]!r} is not text.") from error

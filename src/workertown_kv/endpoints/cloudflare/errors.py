@@ -18,6 +18,7 @@ from ...errors import (
     ValueTooLarge,
 )
 
+NO_SUCH_KEY: Final = 10009
 NOT_FOUND: Final = "key not found"
 
 _CODES: Final[Sequence[tuple[type[KvError], int, str | None]]] = (

@@ -45,7 +45,7 @@ class _Door(Resource):
     def __init__(
         self, options: Options, storage: Storage, namespaces: Namespaces, prefix: str
     ) -> None:
-        super().__init__(prefix, {}, with_all_below=True)
+        super().__init__(prefix, {}, rest="path")
         self._accounts = options.cloudflare.accounts
         rules = Rules.of(options)
         spaces = NamespaceRoutes(namespaces, rules)

@@ -81,6 +81,6 @@ def kv_routes(
                 "PUT": by_path(values.put),
                 "DELETE": by_path(values.delete),
             },
-            with_all_below=True,
+            rest="key",
         ),
     ]

@@ -45,7 +45,8 @@ def describe_kv(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
             "batch",
             "Do several operations, in order",
             {"200": success("One result for each operation, in order", _RESULTS)},
-            failures=[400, 408, 409, 413, 414, 415, *([501] if lacks else [])],
+            failures=[400, 404, 408, 409, 413, 414, 415, *([501] if lacks else [])],
+            parameters=_SPACE,
             body=_batch(limits),
         ),
     }
@@ -70,7 +71,7 @@ def _writes(suffix: str, key: Json, unconditional: list[int]) -> dict[str, Json]
             f"set{suffix}",
             "Set a value",
             _SET,
-            failures=[400, 408, 412, 413, 414, 415, *unconditional],
+            failures=[400, 404, 408, 412, 413, 414, 415, *unconditional],
             parameters=[key, *_WRITE, _PREFER],
             body=_PUT,
         ),
@@ -78,7 +79,7 @@ def _writes(suffix: str, key: Json, unconditional: list[int]) -> dict[str, Json]
             f"delete{suffix}",
             "Delete a value",
             _DELETED,
-            failures=[400, 412, 414, *unconditional],
+            failures=[400, 404, 412, 414, *unconditional],
             parameters=[key, *_WRITE],
         ),
     }
@@ -216,11 +217,17 @@ _RESULTS: Final = {
 }
 
 _TAGS: Final = {"type": "string"}
+_SPACE: Final = [
+    parameter("query", "namespace", "Its id or title; else default", {"type": "string"}),
+    parameter("header", "X-KV-Namespace", "The same, as a header field", {"type": "string"}),
+]
 _READ: Final = [
+    *_SPACE,
     parameter("header", "If-None-Match", "Answer 304 where the version is one of these", _TAGS),
     parameter("header", "If-Match", "Answer 412 where the version is none of these", _TAGS),
 ]
 _WRITE: Final = [
+    *_SPACE,
     parameter("header", "If-Match", "Only where the version is one of these; *: any", _TAGS),
     parameter("header", "If-None-Match", "Only where the version is none; *: no value", _TAGS),
 ]

@@ -1,20 +1,25 @@
-"""`endpoints.v1.admin`: what the server is, and the storage's schema."""
+"""`endpoints.v1.admin`: what the server is, the storage's schema, and its namespaces."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
 
 from starlette.types import Receive, Scope, Send
 
-from ...options import Options, describe_options
-from ...storage import Migration, Storage
-from ..envelope import send_object
-from ..open_api import Json, operation, success, without_body
-from ..request import user_of
-from ..resource import Handler, Resource
+from ....options import Options, describe_options
+from ....storage import Migration, Namespaces, Storage
+from ...envelope import send_object
+from ...open_api import Json, operation, success, without_body
+from ...request import user_of
+from ...resource import Handler, Resource
+from .namespaces import NamespaceRoutes, describe_namespaces
+
+__all__ = ["admin_routes", "describe_admin"]
 
 
-def admin_routes(options: Options, storage: Storage, prefix: str) -> list[Resource]:
-    """The routes of the group: `{prefix}/info` and `{prefix}/migrate`."""
+def admin_routes(
+    options: Options, storage: Storage, namespaces: Namespaces, prefix: str
+) -> list[Resource]:
+    """The routes of the group, all for those who may administer."""
 
     async def info(scope: Scope, _: Receive, send: Send) -> None:
         described = describe_options(options)
@@ -25,15 +30,20 @@ def admin_routes(options: Options, storage: Storage, prefix: str) -> list[Resour
         await send_object(scope, send, await storage.migrate())
 
     base = prefix.rstrip("/")
+    spaces = NamespaceRoutes(options.limits, namespaces, f"{base}/namespaces/")
+    one = {"GET": spaces.get, "HEAD": spaces.get, "PUT": spaces.rename, "DELETE": spaces.delete}
     return [
-        _admin_only(f"{base}/info", {"GET": info, "HEAD": info}),
-        _admin_only(f"{base}/migrate", {"POST": migrate}),
+        Resource(f"{base}/info", _checked({"GET": info, "HEAD": info})),
+        Resource(f"{base}/migrate", _checked({"POST": migrate})),
+        Resource(
+            f"{base}/namespaces",
+            _checked({"GET": spaces.list, "HEAD": spaces.list, "POST": spaces.create}),
+        ),
+        Resource(f"{base}/namespaces/", _checked(one), rest="namespace"),
     ]
 
 
-def _admin_only(path: str, handlers: Mapping[str, Handler]) -> Resource:
-    """A resource for those who may administer."""
-
+def _checked(handlers: Mapping[str, Handler]) -> Mapping[str, Handler]:
     def checked(handler: Handler) -> Handler:
         async def handle(scope: Scope, receive: Receive, send: Send) -> None:
             user_of(scope).check_admin()
@@ -41,10 +51,10 @@ def _admin_only(path: str, handlers: Mapping[str, Handler]) -> Resource:
 
         return handle
 
-    return Resource(path, {method: checked(handler) for method, handler in handlers.items()})
+    return {method: checked(handler) for method, handler in handlers.items()}
 
 
-def describe_admin(prefix: str) -> dict[str, Json]:
+def describe_admin(storage: Storage, prefix: str) -> dict[str, Json]:
     """What the OpenAPI document says of the group."""
     base = prefix.rstrip("/")
     info = {"200": success("The options in force", {"type": "object"})}
@@ -68,4 +78,5 @@ def describe_admin(prefix: str) -> dict[str, Json]:
                 {"200": success("The migrations that ran", migrated)},
             )
         },
+        **describe_namespaces(storage, f"{base}/namespaces"),
     }

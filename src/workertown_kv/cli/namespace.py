@@ -1,0 +1,105 @@
+"""`workertown-kv namespace`: the namespaces of a database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import click
+
+from ..server import kv
+from ..storage import Namespace, Namespaces, Storage
+from .database import choose_database, database_option, one_line_errors
+
+_Act = Callable[[Namespaces], Awaitable[list[str]]]
+
+
+@click.group()
+def namespace() -> None:
+    """List, create, rename and delete namespaces.
+
+    Each has an id, which never changes, and a title. The namespace default is always there.
+    """
+
+
+@namespace.command(name="list")
+@database_option
+def list_(database: str) -> None:
+    """Print each namespace on a line: its id and its title."""
+
+    async def act(namespaces: Namespaces) -> list[str]:
+        found = await namespaces.all()
+        return [_line(one) for one in sorted(found, key=lambda one: one.title)]
+
+    _run(database, act)
+
+
+@namespace.command()
+@click.argument("title")
+@database_option
+def create(title: str, database: str) -> None:
+    """Make a namespace with this TITLE, and print its id and title."""
+
+    async def act(namespaces: Namespaces) -> list[str]:
+        return [_line(await namespaces.create(title))]
+
+    _run(database, act)
+
+
+@namespace.command()
+@click.argument("name", metavar="ID_OR_TITLE")
+@click.argument("title")
+@database_option
+def rename(name: str, title: str, database: str) -> None:
+    """Give a namespace another TITLE."""
+
+    async def act(namespaces: Namespaces) -> list[str]:
+        found = await namespaces.named(name)
+        return [_line(await namespaces.rename(found.id, title))]
+
+    _run(database, act)
+
+
+@namespace.command()
+@click.argument("name", metavar="ID_OR_TITLE")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
+@database_option
+def delete(name: str, yes: bool, database: str) -> None:
+    """Delete a namespace with all its keys.
+
+    It is gone at once. Its keys are removed here and now; what is left where this is interrupted,
+    a server on the same database removes.
+    """
+    if not yes:
+        click.confirm(f"Delete the namespace {name} with all its keys?", abort=True, err=True)
+
+    async def act(namespaces: Namespaces) -> list[str]:
+        found = await namespaces.named(name)
+        await namespaces.delete(found.id)
+        removed = 0
+        while step := await namespaces.purge(_STEP):
+            removed += step
+        return [f"Deleted {_line(found)}, with {removed:,} keys"]
+
+    _run(database, act)
+
+
+_STEP = 1000
+
+
+def _line(one: Namespace) -> str:
+    return f"{one.id} {one.title}"
+
+
+def _run(database: str, act: _Act) -> None:
+    choose_database(database)
+    with one_line_errors():
+        lines = asyncio.run(_act_on(kv().runtime.storage, act))
+    for line in lines:
+        click.echo(line)
+
+
+async def _act_on(storage: Storage, act: _Act) -> list[str]:
+    await storage.open()
+    try:
+        return await act(Namespaces(storage))
+    finally:
+        await storage.close()
