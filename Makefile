@@ -38,7 +38,8 @@ docs: $(VENV)/.dev ## Write the parts of the docs that are made from the code
 # Extras stay in the names: pip takes a pin of `a` for none of `a[b]` where a newer `a` is out.
 PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-header --no-annotate --no-strip-extras \
-	--extra jwt --extra mysql --extra postgres --extra rate-limit --extra redis --extra sentry \
+	--extra aws-lambda --extra jwt --extra mysql --extra postgres --extra rate-limit \
+	--extra redis --extra sentry \
 	--group build pyproject.toml
 
 lock: ## Pin the newest versions, with hashes, in requirements/ (needs uv)

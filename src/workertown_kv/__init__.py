@@ -1,6 +1,7 @@
 """A JSON key/value store over plain HTTP, on the storage you already trust."""
 
 from .errors import KvError, OptionsError
+from .hosts import combine
 from .options import Options
 from .runtime import Runtime
 from .server import Server, kv
@@ -16,5 +17,6 @@ __all__ = [
     "Server",
     "Storage",
     "User",
+    "combine",
     "kv",
 ]

@@ -9,11 +9,13 @@ import json
 import socket
 from base64 import b64encode
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from typing import Any, Final, Self
 
 import hiredis
+
+from servers.quiet import QuietServer
 
 REQUEST_BYTES: Final = 10 * 1000 * 1000
 """The most that a request may have, on Upstash's plans without a fixed price."""
@@ -39,7 +41,7 @@ class StandInUpstash:
         self._redis_port = redis_port
         self._idle: list[_Connection] = []
         self._kept: list[socket.socket] = []
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = QuietServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property
@@ -157,11 +159,6 @@ class StandInUpstash:
                 """Be quiet."""
 
         return Handler
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
 
 
 class _Connection:

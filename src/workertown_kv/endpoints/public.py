@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -29,7 +30,11 @@ def public_routes(storage: Storage, document: Mapping[str, object], prefix: str)
         await send_success(scope, send, b'"OK"')
 
     async def describe(scope: Scope, _: Receive, send: Send) -> None:
-        await send_bytes(scope, send, 200, (open_api,), [(b"content-type", b"application/json")])
+        text = open_api
+        if root := scope.get("root_path", ""):
+            # Its paths are relative to where the server is mounted.
+            text = msgspec.json.encode({**document, "servers": [{"url": quote(root)}]})
+        await send_bytes(scope, send, 200, (text,), [(b"content-type", b"application/json")])
 
     base = prefix.rstrip("/")
     return [

@@ -1,0 +1,98 @@
+"""AWS Lambda: answers the events of API Gateway, function URLs, load balancers and CloudFront.
+
+[Mangum](https://mangum.fastapiexpert.com) translates between events and ASGI. What it does not do
+is done here: tell the path as the client sent it, and answer CloudFront as that wants it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..endpoints.envelope import send_error
+from ..errors import MissingExtra, ValueTooLarge
+
+try:
+    from mangum import Mangum
+    from mangum.handlers import LambdaAtEdge
+except ModuleNotFoundError as error:
+    raise MissingExtra("AWS Lambda", "aws-lambda") from error
+
+Event = Mapping[str, Any]
+
+_UNWANTED: Final = ("content-length", "connection", "transfer-encoding")
+"""What CloudFront sets by itself."""
+
+
+def lambda_handler(app: ASGIApp) -> Callable[[Any, Any], dict[str, Any]]:
+    """What Lambda calls with each event; `app` is what `kv()` or `combine()` returned.
+
+    The storage is opened by the first request, and stays open from one to the next.
+    """
+    # With a lifespan, Mangum would open and close the storage around each request.
+    return Mangum(_AsSent(app), lifespan="off", custom_handlers=[CloudFront])
+
+
+class CloudFront(LambdaAtEdge):
+    """Lambda@Edge, as a trigger of viewer or origin requests that includes the body."""
+
+    @property
+    def scope(self) -> Any:
+        fields = self.event["Records"][0]["cf"]["request"]["headers"]
+        headers = [
+            [name.encode(), one["value"].encode()] for name, many in fields.items() for one in many
+        ]
+        return {**super().scope, "headers": headers}
+
+    def __call__(self, response: Any) -> dict[str, Any]:
+        answer = super().__call__(response)
+        is_base64 = answer.pop("isBase64Encoded")
+        answer["status"] = str(answer["status"])
+        answer["bodyEncoding"] = "base64" if is_base64 else "text"
+        answer["headers"] = {
+            name: value for name, value in answer["headers"].items() if name not in _UNWANTED
+        }
+        return answer
+
+
+class _AsSent:
+    """Middleware: puts back what an event has and Mangum does not tell."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        event = scope["aws.event"]
+        if _is_cut_off(event):
+            error = ValueTooLarge("The body is larger than CloudFront passes on to a function")
+            await send_error(scope, send, error)
+            return
+        raw = _raw_path(event)
+        scope = {**scope, "raw_path": raw.encode(), "path": unquote(raw)}
+        if "elb" in event.get("requestContext", ()):
+            # It tells of all addresses that the client claims, and adds last the one it has seen.
+            scope["client"] = (scope["client"][0].rpartition(",")[2].strip(), 0)
+        await self._app(scope, receive, send)
+
+
+def _raw_path(event: Event) -> str:
+    """The path as it was sent, percent-encoded."""
+    if "Records" in event:
+        return str(event["Records"][0]["cf"]["request"]["uri"])
+    path = str(event.get("rawPath") or event.get("path") or "/")
+    # An HTTP API has decoded the path, in both of its formats. Nobody else has.
+    is_http_api = "version" in event and not _is_function_url(event)
+    return quote(path) if is_http_api else path
+
+
+def _is_function_url(event: Event) -> bool:
+    return ".lambda-url." in event["requestContext"].get("domainName", "")
+
+
+def _is_cut_off(event: Event) -> bool:
+    """Whether a part of the body is missing."""
+    if "Records" not in event:
+        return False
+    body = event["Records"][0]["cf"]["request"].get("body") or {}
+    return bool(body.get("inputTruncated"))

@@ -1,0 +1,99 @@
+"""Several servers as one application."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import permutations
+from typing import Self
+
+from starlette.routing import BaseRoute, Match, Router
+from starlette.types import Receive, Scope, Send
+
+from ..endpoints.request import route_path
+from ..errors import OptionsError
+from ..server import Server
+
+
+def combine(*servers: Server) -> "Combined":
+    """An application that passes each request on to the server that has its path.
+
+    So each server needs paths of its own: a `base_path`, or endpoints, that no other covers.
+    Raises `OptionsError` where two would answer the same path.
+    """
+    if not servers:
+        raise OptionsError("combine() has no servers; expected at least one")
+    for (first, one), (second, other) in permutations(enumerate(servers, 1), 2):
+        both = [path for path in _paths(other) if _has(one, _request(path))]
+        if both:
+            raise OptionsError(
+                f"The servers {first} and {second} would both answer {min(both, key=len)}; "
+                "expected a base_path of its own for each, or endpoints that do not cover each "
+                "other"
+            )
+    return Combined(servers)
+
+
+class Combined:
+    """Servers side by side, each with its own options, credentials and storage.
+
+    Like a server it is an ASGI application with a lifespan, and can be entered with `async with`.
+    """
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self.servers = tuple(servers)
+        # The one whose base path is the longest has the first say on what is below it.
+        self._by_depth = sorted(servers, key=lambda one: -len(_base(one)))
+        self._entered: AsyncExitStack | None = None
+        self._router = Router(lifespan=self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._router(scope, receive, send)
+        else:
+            await self._server_for(scope)(scope, receive, send)
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opening:
+            for server in self.servers:
+                await opening.enter_async_context(server)
+            self._entered = opening.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        entered, self._entered = self._entered, None
+        if entered is not None:
+            await entered.aclose()
+
+    def _server_for(self, scope: Scope) -> Server:
+        """The server that has the path or, where none has, the one that may say so."""
+        path = f"{route_path(scope)}/"
+        # Paths come first: a request of workerd is known by a header, whatever its path.
+        near = [one for one in self._by_depth if path.startswith(_base(one))] or self._by_depth
+        return next((one for one in near if _has(one, scope)), near[0])
+
+    @asynccontextmanager
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
+        async with self:
+            yield
+
+
+def _has(server: Server, scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is not Match.NONE for route in server.routes)
+
+
+def _request(path: str) -> Scope:
+    return {"type": "http", "method": "GET", "path": path, "headers": []}
+
+
+def _paths(server: Server) -> Iterator[str]:
+    """The paths of the routes of a server; of one with all below it, where that begins."""
+    for route in server.routes:
+        yield _path(route)
+
+
+def _path(route: BaseRoute) -> str:
+    path: str = getattr(route, "path", "/")
+    return path
+
+
+def _base(server: Server) -> str:
+    return server.options.path("").rstrip("/") + "/"
