@@ -351,6 +351,28 @@ class SqlCases(SqlCase):
 
     # Others at the table
 
+    async def test_a_table_that_is_changed_is_used_as_before(self) -> None:
+        storage = await self.opened(connections=1)
+        await storage.set(put("a", expires_at=4e9))
+        both: list[Operation] = [Get("default", "a"), put("b")]
+        acts: list[Callable[[], Awaitable[object]]] = [
+            lambda: storage.batch(Batch(both, atomic=True)),
+            lambda: storage.get(Get("default", "a")),
+            lambda: storage.list(List("default", "", 10)),
+            lambda: storage.batch(Batch(both)),
+            lambda: storage.sweep(10),
+        ]
+        for act in acts:
+            await act()
+        for act in acts:
+            for kind in (self.other_float, self.float):
+                self.server.sql(f"ALTER TABLE {self.table} {self.change} expires_at {kind}")
+                await act()
+
+    change: ClassVar[str]
+    float: ClassVar[str]
+    other_float: ClassVar[str]
+
     async def test_the_page_shows_what_is_so(self) -> None:
         storage = await self.opened(table="kv_entry")
         await storage.set(put("theme", b'{"dark":  true}', metadata=b'{"by":"ada"}'))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from asyncmy.errors import OperationalError
 
 from servers.certificate import write_certificate
 from servers.mariadb import RunningMariadb, mariadb_program
@@ -17,8 +18,9 @@ from workertown_kv.errors import StorageError, StorageUnavailable
 from workertown_kv.operations import Batch, Get, Operation
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.mysql import MysqlStorage
+from workertown_kv.storage.mysql.errors import translated
 from workertown_kv.storage.mysql.schema import MIGRATIONS
-from workertown_kv.storage.sql import SqlStorage
+from workertown_kv.storage.sql import Lost, SqlStorage, Undone
 from workertown_kv.testing import StorageConformance
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +48,7 @@ class TestMysql(SqlCases):
     storage_type: ClassVar = MysqlStorage
     page = "mysql.md"
     layout = MIGRATIONS["0001_entry"].up[0]
+    change, float, other_float = "MODIFY", "DOUBLE", "FLOAT"
     server: RunningMariadb
 
     async def connections(self, storage: Any) -> int:
@@ -127,6 +130,19 @@ class TestMysqlMigrations(SqlMigrations):
         )
         address = f"127.0.0.1:{self.server.port}/kv"
         return MysqlStorage(f"mysql://humble:humble@{address}?table={table or self.table}")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1461, StorageUnavailable),  # max_prepared_stmt_count
+        (1615, Undone),  # the table changes again and again
+        (4031, Lost),  # MySQL's wait_timeout
+        (1064, StorageError),
+    ],
+)
+def test_the_errors_of_mysql_are_those_of_storages(code: int, kind: type[StorageError]) -> None:
+    assert type(translated(OperationalError(code, "so it is"), asked=True)) is kind
 
 
 async def test_the_connection_is_encrypted_as_sslmode_says(

@@ -44,6 +44,7 @@ class TestPostgres(SqlCases):
     storage_type: ClassVar = PostgresStorage
     page = "postgres.md"
     layout = MIGRATIONS["0001_entry"].up[0]
+    change, float, other_float = "ALTER", "TYPE double precision", "TYPE real"
     reading_seconds = 0.1  # asyncpg copies what it has read
     server: RunningPostgres
 

@@ -11,15 +11,21 @@ from ..sql import Lost, MissingTable, Undone, reason
 ERRORS: Final = (MySQLError, OSError)
 """All that asyncmy raises."""
 
-_UNDONE: Final = frozenset({1213, 1020})
-"""A deadlock; a row that another transaction has changed."""
+_UNDONE: Final = frozenset({1213, 1020, 1615})
+"""A deadlock; a row that another transaction has changed; a table that is being changed."""
 
-_LOST: Final = frozenset({0, 1053, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2014})
-"""The server stops, the connection is gone, or was killed; 0 is asyncmy's own."""
+_LOST: Final = frozenset(
+    {
+        *(0, 2006, 2013, 2014),  # asyncmy's own
+        *(1053, 1927, 3169, 4031),  # the server stops, or has ended the connection
+        *(1152, 1158, 1159, 1160, 1161),  # the network
+    }
+)
 
 _UNAVAILABLE: Final = frozenset(
     {
         *(1040, 1129, 1203, 1226),  # too many connections, or failed ones
+        1461,  # too many prepared statements
         *(1205, 1317, 1969, 3024),  # a lock, or a statement, took longer than it may
         *(1021, 1114),  # there is no space left
         *(1290, 1836),  # a replica, which takes no writes

@@ -33,6 +33,9 @@ def translated(error: Exception, *, asked: bool) -> StorageError:
             return StorageError(f"PostgreSQL's certificate is not trusted: {error.verify_message}")
         case OSError():
             return unreachable(f"PostgreSQL cannot be reached: {reason(error)}")
+        case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
+            # In a transaction asyncpg cannot repeat it; it forgets what it had prepared.
+            return Undone(f"PostgreSQL's table has changed: {error}")
         case asyncpg.PostgresError():
             code, message = error.sqlstate or "", error.args[0]
             if code.startswith(_UNDONE):
