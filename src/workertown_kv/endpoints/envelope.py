@@ -1,8 +1,10 @@
 """The envelope: every answer of the native API, and the boundary where errors become answers."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -14,9 +16,12 @@ from ..errors import (
     KvError,
     MethodNotAllowed,
     RateLimited,
+    RequestTimeout,
     StorageUnavailable,
     Unauthorized,
+    ValueTooLarge,
 )
+from .request import header
 
 Headers = Sequence[tuple[bytes, bytes]]
 SendError = Callable[[Scope, Send, Exception, str], Awaitable[None]]
@@ -26,6 +31,9 @@ Report = Callable[[Scope, Exception, str], None]
 
 JOINED_BYTES: Final = 64 * 1024
 """Larger data is sent as it is between the two ends of the envelope, and not copied into it."""
+
+_READ_BYTES: Final = 1024 * 1024
+_READ_SECONDS: Final = 1
 
 _LOG: Final = logging.getLogger("workertown_kv")
 _OPENING: Final = b'{"status":200,"success":true,"data":'
@@ -102,20 +110,29 @@ class ErrorBoundary:
             await self.app(scope, receive, send)
             return
         started = False
+        unread = True
 
         async def watched(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
+        async def heard() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = message.get("more_body", False)
+            return message
+
         try:
-            await self.app(scope, receive, watched)
+            await self.app(scope, heard, watched)
         except HalfAnAnswer:
             raise
         except Exception as error:
             request_id = "" if _is_public(error) else self._told(scope, error)
             if started:
                 raise HalfAnAnswer from error
+            if unread and not isinstance(error, ValueTooLarge | RequestTimeout):
+                await _read_rest(scope, receive)
             await self.form_of(scope)(scope, send, error, request_id)
 
     def _told(self, scope: Scope, error: Exception) -> str:
@@ -126,6 +143,27 @@ class ErrorBoundary:
         if self.report is not None:
             self.report(scope, error, request_id)
         return request_id
+
+
+async def _read_rest(scope: Scope, receive: Receive) -> None:
+    """Read what is left of a small body.
+
+    A connection is closed where some of it is unread, and a client that is still sending then
+    may see that in place of the answer.
+    """
+    length = header(scope, b"content-length")
+    if header(scope, b"expect") or (length is None and not header(scope, b"transfer-encoding")):
+        return
+    left = _READ_BYTES if length is None or not length.isdigit() else int(length)
+    if left > _READ_BYTES:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_READ_SECONDS):
+            while left >= 0:
+                message = await receive()
+                if not message.get("more_body"):
+                    return
+                left -= len(message.get("body", b""))
 
 
 async def send_error(scope: Scope, send: Send, error: Exception, request_id: str = "") -> None:
