@@ -92,6 +92,13 @@ class _Parts:
         self._text.clear()
 
     def _end(self) -> None:
+        if self._name.startswith("metadata["):
+            # So does the TypeScript SDK with an object; its types and what is empty are lost.
+            raise invalid(
+                10047,
+                f"metadata must be valid JSON: it came in parts, as {self._name[:100]}; "
+                "expected one part of JSON text",
+            )
         if self._name in self.found:
             raise invalid(10012, f"the form has the part {self._name[:100]!r} twice")
         self.found[self._name] = self._data
