@@ -14,7 +14,7 @@ async def listed(
 ) -> Page:
     """A page of keys; an empty cursor is none. Raises an error of its own for a wrong one."""
     try:
-        place = base64.urlsafe_b64decode(cursor).decode() if cursor else None
+        place = base64.b64decode(cursor, b"-_", validate=True).decode() if cursor else None
         return await storage.list(List(namespace, prefix, limit, place))
     except (ValueError, binascii.Error, InputError) as error:
         raise invalid(10041, "Invalid cursor. Expected the cursor of the page before.") from error

@@ -1,0 +1,57 @@
+"""`workertown-kv namespace`."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from workertown_kv.testing import ServedStore
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+DEFAULT = f"{'0' * 32} default"
+
+
+def test_namespaces_are_made_listed_renamed_and_deleted(run: Run, tmp_path: Path) -> None:
+    assert run("namespace", "list").stdout.splitlines() == [DEFAULT]
+    made = run("namespace", "create", "staging").stdout.strip()
+    assert re.fullmatch("[0-9a-f]{32} staging", made)
+    id = made.partition(" ")[0]
+    assert run("namespace", "list").stdout.splitlines() == [DEFAULT, made]
+    assert run("namespace", "rename", "staging", "old").stdout == f"{id} old\n"
+    ended = run("namespace", "delete", id, "--yes")
+    assert (ended.returncode, ended.stdout) == (0, f"Deleted {id} old, with 0 keys\n")
+    assert run("namespace", "list").stdout.splitlines() == [DEFAULT]
+
+
+def test_deleting_removes_the_keys_under_a_running_server(run: Run, tmp_path: Path) -> None:
+    with ServedStore(tmp_path / "kv.sqlite") as server, server.client() as client:
+        run("namespace", "create", "staging")
+        for key in range(5):
+            path = f"/v1/kv/{key}?namespace=staging"
+            assert client.put(path, json={"value": key}).status_code == 200
+        ended = run("namespace", "delete", "staging", "--yes")
+        assert ended.stdout.endswith("staging, with 5 keys\n")
+        answer = client.put("/v1/kv/a?namespace=staging", json={"value": 1})
+        assert answer.status_code == 404
+
+
+def test_deleting_asks_first(run: Run) -> None:
+    run("namespace", "create", "staging")
+    ended = run("namespace", "delete", "staging")
+    assert ended.returncode == 1
+    assert "Delete the namespace staging with all its keys?" in ended.stderr
+    assert "staging" in run("namespace", "list").stdout
+
+
+def test_what_is_wrong_is_said_in_one_line(run: Run) -> None:
+    run("namespace", "create", "staging")
+    for args, message in (
+        (("create", "staging"), "There is a namespace with the title 'staging' already"),
+        (("rename", "nowhere", "a"), "There is no namespace 'nowhere'"),
+        (("delete", "default", "--yes"), "The default namespace cannot be deleted"),
+    ):
+        ended = run("namespace", *args)
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(f"Error: {message}")
+        assert len(ended.stderr.splitlines()) == 1
