@@ -31,8 +31,8 @@ from .bodies import SMALL_BYTES, decoded
 from .bulk_get import bulk_get
 from .errors import NO_SUCH_KEY, NOT_FOUND, CloudflareError, invalid, told
 from .listing import encoded_cursor, listed
+from .put_body import PutBody
 from .rules import LEAST_CACHE_TTL, Rules, is_json
-from .unread import Unread
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -41,6 +41,9 @@ MARK: Final = b"cf-kv-flprod-405"
 
 DISCARDED_BYTES: Final = 128 * 1024 * 1024
 """How much of the body of a refused put is read all the same: what a Worker has of memory."""
+
+HANG_UP_SECONDS: Final = 0.05
+"""How long a put of unknown length waits for workerd to hang up."""
 
 _METADATA: Final = b"cf-kv-metadata"
 _JSON: Final = (b"content-type", b"application/json")
@@ -165,7 +168,7 @@ class Binding(BaseRoute):
         await _send_json(scope, send, _Page(keys, not cursor, cursor or UNSET))
 
     async def _put_whole(self, raw: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        body = Unread(receive)
+        body = PutBody(receive)
         try:
             await self._put(decode_percent(raw, "path"), scope, body, send)
         except RequestTimeout:
@@ -176,7 +179,7 @@ class Binding(BaseRoute):
             await body.discard(DISCARDED_BYTES, seconds=self._rules.body_seconds)
             raise
 
-    async def _put(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _put(self, key: str, scope: Scope, body: PutBody, send: Send) -> None:
         rules, user = self._rules, user_of(scope)
         rules.check_key(key)
         space = await namespace_of(scope, self._namespaces)
@@ -189,8 +192,12 @@ class Binding(BaseRoute):
         metadata = header(scope, _METADATA)
         kept = None if metadata is None else rules.metadata(metadata)
         value = await read_body(
-            scope, receive, rules.value_bytes, "a value", seconds=rules.body_seconds
+            scope, body, rules.value_bytes, "a value", seconds=rules.body_seconds
         )
+        # workerd ends a stream that broke off as if it were whole, and hangs up.
+        may_be_half = header(scope, MARK) is not None and header(scope, b"content-length") is None
+        if may_be_half and await body.is_forsaken(seconds=HANG_UP_SECONDS):
+            raise InputError("The body ended before it was whole")
         await permitted(self._storage, user).set(
             Set(
                 namespace=space,
@@ -229,17 +236,17 @@ class Binding(BaseRoute):
 
 
 async def send_line(scope: Scope, send: Send, error: Exception, request_id: str = "") -> None:
-    """Answer with an error as a line of text, and tell the log, since workerd shows it to nobody."""
+    """Answer with an error as a line of text, and tell the log: workerd shows it to nobody."""
     if not isinstance(error, KvError) or request_id:
-        status, code, message = 500, 500, f"Internal error (request id {request_id})"
+        status, message = 500, f"Internal error (request id {request_id})"
     else:
         status, code, message = told(error)
-    if code != NO_SUCH_KEY:
-        if status == 404:
-            # That is a key without a value to workerd, and not a namespace that is not there.
+        if status == 404 and code != NO_SUCH_KEY:
+            # By 404, workerd knows a key that has no value. A namespace that is missing is no key.
             status = 400
-        path = scope.get("raw_path", scope["path"])
-        _LOG.info("%s %s: %d %s", scope["method"], path, status, message)
+        if code != NO_SUCH_KEY:
+            path = scope.get("raw_path", scope["path"])
+            _LOG.info("%s %s refused: %d %s", scope["method"], path, status, message)
     headers = [_TEXT, *headers_of(error, request_id)]
     await send_bytes(scope, send, status, (message.encode(),), headers)
 

@@ -1,4 +1,4 @@
-"""The body of a request that is refused before all of it is there."""
+"""The body of a put, as workerd sends it."""
 
 import asyncio
 from contextlib import suppress
@@ -6,8 +6,8 @@ from contextlib import suppress
 from starlette.types import Message, Receive
 
 
-class Unread:
-    """A `Receive` that knows what has not been read, and can throw it away."""
+class PutBody:
+    """A `Receive` that knows what has not been read, and whether anybody waits for an answer."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -24,3 +24,12 @@ class Unread:
             async with asyncio.timeout(seconds):
                 while most > 0 and not self._whole:
                     most -= len((await self()).get("body", b""))
+
+    async def is_forsaken(self, *, seconds: float) -> bool:
+        """Whether the client goes away within so many seconds, after the whole body."""
+        try:
+            async with asyncio.timeout(seconds):
+                message = await self._receive()
+        except TimeoutError:
+            return False
+        return bool(message["type"] == "http.disconnect")
