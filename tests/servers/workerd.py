@@ -1,0 +1,170 @@
+"""Cloudflare's Workers runtime, `workerd`, and its emulator, both with the Worker of these tests.
+
+The Worker, `caller.js`, makes the calls of `env.KV` that it is asked for, and tells what it saw.
+"""
+
+import json
+import subprocess
+import time
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Self
+
+import httpx2
+
+from workertown_kv.testing import free_port
+
+SOURCES: Final = Path(__file__).parents[1] / "workerd"
+COMPATIBILITY_DATE: Final = "2026-04-26"
+START_SECONDS: Final = 30
+
+NOTHING: Final = {"undefined": True}
+"""What a call returned that returned nothing."""
+
+
+class CallFailed(Exception):
+    """What a call threw, as `Error: KV PUT failed: 400 Bad Request`."""
+
+
+class Worker:
+    """A Worker that makes calls. A context manager: it starts and waits until it answers."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.folder = TemporaryDirectory()
+        self._client = httpx2.Client(timeout=60)
+        self._process: subprocess.Popen[str] | None = None
+
+    def command(self) -> Sequence[str | Path]:
+        raise NotImplementedError
+
+    def wait(self, process: "subprocess.Popen[str]") -> None:
+        """Wait until it answers."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            self.wait(self._process)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._client.close()
+        self._process.terminate()
+        # The emulator ends by the end of its input as well, and takes its own workerd with it.
+        self._process.communicate(timeout=30)
+        self.folder.cleanup()
+
+    def calls(self, *calls: Sequence[Any], binding: str = "KV") -> list[Any]:
+        """What it saw of each call, a method with its arguments: a `value` or an `error`."""
+        asked = [{"binding": binding, "method": method, "args": args} for method, *args in calls]
+        answer = self._client.post(self.url, content=json.dumps(asked).encode())
+        assert answer.status_code == 200, answer.text
+        told: list[Any] = answer.json()
+        return told
+
+    def call(self, *call: Any, binding: str = "KV") -> Any:
+        """What a call returned. Raises `CallFailed` with what it threw."""
+        told = self.calls(call, binding=binding)[0]
+        if "error" in told:
+            raise CallFailed(told["error"])
+        return told["value"]
+
+
+class RunningWorkerd(Worker):
+    """`workerd serve`, with a binding for each set of header fields that it is to inject."""
+
+    def __init__(
+        self, modules: Path, server_url: str, bindings: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        super().__init__()
+        self._modules = modules
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        address = server_url.removeprefix("http://")
+        services = "".join(
+            f'(name = "{name}", external = (address = "{address}", '
+            f"http = (injectRequestHeaders = [{_fields(fields)}]))), "
+            for name, fields in bindings.items()
+        )
+        bound = ", ".join(f'(name = "{name}", kvNamespace = "{name}")' for name in bindings)
+        folder = Path(self.folder.name)
+        (folder / "caller.js").write_text((SOURCES / "caller.js").read_text())
+        (folder / "config.capnp").write_text(
+            'using Workerd = import "/workerd/workerd.capnp";\n'
+            f'const config :Workerd.Config = (services = [{services} (name = "caller", worker = ('
+            'modules = [(name = "caller", esModule = embed "caller.js")], '
+            f'compatibilityDate = "{COMPATIBILITY_DATE}", bindings = [{bound}]))], '
+            f'sockets = [(name = "http", address = "127.0.0.1:{port}", http = (), '
+            'service = "caller")]);\n'
+        )
+
+    def command(self) -> Sequence[str | Path]:
+        return [workerd_program(self._modules), "serve", Path(self.folder.name) / "config.capnp"]
+
+    def wait(self, process: "subprocess.Popen[str]") -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.calls()
+            except httpx2.TransportError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
+
+class RunningEmulator(Worker):
+    """miniflare, Cloudflare's emulator, with an empty namespace behind `KV`."""
+
+    def __init__(self, node: str, modules: Path) -> None:
+        super().__init__()
+        self._node = node
+        folder = Path(self.folder.name)
+        # Imports are looked for in the folder that a module is in, and above.
+        (folder / "node_modules").symlink_to(modules)
+        self._program = folder / "miniflare.mjs"
+        self._program.write_text((SOURCES / "miniflare.mjs").read_text())
+
+    def command(self) -> Sequence[str | Path]:
+        return [self._node, self._program, SOURCES / "caller.js", COMPATIBILITY_DATE]
+
+    def wait(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        self.url = process.stdout.readline().strip()
+        assert self.url, "The emulator did not start"
+
+
+def workerd_program(modules: Path) -> Path:
+    """The program itself, of which npm has one for each kind of machine."""
+    return next((modules / "@cloudflare").glob("workerd-*/bin/workerd"))
+
+
+def made(kind: str, value: bytes) -> dict[str, str]:
+    """An argument that is an `array`, a `buffer`, a `view` of its middle, a `stream`."""
+    return {"make": kind, "base64": b64encode(value).decode()}
+
+
+def seen(value: bytes) -> dict[str, Any]:
+    """What the Worker tells of bytes."""
+    if len(value) > 2000:
+        return {"size": len(value), "sha256": sha256(value).hexdigest()}
+    return {"base64": b64encode(value).decode()}
+
+
+def _fields(fields: Mapping[str, str]) -> str:
+    # JSON's strings are Cap'n Proto's as well.
+    return ", ".join(
+        f"(name = {json.dumps(name)}, value = {json.dumps(value)})"
+        for name, value in fields.items()
+    )
