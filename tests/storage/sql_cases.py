@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import textwrap
-import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +13,7 @@ import pytest
 from docs.pages import ROOT, blocks
 
 from caller import Caller, make_server
+from longest_turn import longest_turn
 from servers.relay import Relay
 from storage.sql_case import SqlCase, put
 from workertown_kv.entry import Entry
@@ -94,18 +94,7 @@ class SqlCases(SqlCase):
             (lambda: storage.set(put("a", value)), 0.01),
             (lambda: storage.get(Get("default", "a")), self.reading_seconds),
         ):
-            longest = []
-            for _ in range(3):
-                acting: asyncio.Future[object] = asyncio.ensure_future(act())
-                longest.append(0.0)
-                # Of the event loop's own, so that whatever else this machine does plays no part.
-                before = time.thread_time()
-                while not acting.done():
-                    await asyncio.sleep(0)
-                    now = time.thread_time()
-                    longest[-1] = max(longest[-1], now - before)
-                    before = now
-                acting.result()
+            longest = [await longest_turn(act) for _ in range(3)]
             assert min(longest) < most
 
     reading_seconds: ClassVar[float] = 0.01

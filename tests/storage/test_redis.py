@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from caller import Caller, make_server
+from longest_turn import longest_turn
 from servers.proxy import Proxy
 from servers.redis import RunningRedis, until
 from storage.redis_case import SPACE, Find, opened, put
@@ -103,6 +104,20 @@ async def test_a_read_and_a_write_are_one_round_trip_each(running: RunningRedis)
             before = proxy.requests
             await act()
             assert proxy.requests - before == trips
+
+
+async def test_nobody_waits_while_a_large_value_is_on_its_way(storage: RedisStorage) -> None:
+    value = b"x" * 25 * 1024 * 1024
+    for act, most in (
+        (lambda: storage.set(put("a", value)), 0.025),
+        (lambda: storage.get(Get(SPACE, "a")), 0.1),  # hiredis copies what it has read
+    ):
+        longest = [await longest_turn(act) for _ in range(3)]
+        assert min(longest) < most
+    entry = await storage.get(Get(SPACE, "a"))
+    assert entry is not None
+    same = entry.value == value
+    assert same
 
 
 async def test_there_are_no_more_connections_than_allowed(

@@ -3,7 +3,7 @@
 import asyncio
 import select
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio.connection import Connection, RedisSSLContext, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -11,9 +11,24 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from ..keyspace import Argument
 from .settings import Address, Kind, Settings
 
+PIECE_BYTES: Final = 128 * 1024
+"""Of what is larger so much is sent at once."""
+
 
 class PlainConnection(Connection):
     """A connection that can tell whether Redis has closed it meanwhile."""
+
+    async def send(self, commands: Sequence[Sequence[Argument]]) -> None:
+        """Send commands; what is large in pieces, so that nothing else has to wait for long."""
+        packed = self.pack_commands(commands)
+        if sum(map(len, packed)) <= PIECE_BYTES:
+            await self.send_packed_command(packed, check_health=False)
+            return
+        for part in packed:
+            for start in range(0, len(part), PIECE_BYTES):
+                piece = part[start : start + PIECE_BYTES]
+                await self.send_packed_command([piece], check_health=False)
+                await asyncio.sleep(0)  # others, even where there is room for all of it
 
     def is_stale(self) -> bool:
         """Whether there is something to read, although nothing was asked: as a rule, the end.

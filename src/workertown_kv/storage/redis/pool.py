@@ -89,7 +89,7 @@ class Pool:
         if waits:
             left = deadline - asyncio.get_running_loop().time()
             commands.append(("WAIT", self._replicas, max(int(left * WAITED * 1000), 1)))
-        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        await connection.send(commands)
         for request in requests:
             answers = [await _answer(connection) for _ in request.commands()]
             outcomes.append(answers[-1])
