@@ -1,0 +1,120 @@
+"""Cloudflare's wrangler, unmodified, does all that it has for KV, and asks nothing of the network.
+
+Each command takes it a second, so a test takes a whole walk and not a step.
+"""
+
+import base64
+import time
+from pathlib import Path
+
+import httpx2
+import msgspec
+import pytest
+
+from clients.sdk import ACCOUNT
+from clients.wrangler import Wrangler
+from servers.installed import Find
+from workertown_kv.testing import ServedStore
+
+BYTES = bytes(range(256))
+
+
+@pytest.fixture
+def wrangler(
+    store: ServedStore, npm: Path, require_program: Find, namespace: str, tmp_path: Path
+) -> Wrangler:
+    made = Wrangler(require_program("node", "nodejs"), npm, store.url, tmp_path)
+    made.namespace = namespace
+    return made
+
+
+def test_a_namespace_is_made_listed_renamed_and_deleted(wrangler: Wrangler) -> None:
+    made = wrangler("namespace", "create", "by wrangler").decode()
+    listed = msgspec.json.decode(wrangler("namespace", "list"))
+    ids = {one["title"]: one["id"] for one in listed}
+    assert len(ids) == len(listed)
+    assert ids["by wrangler"] in made
+    one = ("--namespace-id", ids["by wrangler"])
+    again = wrangler.refused("namespace", "create", "by wrangler")
+    assert 'A KV namespace with the title "by wrangler" already exists' in again
+    wrangler("namespace", "rename", *one, "--new-name", "renamed")
+    wrangler("namespace", "delete", *one, "-y")
+    left = msgspec.json.decode(wrangler("namespace", "list"))
+    assert left == [one for one in listed if one["title"] != "by wrangler"]
+
+
+def test_a_value_is_written_read_listed_and_deleted(
+    wrangler: Wrangler, http: httpx2.Client
+) -> None:
+    at = int(time.time()) + 5000
+    wrangler("key", "put", "a/b é?x#y", "hello", "--ttl", "3600", "--metadata", '{"x": ["é"]}')
+    wrangler("key", "put", "at", "héllo", "--expiration", str(at))
+    (wrangler.folder / "bytes.dat").write_bytes(BYTES)
+    wrangler("key", "put", "bytes", "--path", "bytes.dat", "--metadata", '{"kind": "bytes"}')
+    assert wrangler("key", "get", "a/b é?x#y") == b"hello"
+    assert wrangler("key", "get", "bytes") == BYTES
+    slashed, timed, of_bytes = wrangler.keys()
+    assert slashed.pop("expiration") == pytest.approx(time.time() + 3600, abs=60)
+    assert slashed == {"name": "a/b é?x#y", "metadata": {"x": ["é"]}}
+    assert timed == {"name": "at", "expiration": at}
+    assert of_bytes == {"name": "bytes", "metadata": {"kind": "bytes"}}
+    assert [one["name"] for one in wrangler.keys("--prefix", "a/b é")] == ["a/b é?x#y"]
+    wrangler("key", "delete", "bytes")
+    assert "404" in wrangler.refused("key", "get", "bytes")
+    url = f"/client/v4/accounts/{ACCOUNT}/storage/kv/namespaces/{wrangler.namespace}/values/at"
+    assert http.get(url).content == "héllo".encode()
+
+
+def test_a_file_of_bytes_without_metadata_is_a_value_as_it_is(wrangler: Wrangler) -> None:
+    (wrangler.folder / "bytes.dat").write_bytes(BYTES)
+    wrangler("key", "put", "bytes", "--path", "bytes.dat")
+    assert wrangler("key", "get", "bytes") == BYTES
+    refused = wrangler.refused("key", "put", "bytes", "short", "--ttl", "10")
+    assert "put: 'Invalid expiration_ttl of 10. Expiration TTL must be at least 60.'" in refused
+    assert "[code: 10034]" in refused
+
+
+def test_more_than_a_thousand_values_are_written_listed_and_deleted(wrangler: Wrangler) -> None:
+    at = int(time.time()) + 5000
+    names = [f"{number:04}/ключ?" for number in range(2500)]
+    pairs = [{"key": one, "value": one} for one in names[3:]]
+    special = [
+        {"key": names[0], "value": base64.b64encode(b"bytes").decode(), "base64": True},
+        {"key": names[1], "value": "at", "expiration": at, "metadata": {"x": [1]}},
+        {"key": names[2], "value": "after", "expiration_ttl": 3600},
+    ]
+    wrangler("bulk", "put", wrangler.file("pairs.json", special + pairs))
+    listed = wrangler.keys()
+    assert [one["name"] for one in listed] == names
+    assert listed[1] == {"name": names[1], "expiration": at, "metadata": {"x": [1]}}
+    read = wrangler.read(*names[:99], "none")
+    assert read == {
+        **{one: one for one in names[:99]},
+        names[0]: "bytes",
+        names[1]: "at",
+        names[2]: "after",
+        "none": None,
+    }
+    wrangler("bulk", "delete", "--force", wrangler.file("names.json", names))
+    assert wrangler.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("env", "lets_in"),
+    [
+        ({"CLOUDFLARE_API_KEY": "s3cret:word", "CLOUDFLARE_EMAIL": "me@example.com"}, True),
+        ({"CLOUDFLARE_API_TOKEN": "wrong"}, False),
+    ],
+    ids=["key and email", "wrong token"],
+)
+def test_its_credentials_are_those_of_the_server(
+    wrangler: Wrangler, env: dict[str, str], lets_in: bool
+) -> None:
+    if lets_in:
+        wrangler.env = {**wrangler.env}
+        del wrangler.env["CLOUDFLARE_API_TOKEN"]
+        assert wrangler.ran("namespace", "list", **env).returncode == 0
+    else:
+        ran = wrangler.ran("namespace", "list", **env)
+        assert ran.returncode == 1
+        assert b"Authentication error" in ran.stdout + ran.stderr

@@ -1,0 +1,81 @@
+"""Cloudflare's wrangler, as a command."""
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .sdk import ACCOUNT
+
+
+class Wrangler:
+    """Runs wrangler's commands in a folder of its own, which is its home as well."""
+
+    def __init__(self, node: str, packages: Path, url: str, folder: Path) -> None:
+        self.folder = folder
+        self.namespace = "0" * 32
+        """The id of the namespace that the commands for keys use."""
+        self._command = [node, str(packages / "wrangler" / "bin" / "wrangler.js")]
+        self.env: Mapping[str, str] = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "TMPDIR": str(folder),
+            "CI": "1",
+            "NO_COLOR": "1",
+            "WRANGLER_SEND_METRICS": "false",
+            "CLOUDFLARE_API_BASE_URL": f"{url}/client/v4",
+            "CLOUDFLARE_API_TOKEN": "test-key",
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+        }
+        # It would ask the network whether there is a newer one, had it not done so just now.
+        (folder / "update-check").mkdir()
+        found = {"latest": "4.86.0", "lastUpdate": time.time() * 1000}
+        self.file("update-check/wrangler-latest.json", found)
+
+    def ran(self, *args: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+        """Run `wrangler kv` with these arguments."""
+        return subprocess.run(
+            [*self._command, "kv", *args],
+            cwd=self.folder,
+            env={**self.env, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+
+    def __call__(self, *args: str, **env: str) -> bytes:
+        """What a command prints that succeeds. Those for keys and for many get the namespace."""
+        if args[0] != "namespace":
+            args = (*args[:2], "--remote", "--namespace-id", self.namespace, *args[2:])
+        ran = self.ran(*args, **env)
+        assert ran.returncode == 0, (ran.stdout + ran.stderr).decode()
+        return ran.stdout
+
+    def refused(self, *args: str, **env: str) -> str:
+        """What a command says that fails."""
+        if args[0] != "namespace":
+            args = (*args[:2], "--remote", "--namespace-id", self.namespace, *args[2:])
+        ran = self.ran(*args, **env)
+        assert ran.returncode == 1, (ran.stdout + ran.stderr).decode()
+        return (ran.stdout + ran.stderr).decode()
+
+    def file(self, name: str, content: object) -> str:
+        """Write a JSON file for a command; its name."""
+        (self.folder / name).write_bytes(msgspec.json.encode(content))
+        return name
+
+    def keys(self, *args: str) -> list[dict[str, Any]]:
+        """All keys, as `kv key list` prints them."""
+        return msgspec.json.decode(self("key", "list", *args), type=list[dict[str, Any]])
+
+    def read(self, *keys: str) -> dict[str, str | None]:
+        """What `kv bulk get` prints for these keys, at most a hundred."""
+        printed = self("bulk", "get", self.file("read.json", keys))
+        # Around the JSON are a warning before it and a word of success after it.
+        text = printed[printed.index(b"{") : printed.rindex(b"}") + 1]
+        return msgspec.json.decode(text, type=dict[str, str | None])
