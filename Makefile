@@ -17,7 +17,7 @@ serve: $(VENV)/.run ## Start a server at http://127.0.0.1:8787 (more: make serve
 	@$(BIN)/workertown-kv serve $(ARGS)
 
 test: $(VENV)/.dev ## Run the tests (some of them: make test ARGS="-k sqlite")
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.dev ## Check format, style, types and imports
 	$(BIN)/ruff format --check --quiet .

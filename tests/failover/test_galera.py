@@ -13,7 +13,7 @@ from workertown_kv.storage.url import storage_from_url
 
 from .load import Load
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("galera")]
 
 Find = Callable[[str, str], str]
 

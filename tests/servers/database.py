@@ -7,9 +7,11 @@ import signal
 import subprocess
 import tempfile
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
@@ -17,6 +19,7 @@ from workertown_kv.testing.served import free_port
 
 START_SECONDS: Final = 60
 PASSWORD: Final = "s3cr/et"
+_PREFIX: Final = "kv-database-"
 
 
 class RunningDatabase(ABC):
@@ -37,16 +40,27 @@ class RunningDatabase(ABC):
 
     def __init__(self, *args: str) -> None:
         self.port = free_port()
-        # Not in a folder of pytest's, which only its own user may enter.
-        self.folder = Path(tempfile.mkdtemp(prefix="kv-database-"))
         self.args = list(args)
-        self._log = self.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
             found = pwd.getpwnam(self.user)
-            self.give(self.folder)
             self._as_user = {"user": self.user, "group": found.pw_gid, "extra_groups": []}
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where it keeps everything; made when it is asked for."""
+        _remove_abandoned()
+        # Not in a folder of pytest's, which only its own user may enter.
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        # Whatever becomes of this object, as long as the process ends in good order.
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.give(folder)
+        return folder
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "log"
 
     def __enter__(self) -> Self:
         try:
@@ -169,6 +183,14 @@ class RunningDatabase(ABC):
         for child in {*started, *children(self._process.pid)}:
             with suppress(ProcessLookupError):
                 os.kill(child, number)
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of test processes that were killed. The name begins with their number."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def children(pid: int) -> list[int]:

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from .database import PASSWORD, RunningDatabase
@@ -19,7 +20,11 @@ class RunningMariadb(RunningDatabase):
         super().__init__(*args)
         self._program = program
         self.url = f"mysql://kv:s3cr%2Fet@127.0.0.1:{self.port}/kv"
-        self.socket = self.folder / "socket"
+
+    @property
+    def socket(self) -> Path:
+        """Its Unix socket."""
+        return self.folder / "socket"
 
     def command(self) -> Sequence[str]:
         return [

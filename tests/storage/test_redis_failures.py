@@ -1,7 +1,6 @@
 """RedisStorage when its Redis is down, hangs, refuses, loses an answer, or asks who is there."""
 
 import asyncio
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -12,7 +11,7 @@ from redis import Redis
 from servers.certificate import write_certificate
 from servers.proxy import Proxy
 from servers.redis import ALWAYS_SYNCED, PERMISSIONS, RunningRedis, free_ports, until
-from storage.redis_case import SPACE, Find, acts_on, opened, outcome_of, put
+from storage.redis_case import SPACE, acts_on, opened, outcome_of, put
 from workertown_kv.errors import (
     StorageError,
     StorageUnavailable,
@@ -23,33 +22,6 @@ from workertown_kv.testing import MovedClock
 from workertown_kv.testing.conformance.listings import all_keys
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def program(require_program: Find) -> str:
-    return require_program("redis-server", "redis-server")
-
-
-@pytest.fixture(scope="module")
-def running(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRedis]:
-    with RunningRedis(program, tmp_path_factory.mktemp("redis")) as redis:
-        yield redis
-
-
-@pytest.fixture
-def own(program: str, tmp_path: Path) -> Iterator[RunningRedis]:
-    """A Redis that a test may ill-treat."""
-    with RunningRedis(program, tmp_path) as redis:
-        yield redis
-
-
-@pytest.fixture
-def inside(running: RunningRedis) -> Iterator["Redis"]:
-    """A look inside of Redis, which is empty before each test."""
-    with running.client() as client:
-        client.flushall()
-        client.config_resetstat()
-        yield client
 
 
 async def test_a_redis_that_is_down_is_told_and_comes_back_without_a_restart(

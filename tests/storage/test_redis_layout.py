@@ -1,8 +1,7 @@
 """What RedisStorage keeps in Redis is what its page says, and others may read and write it."""
 
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -19,33 +18,6 @@ from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import MovedClock
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def program(require_program: Find) -> str:
-    return require_program("redis-server", "redis-server")
-
-
-@pytest.fixture(scope="module")
-def running(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRedis]:
-    with RunningRedis(program, tmp_path_factory.mktemp("redis")) as redis:
-        yield redis
-
-
-@pytest.fixture
-def own(program: str, tmp_path: Path) -> Iterator[RunningRedis]:
-    """A Redis that a test may ill-treat."""
-    with RunningRedis(program, tmp_path) as redis:
-        yield redis
-
-
-@pytest.fixture
-def inside(running: RunningRedis) -> Iterator["Redis"]:
-    """A look inside of Redis, which is empty before each test."""
-    with running.client() as client:
-        client.flushall()
-        client.config_resetstat()
-        yield client
 
 
 @pytest.fixture

@@ -43,15 +43,6 @@ NO_JSON = (b"", b"\x00", b"\xff", b"\xc3(", BYTES, BYTES.decode("latin-1").encod
 
 
 @pytest.fixture(scope="module")
-def running(
-    require_program: Find, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningRedis]:
-    program = require_program("redis-server", "redis-server")
-    with RunningRedis(program, tmp_path_factory.mktemp("redis")) as redis:
-        yield redis
-
-
-@pytest.fixture(scope="module")
 def shared(running: RunningRedis) -> Iterator[StandInUpstash]:
     with StandInUpstash(running.port) as stand_in:
         yield stand_in
@@ -61,14 +52,6 @@ def shared(running: RunningRedis) -> Iterator[StandInUpstash]:
 def upstash(running: RunningRedis, inside: "Redis") -> Iterator[StandInUpstash]:
     with StandInUpstash(running.port) as stand_in:
         yield stand_in
-
-
-@pytest.fixture
-def inside(running: RunningRedis) -> Iterator["Redis"]:
-    """A look inside of the Redis, which is empty before each test."""
-    with running.client() as client:
-        client.flushall()
-        yield client
 
 
 @asynccontextmanager

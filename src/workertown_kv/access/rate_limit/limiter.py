@@ -5,13 +5,10 @@ import logging
 from collections.abc import Callable
 from inspect import isawaitable
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from ...options import RateLimitOptions
 from .allowance import Allowance
-
-if TYPE_CHECKING:
-    from .counting import Counter
 
 Clock = Callable[[], float]
 """Seconds, from wherever."""
@@ -25,10 +22,20 @@ WARNING_SECONDS: Final = 60.0
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
+class Counter(Protocol):
+    """Where requests are counted: here, or in a store."""
+
+    async def take(self, client: str) -> Allowance:
+        """Count a request of the client."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
 class Limiter:
     """Counts in this process. It is never down, so the others fall back on it."""
 
-    def __init__(self, options: RateLimitOptions, local: "Counter", clock: Clock) -> None:
+    def __init__(self, options: RateLimitOptions, local: Counter, clock: Clock) -> None:
         self.by = options.by
         self.policy = f'"default";q={options.limit};w={options.window}'
         """The value of the `RateLimit-Policy` field."""
@@ -56,7 +63,7 @@ class StoreLimiter(Limiter):
     """Counts in a store that others share, and in this process while that is down."""
 
     def __init__(
-        self, options: RateLimitOptions, local: "Counter", clock: Clock, shared: "Counter"
+        self, options: RateLimitOptions, local: Counter, clock: Clock, shared: Counter
     ) -> None:
         super().__init__(options, local, clock)
         self._shared = shared
@@ -94,7 +101,7 @@ class HookLimiter(Limiter):
     def __init__(
         self,
         options: RateLimitOptions,
-        local: "Counter",
+        local: Counter,
         clock: Clock,
         hook: Callable[[str], Any],
     ) -> None:
