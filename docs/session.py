@@ -24,7 +24,7 @@ LONGEST_SECONDS: Final = 120
 _SERVED: Final = "8787"
 _OWN: Final = "8788"
 _END: Final = "~~ the end of an example ~~"
-_NAMED: Final = re.compile(r"(?:#|--) (\w+\.\w+)\n")
+_NAMED: Final = re.compile(r"(?:#|--|//) (\w+\.\w+)\n")
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -7,10 +7,13 @@ import pytest
 from docs.pages import PAGES, ROOT, anchors, blocks, commands, links, name_of
 from docs.session import failures, matches
 
+OTHERS_RUN = {"README.md", "env-kv-in-workerd.md"}
+"""Pages whose examples tests of their own run."""
+
 RUN = [page for page in PAGES if {"console", "python"} & {one.language for one in blocks(page)}]
 
 
-@pytest.mark.parametrize("page", [page for page in RUN if page.name != "README.md"], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in RUN if page.name not in OTHERS_RUN], ids=name_of)
 def test_every_example_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
     wrong = failures(page, tmp_path)
     assert not wrong, "\n\n".join(wrong)

@@ -1,5 +1,6 @@
 """A server, and a Worker in real workerd that has it behind `env`."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from servers.installed import npm_packages
 from servers.workerd import RunningWorkerd, Worker
 from workertown_kv.testing import ServedStore
+
+# The docs are a package of the repository, which `pytest` alone does not look for there.
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 NAMESPACES = "/client/v4/accounts/any/storage/kv/namespaces"
 
