@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,3 +130,35 @@ def test_edge_needs_nothing_that_could_not_run_on_fetch(
     program = require_program("redis-server", "redis-server")
     with RunningRedis(program, tmp_path) as redis, StandInUpstash(redis.port) as upstash:
         subprocess.run([sys.executable, "-c", _ON_FETCH_ALONE, upstash.url], check=True)
+
+
+def test_a_worker_without_a_binding_is_told_what_it_needs() -> None:
+    with pytest.raises(OptionsError, match="KV_DB is not bound; expected a KV namespace or a D1"):
+        kv(runtime="cloudflare_workers", get_env=dict)
+
+
+def test_a_worker_may_have_its_values_at_upstash_and_does_nothing_between_requests() -> None:
+    env = runtime.WorkerEnvironment(SimpleNamespace(KV_DB="upstash://token@host"))
+    server = kv(runtime="cloudflare_workers", get_env=lambda: env)
+    assert isinstance(server.runtime.storage, UpstashStorage)
+    assert not server.runtime.background
+
+
+@pytest.mark.anyio
+async def test_without_a_background_the_end_of_one_request_closes_nothing_for_others() -> None:
+    storage = MemoryStorage({"a": 1})
+    server = kv(runtime=Runtime(storage, background=False), get_env=dict)
+    messages = iter(["lifespan.startup", "lifespan.shutdown"])
+    sent: list[str] = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": next(messages)}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message["type"])
+
+    await server.open()
+    await server({"type": "lifespan"}, receive, send)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert (await server.request("GET", "/health")).status_code == 200
+    await server.close()

@@ -4,8 +4,10 @@ Those that are built in also go by the name that they have here.
 """
 
 import difflib
-from collections.abc import Callable, Mapping
-from typing import Final
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +28,10 @@ class Runtime(msgspec.Struct, frozen=True):
     """What a server runs on."""
 
     storage: Storage
+    background: bool = True
+    """Whether the process lives on between requests. Where it does not, nothing is swept in the
+    background, and the lifespan, which Cloudflare runs around each request, opens and closes
+    nothing: the first request opens the storage, and it stays open."""
 
 
 RuntimeResolver = Callable[[Options, Environment], Runtime]
@@ -53,6 +59,43 @@ def edge(options: Options, env: Environment) -> Runtime:
     return Runtime(storage_from_url(url))
 
 
+def cloudflare_workers(options: Options, env: Mapping[str, Any]) -> Runtime:
+    """A Cloudflare Worker: the KV namespace or the D1 database that is bound as `KV_DB`.
+
+    Where that is a variable with text, it is what the runtime `edge` takes. Raises `OptionsError`.
+    """
+    name = options.env.database
+    binding = env.get(name)
+    if binding is None:
+        raise OptionsError(
+            f"{name} is not bound; expected a KV namespace or a D1 database with this name in the "
+            "configuration of the Worker, and kv(get_env=lambda: WorkerEnvironment(env))"
+        )
+    if isinstance(binding, str):
+        return msgspec.structs.replace(edge(options, env), background=False)
+    module = importlib.import_module(".storage.cloudflare", __package__)
+    return Runtime(module.storage_from_binding(binding, name), background=False)
+
+
+class WorkerEnvironment(Mapping[str, Any]):
+    """The `env` of a Cloudflare Worker, for `get_env`: variables, secrets and bindings."""
+
+    def __init__(self, env: Any) -> None:
+        self._env = env
+
+    def __getitem__(self, name: str) -> Any:
+        value = getattr(self._env, name, None)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        raise TypeError("The environment of a Worker is asked for names, and does not list them")
+
+    def __len__(self) -> int:
+        raise TypeError("The environment of a Worker is asked for names, and does not count them")
+
+
 def testing(  # it is no test, whatever its name begins with
     values: Mapping[str, object] | Options | None = None,  # noqa: PT028
     env: Environment | None = None,  # noqa: PT028
@@ -61,12 +104,19 @@ def testing(  # it is no test, whatever its name begins with
     return Runtime(MemoryStorage(None if isinstance(values, Options) else values))
 
 
-_BUILT_IN: Final[Mapping[str, RuntimeResolver]] = {"local": local, "edge": edge, "testing": testing}
+_BUILT_IN: Final[Mapping[str, RuntimeResolver]] = {
+    "local": local,
+    "edge": edge,
+    "testing": testing,
+    "cloudflare_workers": cloudflare_workers,
+}
 
 
 def resolve_runtime(options: Options) -> Runtime:
     """The runtime that the options ask for. Raises `OptionsError` where they ask for none."""
-    runtime = options.runtime or local
+    # Pyodide is Python as Cloudflare runs it.
+    here = cloudflare_workers if sys.platform == "emscripten" else local
+    runtime = options.runtime or here
     if isinstance(runtime, str):
         runtime = _named(runtime)
     if callable(runtime):

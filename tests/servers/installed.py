@@ -8,6 +8,8 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -46,6 +48,27 @@ def python_packages(pins: Path) -> Path:
     pins = pins.resolve()
     version = "python{}.{}".format(*sys.version_info)
     return _installed(pins, version, install)
+
+
+def pyodide_packages(pins: Path) -> Path:
+    """The same as `python_packages`, but with the wheels for Pyodide 314, unpacked."""
+
+    def install(folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as wheels:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--only-binary", ":all:", "--python-version", "3.14", "--abi", "cp314"]
+            command += ["--platform", "pyemscripten_2026_0_wasm32", "--dest", wheels]
+            _run([*command, "--require-hashes", "--requirement", str(pins)], folder)
+            unpack_wheels(Path(wheels), folder)
+
+    return _installed(pins.resolve(), "pyodide", install)
+
+
+def unpack_wheels(wheels: Path, folder: Path) -> None:
+    """Unpack all the wheels that are in a folder into another."""
+    for wheel in wheels.glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder)
 
 
 def _installed(pins: Path, kind: str, install: Callable[[Path], None]) -> Path:

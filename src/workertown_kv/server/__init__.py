@@ -108,12 +108,13 @@ class Server(Starlette):
         return await self.fetch(httpx2.Request(method, url, **given))
 
     async def open(self) -> None:
-        """Open the storage and begin to sweep it; harmless when repeated."""
+        """Open the storage and, where the runtime lets it, sweep it; harmless when repeated."""
         async with self._lock():
             if not self._opened:
                 await self.runtime.storage.open()
                 self._opened = True
-                self._background.start()
+                if self.runtime.background:
+                    self._background.start()
 
     async def close(self) -> None:
         """Finish what has been accepted and close the storage; harmless when repeated."""
@@ -199,8 +200,11 @@ class Server(Starlette):
 
 @asynccontextmanager
 async def _lifespan(server: Server) -> AsyncIterator[None]:
-    async with server:
-        yield
+    if server.runtime.background:
+        async with server:
+            yield
+    else:
+        yield  # it is one request's, and others may be under way
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

@@ -54,6 +54,9 @@ class StorageCase:
     value_bytes: ClassVar[int] = 25 * 1024 * 1024
     """The largest value that the storage promises to keep."""
 
+    key_bytes: ClassVar[int] = 2048
+    """The longest key that the storage promises to keep."""
+
     examples: ClassVar[int] = 30
     """How many random histories are compared with a dictionary."""
 

@@ -1,0 +1,172 @@
+"""Atomic batches: read what they depend on, then write as long as none of that has changed.
+
+D1 takes all the statements of a transaction at once, and none can wait for what another found. So
+what a batch comes to is decided here, on what was read at one moment; then one transaction asserts
+that it is still so, and writes. Where it is not, nothing was written, and all begins anew.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, TypeVar
+
+from ....entry import Entry
+from ....errors import PreconditionFailed
+from ....operations import Batch, Delete, Get, Result, Set
+from ...batch import run_batch
+from ...version import new_version
+from .database import Changed, Database
+from .rows import Place, Statement, columns_of, entry_of, place
+from .statements import ENTRY, REPLACE
+
+TRIES: Final = 16
+MOST_MARKS: Final = 96
+"""How many values a statement is given; D1 takes 100."""
+
+_ALIVE: Final = "(expires_at IS NULL OR expires_at > ?)"
+_T = TypeVar("_T")
+
+
+class Snapshot:
+    """Entries as they were found, and what becomes of them; `run_batch` works on it."""
+
+    def __init__(self, found: Mapping[Place, Entry | bool], now: float) -> None:
+        self.written: dict[Place, Entry | None] = {}
+        self._there = dict(found)
+        self._now = now
+
+    def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
+        """See `batch.Table`; `False` too where the value was left out."""
+        entry = self._there.get(place(operation))
+        if isinstance(entry, Entry) and len(entry.value) > value_bytes:
+            return False
+        return entry
+
+    def set(self, operation: Set) -> str:
+        """See `batch.Table`."""
+        at = self._checked(operation)
+        entry = self.written[at] = operation.entry(new_version())
+        if entry.expires_at is None or entry.expires_at > self._now:
+            self._there[at] = entry
+        else:
+            self._there.pop(at, None)
+        return entry.version
+
+    def delete(self, operation: Delete) -> None:
+        """See `batch.Table`."""
+        at = self._checked(operation)
+        self.written[at] = None
+        self._there.pop(at, None)
+
+    def _checked(self, operation: Set | Delete) -> Place:
+        at = place(operation)
+        entry = self._there.get(at)
+        version = entry.version if isinstance(entry, Entry) else None
+        if operation.precondition is not None and not operation.precondition.holds(version):
+            raise PreconditionFailed
+        return at
+
+
+async def read(
+    database: Database, places: Sequence[Place], now: float, value_bytes: int
+) -> Mapping[Place, Entry | bool]:
+    """What is at these places, all at one moment.
+
+    It is `False` where the value was left out, since all have more bytes together than these.
+    """
+    rows = await database.run([*_reading(places, now, value_bytes)])
+    return {(row.namespace, row.key): entry_of(row) for some in rows for row in some}
+
+
+async def atomic_batch(database: Database, batch: Batch, now: float) -> Sequence[Result]:
+    """Do all of it or, where it raises, nothing."""
+    read_first = [*dict.fromkeys(place(one) for one in batch.operations if _depends(one))]
+    tries = 0
+    while True:
+        found = await read(database, read_first, now, batch.read_bytes)
+        table = Snapshot(found, now)
+        results = run_batch(table, batch)
+        if not table.written:
+            return results
+        seen = {at: _version(found.get(at)) for at in read_first}
+        gone = [at for at, entry in table.written.items() if entry is None]
+        kept = [(at, entry) for at, entry in table.written.items() if entry is not None]
+        try:
+            await database.run([*_unchanged(seen, now), *_put(kept), *_remove(gone)])
+        except Changed:
+            tries += 1
+            if tries == TRIES:
+                raise
+        else:
+            return results
+
+
+def _depends(operation: Get | Set | Delete) -> bool:
+    return isinstance(operation, Get) or operation.precondition is not None
+
+
+def _version(entry: Entry | bool | None) -> str | None:
+    return entry.version if isinstance(entry, Entry) else None
+
+
+def _reading(places: Sequence[Place], now: float, value_bytes: int) -> Iterator[Statement]:
+    for space, keys in _by_namespace(places):
+        for some in _chunks(keys, MOST_MARKS - 3):
+            yield (
+                (
+                    "SELECT namespace, key, version, expires_at, metadata, "
+                    "iif(sum(octet_length(value)) OVER (ORDER BY key) <= ?, value, NULL) AS value "
+                    f"FROM entry WHERE namespace = ? AND key IN ({_marks(some)}) AND {_ALIVE}"
+                ),
+                (value_bytes, space, *some, now),
+            )
+
+
+def _unchanged(seen: Mapping[Place, str | None], now: float) -> Iterator[Statement]:
+    """Fail, and with it the transaction, where a version is not the one that was seen.
+
+    A row that the table does not take is all with which a statement can end a transaction of D1.
+    """
+    versions = [(*at, version) for at, version in seen.items()]
+    for some in _chunks(versions, MOST_MARKS // 3):
+        rows = ", ".join(["(?, ?, ?)"] * len(some))
+        yield (
+            (
+                f"WITH seen (namespace, key, version) AS (VALUES {rows}) "
+                "INSERT INTO entry (namespace, key, version, value) "
+                "SELECT NULL, NULL, NULL, NULL FROM seen LEFT JOIN entry "
+                "ON entry.namespace = seen.namespace AND entry.key = seen.key "
+                f"AND {_ALIVE} WHERE entry.version IS NOT seen.version"
+            ),
+            (*(value for row in some for value in row), now),
+        )
+
+
+def _put(entries: Sequence[tuple[Place, Entry]]) -> Iterator[Statement]:
+    for some in _chunks(entries, MOST_MARKS // 6):
+        rows = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some))
+        values = [value for at, entry in some for value in (*at, *columns_of(entry))]
+        yield f"INSERT INTO entry ({ENTRY}) VALUES {rows} {REPLACE}", values
+
+
+def _remove(places: Sequence[Place]) -> Iterator[Statement]:
+    for space, keys in _by_namespace(places):
+        for some in _chunks(keys, MOST_MARKS - 1):
+            yield (
+                f"DELETE FROM entry WHERE namespace = ? AND key IN ({_marks(some)})",
+                (space, *some),
+            )
+
+
+def _by_namespace(places: Sequence[Place]) -> Iterator[tuple[str, Sequence[str]]]:
+    keys: dict[str, list[str]] = {}
+    for space, key in places:
+        keys.setdefault(space, []).append(key)
+    yield from keys.items()
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _chunks(items: Sequence[_T], length: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), length):
+        yield items[start : start + length]

@@ -1,0 +1,52 @@
+"""A D1 database as the storage asks it: several statements at once, in one transaction."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ....errors import StorageError, StorageUnavailable
+from .. import bridge
+from .rows import Statement
+
+
+class MissingTable(StorageError):
+    """A table that a statement names is not there."""
+
+
+class Changed(StorageUnavailable):
+    """What a batch was made for is not there any more; nothing of it was done."""
+
+
+# What SQLite answers with that asking again does not mend.
+_REFUSED: Final = re.compile(r"SQLITE_(?!BUSY|LOCKED|FULL|IOERR|INTERRUPT)|D1_TYPE_ERROR")
+
+
+class Database:
+    """The binding, and every error that it throws as one of ours."""
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    async def run(self, statements: Sequence[Statement]) -> Sequence[Sequence[Any]]:
+        """Do all of them at one moment, or none; the rows of each."""
+        if not statements:
+            return []
+        try:
+            prepared = [
+                self._binding.prepare(text).bind(*map(bridge.argument, values))
+                for text, values in statements
+            ]
+            results = await self._binding.batch(bridge.made_array(prepared))
+            return [list(one.results) for one in results]
+        except bridge.JsError as error:
+            raise _translated(str(error)) from error
+
+
+def _translated(message: str) -> StorageError:
+    if "NOT NULL constraint failed: entry.namespace" in message:
+        return Changed("Others write the same keys all the time")
+    if "no such table" in message:
+        return MissingTable("There is no table for the entries; POST /admin/migrate makes it")
+    if _REFUSED.search(message):
+        return StorageError(f"D1 refused: {message}")
+    return StorageUnavailable(f"D1 does not answer: {message}")

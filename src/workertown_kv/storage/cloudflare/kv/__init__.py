@@ -1,0 +1,5 @@
+"""Workers KV, by its binding."""
+
+from .storage import KVBindingStorage
+
+__all__ = ["KVBindingStorage"]

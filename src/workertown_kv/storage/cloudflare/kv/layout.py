@@ -1,0 +1,142 @@
+"""How an entry lies in a KV namespace. `docs/storages/cloudflare.md` explains it.
+
+The value is the value, and the name is the key, so that every other program reads them as they
+are. All that Workers KV does not know of an entry is in the metadata that it keeps beside it.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from ....entry import Entry, KeyInfo, is_utf8
+from ....errors import Detail, InputError, KeyTooLong
+from ....operations import Set
+
+NAME_BYTES: Final = 512
+METADATA_BYTES: Final = 1024
+VALUE_BYTES: Final = 25 * 1024 * 1024
+LEAST_TTL: Final = 60
+
+FOREIGN: Final = "unknown"
+"""The version that a listing gives of what another program wrote: its value was not read."""
+
+# Workers KV takes no key `.` or `..`. A NUL more leaves the order as it is, for nothing is less.
+_DOTS: Final = re.compile("\\.\\.?\0*")
+
+
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The metadata in Workers KV."""
+
+    version: str
+    expires_at: float | None = None
+    """Exactly; Workers KV keeps what it has for a minute at least."""
+    is_json: bool = True
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """An object or, where that would change in JavaScript, its text in a string."""
+
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+_DECODER: Final = msgspec.json.Decoder(Kept, strict=True)
+
+
+def name_of(key: str) -> str:
+    """What the key is called in Workers KV. Raises `KeyTooLong`."""
+    name = key + "\0" if _DOTS.fullmatch(key) else key
+    size = len(name.encode())
+    if size > NAME_BYTES:
+        raise KeyTooLong(f"The key has {size:,} bytes; Workers KV keeps {NAME_BYTES}")
+    return name
+
+
+def key_of(name: str) -> str:
+    """The key that has this name."""
+    return name[:-1] if name.endswith("\0") and _DOTS.fullmatch(name) else name
+
+
+def metadata_for(operation: Set, version: str, survives: Callable[[str], bool]) -> str:
+    """The metadata of an entry, as JSON. Raises `InputError` where that of the user is too long."""
+    metadata = None
+    if operation.metadata is not None:
+        as_it_is = survives(operation.metadata.decode())
+        metadata = operation.metadata if as_it_is else _ENCODE(operation.metadata.decode())
+    text = _ENCODE(
+        Kept(
+            version=version,
+            expires_at=operation.expires_at,
+            is_json=operation.is_json,
+            metadata=msgspec.UNSET if metadata is None else msgspec.Raw(metadata),
+        )
+    )
+    if len(text) > METADATA_BYTES:
+        most = METADATA_BYTES - len(text) + len(metadata or b"")
+        message = f"Expected at most {most:,} bytes of JSON: Workers KV has no room for more"
+        raise InputError("Invalid request body", details=[Detail("body", ("metadata",), message)])
+    return text.decode()
+
+
+def ttl_for(expires_at: float, now: float) -> int:
+    """The lifetime to give to Workers KV: its least, or a little more than what is left."""
+    return max(LEAST_TTL, int(expires_at - now) + 2)
+
+
+def entry_of(key: str, value: bytes, metadata: str | None) -> Entry:
+    """The entry that a value and its metadata make, whoever wrote them."""
+    kept = _ours(metadata)
+    if kept is None:
+        return Entry(
+            key=key,
+            value=value,
+            is_json=_is_json(value),
+            metadata=_foreign(metadata),
+            version=hashlib.sha256(value + (metadata or "").encode()).hexdigest()[:25],
+        )
+    return Entry(
+        key=key,
+        value=value,
+        is_json=kept.is_json,
+        version=kept.version,
+        expires_at=kept.expires_at,
+        metadata=_metadata(kept),
+    )
+
+
+def key_info(name: str, metadata: str | None, expiration: float | None) -> KeyInfo:
+    """What a listing says of a name. `expiration` is when Workers KV will remove it."""
+    kept = _ours(metadata)
+    key = key_of(name)
+    if kept is None:
+        return KeyInfo(key=key, version=FOREIGN, expires_at=expiration, metadata=_foreign(metadata))
+    return KeyInfo(
+        key=key, version=kept.version, expires_at=kept.expires_at, metadata=_metadata(kept)
+    )
+
+
+def _ours(metadata: str | None) -> Kept | None:
+    if metadata is None:
+        return None
+    try:
+        return _DECODER.decode(metadata)
+    except msgspec.DecodeError:
+        return None
+
+
+def _metadata(kept: Kept) -> bytes | None:
+    if kept.metadata is msgspec.UNSET:
+        return None
+    text = bytes(kept.metadata)
+    return msgspec.json.decode(text, type=str).encode() if text.startswith(b'"') else text
+
+
+def _foreign(metadata: str | None) -> bytes | None:
+    return metadata.encode() if metadata is not None and metadata.startswith("{") else None
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        msgspec.json.decode(value, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return is_utf8(value)

