@@ -1,15 +1,23 @@
 """Servers over a Galera cluster, each over a node of its own: nodes are lost, and come back."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import pytest
 
 from caller import Caller, make_server
 from servers.galera import GaleraCluster, galera_provider
 from servers.mariadb import mariadb_program
+from workertown_kv.operations import Set
+from workertown_kv.storage import Storage
+from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.url import storage_from_url
+from workertown_kv.testing import MovedClock, ServedStore
+from workertown_kv.testing.conformance.listings import all_keys
 
 from .load import Load
 
@@ -86,6 +94,67 @@ async def test_of_two_batches_that_guard_what_the_other_one_writes_one_is_done(
             )
             statuses.update(answers)
     assert statuses == {200: 30, 409: 30}
+
+
+async def test_all_workers_of_a_server_go_to_another_node(cluster: GaleraCluster) -> None:
+    lost = cluster.nodes[0]
+    acknowledged: dict[int, set[str]] = {number: set() for number in range(8)}
+    done = threading.Event()
+
+    def write(served: ServedStore, number: int) -> None:
+        """Over a connection of its own, which leads to one of the workers."""
+        with served.client() as client:
+            for key in (f"{number} {i}" for i in count()):
+                if done.is_set():
+                    return
+                status = client.put(f"/v1/kv/{key}", json={"value": 1}).status_code
+                assert status in (200, 503)
+                if status == 200:
+                    acknowledged[number].add(key)
+
+    async def more(writes: int) -> None:
+        aims = {number: len(keys) + writes for number, keys in acknowledged.items()}
+        while any(len(acknowledged[number]) < aim for number, aim in aims.items()):
+            assert not any(one.done() for one in writing)
+            await asyncio.sleep(0.01)
+
+    database = f"{cluster.urls[0]}?table=workers"
+    flags = ("--no-access-log", "--workers", "2")
+    with ServedStore(database, args=flags) as served, ThreadPoolExecutor(8) as threads:
+        writing = [threads.submit(write, served, number) for number in acknowledged]
+        try:
+            async with asyncio.timeout(60):
+                await more(20)
+                await asyncio.to_thread(lost.kill)
+                await more(20)
+        finally:
+            done.set()
+        await asyncio.to_thread(lost.rejoin)
+    for one in writing:
+        one.result()
+    storage = storage_from_url(database)
+    await storage.open()
+    assert set().union(*acknowledged.values()) <= {*await all_keys(storage, "", 1000)}
+    await storage.close()
+
+
+async def test_on_each_node_one_sweeps_and_nothing_is_left(
+    cluster: GaleraCluster, clock: MovedClock
+) -> None:
+    urls = [f"{url}?table=sweep" for url in cluster.urls] * 2
+    storages: list[Storage] = [MysqlStorage(url, clock=clock) for url in urls]
+    for storage in storages:
+        await storage.open()
+    for number in range(300):
+        entry = Set(namespace="default", key=str(number), value=b"1", expires_at=clock() + 1)
+        await storages[0].set(entry)
+    clock.move(1)
+    swept = 0
+    while swept < 300:
+        swept += sum(await asyncio.gather(*(storage.sweep(50) for storage in storages)))
+    assert swept == 300
+    assert cluster.nodes[1].sql("SELECT count(*) FROM sweep") == "0"
+    await asyncio.gather(*(storage.close() for storage in storages))
 
 
 async def test_servers_may_start_at_once_on_different_nodes(cluster: GaleraCluster) -> None:
