@@ -18,7 +18,7 @@ EXAMPLE = ROOT / "examples" / "workerd"
 def test_short_links_are_kept_in_a_store(
     require_program: Callable[[str, str], str], tmp_path: Path
 ) -> None:
-    modules = npm_packages(ROOT / "tests" / "workerd" / "npm", require_program)
+    modules = npm_packages(ROOT / "tests" / "clients" / "npm", require_program)
     url = f"http://127.0.0.1:{free_port()}"
     with ServedStore(tmp_path / "kv.sqlite", api_key="secret") as server, server.client() as kv:
         workerd = subprocess.Popen(

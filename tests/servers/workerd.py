@@ -5,7 +5,6 @@ The Worker, `caller.js`, makes the calls of `env.KV` that it is asked for, and t
 
 import json
 import subprocess
-import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -15,11 +14,8 @@ from typing import Any, Final, Self
 
 import httpx2
 
-from workertown_kv.testing import free_port
-
 SOURCES: Final = Path(__file__).parents[1] / "workerd"
 COMPATIBILITY_DATE: Final = "2026-04-26"
-START_SECONDS: Final = 30
 
 NOTHING: Final = {"undefined": True}
 """What a call returned that returned nothing."""
@@ -30,7 +26,7 @@ class CallFailed(Exception):
 
 
 class Worker:
-    """A Worker that makes calls. A context manager: it starts and waits until it answers."""
+    """A Worker that makes calls. A context manager: it starts, and waits until it listens."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -41,16 +37,19 @@ class Worker:
     def command(self) -> Sequence[str | Path]:
         raise NotImplementedError
 
-    def wait(self, process: "subprocess.Popen[str]") -> None:
-        """Wait until it answers."""
+    def told(self, line: str) -> str:
+        """Its URL, from the line that it prints when it listens."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        assert self._process.stdout is not None
         try:
-            self.wait(self._process)
+            line = self._process.stdout.readline()
+            assert line, "It did not start"
+            self.url = self.told(line)
         except BaseException:
             self.__exit__()
             raise
@@ -88,8 +87,6 @@ class RunningWorkerd(Worker):
     ) -> None:
         super().__init__()
         self._modules = modules
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
         address = server_url.removeprefix("http://")
         services = "".join(
             f'(name = "{name}", external = (address = "{address}", '
@@ -104,24 +101,16 @@ class RunningWorkerd(Worker):
             f'const config :Workerd.Config = (services = [{services} (name = "caller", worker = ('
             'modules = [(name = "caller", esModule = embed "caller.js")], '
             f'compatibilityDate = "{COMPATIBILITY_DATE}", bindings = [{bound}]))], '
-            f'sockets = [(name = "http", address = "127.0.0.1:{port}", http = (), '
+            'sockets = [(name = "http", address = "127.0.0.1:0", http = (), '
             'service = "caller")]);\n'
         )
 
     def command(self) -> Sequence[str | Path]:
-        return [workerd_program(self._modules), "serve", Path(self.folder.name) / "config.capnp"]
+        config = Path(self.folder.name) / "config.capnp"
+        return [workerd_program(self._modules), "serve", "--control-fd=1", config]
 
-    def wait(self, process: "subprocess.Popen[str]") -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                self.calls()
-            except httpx2.TransportError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-            else:
-                return
+    def told(self, line: str) -> str:
+        return f"http://127.0.0.1:{json.loads(line)['port']}"
 
 
 class RunningEmulator(Worker):
@@ -139,10 +128,8 @@ class RunningEmulator(Worker):
     def command(self) -> Sequence[str | Path]:
         return [self._node, self._program, SOURCES / "caller.js", COMPATIBILITY_DATE]
 
-    def wait(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        self.url = process.stdout.readline().strip()
-        assert self.url, "The emulator did not start"
+    def told(self, line: str) -> str:
+        return line.strip()
 
 
 def workerd_program(modules: Path) -> Path:

@@ -18,7 +18,8 @@ NAMESPACES = "/client/v4/accounts/any/storage/kv/namespaces"
 
 @pytest.fixture(scope="session")
 def modules(require_program: Callable[[str, str], str]) -> Path:
-    return npm_packages(Path(__file__).parent / "npm", require_program)
+    # wrangler brings miniflare, and that brings workerd.
+    return npm_packages(Path(__file__).parents[1] / "clients" / "npm", require_program)
 
 
 @pytest.fixture(scope="module")
