@@ -135,6 +135,7 @@ class TestMysqlMigrations(SqlMigrations):
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
+        (1180, Lost),  # a commit of which nobody knows
         (1461, StorageUnavailable),  # max_prepared_stmt_count
         (1615, Undone),  # the table changes again and again
         (4031, Lost),  # MySQL's wait_timeout

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from servers.certificate import write_certificate
@@ -15,8 +16,9 @@ from storage.sql_migrations import SqlMigrations
 from workertown_kv.errors import StorageError, StorageUnavailable
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.postgres import PostgresStorage
+from workertown_kv.storage.postgres.errors import translated
 from workertown_kv.storage.postgres.schema import MIGRATIONS
-from workertown_kv.storage.sql import Session, SqlStorage
+from workertown_kv.storage.sql import Lost, Session, SqlStorage
 from workertown_kv.testing import StorageConformance
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +114,11 @@ class TestPostgresMigrations(SqlMigrations):
         )
         address = f"127.0.0.1:{self.server.port}/postgres"
         return PostgresStorage(f"postgres://humble:humble@{address}?table={table or self.table}")
+
+
+def test_what_postgresql_does_not_know_itself_is_in_doubt() -> None:
+    unknown = asyncpg.StatementCompletionUnknownError("so it is")
+    assert type(translated(unknown, asked=True)) is Lost
 
 
 async def test_the_connection_is_encrypted_as_sslmode_says(

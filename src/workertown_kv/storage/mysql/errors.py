@@ -19,6 +19,7 @@ _LOST: Final = frozenset(
         *(0, 2006, 2013, 2014),  # asyncmy's own
         *(1053, 1927, 3169, 4031),  # the server stops, or has ended the connection
         *(1152, 1158, 1159, 1160, 1161),  # the network
+        1180,  # a commit that failed on its way, as where a node of Galera loses the others
     }
 )
 

@@ -16,7 +16,7 @@ ERRORS: Final = (
 
 # How the codes begin (PostgreSQL's manual, appendix A).
 _UNDONE: Final = ("40001", "40P01")  # serialization failure, deadlock
-_LOST: Final = ("08", "57P")  # the connection; it stops or starts
+_LOST: Final = ("08", "57P", "40003")  # the connection; it stops or starts; it does not know
 _UNAVAILABLE: Final = (
     *("53", "58"),  # resources, such as space or connections; what is outside of the engine
     *("57014", "55P03"),  # a statement, or a lock, took longer than it may
