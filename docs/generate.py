@@ -18,6 +18,7 @@ from workertown_kv import errors
 from workertown_kv.cli import main
 from workertown_kv.options import Options, Secret
 
+from .key_vectors import key_vectors_page
 from .pages import ROOT
 
 REFERENCE: Final = ROOT / "docs" / "reference"
@@ -29,6 +30,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "options.md": options_page(),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "errors.md": errors_page(),
+        REFERENCE / "key-vectors.md": _made_from("tests/vectors/keys.json") + key_vectors_page(),
     }
 
 
@@ -53,6 +55,10 @@ print(server.options.limits.value_bytes, server.options.base_path)
 ```output
 64000 /store
 ```
+
+A variable gives one too: `KV_OPTIONS__` and its path, with two underscores for each dot, as in
+`KV_OPTIONS__LIMITS__VALUE_BYTES=64000`. So does a TOML file; see
+[How to configure it](../how-to/configure.md). What is given in code wins.
 
 They are merged deeply over the defaults and checked when the server is made; what is wrong raises
 `OptionsError`. A strategy under `auth` and a group under `endpoints` can be turned off with

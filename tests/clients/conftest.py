@@ -1,5 +1,6 @@
 """Cloudflare's own clients, unmodified, and a store that is served for them."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from servers.installed import Find, npm_packages, python_packages
 from workertown_kv.testing import ServedStore
 
 HERE = Path(__file__).parent
+
+# The docs, which have a page of the same keys, are a package of the repository.
+sys.path.insert(0, str(HERE.parents[1]))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,7 @@ def started(name: str, store: ServedStore, request: pytest.FixtureRequest) -> Sd
     if name == TYPESCRIPT:
         node = request.getfixturevalue("require_program")("node", "nodejs")
         return Sdk.in_typescript(node, request.getfixturevalue("npm"), store.url)
-    packages = python_packages(HERE / f"cloudflare-{name.split()[1]}.txt")
+    packages = python_packages(HERE / f"cloudflare-{name.rsplit(maxsplit=1)[-1]}.txt")
     return Sdk.in_python(name, packages, store.url)
 
 

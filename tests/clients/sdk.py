@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
-TYPESCRIPT = "TypeScript 7.3.0"
-PYTHON_4 = "Python 4.3.1"
-PYTHON_5 = "Python 5.9.0"
+TYPESCRIPT = "TypeScript SDK 7.3.0"
+PYTHON_4 = "Python SDK 4.3.1"
+PYTHON_5 = "Python SDK 5.9.0"
 
 _HERE = Path(__file__).parent
 

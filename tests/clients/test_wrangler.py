@@ -53,12 +53,12 @@ def test_a_value_is_written_read_listed_and_deleted(
     wrangler("key", "put", "bytes", "--path", "bytes.dat", "--metadata", '{"kind": "bytes"}')
     assert wrangler("key", "get", "a/b é?x#y") == b"hello"
     assert wrangler("key", "get", "bytes") == BYTES
-    slashed, timed, of_bytes = wrangler.keys()
+    slashed, timed, of_bytes = wrangler.list()
     assert slashed.pop("expiration") == pytest.approx(time.time() + 3600, abs=60)
     assert slashed == {"name": "a/b é?x#y", "metadata": {"x": ["é"]}}
     assert timed == {"name": "at", "expiration": at}
     assert of_bytes == {"name": "bytes", "metadata": {"kind": "bytes"}}
-    assert [one["name"] for one in wrangler.keys("--prefix", "a/b é")] == ["a/b é?x#y"]
+    assert [one["name"] for one in wrangler.list("--prefix", "a/b é")] == ["a/b é?x#y"]
     wrangler("key", "delete", "bytes")
     assert "404" in wrangler.refused("key", "get", "bytes")
     url = f"/client/v4/accounts/{ACCOUNT}/storage/kv/namespaces/{wrangler.namespace}/values/at"
@@ -84,7 +84,7 @@ def test_more_than_a_thousand_values_are_written_listed_and_deleted(wrangler: Wr
         {"key": names[2], "value": "after", "expiration_ttl": 3600},
     ]
     wrangler("bulk", "put", wrangler.file("pairs.json", special + pairs))
-    listed = wrangler.keys()
+    listed = wrangler.list()
     assert [one["name"] for one in listed] == names
     assert listed[1] == {"name": names[1], "expiration": at, "metadata": {"x": [1]}}
     read = wrangler.read(*names[:99], "none")
@@ -96,7 +96,7 @@ def test_more_than_a_thousand_values_are_written_listed_and_deleted(wrangler: Wr
         "none": None,
     }
     wrangler("bulk", "delete", "--force", wrangler.file("names.json", names))
-    assert wrangler.keys() == []
+    assert wrangler.list() == []
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class Wrangler:
         (self.folder / name).write_bytes(msgspec.json.encode(content))
         return name
 
-    def keys(self, *args: str) -> list[dict[str, Any]]:
+    def list(self, *args: str) -> "list[dict[str, Any]]":
         """All keys, as `kv key list` prints them."""
         return msgspec.json.decode(self("key", "list", *args), type=list[dict[str, Any]])
 

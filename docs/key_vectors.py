@@ -1,0 +1,91 @@
+"""The page of keys to try a client with: from `tests/vectors/keys.json`."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from .pages import ROOT
+
+VECTORS: Final = ROOT / "tests" / "vectors" / "keys.json"
+
+_SHOWN: Final = 40
+
+
+class Vector(msgspec.Struct, frozen=True):
+    """A key, and how it stands in a path."""
+
+    name: str
+    key: str
+    path: str
+    defects: dict[str, str] = {}
+    """Clients that cannot get this key right, each with the reason."""
+
+
+def vectors() -> list[Vector]:
+    """All of them, in the order of the file."""
+    return msgspec.json.decode(VECTORS.read_bytes(), type=list[Vector])
+
+
+def key_vectors_page() -> str:
+    """Each key with its encoding, and the clients that cannot name it."""
+    found = vectors()
+    rows = [
+        f"| {one.name} | `{_shown(one.key, _as_json)}` | `{_shown(one.key, _in_path)}` |"
+        for one in found
+    ]
+    table, defects = "\n".join(rows), "\n".join(_defects(found))
+    return f"""\
+# Key vectors
+
+{len(found)} keys that have been trouble somewhere, and how each stands in a path. The tests write,
+read, list and delete every one of them through every door, and with Cloudflare's own clients; what
+one door writes, all others read. [`tests/vectors/keys.json`](../../tests/vectors/keys.json) has
+them for the tests of a client of yours: take `key`, and compare what you send with `path`.
+
+In a path stands the percent-encoding of a key's UTF-8 bytes. Here everything is encoded that may
+be. What has to be is `%`, `?`, `#`, control characters and whatever is not ASCII; and the slashes
+of a key of which a part between slashes is `.` or `..`, since clients resolve those.
+
+## The keys
+
+Keys as JSON text, long ones shortened.
+
+| what it has | key | in a path |
+|---|---|---|
+{table}
+
+The keys `.` and `..` are refused by Cloudflare's doors, as Cloudflare does; the native API takes
+them [in the query](../how-to/odd-keys.md#in-the-query).
+
+## Defects of clients
+
+What these clients do with these keys, they do with every server.
+
+| client | keys | why |
+|---|---|---|
+{defects}
+"""
+
+
+def _defects(found: list[Vector]) -> Iterator[str]:
+    names: dict[tuple[str, str], list[str]] = {}
+    for one in found:
+        for client, reason in one.defects.items():
+            names.setdefault((client, reason), []).append(one.name)
+    for (client, reason), keys in names.items():
+        yield f"| {client} | {'; '.join(keys)} | {reason} |"
+
+
+def _as_json(key: str) -> str:
+    return json.dumps(key).replace("|", "\\u007c").replace("`", "\\u0060")
+
+
+def _in_path(key: str) -> str:
+    return quote(key, safe="")
+
+
+def _shown(key: str, encoded: Callable[[str], str]) -> str:
+    return encoded(key) if len(key) <= _SHOWN else f"{encoded(key[:8])}…{encoded(key[-4:])}"

@@ -1,0 +1,160 @@
+"""Every key of `tests/vectors/keys.json` is the same key at every door and for every client."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx2
+import pytest
+from docs.key_vectors import Vector, vectors
+
+from clients.doors import Door, doors, rest
+from clients.sdk import Sdk, SdkError
+from clients.wrangler import Wrangler
+from servers.installed import Find
+from workertown_kv.testing import ServedStore
+
+VECTORS = vectors()
+WRANGLER = "wrangler 4.86.0"
+DOORS = list(doors(httpx2.Client(), ""))
+IN_ORDER = sorted((one.key for one in VECTORS), key=str.encode)
+BY_KEY = {one.key: one for one in VECTORS}
+
+
+def value(vector: Vector) -> bytes:
+    """Another one for each key: JSON, so that it can go through all doors."""
+    return b'"%d"' % VECTORS.index(vector)
+
+
+@pytest.fixture
+def by_hand(http: httpx2.Client, namespace: str) -> dict[str, Door]:
+    return doors(http, namespace)
+
+
+@pytest.fixture
+def filled(by_hand: dict[str, Door], http: httpx2.Client, namespace: str) -> dict[str, Door]:
+    """The doors of a namespace that has all the keys."""
+    pairs = [{"key": one.key, "value": value(one).decode()} for one in VECTORS]
+    assert http.put(f"{rest(namespace)}/bulk", json=pairs).status_code == 200
+    return by_hand
+
+
+def listed(http: httpx2.Client, namespace: str) -> list[str]:
+    return [one["name"] for one in http.get(f"{rest(namespace)}/keys").json()["result"]]
+
+
+def test_the_vectors_say_how_a_key_stands_in_a_path() -> None:
+    assert len(BY_KEY) == len({one.name for one in VECTORS}) == len(VECTORS) >= 80
+    for vector in VECTORS:
+        assert vector.path == quote(vector.key, safe="")
+        assert 1 <= len(vector.key.encode()) <= 512
+
+
+@pytest.mark.parametrize("writer", DOORS)
+def test_what_one_door_writes_all_doors_read(
+    by_hand: dict[str, Door], http: httpx2.Client, namespace: str, writer: str
+) -> None:
+    for vector in VECTORS:
+        by_hand[writer].put(vector, value(vector))
+    for reader in by_hand.values():
+        assert {one.key: reader.get(one) for one in VECTORS} == {
+            one.key: value(one) for one in VECTORS
+        }
+    assert listed(http, namespace) == IN_ORDER
+    named = {"X-KV-Namespace": namespace}
+    native = http.get("/v1/kv", headers=named).json()["data"]["keys"]
+    assert [one["key"] for one in native] == IN_ORDER
+    bound = http.get("/", headers=named | {"CF-KV-FLPROD-405": "https://fake-host"}).json()
+    assert [one["name"] for one in bound["keys"]] == IN_ORDER
+    for vector in VECTORS:
+        by_hand[writer].delete(vector)
+        assert by_hand[writer].get(vector) is None
+    assert listed(http, namespace) == []
+
+
+@pytest.mark.parametrize("key", [".", ".."])
+def test_a_key_of_dots_is_for_the_native_api_alone(
+    http: httpx2.Client, namespace: str, key: str
+) -> None:
+    named = {"X-KV-Namespace": namespace}
+    assert http.put(f"/v1/kv?key={key}", json={"value": 1}, headers=named).status_code == 200
+    refused = http.put(f"{rest(namespace)}/bulk", json=[{"key": key, "value": "2"}])
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["code"] == 10042
+    assert http.get(f"/v1/kv?key={key}", headers=named).json()["data"] == 1
+    assert listed(http, namespace) == [key]
+
+
+def test_an_sdk_names_every_key_but_those_of_its_known_defects(
+    sdk: Sdk, filled: dict[str, Door], http: httpx2.Client, namespace: str
+) -> None:
+    wrong = set()
+    for vector in VECTORS:
+        try:
+            right = sdk.get(namespace, vector.key) == value(vector)
+        except SdkError:
+            right = False
+        if not right:
+            wrong.add(vector.key)
+    assert wrong == {one.key for one in VECTORS if sdk.name in one.defects}
+    good = [one for one in VECTORS if one.key not in wrong]
+    for vector in good:
+        sdk.delete(namespace, vector.key)
+        sdk.put(namespace, vector.key, b'"again"')
+    door = filled["the REST path"]
+    assert {one.name: door.get(one) for one in good} == {one.name: b'"again"' for one in good}
+    for vector in VECTORS:
+        assert (vector.key in wrong) == (door.get(vector) == value(vector))
+    for vector in good:
+        sdk.delete(namespace, vector.key)
+    assert set(listed(http, namespace)) == wrong
+
+
+def test_an_sdk_knows_every_key_in_a_body(
+    sdk: Sdk, by_hand: dict[str, Door], namespace: str
+) -> None:
+    pairs = [{"key": one.key, "value": value(one).decode()} for one in VECTORS]
+    sdk.ask("bulk_update", namespace, body=pairs)
+    door = by_hand["the REST path"]
+    assert [door.get(one) for one in VECTORS] == [value(one) for one in VECTORS]
+    assert [one["name"] for one in sdk.keys(namespace)] == IN_ORDER
+    for vector in VECTORS:
+        # A page begins with what the prefix is, byte for byte.
+        if len(vector.key) < 100:
+            assert vector.key == sdk.keys(namespace, prefix=vector.key)[0]["name"]
+    read = sdk.ask("bulk_get", namespace, keys=IN_ORDER)["values"]
+    assert read == {one.key: value(one).decode() for one in VECTORS}
+    sdk.ask("bulk_delete", namespace, body=IN_ORDER)
+    assert sdk.keys(namespace) == []
+
+
+@pytest.fixture
+def wrangler(
+    store: ServedStore, npm: Path, require_program: Find, namespace: str, tmp_path: Path
+) -> Wrangler:
+    made = Wrangler(require_program("node", "nodejs"), npm, store.url, tmp_path)
+    made.namespace = namespace
+    return made
+
+
+def test_wrangler_knows_every_key_in_a_file(wrangler: Wrangler, by_hand: dict[str, Door]) -> None:
+    pairs = [{"key": one.key, "value": value(one).decode()} for one in VECTORS]
+    wrangler("bulk", "put", wrangler.file("pairs.json", pairs))
+    door = by_hand["the REST path"]
+    assert [door.get(one) for one in VECTORS] == [value(one) for one in VECTORS]
+    assert [one["name"] for one in wrangler.list()] == IN_ORDER
+    assert wrangler.read(*IN_ORDER) == {
+        one.key: value(one).decode() for one in VECTORS if WRANGLER not in one.defects
+    }
+    wrangler("bulk", "delete", "--force", wrangler.file("names.json", IN_ORDER))
+    assert wrangler.list() == []
+
+
+# A second for each, so the oddest of those that a command line can carry.
+@pytest.mark.parametrize("name", ["a query", "two dots inside", "an encoded slash, literally"])
+def test_wrangler_names_keys_on_its_command_line(
+    wrangler: Wrangler, by_hand: dict[str, Door], name: str
+) -> None:
+    [vector] = [one for one in VECTORS if one.name == name]
+    wrangler("key", "put", vector.key, '"by wrangler"')
+    assert by_hand["the REST path"].get(vector) == b'"by wrangler"'
+    assert wrangler("key", "get", vector.key) == b'"by wrangler"'
