@@ -1,4 +1,4 @@
-"""What the commands share: which database, and saying in one line what is wrong with it."""
+"""What the commands share: which database and options, and errors in one line."""
 
 import os
 import re
@@ -8,13 +8,45 @@ from typing import Any
 
 import click
 
-from ..errors import KvError
+from ..errors import KvError, OptionsError
 from ..options import EnvOptions
 from ..runtime import DEFAULT_DATABASE
+from ..server.layers import CONFIG_VARIABLE, read_file
 
 _VARIABLE = EnvOptions().database
 
-database_option: Callable[[Any], Any] = click.option(
+
+def _choose_config(context: click.Context, _param: click.Parameter, path: str | None) -> None:
+    """Make every server of this process, and of those it starts, use this file."""
+    if path:
+        with one_line_errors():
+            flags = read_file(path)[1]
+            known = {one.name: one for one in context.command.params}
+            for name in flags:
+                # Each command has some of the flags, and serve has all of them.
+                if name not in known and context.command.name == "serve":
+                    expected = ", ".join(sorted(one for one in known if one not in _NO_FLAGS))
+                    raise OptionsError(
+                        f"{path}: there is no flag serve.{name}; expected {expected}"
+                    )
+        context.default_map = {name: value for name, value in flags.items() if name in known}
+        os.environ[CONFIG_VARIABLE] = path
+
+
+_NO_FLAGS = ("config", "help", None)
+
+config_option: Callable[[Any], Any] = click.option(
+    "--config",
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_choose_config,
+    help="TOML file with options, and with the flags of serve in the table [serve].",
+)
+
+_database_option: Callable[[Any], Any] = click.option(
     "--database",
     envvar=_VARIABLE,
     default=DEFAULT_DATABASE,
@@ -23,6 +55,11 @@ database_option: Callable[[Any], Any] = click.option(
     metavar="URL",
     help="Storage URL, or the path of an SQLite file.",
 )
+
+
+def database_option(command: Any) -> Any:
+    """The flags that say which database, and which file has the options."""
+    return config_option(_database_option(command))
 
 
 def choose_database(url: str) -> None:

@@ -3,6 +3,7 @@
 import click
 
 from .api_key import api_key
+from .config import config
 from .migrate import migrate
 from .namespace import namespace
 from .serve import serve
@@ -16,6 +17,7 @@ def main() -> None:
 
 
 main.add_command(serve)
+main.add_command(config)
 main.add_command(migrate)
 main.add_command(namespace)
 main.add_command(api_key)

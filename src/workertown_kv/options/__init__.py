@@ -1,4 +1,7 @@
-"""The options of a server: types and defaults in `tree`, what was given to `kv()` in `parsing`."""
+"""The options of a server: types and defaults in `tree`, what is given for them in `parsing`.
+
+What variables and a file say is in `layers`.
+"""
 
 from .access import AccessOptions, CorsOptions, RateLimitOptions, SentryOptions
 from .auth import (
@@ -13,7 +16,16 @@ from .auth import (
     UserCredential,
 )
 from .group import Secret
-from .parsing import parse_lines, parse_options, parse_scopes
+from .layers import (
+    Layer,
+    layer_of_code,
+    layer_of_file,
+    layer_of_variables,
+    parse_layers,
+    source_of,
+    variable_of,
+)
+from .parsing import given_options, parse_lines, parse_options, parse_scopes
 from .tree import (
     CacheOptions,
     CloudflareEndpointsOptions,
@@ -46,6 +58,7 @@ __all__ = [
     "Environment",
     "JwksOptions",
     "JwtOptions",
+    "Layer",
     "LimitsOptions",
     "Logger",
     "Options",
@@ -55,8 +68,15 @@ __all__ = [
     "UserCredential",
     "V1Options",
     "describe_options",
+    "given_options",
+    "layer_of_code",
+    "layer_of_file",
+    "layer_of_variables",
     "no_environment",
+    "parse_layers",
     "parse_lines",
     "parse_options",
     "parse_scopes",
+    "source_of",
+    "variable_of",
 ]

@@ -14,6 +14,7 @@ CORS_HEADERS: Final = (
     "If-Match",
     "If-None-Match",
     "Prefer",
+    "X-KV-Namespace",
 )
 CORS_EXPOSED: Final = (
     "ETag",

@@ -25,10 +25,17 @@ def parse_options(
 
     Raises `OptionsError` for the first name, type or value that is wrong.
     """
+    return _parse(Options, given_options(options, named), ())
+
+
+def given_options(
+    options: Mapping[str, object] | Options | None, named: Mapping[str, object] | None
+) -> dict[str, object]:
+    """What was given, merged, and not looked at any further."""
     given = _plain(options) if isinstance(options, Options) else options or {}
     if not isinstance(given, Mapping):
         raise OptionsError(f"The options are {_shown(given)}; expected a mapping, or keywords")
-    return _parse(Options, _merged(given, named or {}), ())
+    return merged(given, named or {})
 
 
 def parse_lines(kind: type[_T], text: str, source: str) -> tuple[_T, ...]:
@@ -70,22 +77,23 @@ def _plain(options: msgspec.Struct) -> dict[str, object]:
     }
 
 
-def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    merged = dict(below)
+def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """Both, merged deeply; what is above wins."""
+    both = dict(below)
     for name, value in above.items():
-        under = merged.get(name)
+        under = both.get(name)
         if isinstance(value, Mapping) and isinstance(under, Mapping):
-            merged[name] = _merged(under, value)
+            both[name] = merged(under, value)
         else:
-            merged[name] = value
-    return merged
+            both[name] = value
+    return both
 
 
 def _parse(kind: type[_T], given: Mapping[str, object], path: _Path) -> _T:
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     for name in given:
         if name not in fields:
-            raise OptionsError(_unknown(name, tuple(fields), path))
+            raise OptionsError(unknown(name, tuple(fields), path))
     for field in fields.values():
         if field.required and field.name not in given:
             raise OptionsError(f"{_joined((*path, field.name))} is missing")
@@ -192,10 +200,11 @@ def _shown(given: object) -> str:
     return f"{shown if len(shown) < 60 else shown[:60] + '…'} ({type(given).__name__})"
 
 
-def _unknown(name: str, siblings: tuple[str, ...], path: _Path) -> str:
+def unknown(name: str, siblings: tuple[str, ...], path: _Path) -> str:
+    """What to say of a name that is no option: the nearest one, and those that there are."""
     snake_case = re.sub("(?<=[a-z])(?=[A-Z])", "_", str(name)).lower()
     near = [(*path, sibling) for sibling in difflib.get_close_matches(snake_case, siblings, n=1)]
-    near += [known for known in _all_paths(Options) if known[-1] == snake_case]
+    near += [known for known in all_paths(Options) if known[-1] == snake_case]
     hint = f"; did you mean {_joined(near[0])}?" if near else "."
     return (
         f"There is no option {_joined((*path, str(name)))}{hint} "
@@ -203,10 +212,11 @@ def _unknown(name: str, siblings: tuple[str, ...], path: _Path) -> str:
     )
 
 
-def _all_paths(kind: type[msgspec.Struct], path: _Path = ()) -> Iterator[_Path]:
+def all_paths(kind: type[msgspec.Struct], path: _Path = ()) -> Iterator[_Path]:
+    """The paths of all options, those of groups too."""
     for field in msgspec.structs.fields(kind):
         here = (*path, field.name)
         yield here
         for one in (field.type, *get_args(field.type)):
             if isinstance(one, type) and not get_origin(one) and issubclass(one, msgspec.Struct):
-                yield from _all_paths(one, here)
+                yield from all_paths(one, here)

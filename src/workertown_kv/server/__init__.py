@@ -1,12 +1,10 @@
 """`kv()` and the server that it makes: the only place that wires the rooms together."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
@@ -27,11 +25,12 @@ from ..endpoints.public import describe_public, public_routes
 from ..endpoints.request import route_path
 from ..endpoints.resource import Resource
 from ..errors import NotFound
-from ..options import Environment, Options, no_environment, parse_options
+from ..options import Options, parse_layers
 from ..runtime import Runtime, resolve_runtime
 from ..storage import CachedStorage, Namespaces
 from .background import Background
 from .doors import check_apart, doors_of, template_of
+from .layers import layers_of
 
 if TYPE_CHECKING:
     import httpx2
@@ -40,17 +39,11 @@ if TYPE_CHECKING:
 def kv(options: Mapping[str, object] | Options | None = None, **named: object) -> "Server":
     """A key/value server: every option has a default, and every default can be changed.
 
-    Options are one object, keywords, or both, and are merged deeply over the defaults. Raises
+    Options are one object, keywords, or both, and are merged deeply over those of the environment
+    (`KV_OPTIONS__…`), over those of the file that `KV_CONFIG` names, over the defaults. Raises
     `OptionsError` for one that is wrong.
     """
-    parsed = parse_options(options, named)
-    if parsed.get_env is no_environment:
-        parsed = msgspec.structs.replace(parsed, get_env=_os_environment)
-    return Server(parsed)
-
-
-def _os_environment() -> Environment:
-    return os.environ
+    return Server(parse_layers(layers_of(options, named)))
 
 
 class Server(Starlette):

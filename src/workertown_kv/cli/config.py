@@ -1,0 +1,84 @@
+"""`workertown-kv config`: the options in force, and where each of them comes from."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, get_args, get_origin
+
+import click
+import msgspec
+
+from ..options import Layer, Options, Secret, parse_layers, source_of, variable_of
+from ..server.layers import layers_of
+from .database import config_option, one_line_errors
+
+_Path = tuple[str, ...]
+
+
+@click.command()
+@config_option
+@click.option(
+    "--all", "everything", is_flag=True, help="Print options that have their default, too."
+)
+def config(everything: bool) -> None:
+    """Print the options in force, as a TOML file, and where each of them comes from.
+
+    Secrets are not printed. Where nothing has been chosen, nothing is printed; --all prints the
+    defaults, and the variable for each.
+    """
+    with one_line_errors():
+        layers = layers_of(None, {})
+        options = parse_layers(layers)
+    lines = [*_lines(options, layers, everything=everything), *_variables_set(options)]
+    for line in lines or ["# Every option has its default; --all prints them"]:
+        click.echo(line)
+
+
+def _lines(options: Options, layers: Sequence[Layer], *, everything: bool) -> Iterator[str]:
+    for path, value, kinds in _leaves(options, Options, ()):
+        is_secret = Secret in kinds or _has_secrets(value)
+        is_function = any(get_origin(kind) is Callable for kind in kinds)
+        source = source_of(path, layers)
+        if path == ("get_env",) or (source is None and not everything):
+            continue
+        shown = "(hidden)" if is_secret and value is not None else _toml(value)
+        line = f"{'.'.join(path)} = {shown}"
+        if is_secret or shown in _UNSET:
+            # TOML has no word for nothing, and a secret is for nobody's file.
+            line = f"# {line}"
+        default = "in code alone" if is_function else variable_of(path)
+        yield f"{line}  # {source or f'default; {default}'}"
+
+
+def _variables_set(options: Options) -> Iterator[str]:
+    """The variables that are read when the server is made, as those of credentials."""
+    for path, name, _ in _leaves(options, Options, ()):
+        if "env" in path and name and options.environment(name):
+            yield f"# {name} is set  # {'.'.join(path)}"
+
+
+_UNSET = ("none", "a function")
+
+
+def _leaves(group: Any, kind: Any, path: _Path) -> Iterator[tuple[_Path, Any, Sequence[Any]]]:
+    """Every option with its value, and the types that it may have."""
+    for field in msgspec.structs.fields(kind):
+        value = getattr(group, field.name)
+        here = (*path, field.name)
+        if isinstance(value, msgspec.Struct):
+            yield from _leaves(value, type(value), here)
+        else:
+            yield here, value, (field.type, *get_args(field.type))
+
+
+def _has_secrets(value: Any) -> bool:
+    """Whether it is a list of credentials."""
+    return isinstance(value, tuple) and any(isinstance(one, msgspec.Struct) for one in value)
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        return "none"
+    if callable(value):
+        return "a function"
+    # What JSON and TOML have in common is all that options are made of.
+    return json.dumps(value, ensure_ascii=False)

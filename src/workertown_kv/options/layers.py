@@ -1,0 +1,221 @@
+"""Options that are not given in code: from variables and from a TOML file.
+
+What is given in code wins over variables, variables win over the file, and the file over the
+defaults. Each layer is a nested mapping, as code would give it, and knows where it comes from.
+"""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from ..errors import OptionsError
+from .group import Secret
+from .parsing import all_paths, merged, parse_options, unknown
+from .tree import Options
+
+PREFIX: Final = "KV_OPTIONS__"
+"""What the names of variables begin with; the parts of the path are joined by two underscores."""
+
+CODE: Final = "code"
+"""Where options come from that were given to `kv()`."""
+
+_Path = tuple[str, ...]
+
+
+class Layer(msgspec.Struct, frozen=True):
+    """Some options, and where each of them comes from."""
+
+    values: Mapping[str, object]
+    sources: Mapping[_Path, str]
+
+
+def variable_of(path: Sequence[str]) -> str:
+    """The name of the variable for an option."""
+    return PREFIX + "__".join(path).upper()
+
+
+def layer_of_code(values: Mapping[str, object]) -> Layer:
+    """The options that were given to `kv()`."""
+    return Layer(values, dict.fromkeys(_leaves(values), CODE))
+
+
+def layer_of_variables(environment: Mapping[str, str]) -> Layer:
+    """The options that variables give. Raises `OptionsError`, which names the variable."""
+    values: dict[str, object] = {}
+    sources: dict[_Path, str] = {}
+    for name in sorted(_names(environment)):
+        text = environment.get(name)
+        if not name.upper().startswith(PREFIX) or not isinstance(text, str) or not text:
+            continue
+        path = tuple(name[len(PREFIX) :].lower().split("__"))
+        kind = _kind_of(path, name)
+        if path in sources:
+            raise OptionsError(
+                f"The variables {sources[path]} and {name} are the same; expected one"
+            )
+        value = _read(kind, text)
+        if value is _UNFIT:
+            raise OptionsError(f"The variable {name} does not fit; expected {_expected(kind)}")
+        values = merged(values, _nested(path, value))
+        sources[path] = name
+    return Layer(values, sources)
+
+
+def layer_of_file(text: str, source: str) -> tuple[Layer, Mapping[str, object]]:
+    """The options of a TOML file, and its table `serve`, which is for the command.
+
+    Raises `OptionsError` for what is not TOML.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise OptionsError(f"{source} is not TOML: {error}") from error
+    serve = values.pop("serve", {})
+    if not isinstance(serve, dict):
+        raise OptionsError(f"{source}: serve is no table; expected the flags of the command")
+    return Layer(values, dict.fromkeys(_leaves(values), source)), serve
+
+
+def parse_layers(layers: Sequence[Layer]) -> Options:
+    """The options of all layers, the first ones below. An error says where it comes from."""
+    values: Mapping[str, object] = {}
+    sources: dict[_Path, str] = {}
+    for layer in layers:
+        values = merged(values, layer.values)
+        sources |= layer.sources
+    try:
+        return parse_options(values)
+    except OptionsError as error:
+        raise _told(error, sources) from error
+
+
+def source_of(path: _Path, layers: Sequence[Layer]) -> str | None:
+    """Where an option comes from: the last layer that says something of it, or of all it is in."""
+    for layer in reversed(layers):
+        for end in range(len(path), 0, -1):
+            if path[:end] in layer.sources:
+                return layer.sources[path[:end]]
+    return None
+
+
+def _told(error: OptionsError, sources: Mapping[_Path, str]) -> OptionsError:
+    at = [path for path in sources if ".".join(map(str, path)) in error.message]
+    source = sources[max(at, key=len)] if at else CODE
+    return error if source == CODE else OptionsError(f"{error.message} (from {source})")
+
+
+def _names(environment: Mapping[str, str]) -> Iterator[str]:
+    try:
+        yield from list(environment)
+    except TypeError:
+        # An environment that cannot be listed can still be asked.
+        yield from (variable_of(path) for path in all_paths(Options))
+
+
+def _kind_of(path: _Path, name: str) -> Any:
+    kind: Any = Options
+    for depth, part in enumerate(path):
+        group = next((one for one in _kinds(kind) if _is_group(one)), None)
+        fields = {} if group is None else {one.name: one for one in msgspec.structs.fields(group)}
+        if part not in fields:
+            hint = unknown(part, tuple(fields), path[:depth])
+            raise OptionsError(f"The variable {name} is for no option. {hint}")
+        kind = fields[part].type
+    return kind
+
+
+def _kinds(kind: Any) -> Sequence[Any]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _is_group(kind: Any) -> bool:
+    return isinstance(kind, type) and not get_origin(kind) and issubclass(kind, msgspec.Struct)
+
+
+_UNFIT: Final = object()
+_TEXTS: Final = (str, Secret, Any)
+_FLAGS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def _read(kind: Any, text: str) -> object:
+    """What a text says, for an option of this type; `_UNFIT` where it says nothing that fits."""
+    # Any text is text, so that is the last thing to take it for.
+    kinds = sorted(_kinds(kind), key=lambda one: one in _TEXTS)
+    for one in kinds:
+        if get_origin(one) is tuple and str in kinds and not ("," in text or text.startswith("[")):
+            continue
+        value = _read_one(one, text.strip())
+        if value is not _UNFIT:
+            return value
+    return _UNFIT
+
+
+def _read_one(kind: Any, text: str) -> object:
+    origin = get_origin(kind)
+    flag = _FLAGS.get(text.lower())
+    if kind is bool:
+        return _UNFIT if flag is None else flag
+    if origin is Literal:
+        accepted = get_args(kind)
+        return next((one for one in (text, flag) if one in accepted and one is not None), _UNFIT)
+    if kind in (int, float):
+        try:
+            return kind(text.replace("_", ""))
+        except ValueError:
+            return _UNFIT
+    if origin is tuple:
+        (inner, _) = get_args(kind)
+        listed = text.startswith("[") or _is_group(inner)
+        return _json(text, list) if listed else [one.strip() for one in text.split(",")]
+    if _is_group(kind):
+        return True if flag else _json(text, dict)
+    return text if kind in _TEXTS else _UNFIT
+
+
+def _json(text: str, kind: type) -> object:
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return _UNFIT
+    return value if isinstance(value, kind) else _UNFIT
+
+
+def _expected(kind: Any) -> str:
+    return " or ".join(dict.fromkeys(filter(None, map(_expected_one, _kinds(kind)))))
+
+
+def _expected_one(kind: Any) -> str:
+    origin = get_origin(kind)
+    if kind is bool:
+        return "true or false"
+    if origin is Literal:
+        return " or ".join(str(one).lower() for one in get_args(kind))
+    if kind in (int, float):
+        return "a whole number" if kind is int else "a number"
+    if origin is tuple:
+        return "a list in JSON" if _is_group(get_args(kind)[0]) else "texts with commas between"
+    if _is_group(kind):
+        return f"true, an object in JSON, or variables for {', '.join(kind.__struct_fields__)}"
+    if origin is not None and origin is Callable:
+        return "nothing: it is a function, and can be given in code alone"
+    return "" if kind is NoneType else "text"
+
+
+def _nested(path: _Path, value: object) -> dict[str, object]:
+    nested: object = value
+    for part in reversed(path):
+        nested = {part: nested}
+    assert isinstance(nested, dict)
+    return nested
+
+
+def _leaves(values: Mapping[str, object], path: _Path = ()) -> Iterator[_Path]:
+    for name, value in values.items():
+        here = (*path, name)
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, here)
+        else:
+            yield here

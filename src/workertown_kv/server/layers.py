@@ -1,0 +1,54 @@
+"""The layers of options of a server: a file, variables, and what is given in code."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import OptionsError
+from ..options import (
+    Environment,
+    Layer,
+    Options,
+    given_options,
+    layer_of_code,
+    layer_of_file,
+    layer_of_variables,
+)
+
+CONFIG_VARIABLE: Final = "KV_CONFIG"
+"""Names the variable with the path of a TOML file."""
+
+
+def layers_of(
+    options: Mapping[str, object] | Options | None, named: Mapping[str, object]
+) -> Sequence[Layer]:
+    """The layers, the lowest first. Raises `OptionsError`."""
+    given = given_options(options, named)
+    given.setdefault("get_env", _os_environment)
+    code = layer_of_code(given)
+    if isinstance(options, Options):
+        # All there is has been decided already.
+        return [code]
+    # What is wrong with it is said where all options are looked at.
+    get_env: Any = given["get_env"]
+    environment = get_env() if callable(get_env) else {}
+    layers = [layer_of_variables(environment), code]
+    path = environment.get(CONFIG_VARIABLE)
+    if path:
+        layers.insert(0, read_file(path)[0])
+    return layers
+
+
+def read_file(path: str) -> tuple[Layer, Mapping[str, object]]:
+    """The options of a TOML file, and its table for the command."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise OptionsError(f"Cannot read {path}: {reason}") from error
+    return layer_of_file(text, path)
+
+
+def _os_environment() -> Environment:
+    return os.environ

@@ -1,0 +1,87 @@
+"""`workertown-kv config`, and `--config`."""
+
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+FILE = """
+base_path = "/store"
+[limits]
+value_bytes = 1000
+[auth.api_key]
+api_key = "s3cret"
+[serve]
+database = "memory://"
+workers = 2
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "kv.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_it_prints_what_was_chosen_where_it_comes_from_and_no_secret(run: Run, file: Path) -> None:
+    ended = run(
+        "config", "--config", "kv.toml", KV_OPTIONS__limits__VALUE_BYTES="5", KV_USERNAME="a"
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [
+        "# auth.api_key.api_key = (hidden)  # kv.toml",
+        'base_path = "/store"  # kv.toml',
+        "limits.value_bytes = 5  # KV_OPTIONS__limits__VALUE_BYTES",
+        "# KV_USERNAME is set  # auth.basic.env.username",
+    ]
+
+
+def test_without_choices_it_says_so(run: Run) -> None:
+    assert run("config").stdout == "# Every option has its default; --all prints them\n"
+
+
+def test_what_it_prints_can_be_given_back(run: Run, tmp_path: Path) -> None:
+    everything = run("config", "--all").stdout
+    options = tomllib.loads(everything)
+    assert options["limits"]["value_bytes"] == 26_214_400
+    assert "default; KV_OPTIONS__LIMITS__VALUE_BYTES" in everything
+    assert "# auth.api_key.verify_credentials = none  # default; in code alone" in everything
+    (tmp_path / "all.toml").write_text(everything)
+    again = run("config", "--all", "--config", "all.toml")
+    assert again.returncode == 0
+    assert tomllib.loads(again.stdout) == options
+
+
+def test_flags_win_over_variables_and_these_over_the_file(run: Run, file: Path) -> None:
+    for given, variable, expected in (
+        ((), {}, "2 workers"),
+        ((), {"KV_WORKERS": "3"}, "3 workers"),
+        (("--workers", "4"), {"KV_WORKERS": "3"}, "4 workers"),
+    ):
+        ended = run("serve", "--config", file, *given, **variable)
+        assert ended.returncode == 1
+        # In memory, each worker would have values of its own.
+        assert ended.stderr.startswith(
+            f"Error: {expected} would each have a memory:// of their own"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[serve]\nporte = 1", "there is no flag serve.porte; expected access_log, "),
+        ("[serve]\nport = 'x'", "Invalid value for '--port'"),
+        ("[limit]\nvalue_bytes = 1", "There is no option limit; did you mean limits?"),
+        ("x", "is not TOML"),
+    ],
+)
+def test_a_file_that_is_wrong_is_said_to_be(run: Run, file: Path, text: str, words: str) -> None:
+    file.write_text(text)
+    ended = run("serve", "--config", file)
+    assert ended.returncode != 0
+    assert words in ended.stderr
