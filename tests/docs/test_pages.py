@@ -1,6 +1,7 @@
 """What the docs show can be done, and where they point there is something."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,8 @@ def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
                 assert list(commands(block))
             case "json":
                 json.loads(block.text)
+            case "toml":
+                tomllib.loads(block.text)
             case "output":
                 assert before is not None
                 assert before.language == "python"
