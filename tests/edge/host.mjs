@@ -45,12 +45,14 @@ async function run(name, convertNullToNone, args) {
   }
   pyodide.globals.set("ARGS", pyodide.toPy([`--junitxml=/reports/${name}.xml`, ...args]));
   await pyodide.runPythonAsync(`
-    import sys
+    import os, sys
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     sys.path[:0] = ["/packages", "/suites"]
     sys.dont_write_bytecode = True
+    import importing
     import pytest
-    pytest.main(["--rootdir=/suites", "-q", "-p", "awaiting", "-p", "no:anyio",
-                 "-p", "no:cacheprovider", "--tb=short", "-W", "error", *ARGS])
+    pytest.main(["--rootdir=/suites", "-q", "-p", "awaiting", "-p", "no:cacheprovider",
+                 "--tb=short", "-W", "error", *ARGS])
   `);
 }
 
