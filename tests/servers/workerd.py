@@ -41,6 +41,9 @@ class Worker:
         """Its URL, from the line that it prints when it listens."""
         raise NotImplementedError
 
+    def end(self, process: "subprocess.Popen[str]") -> None:
+        """Have it end. Its standard input is closed then."""
+
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             self.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -58,8 +61,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
         self._client.close()
-        self._process.terminate()
-        # The emulator ends by the end of its input as well, and takes its own workerd with it.
+        self.end(self._process)
         self._process.communicate(timeout=30)
         self.folder.cleanup()
 
@@ -108,6 +110,9 @@ class RunningWorkerd(Worker):
     def command(self) -> Sequence[str | Path]:
         config = Path(self.folder.name) / "config.capnp"
         return [workerd_program(self._modules), "serve", "--control-fd=1", config]
+
+    def end(self, process: "subprocess.Popen[str]") -> None:
+        process.terminate()
 
     def told(self, line: str) -> str:
         return f"http://127.0.0.1:{json.loads(line)['port']}"

@@ -1,4 +1,4 @@
-// Runs a Worker in Cloudflare's emulator, until it is told to end. Prints where.
+// Runs a Worker in Cloudflare's emulator, until its standard input ends. Prints where.
 
 import { Miniflare } from "miniflare";
 
@@ -14,9 +14,5 @@ const emulator = new Miniflare({
 });
 console.log((await emulator.ready).href);
 
-async function end() {
-  await emulator.dispose();
-  process.exit();
-}
-process.on("SIGTERM", end);
-process.stdin.on("end", end).resume();
+for await (const _ of process.stdin);
+await emulator.dispose();
