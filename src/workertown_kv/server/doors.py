@@ -31,9 +31,9 @@ class Doors(msgspec.Struct, frozen=True):
     """What the OpenAPI document says of them."""
 
     def routes(self) -> list[BaseRoute]:
-        """All routes. The binding's first: it goes by more than paths."""
+        """All routes. The binding's first: it goes by more than paths. Then what is asked most."""
         first = [] if self.binding is None else [self.binding]
-        return [*first, *self.rest, *self.values, *self.admin]
+        return [*first, *self.values, *self.rest, *self.admin]
 
     def is_binding(self, scope: Scope) -> bool:
         """Whether a request is workerd's, at whatever path."""

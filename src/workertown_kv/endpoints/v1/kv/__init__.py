@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import Receive, Scope, Send
 
+from ....entry import DEFAULT_NAMESPACE
 from ....options import LimitsOptions
 from ....storage import Namespaces, Storage
-from ...namespace import namespace_of
-from ...request import bad_query, query, rest_of_path
+from ...namespace import FIELD, namespace_of
+from ...request import bad_query, header, query, rest_of_path
 from ...resource import Handler, Resource
 from .collection import Collection
 from .open_api import describe_kv
@@ -31,10 +32,16 @@ def kv_routes(
         return namespace_of(scope, namespaces, asked.get("namespace"), fresh=fresh)
 
     def by_path(act: _Act) -> Handler:
-        async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-            asked = query(scope, ("namespace",)) if scope["query_string"] else {}
-            space = await space_of(scope, asked)
+        async def handle_anywhere(scope: Scope, receive: Receive, send: Send) -> None:
+            space = await space_of(scope, query(scope, ("namespace",)))
             await act(space, rest_of_path(scope, below), scope, receive, send)
+
+        def handle(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            # Nearly all requests are such, and need not wait to know it.
+            if not scope["query_string"] and header(scope, FIELD) is None:
+                key = rest_of_path(scope, below)
+                return act(DEFAULT_NAMESPACE, key, scope, receive, send)
+            return handle_anywhere(scope, receive, send)
 
         return handle
 
