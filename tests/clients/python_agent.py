@@ -51,5 +51,5 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
         return {"kind": type(error).__name__, "status": 0, "errors": [{"message": str(error)}]}
 
 
-for line in sys.stdin:
+for line in sys.stdin.buffer:
     print(json.dumps(answer(json.loads(line))), flush=True)

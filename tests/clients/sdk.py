@@ -40,7 +40,6 @@ class Sdk:
             env={**_quiet_environment(), **env},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
         )
 
     @classmethod
@@ -75,7 +74,7 @@ class Sdk:
             "positional": positional,
             "named": {"account_id": ACCOUNT} | {name: _sent(one) for name, one in named.items()},
         }
-        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         self._process.stdin.flush()
         told = json.loads(self._process.stdout.readline())
         if "kind" in told:
