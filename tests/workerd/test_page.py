@@ -1,6 +1,7 @@
 """What the page on `env.KV` shows can be done."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from docs.session import failures
@@ -9,7 +10,10 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "env-kv-in-workerd.md"
 
 
-def test_every_example_does_what_the_page_says(modules: Path, tmp_path: Path) -> None:
+def test_every_example_does_what_the_page_says(
+    modules: Path, require_program: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    require_program("npx", "npm")
     # There `npx` finds what the page has the reader install.
     (tmp_path / "node_modules").symlink_to(modules)
     wrong = failures(PAGE, tmp_path)
