@@ -9,6 +9,7 @@ while our server asks it.
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -29,9 +30,10 @@ from workertown_kv.operations import Get, Set
 from workertown_kv.storage import Storage
 from workertown_kv.storage.url import storage_from_url
 
-from .cpu import cpu_seconds
+from .cpu import cpu_seconds, others_seconds
 from .load import Load, run_loads
 from .programs import find
+from .scenarios import CORES
 from .servers import TEXT, served
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -62,6 +64,8 @@ class Seen:
     cpu_us: float
     """Of whoever asked, for each request."""
     engine_us: float = 0
+    others: float = 0
+    """The share of the machine's CPU that others used meanwhile."""
 
 
 @contextmanager
@@ -119,6 +123,8 @@ def main(*, seconds: int, rounds: int, chosen: tuple[str, ...]) -> None:
                     f"{median(one.engine_us for one in http):.0f}",
                 ]
                 click.echo(f"| {' | '.join(cells)} |")
+                others = max(one.others for one in http)
+                click.echo(f"{name} {what}: others used up to {others:.0%} of the CPU", err=True)
 
 
 async def _fill(url: str) -> None:
@@ -135,11 +141,15 @@ def _http(engine: Engine, what: str, seconds: int) -> Seen:
     """How often a second our server does it, in one process."""
     with served(engine.url, get_path="/v1/kv/value7") as server:
         ours, its = cpu_seconds(server.pids), cpu_seconds([engine.pid])
+        all_of_it = (*server.pids, engine.pid, os.getpid())
+        others = others_seconds(all_of_it)
         (seen,) = run_loads(server, [Load(what, CONNECTIONS, puts=what == "PUT")], seconds)
+        others = (others_seconds(all_of_it) - others) / (seconds * CORES)
         ours, its = cpu_seconds(server.pids) - ours, cpu_seconds([engine.pid]) - its
     if seen.failed:
         raise click.ClickException(f"{seen.failed:,} REQUESTS FAILED")
-    return Seen(seen.per_second, ours * 1e6 / seen.requests, its * 1e6 / seen.requests)
+    each = 1e6 / seen.requests
+    return Seen(seen.per_second, ours * each, its * each, max(0.0, others))
 
 
 async def _native(engine: str, url: str, what: str, seconds: int) -> Seen:
