@@ -1,5 +1,6 @@
 """The example of a Worker answers as every server does, in the interpreter of a Worker."""
 
+import importlib
 import importlib.metadata
 import json
 import sys
@@ -36,9 +37,7 @@ def in_a_worker(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(sys.modules, "_cloudflare_compat_flags", flags)
     monkeypatch.syspath_prepend("/example/src")
     monkeypatch.delitem(sys.modules, "entry", raising=False)
-    import entry  # type: ignore[import-not-found]  # of the example
-
-    return entry
+    return importlib.import_module("entry")
 
 
 @pytest.fixture(params=["KV", "D1"])
