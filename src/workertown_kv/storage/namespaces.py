@@ -182,7 +182,8 @@ class Namespaces:
         """Remove at most `limit` keys of deleted namespaces; how many were there."""
         if self._lacks is not None:
             return 0
-        self._deleted.clear()
+        # A new one, for the event loop that runs now.
+        self._deleted = asyncio.Event()
         for info in (await self._storage.list(all_gone())).keys:
             id = gone_id(info.key)
             page = await self._storage.list(List(id, "", limit))
