@@ -12,6 +12,21 @@ import msgspec
 from .sdk import ACCOUNT
 
 
+def quiet(folder: Path) -> Mapping[str, str]:
+    """The environment for wrangler, which then keeps to this folder and asks for nothing else."""
+    # It would ask the network whether there is a newer one, had it not done so just now.
+    (folder / "update-check").mkdir()
+    found = {"latest": "4.86.0", "lastUpdate": time.time() * 1000}
+    (folder / "update-check" / "wrangler-latest.json").write_bytes(msgspec.json.encode(found))
+    return {
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "CI": "1",
+        "NO_COLOR": "1",
+        "WRANGLER_SEND_METRICS": "false",
+    }
+
+
 class Wrangler:
     """Runs wrangler's commands in a folder of its own, which is its home as well."""
 
@@ -22,19 +37,11 @@ class Wrangler:
         self._command = [node, str(packages / "wrangler" / "bin" / "wrangler.js")]
         self.env: Mapping[str, str] = {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "TMPDIR": str(folder),
-            "CI": "1",
-            "NO_COLOR": "1",
-            "WRANGLER_SEND_METRICS": "false",
+            **quiet(folder),
             "CLOUDFLARE_API_BASE_URL": f"{url}/client/v4",
             "CLOUDFLARE_API_TOKEN": "test-key",
             "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
         }
-        # It would ask the network whether there is a newer one, had it not done so just now.
-        (folder / "update-check").mkdir()
-        found = {"latest": "4.86.0", "lastUpdate": time.time() * 1000}
-        self.file("update-check/wrangler-latest.json", found)
 
     def ran(self, *args: str, **env: str) -> subprocess.CompletedProcess[bytes]:
         """Run `wrangler kv` with these arguments."""

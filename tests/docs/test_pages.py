@@ -8,7 +8,10 @@ import pytest
 from docs.pages import PAGES, ROOT, anchors, blocks, commands, links, name_of
 from docs.session import failures, matches
 
-OTHERS_RUN = {"README.md", "env-kv-in-workerd.md"}
+OTHERS_RUN = {
+    *("README.md", "env-kv-in-workerd.md"),
+    *("move-from-workers-kv.md", "use-wrangler.md"),
+}
 """Pages whose examples tests of their own run."""
 
 RUN = [page for page in PAGES if {"console", "python"} & {one.language for one in blocks(page)}]
