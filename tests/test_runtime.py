@@ -137,6 +137,14 @@ def test_a_worker_without_a_binding_is_told_what_it_needs() -> None:
         kv(runtime="cloudflare_workers", get_env=dict)
 
 
+def test_a_binding_is_of_no_use_outside_of_a_worker() -> None:
+    env = runtime.WorkerEnvironment(SimpleNamespace(KV_DB=object()))
+    assert {*env} >= {"KV_DB"}
+    assert len(env) == len([*env])
+    with pytest.raises(OptionsError, match="KV_DB is no text; a binding can only be used inside"):
+        kv(runtime="cloudflare_workers", get_env=lambda: env)
+
+
 def test_a_worker_may_have_its_values_at_upstash_and_does_nothing_between_requests() -> None:
     env = runtime.WorkerEnvironment(SimpleNamespace(KV_DB="upstash://token@host"))
     server = kv(runtime="cloudflare_workers", get_env=lambda: env)

@@ -23,6 +23,9 @@ DEFAULT_DATABASE = "kv.sqlite"
 EDGE_SCHEMES: Final = ("upstash", "upstash+http")
 """The storages that need nothing but `fetch`."""
 
+_IN_PYODIDE: Final[bool] = sys.platform == "emscripten"
+"""Whether this is Python as Cloudflare runs it."""
+
 
 class Runtime(msgspec.Struct, frozen=True):
     """What a server runs on."""
@@ -73,6 +76,8 @@ def cloudflare_workers(options: Options, env: Mapping[str, Any]) -> Runtime:
         )
     if isinstance(binding, str):
         return msgspec.structs.replace(edge(options, env), background=False)
+    if not _IN_PYODIDE:
+        raise OptionsError(f"{name} is no text; a binding can only be used inside of a Worker")
     module = importlib.import_module(".storage.cloudflare", __package__)
     return Runtime(module.storage_from_binding(binding, name), background=False)
 
@@ -115,8 +120,7 @@ _BUILT_IN: Final[Mapping[str, RuntimeResolver]] = {
 
 def resolve_runtime(options: Options) -> Runtime:
     """The runtime that the options ask for. Raises `OptionsError` where they ask for none."""
-    # Pyodide is Python as Cloudflare runs it.
-    here = cloudflare_workers if sys.platform == "emscripten" else local
+    here = cloudflare_workers if _IN_PYODIDE else local
     runtime = options.runtime or here
     if isinstance(runtime, str):
         runtime = _named(runtime)

@@ -58,7 +58,8 @@ async function run(name, convertNullToNone, args) {
 
 // A null of JavaScript comes to Python as one or the other, as the embedder has it.
 await run("null", false, ["/suites/worker.py", "/suites/promises.py"]);
-const some = "worker or never_set or comes_back_whole or order_of_their_bytes or all_or_nothing";
+const some =
+  "keeps_values or tells_of or cannot_do or binding or never_set or comes_back_whole or order_of";
 await run("none", true, ["/suites/worker.py", "/suites/promises.py", "-k", some]);
 await miniflare.dispose();
 process.exit(0);

@@ -4,13 +4,16 @@ One process of Node has all of it: Pyodide, this package as a wheel, and the KV 
 database of miniflare. What it runs is in `inside/`, and has its own names in what is said here.
 """
 
+import importlib.metadata
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from packaging.requirements import Requirement
 
 from edge.place import HERE, ROOT, jspi, major_version, run, unpack_own_wheel
 from servers.installed import npm_packages, pyodide_packages
@@ -43,6 +46,15 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(pyodide_packages(HERE / "wheels.txt"), folder, dirs_exist_ok=True)
     unpack_own_wheel(folder)
     return folder
+
+
+def test_what_the_package_needs_in_a_worker_is_there() -> None:
+    there = set(re.findall(r"^([\w-]+)==", (HERE / "wheels.txt").read_text(), re.MULTILINE))
+    for text in importlib.metadata.requires("workertown-kv") or ():
+        needed = Requirement(text)
+        in_a_worker = {"sys_platform": "emscripten", "extra": ""}
+        if needed.marker is None or needed.marker.evaluate(in_a_worker):
+            assert needed.name in there
 
 
 def test_a_worker_keeps_what_a_server_promises(

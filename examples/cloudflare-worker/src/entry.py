@@ -16,10 +16,11 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # of no known type here
         return await asgi.fetch(self.made(), request.js_object, self.env)
 
     async def scheduled(self, *_: object) -> None:
-        """Remove what has expired from D1; Workers KV does so by itself."""
+        """Remove from D1 what has expired, and the keys of deleted namespaces."""
         server = self.made()
         await server.open()
         await server.runtime.storage.sweep(1000)
+        await server.namespaces.purge(1000)
 
     def made(self) -> Server:
         # Not before the first request: until then a Worker has neither its bindings nor chance.

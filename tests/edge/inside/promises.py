@@ -75,7 +75,11 @@ class TestKV(StorageConformance):
         await KV.put(
             "json", "[1]", to_js({"metadata": {"a": 1}}, dict_converter=Object.fromEntries)
         )
-        await KV.put("text", "hello")
+        await KV.put(
+            "text",
+            "hello",
+            to_js({"metadata": {"version": "2"}}, dict_converter=Object.fromEntries),
+        )
         entry = await storage.get(Get(SPACE, "json"))
         assert entry is not None
         assert (entry.value, entry.is_json, entry.metadata) == (b"[1]", True, b'{"a":1}')

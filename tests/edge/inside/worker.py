@@ -179,6 +179,19 @@ async def test_a_worker_does_batches(call: Call) -> None:
     assert results[3]["value"] is None
 
 
+async def test_a_worker_has_namespaces_where_its_storage_has(call: Call) -> None:
+    made = await call("POST", "/admin/namespaces", {"title": "apart"})
+    if call.lacks:  # type: ignore[attr-defined]
+        assert made.status == 501
+        return
+    id = (await made.data())["id"]
+    await call("PUT", f"/v1/kv/a?namespace={id}", {"value": "there"})
+    assert (await call("GET", "/v1/kv/a")).status == 404
+    assert await (await call("GET", "/v1/kv/a", x_kv_namespace="apart")).data() == "there"
+    assert (await call("DELETE", f"/admin/namespaces/{id}")).status == 200
+    assert (await call("GET", "/v1/kv/a", x_kv_namespace="apart")).status == 404
+
+
 async def test_a_worker_takes_large_values(call: Call) -> None:
     text = "x" * 1_500_000
     put = await call("PUT", "/v1/kv/large", {"value": text}, prefer="return=minimal")

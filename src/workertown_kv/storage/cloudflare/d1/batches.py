@@ -9,60 +9,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from ....entry import Entry
-from ....errors import PreconditionFailed
 from ....operations import Batch, Delete, Get, Result, Set
 from ...batch import run_batch
-from ...version import new_version
 from .database import Changed, Database
 from .rows import Place, Statement, columns_of, entry_of, place
+from .snapshot import Snapshot
 from .statements import ENTRY, REPLACE
 
 TRIES: Final = 16
 MOST_MARKS: Final = 96
 """How many values a statement is given; D1 takes 100."""
 
+KEYS_TOGETHER: Final = MOST_MARKS - 3
+"""How many keys a statement reads."""
+
 _ALIVE: Final = "(expires_at IS NULL OR expires_at > ?)"
 _T = TypeVar("_T")
-
-
-class Snapshot:
-    """Entries as they were found, and what becomes of them; `run_batch` works on it."""
-
-    def __init__(self, found: Mapping[Place, Entry | bool], now: float) -> None:
-        self.written: dict[Place, Entry | None] = {}
-        self._there = dict(found)
-        self._now = now
-
-    def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
-        """See `batch.Table`; `False` too where the value was left out."""
-        entry = self._there.get(place(operation))
-        if isinstance(entry, Entry) and len(entry.value) > value_bytes:
-            return False
-        return entry
-
-    def set(self, operation: Set) -> str:
-        """See `batch.Table`."""
-        at = self._checked(operation)
-        entry = self.written[at] = operation.entry(new_version())
-        if entry.expires_at is None or entry.expires_at > self._now:
-            self._there[at] = entry
-        else:
-            self._there.pop(at, None)
-        return entry.version
-
-    def delete(self, operation: Delete) -> None:
-        """See `batch.Table`."""
-        at = self._checked(operation)
-        self.written[at] = None
-        self._there.pop(at, None)
-
-    def _checked(self, operation: Set | Delete) -> Place:
-        at = place(operation)
-        entry = self._there.get(at)
-        version = entry.version if isinstance(entry, Entry) else None
-        if operation.precondition is not None and not operation.precondition.holds(version):
-            raise PreconditionFailed
-        return at
 
 
 async def read(
@@ -70,7 +32,8 @@ async def read(
 ) -> Mapping[Place, Entry | bool]:
     """What is at these places, all at one moment.
 
-    It is `False` where the value was left out, since all have more bytes together than these.
+    It is `False` where the value was left out, since those of a statement have more bytes than
+    these together.
     """
     rows = await database.run([*_reading(places, now, value_bytes)])
     return {(row.namespace, row.key): entry_of(row) for some in rows for row in some}
@@ -109,7 +72,7 @@ def _version(entry: Entry | bool | None) -> str | None:
 
 def _reading(places: Sequence[Place], now: float, value_bytes: int) -> Iterator[Statement]:
     for space, keys in _by_namespace(places):
-        for some in _chunks(keys, MOST_MARKS - 3):
+        for some in _chunks(keys, KEYS_TOGETHER):
             yield (
                 (
                     "SELECT namespace, key, version, expires_at, metadata, "

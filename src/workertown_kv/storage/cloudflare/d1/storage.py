@@ -13,13 +13,14 @@ from ...contract import Clock, Migration, Storage
 from ...version import new_version
 from .. import bridge
 from . import statements
-from .batches import Snapshot, atomic_batch, read
+from .batches import KEYS_TOGETHER, atomic_batch, read
 from .database import Database
 from .rows import VALUE_BYTES, Place, Statement, entry_of, key_info, place
 from .schema import migrate
+from .snapshot import Snapshot
 
 READ_BYTES: Final = 16 * 1024 * 1024
-"""Of values in one answer of D1; what does not fit is asked for again."""
+"""Of values in one answer of D1; where they do not fit, a few are asked for at a time."""
 
 TOGETHER: Final = 8
 """How many operations of a batch are sent together, with values of 2 MB at most."""
@@ -75,7 +76,7 @@ class D1BindingStorage(Storage):
         if all(isinstance(one, Get) for one in operation.operations):
             now = self.clock()
             places = [*dict.fromkeys(_places(operation.operations))]
-            most = min(READ_BYTES, operation.read_bytes)
+            most = min(READ_BYTES, operation.read_bytes) // (1 + len(places) // KEYS_TOGETHER)
             found = await read(self._open_database(), places, now, most)
             if False not in found.values():
                 return run_batch(Snapshot(found, now), operation)

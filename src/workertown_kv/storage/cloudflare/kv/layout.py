@@ -25,6 +25,7 @@ FOREIGN: Final = "unknown"
 
 # Workers KV takes no key `.` or `..`. A NUL more leaves the order as it is, for nothing is less.
 _DOTS: Final = re.compile("\\.\\.?\0*")
+_VERSION: Final = re.compile("[0-9a-f]{25}")
 
 
 class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -118,9 +119,11 @@ def _ours(metadata: str | None) -> Kept | None:
     if metadata is None:
         return None
     try:
-        return _DECODER.decode(metadata)
+        kept = _DECODER.decode(metadata)
     except msgspec.DecodeError:
         return None
+    # Others may keep a version of theirs.
+    return kept if _VERSION.fullmatch(kept.version) else None
 
 
 def _metadata(kept: Kept) -> bytes | None:

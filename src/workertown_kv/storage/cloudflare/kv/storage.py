@@ -1,6 +1,5 @@
 """Workers KV by its binding: values near every reader, written for all of them within a minute."""
 
-import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,12 +7,13 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from ....entry import DEFAULT_NAMESPACE, Entry, KeyInfo
-from ....errors import InputError, StorageError, StorageUnavailable, ValueTooLarge
+from ....errors import StorageError, StorageUnavailable, ValueTooLarge
 from ....operations import Delete, Get, List, Operation, Page, Set
 from ...contract import Capability, Clock, Migration, Storage
 from ...version import new_version
 from .. import bridge
 from . import layout
+from .cursor import cursor_for, cursor_in
 
 _STATUS: Final = re.compile(r"failed: (\d{3})")
 
@@ -83,7 +83,7 @@ class KVBindingStorage(Storage):
         prefix, limit = operation.prefix, operation.limit
         if len(prefix.encode()) > layout.NAME_BYTES:
             return Page([])
-        cursor = _cursor_of(operation)
+        cursor = cursor_in(operation)
         # A prefix with a NUL finds nothing in miniflare; what Cloudflare itself does is not known.
         stem = prefix.partition("\0")[0]
         keys: list[KeyInfo] = []
@@ -100,7 +100,7 @@ class KVBindingStorage(Storage):
                 cursor = None if page.list_complete else page.cursor
             keys += [one for one in found if one.key.startswith(prefix) and self._is_alive(one)]
             if cursor is None or len(keys) == limit:
-                return Page(keys, None if cursor is None else f"{_mark(prefix)}{cursor}")
+                return Page(keys, None if cursor is None else cursor_for(prefix, cursor))
 
     def _name(self, operation: Operation) -> str:
         self._check(operation)
@@ -142,18 +142,3 @@ def _member(value: Any, name: str) -> Any:
 def _expiry(one: Any) -> float | None:
     expiration = bridge.plain(_member(one, "expiration"))
     return None if expiration is None else float(expiration)
-
-
-def _mark(prefix: str) -> str:
-    """What makes a cursor known as one of this prefix; Workers KV itself does not look."""
-    return hashlib.sha256(prefix.encode()).hexdigest()[:8]
-
-
-def _cursor_of(operation: List) -> str | None:
-    """The cursor of Workers KV in one of ours. Raises `InputError`."""
-    if operation.cursor is None:
-        return None
-    mark = _mark(operation.prefix)
-    if not operation.cursor.startswith(mark) or operation.cursor == mark:
-        raise InputError("The cursor is not of a listing with this prefix")
-    return operation.cursor[len(mark) :]
