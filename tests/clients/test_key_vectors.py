@@ -146,7 +146,7 @@ def test_wrangler_knows_every_key_in_a_file(wrangler: Wrangler, by_hand: dict[st
         one.key: value(one).decode() for one in VECTORS if WRANGLER not in one.defects
     }
     wrangler("bulk", "delete", "--force", wrangler.file("names.json", IN_ORDER))
-    assert wrangler.list() == []
+    assert [door.get(one) for one in VECTORS] == [None] * len(VECTORS)
 
 
 # A second for each, so the oddest of those that a command line can carry.
@@ -157,4 +157,3 @@ def test_wrangler_names_keys_on_its_command_line(
     [vector] = [one for one in VECTORS if one.name == name]
     wrangler("key", "put", vector.key, '"by wrangler"')
     assert by_hand["the REST path"].get(vector) == b'"by wrangler"'
-    assert wrangler("key", "get", vector.key) == b'"by wrangler"'
