@@ -169,6 +169,21 @@ def test_a_value_may_expire_after_a_while_or_at_a_time(sdk: Sdk, namespace: str)
         assert sdk.got(namespace, key)[1]["expiration"] == str(int(expiration))
 
 
+def test_an_expiry_may_be_sent_back_as_it_was_listed(sdk: Sdk, namespace: str) -> None:
+    """To the Python SDK it is a float, and so it sends one."""
+    at = int(time.time()) + 5000
+    sdk.put(namespace, "a", b"1", expiration=at)
+    [listed] = sdk.keys(namespace)
+    sdk.put(namespace, "b", b"1", expiration=listed["expiration"])
+    pair = {"key": "c", "value": "1", "expiration": listed["expiration"]}
+    sdk.ask("bulk_update", namespace, body=[pair])
+    sdk.ask("bulk_update", namespace, body=[{"key": "d", "value": "1", "expiration_ttl": 60.0}])
+    found = [one["expiration"] for one in sdk.keys(namespace)]
+    assert found[:3] == [at, at, at]
+    pair = {"key": "c", "value": "1", "expiration": at + 0.5}
+    refused(sdk, "BadRequestError", 400, 10033, "bulk_update", namespace, body=[pair])
+
+
 def test_what_is_wrong_with_a_lifetime_has_its_code(sdk: Sdk, namespace: str) -> None:
     for named, code in (({"expiration_ttl": 59}, 10034), ({"expiration": 1_500_000_000}, 10033)):
         with pytest.raises(SdkError) as caught:

@@ -29,8 +29,8 @@ class _Pair(msgspec.Struct, frozen=True, gc=False):
     key: str
     value: Raw
     """A string. It is made into bytes only when its turn comes, so that there is never much."""
-    expiration: int | None = None
-    expiration_ttl: int | None = None
+    expiration: int | float | None = None
+    expiration_ttl: int | float | None = None
     metadata: Raw | UnsetType = UNSET
     base64: bool | None = None
 
@@ -121,9 +121,11 @@ class BulkRoutes:
             rules.check_value(len(value))
             expires_at = None
             if pair.expiration_ttl is not None:
-                expires_at = rules.expiring_after(pair.expiration_ttl, now)
+                ttl = _whole(pair.expiration_ttl, "expiration_ttl", 10034)
+                expires_at = rules.expiring_after(ttl, now)
             elif pair.expiration is not None:
-                expires_at = rules.expiring_at(pair.expiration, now)
+                at = _whole(pair.expiration, "expiration", 10033)
+                expires_at = rules.expiring_at(at, now)
             metadata = None if pair.metadata is UNSET else rules.metadata(bytes(pair.metadata))
         except KvError as error:
             status, code, words = told(error)
@@ -136,6 +138,13 @@ class BulkRoutes:
             metadata=metadata,
             expires_at=expires_at,
         )
+
+
+def _whole(number: float, name: str, code: int) -> int:
+    # To the Python SDK all numbers are floats, those that it has read here too.
+    if number != int(number):
+        raise invalid(code, f"Invalid {name} of {number}. Please specify integer greater than 0.")
+    return int(number)
 
 
 def _value(pair: _Pair) -> bytes:

@@ -58,9 +58,12 @@ class ValueRoutes:
         # The storage would refuse it too, but only once the whole body is here.
         user.check_key("write", namespace, call.key)
         asked = call.query()
-        expires_at = rules.expires_at(
-            asked.get("expiration_ttl"), asked.get("expiration"), self._storage.clock()
+        # To the Python SDK all numbers are floats, those that it has read here too.
+        ttl, expiration = (
+            None if one is None else one.removesuffix(".0")
+            for one in (asked.get("expiration_ttl"), asked.get("expiration"))
         )
+        expires_at = rules.expires_at(ttl, expiration, self._storage.clock())
         precondition = write_precondition(call.scope)
         body = await call.body(rules, rules.value_bytes + FORM_SLACK, "a value")
         form = await form_of(call.scope, body)
