@@ -63,6 +63,7 @@ class Namespaces:
         self._accounts = tuple(accounts)
         self._lacks = next((one for one in _NEEDED if one in storage.lacks), None)
         self._known: dict[str, tuple[float, Namespace]] = {}
+        self._changes = 0
         self._deleted = asyncio.Event()
 
     async def find(self, id: str, *, fresh: bool = True) -> Namespace:
@@ -76,10 +77,13 @@ class Namespaces:
         if known is not None and not fresh and self._storage.clock() < known[0]:
             return known[1]
         self._known.pop(id, None)
+        changes = self._changes
         namespace, _ = await self._read(id)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        self._known[id] = (self._storage.clock() + KNOWN_SECONDS, namespace)
+        # What was changed here meanwhile may have been read as it was before.
+        if changes == self._changes:
+            self._known[id] = (self._storage.clock() + KNOWN_SECONDS, namespace)
         return namespace
 
     async def named(self, name: str, *, fresh: bool = True) -> Namespace:
@@ -158,7 +162,7 @@ class Namespaces:
                 if 0 in error.failed:
                     raise NamespaceExists(title) from error
             else:
-                self._known.pop(id, None)
+                self._forget(id)
                 return new
 
     async def delete(self, id: str) -> None:
@@ -174,21 +178,25 @@ class Namespaces:
                 )
             except Conflict:
                 continue
-            self._known.pop(id, None)
+            self._forget(id)
             self._deleted.set()
             return
 
     async def purge(self, limit: int) -> int:
         """Remove at most `limit` keys of deleted namespaces; how many were there."""
-        if self._lacks is not None:
-            return 0
         # A new one, for the event loop that runs now.
         self._deleted = asyncio.Event()
+        if self._lacks is not None:
+            return 0
         for info in (await self._storage.list(all_gone())).keys:
             id = gone_id(info.key)
             page = await self._storage.list(List(id, "", limit))
             if page.keys:
-                await self._storage.batch(Batch([Delete(id, one.key) for one in page.keys]))
+                deletes = [Delete(id, one.key) for one in page.keys]
+                for result in await self._storage.batch(Batch(deletes)):
+                    # Whoever goes on until nothing is left would never end.
+                    if isinstance(result, Exception):
+                        raise result
                 return len(page.keys)
             since = gone_since(await self._storage.get(record_of(info.key)))
             if self._storage.clock() - since > GONE_SECONDS:
@@ -200,6 +208,10 @@ class Namespaces:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._deleted.wait()
+
+    def _forget(self, id: str) -> None:
+        self._changes += 1
+        self._known.pop(id, None)
 
     async def _read(self, id: str) -> tuple[Namespace, str]:
         entry = None

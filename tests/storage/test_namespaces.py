@@ -1,0 +1,75 @@
+"""Namespaces, where what they stand on fails or is slow; `StorageConformance` has the rest."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from workertown_kv.entry import Entry
+from workertown_kv.errors import NamespaceNotFound, StorageError
+from workertown_kv.operations import Batch, Get, Result, Set
+from workertown_kv.storage import Capability, Namespaces
+from workertown_kv.storage.memory import MemoryStorage
+
+
+class _Held(MemoryStorage):
+    """Answers gets only once it may, with what was there when they came."""
+
+    may_answer: asyncio.Event | None = None
+
+    async def get(self, operation: Get) -> Entry | None:
+        found = await super().get(operation)
+        if self.may_answer is not None:
+            await self.may_answer.wait()
+        return found
+
+
+@pytest.mark.anyio
+async def test_what_was_read_while_a_namespace_was_deleted_is_not_believed_later() -> None:
+    storage = _Held()
+    namespaces = Namespaces(storage)
+    space = await namespaces.create("one")
+    may_answer = storage.may_answer = asyncio.Event()
+    finding = asyncio.create_task(namespaces.find(space.id, fresh=False))
+    await asyncio.sleep(0)
+    storage.may_answer = None
+    await namespaces.delete(space.id)
+    may_answer.set()
+    await finding
+    with pytest.raises(NamespaceNotFound):
+        await namespaces.find(space.id, fresh=False)
+
+
+class _Failing(MemoryStorage):
+    """Does what stands for itself in batches no more."""
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        if operation.atomic:
+            return await super().batch(operation)
+        return [StorageError("It failed") for _ in operation.operations]
+
+
+@pytest.mark.anyio
+async def test_keys_that_cannot_be_removed_are_an_error_and_not_tried_without_end() -> None:
+    storage = _Failing()
+    namespaces = Namespaces(storage)
+    space = await namespaces.create("one")
+    await storage.set(Set(namespace=space.id, key="a", value=b"1"))
+    await namespaces.delete(space.id)
+    with pytest.raises(StorageError, match="It failed"):
+        await namespaces.purge(10)
+
+
+class _Lacking(MemoryStorage):
+    lacks = {Capability.ATOMIC_BATCHES: "it is a test"}  # noqa: RUF012  (as storages have it)
+
+
+def test_where_there_are_none_waiting_for_deleted_ones_goes_on_on_another_event_loop() -> None:
+    namespaces = Namespaces(_Lacking())
+
+    async def purge_and_wait() -> int:
+        purged = await namespaces.purge(10)
+        await namespaces.wait_for_deleted(0)
+        return purged
+
+    assert [asyncio.run(purge_and_wait()) for _ in range(2)] == [0, 0]
