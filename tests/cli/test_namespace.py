@@ -55,3 +55,13 @@ def test_what_is_wrong_is_said_in_one_line(run: Run) -> None:
         assert ended.returncode == 1
         assert ended.stderr.startswith(f"Error: {message}")
         assert len(ended.stderr.splitlines()) == 1
+
+
+def test_accounts_that_are_configured_are_known(run: Run, tmp_path: Path) -> None:
+    accounts = {"KV_OPTIONS__CLOUDFLARE__ACCOUNTS": "first,second"}
+    rest = "/client/v4/accounts/first/storage/kv/namespaces"
+    with ServedStore(tmp_path / "kv.sqlite", env=accounts) as server, server.client() as client:
+        assert client.post(rest, json={"title": "staging"}).status_code == 200
+    ended = run("namespace", "create", "staging", **accounts)
+    assert ended.stderr == "Error: There is a namespace with the title 'staging' already\n"
+    assert run("namespace", "rename", "staging", "old", **accounts).stdout.endswith(" old\n")

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import click
 
-from ..server import kv
-from ..storage import Namespace, Namespaces, Storage
+from ..server import Server, kv
+from ..storage import Namespace, Namespaces
 from .database import choose_database, database_option, one_line_errors
 
 _Act = Callable[[Namespaces], Awaitable[list[str]]]
@@ -92,14 +92,15 @@ def _line(one: Namespace) -> str:
 def _run(database: str, act: _Act) -> None:
     choose_database(database)
     with one_line_errors():
-        lines = asyncio.run(_act_on(kv().runtime.storage, act))
+        lines = asyncio.run(_act_on(kv(), act))
     for line in lines:
         click.echo(line)
 
 
-async def _act_on(storage: Storage, act: _Act) -> list[str]:
+async def _act_on(server: Server, act: _Act) -> list[str]:
+    storage = server.runtime.storage
     await storage.open()
     try:
-        return await act(Namespaces(storage))
+        return await act(server.namespaces)
     finally:
         await storage.close()
