@@ -133,7 +133,7 @@ _ACCEPTED: Final[Mapping[Any, str]] = {
     Secret: "text",
     Literal[False]: "`False`",
     type(None): "`None`",
-    Any: "a `Runtime` or a function",
+    Any: "a `Runtime`, text or a function",
 }
 
 

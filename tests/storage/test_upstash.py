@@ -73,7 +73,7 @@ class TestUpstashStorage(StorageConformance):
 
     def make(self, clock: Clock, folder: Path) -> Storage:
         return UpstashStorage(
-            f"{self.url}?timeout=60&prefix={sha1(bytes(folder)).hexdigest()}", clock=clock
+            f"{self.url}?timeout=60&sweep=0&prefix={sha1(bytes(folder)).hexdigest()}", clock=clock
         )
 
 
@@ -154,6 +154,25 @@ async def test_a_reader_says_which_writes_it_wants_to_see(upstash: StandInUpstas
     assert upstash.sync_tokens[-1] == f"sync-{known}"
 
 
+async def test_a_server_does_not_pay_for_looking_for_expired_entries_all_the_time(
+    upstash: StandInUpstash, clock: MovedClock
+) -> None:
+    async with opened(upstash.url, clock) as storage:
+        await storage.set(put("a", expires_at=clock() + 1))
+        clock.move(1)
+        asked = upstash.requests
+        assert await storage.sweep(10) == 1
+        assert await storage.sweep(10) == 0
+        assert upstash.requests > asked + 1
+        asked = upstash.requests
+        clock.move(59)
+        assert await storage.sweep(10) == 0
+        assert upstash.requests == asked
+        clock.move(1)
+        await storage.sweep(10)
+        assert upstash.requests == asked + 1
+
+
 # Limits
 
 
@@ -195,7 +214,7 @@ async def test_an_upstash_that_cannot_be_reached_is_told_once_and_comes_back(
     running: RunningRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     (port,) = free_ports(1)
-    async with opened(f"upstash+http://s3cret@127.0.0.1:{port}") as storage:
+    async with opened(f"upstash+http://s3cret@127.0.0.1:{port}?sweep=0") as storage:
         for act in acts_on(storage).values():
             started = monotonic()
             outcome = await outcome_of(act)
@@ -220,7 +239,7 @@ async def test_an_upstash_that_hangs_is_given_up_in_time(
 ) -> None:
     program = require_program("redis-server", "redis-server")
     with RunningRedis(program, tmp_path) as redis, StandInUpstash(redis.port) as upstash:
-        async with opened(f"{upstash.url}?timeout=0.5") as storage:
+        async with opened(f"{upstash.url}?timeout=0.5&sweep=0") as storage:
             await storage.set(put("kept"))
             redis.pause()
             started = monotonic()
@@ -343,6 +362,9 @@ async def test_a_conflict_names_every_operation(upstash: StandInUpstash) -> None
         "upstash://s3cret@host?tls=0",
         "upstash://s3cret@host?timeout=never",
         "upstash://s3cret@host?timeout=0",
+        "upstash://s3cret@host?timeout=nan",
+        "upstash://s3cret@host?sweep=-1",
+        "upstash://s3cret@host?sweep=nan",
         "upstash://s3cret@host?prefix=",
         "upstash://s3cret@host?prefix",
         "upstash://s3cret%20@host",

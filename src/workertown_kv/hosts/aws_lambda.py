@@ -4,6 +4,8 @@
 is done here: tell the path as the client sent it, and answer CloudFront as that wants it.
 """
 
+import asyncio
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -30,8 +32,19 @@ def lambda_handler(app: ASGIApp) -> Callable[[Any, Any], dict[str, Any]]:
 
     The storage is opened by the first request, and stays open from one to the next.
     """
+    _ensure_event_loop()
     # With a lifespan, Mangum would open and close the storage around each request.
     return Mangum(_AsSent(app), lifespan="off", custom_handlers=[CloudFront])
+
+
+def _ensure_event_loop() -> None:
+    """Mangum runs everything on the event loop of the thread. Python warns where there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)
+            asyncio.get_event_loop()
+    except (RuntimeError, DeprecationWarning):
+        asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 class CloudFront(LambdaAtEdge):

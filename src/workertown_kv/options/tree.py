@@ -145,7 +145,7 @@ class Options(Group, frozen=True):
     logger: Callable[[str, str, int, float], None] | Literal[False] = False
     """Called after each request with the method, the path as sent, the status, and seconds."""
     runtime: Any = None
-    """A `Runtime`, or a function `(options, env) -> Runtime`; `None` chooses by environment."""
+    """A `Runtime`, the name of one, or a way to one `(options, env) -> Runtime`; `None` chooses."""
     get_env: Callable[[], Mapping[str, str]] = no_environment
     """Returns the environment to read from; without it, that of the process."""
 

