@@ -114,6 +114,14 @@ async def test_parts_of_a_form_may_be_fields_or_files(
             "not whole",
         ),
         (
+            b"".join(
+                b"--b\r\nContent-Disposition: form-data; name=%d\r\n\r\n\r\n" % n
+                for n in range(200)
+            ),
+            "multipart/form-data; boundary=b",
+            "more than 100 parts",
+        ),
+        (
             b'--b\r\nContent-Disposition: form-data; name="value"\r\n\r\nx\r\n' * 2 + b"--b--\r\n",
             "multipart/form-data; boundary=b",
             "twice",
@@ -176,6 +184,7 @@ async def test_preconditions_are_ours_and_work(rest: Rest) -> None:
         ("expiration_ttl=0", 10034, "at least 60"),
         ("expiration_ttl=-1", 10034, "at least 60"),
         ("expiration_ttl=1.5", 10034, "specify integer"),
+        ("expiration_ttl=--60", 10034, "specify integer"),
         ("expiration_ttl=", 10034, "specify integer"),
         ("expiration_ttl=99999999999", 10034, "below 2^31"),
         ("expiration=59", 10033, "at least 60 seconds in the future"),

@@ -128,7 +128,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 def _seconds(text: str, name: str, code: int) -> int:
     # A number of more digits than fit in 32 bits is too large whatever it is.
-    if text.isascii() and text.lstrip("-").isdigit() and len(text) <= 20:
+    if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20:
         return int(text)
     raise invalid(code, f"Invalid {name} of {text[:30]}. Please specify integer greater than 0.")
 

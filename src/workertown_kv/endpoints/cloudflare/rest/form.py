@@ -14,6 +14,9 @@ from ..errors import invalid
 FORM_SLACK: Final = 64 * 1024
 """What the body of a put may have beyond the largest value: the parts of a form, and metadata."""
 
+MOST_PARTS: Final = 100
+"""The most parts of a form; more take long to look at, and nobody has a use for them."""
+
 _PIECE: Final = 256 * 1024
 
 
@@ -102,6 +105,8 @@ class _Parts:
         if self._name in self.found:
             raise invalid(10012, f"the form has the part {self._name[:100]!r} twice")
         self.found[self._name] = self._data
+        if len(self.found) > MOST_PARTS:
+            raise invalid(10012, f"the form has more than {MOST_PARTS} parts")
 
     def _end_form(self) -> None:
         self.ended = True
