@@ -68,6 +68,7 @@ def test_edge_takes_no_storage_that_it_cannot_reach(database: str | None, words:
         ("edgy", "There is no runtime 'edgy'; did you mean 'edge'? Built in are 'local', "),
         ("", None),
         ("x", "There is no runtime 'x'. Built in are 'local', 'edge', 'testing'"),
+        ("postgres://kv:s3cret@host/kv", "There is no runtime 'postgres://…@host/kv'. Built in"),
         (5, "runtime is int; expected a Runtime, such as Runtime(storage=MyStorage()), a function"),
         (lambda options, env: "edge", "runtime is str"),
     ],

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from .errors import OptionsError
-from .options import Environment, Options
+from .options import Environment, Options, without_credentials
 from .storage import Storage
 from .storage.memory import MemoryStorage
 from .storage.url import storage_from_url
@@ -140,7 +140,8 @@ def _named(name: str) -> RuntimeResolver:
     if found is None:
         near = difflib.get_close_matches(name, _BUILT_IN, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise OptionsError(f"There is no runtime {name!r}{hint} Built in are {_names()}")
+        shown = without_credentials(repr(name))
+        raise OptionsError(f"There is no runtime {shown}{hint} Built in are {_names()}")
     return found
 
 

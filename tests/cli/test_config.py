@@ -2,10 +2,12 @@
 
 import subprocess
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+
+from workertown_kv.testing import ServedStore
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -85,3 +87,49 @@ def test_a_file_that_is_wrong_is_said_to_be(run: Run, file: Path, text: str, wor
     ended = run("serve", "--config", file)
     assert ended.returncode != 0
     assert words in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("runtime = 'redis://:s3cret@host'", 'runtime = "redis://…@host"  # kv.toml'),
+        ("env.database = 'redis://:s3cret@host'", 'env.database = "redis://…@host"  # kv.toml'),
+        ("runtime = 2026-01-01", 'runtime = "2026-01-01"  # kv.toml'),
+        ("access = 'redis://:s3cret@host'", "access is 'redis://…@host' (str); expected a mapping"),
+    ],
+)
+def test_what_stands_in_a_wrong_place_is_printed_without_credentials(
+    run: Run, file: Path, text: str, printed: str
+) -> None:
+    file.write_text(text)
+    ended = run("config", "--config", "kv.toml")
+    assert (ended.stdout or ended.stderr.removeprefix("Error: ")).startswith(printed)
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "namespace list"])
+def test_the_database_of_a_file_is_helped_with_without_credentials(
+    run: Run, file: Path, command: str
+) -> None:
+    file.write_text("[serve]\ndatabase = 'redis://:s3cret@host'")
+    ended = run(*command.split(), "--config", file, "--help")
+    assert "redis://…@host" in ended.stdout
+    assert "s3cret" not in ended.stdout
+
+
+def test_a_credential_that_is_not_text_is_said_in_one_line(run: Run) -> None:
+    ended = run("config", KV_API_KEY="\udcff")
+    assert (ended.returncode, ended.stderr) == (1, "Error: The variable KV_API_KEY is not UTF-8\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [((), 7), (("--client-seconds", "5"), 5), (("--client-seconds", "30"), 30)],
+)
+def test_the_time_for_a_body_is_that_of_the_options_unless_a_flag_says_another(
+    flags: Sequence[str], expected: int
+) -> None:
+    env = {"KV_OPTIONS__LIMITS__BODY_SECONDS": "7"}
+    args = ["--no-access-log", *flags]
+    with ServedStore(args=args, env=env) as server, server.client() as client:
+        info = client.get("/admin/info").json()["data"]
+    assert info["limits"]["body_seconds"] == expected

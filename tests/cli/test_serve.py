@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from workertown_kv.cli.database import without_credentials
+from workertown_kv.options import without_credentials
 from workertown_kv.testing import ServedStore, free_port
 
 GREETING = "workertown-kv listens on "

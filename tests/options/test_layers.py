@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from workertown_kv import Options, OptionsError, kv
 from workertown_kv import runtime as runtimes
-from workertown_kv.options import layer_of_variables, parse_layers
+from workertown_kv.options import Secret, layer_of_variables, parse_layers
 
 
 def from_variables(**variables: str) -> Options:
@@ -89,8 +89,10 @@ def test_a_variable_in_two_spellings_is_refused_and_an_empty_one_counts_not() ->
 
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30))
 def test_text_is_taken_as_it_is(text: str) -> None:
-    options = from_variables(ENV__DATABASE=f"x{text}x")
-    assert options.env.database == f"x{text}x"
+    options = from_variables(ENV__DATABASE=f" {text} ", AUTH__BASIC__PASSWORD=f" {text} ")
+    assert options.env.database == f" {text} "
+    assert options.auth.basic
+    assert options.auth.basic.password == Secret(f" {text} ")
 
 
 def test_code_wins_over_variables_and_these_over_the_file(tmp_path: Path) -> None:

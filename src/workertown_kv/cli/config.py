@@ -7,7 +7,15 @@ from typing import Any, get_args, get_origin
 import click
 import msgspec
 
-from ..options import Layer, Options, Secret, parse_layers, source_of, variable_of
+from ..options import (
+    Layer,
+    Options,
+    Secret,
+    parse_layers,
+    source_of,
+    variable_of,
+    without_credentials,
+)
 from ..server.layers import layers_of
 from .database import config_option, one_line_errors
 
@@ -28,7 +36,7 @@ def config(everything: bool) -> None:
     with one_line_errors():
         layers = layers_of(None, {})
         options = parse_layers(layers)
-    lines = [*_lines(options, layers, everything=everything), *_variables_set(options)]
+        lines = [*_lines(options, layers, everything=everything), *_variables_set(options)]
     for line in lines or ["# Every option has its default; --all prints them"]:
         click.echo(line)
 
@@ -80,5 +88,9 @@ def _toml(value: Any) -> str:
         return "none"
     if callable(value):
         return "a function"
-    # What JSON and TOML have in common is all that options are made of.
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        # A URL may stand there by mistake.
+        value = without_credentials(value)
+    # What JSON and TOML have in common is all that options are made of. What a runtime should be
+    # is known where it is used.
+    return json.dumps(value, ensure_ascii=False, default=str)

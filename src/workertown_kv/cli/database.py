@@ -1,15 +1,15 @@
 """What the commands share: which database and options, and errors in one line."""
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
+from click.types import OptionHelpExtra
 
 from ..errors import KvError, OptionsError
-from ..options import EnvOptions
+from ..options import EnvOptions, without_credentials
 from ..runtime import DEFAULT_DATABASE
 from ..server.layers import CONFIG_VARIABLE, read_file
 
@@ -46,8 +46,20 @@ config_option: Callable[[Any], Any] = click.option(
     help="TOML file with options, and with the flags of serve in the table [serve].",
 )
 
+
+class _DatabaseOption(click.Option):
+    """Shows no password in its help, where a file has the default."""
+
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        extra = super().get_help_extra(ctx)
+        if "default" in extra:
+            extra["default"] = without_credentials(extra["default"])
+        return extra
+
+
 _database_option: Callable[[Any], Any] = click.option(
     "--database",
+    cls=_DatabaseOption,
     envvar=_VARIABLE,
     default=DEFAULT_DATABASE,
     show_default=True,
@@ -67,12 +79,6 @@ def choose_database(url: str) -> None:
     if not url:
         raise click.UsageError("--database is empty; expected a storage URL or a path")
     os.environ[_VARIABLE] = url
-
-
-def without_credentials(url: str) -> str:
-    """The URL as it may be printed: nothing of who connects, and with which password."""
-    masked = re.sub("://[^/]*@", "://…@", url)
-    return re.sub(r"(?i)(password=)[^&]*", r"\1…", masked)
 
 
 @contextmanager

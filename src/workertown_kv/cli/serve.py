@@ -8,10 +8,12 @@ import socket
 from typing import Any, Final, get_args
 
 import click
+from click.core import ParameterSource
 
 from ..errors import StorageUnavailable
+from ..options import without_credentials
 from ..server import Server, kv
-from .database import choose_database, database_option, one_line_errors, without_credentials
+from .database import choose_database, database_option, one_line_errors
 from .greeting import KEY_VARIABLE, greet
 from .log import LogFormat, LogLevel, set_up_log
 from .workers import Flags, run
@@ -101,7 +103,7 @@ def serve(*, database: str, **flags: Any) -> None:
     """
     choose_database(database)
     shown = without_credentials(database)
-    chosen = Flags(**flags)
+    chosen = Flags(**flags, body_seconds=_chosen("client_seconds"))
     set_up_log(chosen.log_format, chosen.log_level)
     with one_line_errors():
         server = kv()
@@ -116,6 +118,13 @@ def serve(*, database: str, **flags: Any) -> None:
     _check_port(chosen.host, chosen.port)
     greet(chosen.host, chosen.port, shown, made, chosen.log_format)
     run(chosen)
+
+
+def _chosen(flag: str) -> Any:
+    """What was given for a flag, `None` where that is its default."""
+    context = click.get_current_context()
+    is_default = context.get_parameter_source(flag) is ParameterSource.DEFAULT
+    return None if is_default else context.params[flag]
 
 
 async def _try_out(server: Server) -> None:

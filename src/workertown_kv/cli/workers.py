@@ -35,6 +35,8 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     log_level: LogLevel
     client_seconds: int
     drain_seconds: int
+    body_seconds: int | None
+    """`client_seconds` where somebody chose it, which wins over the option of that name."""
 
 
 def run(flags: Flags) -> None:
@@ -96,10 +98,11 @@ def _load(flags: Flags) -> Server:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
     set_up_log(flags.log_format, flags.log_level)
+    chosen = flags.body_seconds
     try:
         server = kv(
             logger=access_logger(flags.log_format) if flags.access_log else False,
-            limits={"body_seconds": flags.client_seconds},
+            limits={} if chosen is None else {"body_seconds": chosen},
         )
     except Exception:  # noqa: BLE001  (whatever it is, the process ends)
         # The process would print it as it is, whatever the format of the log.

@@ -15,7 +15,7 @@ from .auth import (
     JwtOptions,
     UserCredential,
 )
-from .group import Secret
+from .group import Secret, without_credentials
 from .layers import (
     Layer,
     layer_of_code,
@@ -79,4 +79,5 @@ __all__ = [
     "parse_scopes",
     "source_of",
     "variable_of",
+    "without_credentials",
 ]

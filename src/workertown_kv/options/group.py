@@ -1,5 +1,7 @@
 """What every group of options is, and text that must not be shown."""
 
+import re
+
 import msgspec
 
 
@@ -25,6 +27,12 @@ class Secret:
         return isinstance(other, Secret) and other._text == self._text
 
     __hash__ = None  # type: ignore[assignment]  # a secret has no business in a set or a log key
+
+
+def without_credentials(text: str) -> str:
+    """A URL as it may be shown: nothing of who connects, and with which password."""
+    masked = re.sub("://[^/]*@", "://…@", text)
+    return re.sub(r"(?i)(password=)[^&]*", r"\1…", masked)
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -147,7 +147,7 @@ def _read(kind: Any, text: str) -> object:
     for one in kinds:
         if get_origin(one) is tuple and str in kinds and not ("," in text or text.startswith("[")):
             continue
-        value = _read_one(one, text.strip())
+        value = text if one in _TEXTS else _read_one(one, text.strip())
         if value is not _UNFIT:
             return value
     return _UNFIT
@@ -172,7 +172,7 @@ def _read_one(kind: Any, text: str) -> object:
         return _json(text, list) if listed else [one.strip() for one in text.split(",")]
     if _is_group(kind):
         return True if flag else _json(text, dict)
-    return text if kind in _TEXTS else _UNFIT
+    return _UNFIT
 
 
 def _json(text: str, kind: type) -> object:

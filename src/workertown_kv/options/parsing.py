@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import OptionsError
 from ..user import Scope, check_scopes
-from .group import Secret
+from .group import Secret, without_credentials
 from .tree import Options
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -196,7 +196,8 @@ def _named(kind: Any) -> str:
 
 
 def _shown(given: object) -> str:
-    shown = repr(given)
+    # A URL may stand there by mistake.
+    shown = without_credentials(repr(given))
     return f"{shown if len(shown) < 60 else shown[:60] + '…'} ({type(given).__name__})"
 
 
