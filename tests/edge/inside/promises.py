@@ -1,6 +1,7 @@
 """The storages of Cloudflare's bindings keep the contract, as far as they say."""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,10 +10,17 @@ from typing import Any
 import pytest
 from js import Object  # type: ignore[import-not-found]  # only Pyodide has it
 from miniflare import KV, RELAYED_D1  # type: ignore[import-not-found]  # `host.mjs` gives them
+from pyodide.code import run_js  # type: ignore[import-not-found]  # only Pyodide has it
 from pyodide.ffi import run_sync, to_js  # type: ignore[import-not-found]  # only Pyodide has it
 
-from workertown_kv.errors import InputError, KeyTooLong, StorageError, ValueTooLarge
-from workertown_kv.operations import Batch, Get, List
+from workertown_kv.errors import (
+    InputError,
+    KeyTooLong,
+    StorageError,
+    StorageUnavailable,
+    ValueTooLarge,
+)
+from workertown_kv.operations import Batch, Delete, Get, List
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.cloudflare import D1BindingStorage, KVBindingStorage
 from workertown_kv.testing import MovedClock, StorageConformance
@@ -140,6 +148,50 @@ class TestKV(StorageConformance):
         for cursor in ("", "zzz", "e3b0c442"):
             with pytest.raises(InputError):
                 await storage.list(List(SPACE, "", 1, cursor))
+
+
+@pytest.mark.parametrize(
+    ("thrown", "unavailable"),
+    [
+        ("KV GET failed: 429 Too Many Requests", True),
+        ("KV GET failed: 500 Internal Server Error", True),
+        ("Network connection lost.", True),
+        ("KV GET failed: 400 Invalid cursor", False),
+        ("KV PUT failed: 413 Value length exceeds limit", False),
+        ("D1_ERROR: Network connection lost.", True),
+        ("D1_ERROR: D1 DB is overloaded. Requests queued for too long.", True),
+        ("D1_ERROR: database is locked: SQLITE_BUSY", True),
+        ("D1_ERROR: string or blob too big: SQLITE_TOOBIG", False),
+        ("D1_ERROR: no such table: entry: SQLITE_ERROR", False),
+    ],
+)
+async def test_what_a_binding_throws_is_an_error_of_ours(thrown: str, unavailable: bool) -> None:
+    script = "(() => { const fail = async () => { throw new Error(%s); }; return %s; })()"
+    storage: Storage
+    if thrown.startswith("D1"):
+        members = "{ prepare: () => ({ bind: () => ({}) }), batch: fail }"
+        storage = D1BindingStorage(run_js(script % (json.dumps(thrown), members)))
+        storage._opened = True  # as it was when D1 still answered
+    else:
+        members = "{ getWithMetadata: fail, put: fail, delete: fail, list: fail }"
+        storage = KVBindingStorage(run_js(script % (json.dumps(thrown), members)))
+        await storage.open()
+    acts: list[Callable[[], Awaitable[object]]] = [
+        lambda: storage.get(Get(SPACE, "a")),
+        lambda: storage.set(put("a")),
+        lambda: storage.delete(Delete(SPACE, "a")),
+        lambda: storage.list(List(SPACE, "", 1)),
+        storage.check,
+    ]
+    for act in acts:
+        with pytest.raises(StorageError) as caught:
+            await act()
+        assert isinstance(caught.value, StorageUnavailable) is unavailable
+        assert caught.value.__cause__ is not None
+    cursor = "e3b0c442" + "any"
+    if "Invalid cursor" in thrown:
+        with pytest.raises(InputError):
+            await storage.list(List(SPACE, "", 1, cursor))
 
 
 class TestD1(StorageConformance):

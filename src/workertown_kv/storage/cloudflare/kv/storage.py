@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from ....entry import DEFAULT_NAMESPACE, Entry, KeyInfo
-from ....errors import StorageError, StorageUnavailable, ValueTooLarge
+from ....errors import InputError, StorageError, StorageUnavailable, ValueTooLarge
 from ....operations import Delete, Get, List, Operation, Page, Set
 from ...contract import Capability, Clock, Migration, Storage
 from ...version import new_version
@@ -91,13 +91,18 @@ class KVBindingStorage(Storage):
             asked: dict[str, Any] = {"prefix": stem, "limit": limit - len(keys)}
             if cursor is not None:
                 asked["cursor"] = cursor
-            with _translated():
-                page = await self._binding.list(bridge.made_object(asked))
-                found = [
-                    layout.key_info(one.name, _text(_member(one, "metadata")), _expiry(one))
-                    for one in page.keys
-                ]
-                cursor = None if page.list_complete else page.cursor
+            try:
+                with _translated():
+                    page = await self._binding.list(bridge.made_object(asked))
+                    found = [
+                        layout.key_info(one.name, _text(_member(one, "metadata")), _expiry(one))
+                        for one in page.keys
+                    ]
+                    cursor = None if page.list_complete else page.cursor
+            except _Refused as error:
+                if operation.cursor is None:
+                    raise
+                raise InputError("Workers KV does not know this cursor") from error
             keys += [one for one in found if one.key.startswith(prefix) and self._is_alive(one)]
             if cursor is None or len(keys) == limit:
                 return Page(keys, None if cursor is None else cursor_for(prefix, cursor))
@@ -118,6 +123,10 @@ class KVBindingStorage(Storage):
         return entry.expires_at is None or entry.expires_at > self.clock()
 
 
+class _Refused(StorageError):
+    """Workers KV will not do this, however often it is asked."""
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """What Workers KV throws, as errors of ours."""
@@ -127,7 +136,7 @@ def _translated() -> Iterator[None]:
         message = str(error)
         status = _STATUS.search(message)
         if status is not None and status[1] in ("400", "404", "413", "414"):
-            raise StorageError(f"Workers KV refused: {message}") from error
+            raise _Refused(f"Workers KV refused: {message}") from error
         raise StorageUnavailable(f"Workers KV does not answer: {message}") from error
 
 
