@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ..storage import Namespaces, Storage
@@ -10,6 +11,8 @@ SWEEP_SECONDS: Final = 1.0
 SWEEP_ENTRIES: Final = 200
 PURGE_SECONDS: Final = 60.0
 PURGE_KEYS: Final = 200
+PAUSE_SECONDS: Final = 0.01
+"""Between two steps, for those who read and write."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -33,24 +36,30 @@ class Background:
         self._tasks = []
 
     async def _sweep(self) -> None:
-        """Reclaim the space of entries that have expired, with pauses between the steps."""
-        while True:
-            swept = 0
-            try:
-                swept = await self._storage.sweep(SWEEP_ENTRIES)
-            except Exception as error:  # noqa: BLE001  (the next step may succeed)
-                _LOG.warning("Sweeping expired entries failed: %s", error)
-            await asyncio.sleep(0.01 if swept else SWEEP_SECONDS)
+        """Reclaim the space of entries that have expired."""
+        await _repeat(
+            "Sweeping expired entries",
+            lambda: self._storage.sweep(SWEEP_ENTRIES),
+            lambda: asyncio.sleep(SWEEP_SECONDS),
+        )
 
     async def _purge(self) -> None:
         """Remove the keys of deleted namespaces: of those deleted here at once."""
-        while True:
-            purged = 0
-            try:
-                purged = await self._namespaces.purge(PURGE_KEYS)
-            except Exception as error:  # noqa: BLE001  (the next step may succeed)
-                _LOG.warning("Removing the keys of a deleted namespace failed: %s", error)
-            if purged:
-                await asyncio.sleep(0.01)
-            else:
-                await self._namespaces.wait_for_deleted(PURGE_SECONDS)
+        await _repeat(
+            "Removing the keys of a deleted namespace",
+            lambda: self._namespaces.purge(PURGE_KEYS),
+            lambda: self._namespaces.wait_for_deleted(PURGE_SECONDS),
+        )
+
+
+async def _repeat(
+    what: str, step: Callable[[], Awaitable[int]], wait: Callable[[], Awaitable[None]]
+) -> None:
+    """Do one step after the other, and wait where there was nothing to do."""
+    while True:
+        done = 0
+        try:
+            done = await step()
+        except Exception as error:  # noqa: BLE001  (the next step may succeed)
+            _LOG.warning("%s failed: %s", what, error)
+        await (asyncio.sleep(PAUSE_SECONDS) if done else wait())
