@@ -32,6 +32,7 @@ def test_the_public_names_are_these() -> None:
         "Server",
         "Storage",
         "User",
+        "combine",
         "kv",
     ]
     assert (Path(workertown_kv.__file__).parent / "py.typed").exists()
