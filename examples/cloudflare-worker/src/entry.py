@@ -6,6 +6,7 @@ import asgi  # type: ignore[import-not-found]  # a Worker has it
 from workers import WorkerEntrypoint  # type: ignore[import-not-found]  # a Worker has it
 
 from workertown_kv import Server, kv
+from workertown_kv.hosts.cloudflare_workers import worker_application
 from workertown_kv.runtime import WorkerEnvironment
 
 
@@ -13,7 +14,8 @@ class Default(WorkerEntrypoint):  # type: ignore[misc]  # of no known type here
     server: Server | None = None
 
     async def fetch(self, request: Any) -> Any:
-        return await asgi.fetch(self.made(), request.js_object, self.env)
+        application = worker_application(self.made())
+        return await asgi.fetch(application, request.js_object, self.env)
 
     async def scheduled(self, *_: object) -> None:
         """Remove from D1 what has expired, and the keys of deleted namespaces."""
