@@ -49,6 +49,8 @@ async def test_its_mark_leads_here_whatever_the_path(call: Caller, path: str) ->
 async def test_without_its_mark_it_is_below_a_path_of_its_own(call: Caller) -> None:
     assert (await call("PUT", "/workerd/a%2Fb", content=b"1")).status_code == 200
     assert (await call("GET", "/workerd/a%2Fb")).content == b"1"
+    for path in ("/workerd%2Fa%2Fb", "/%77orkerd/a/b"):
+        assert (await call("GET", path)).content == b"1"
     # A proxy may lead workerd's requests below it as well.
     assert (await ask(call, "GET", "/workerd/a%2Fb")).content == b"1"
     assert await call.data("GET", "/v1/kv/a/b") == 1

@@ -128,6 +128,8 @@ class Binding(BaseRoute):
             raise MethodNotAllowed(method, ("DELETE", "GET", "HEAD", "PUT"))
 
     def _raw_key(self, scope: Scope) -> bytes:
+        if header(scope, MARK) is None:
+            return raw_rest_of_path(scope, self.path)
         # workerd encodes every slash of a key, so one that stands as it is was put there by a
         # proxy, or is that of a bulk get.
         return raw_rest_of_path(scope, "/").removeprefix(self.path[1:].encode())
