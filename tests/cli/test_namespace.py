@@ -48,7 +48,9 @@ def test_what_is_wrong_is_said_in_one_line(run: Run) -> None:
     run("namespace", "create", "staging")
     for args, message in (
         (("create", "staging"), "There is a namespace with the title 'staging' already"),
+        (("create", "\udcff"), "The title is not Unicode"),
         (("rename", "nowhere", "a"), "There is no namespace 'nowhere'"),
+        (("rename", "\udcff", "a"), "There is no namespace '\\udcff'"),
         (("delete", "default", "--yes"), "The default namespace cannot be deleted"),
     ):
         ended = run("namespace", *args)

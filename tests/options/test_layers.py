@@ -81,6 +81,15 @@ def test_no_secret_is_shown_where_something_is_wrong() -> None:
     assert "s3cret" not in raised.value.message
 
 
+def test_a_variable_that_is_not_utf_8_is_named() -> None:
+    for text in ("\udcff", "s3cret\udcff"):
+        with pytest.raises(OptionsError) as raised:
+            from_variables(AUTH__API_KEY__API_KEY=text)
+        assert (
+            raised.value.message == "The variable KV_OPTIONS__AUTH__API_KEY__API_KEY is not UTF-8"
+        )
+
+
 def test_a_variable_in_two_spellings_is_refused_and_an_empty_one_counts_not() -> None:
     with pytest.raises(OptionsError, match="are the same; expected one"):
         from_variables(BASE_PATH="/a", base_path="/b")

@@ -50,6 +50,8 @@ def layer_of_variables(environment: Mapping[str, str]) -> Layer:
         text = environment.get(name)
         if not name.upper().startswith(PREFIX) or not isinstance(text, str) or not text:
             continue
+        if not _is_unicode(text):
+            raise OptionsError(f"The variable {name} is not UTF-8")
         path = tuple(name[len(PREFIX) :].lower().split("__"))
         kind = _kind_of(path, name)
         if path in sources:
@@ -105,6 +107,14 @@ def _told(error: OptionsError, sources: Mapping[_Path, str]) -> OptionsError:
     at = [path for path in sources if ".".join(map(str, path)) in error.message]
     source = sources[max(at, key=len)] if at else CODE
     return error if source == CODE else OptionsError(f"{error.message} (from {source})")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _names(environment: Mapping[str, str]) -> Iterator[str]:
