@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from workertown_kv.entry import Entry
-from workertown_kv.errors import NamespaceNotFound, StorageError
+from workertown_kv.errors import NamespaceExists, NamespaceNotFound, StorageError
 from workertown_kv.operations import Batch, Get, Result, Set
-from workertown_kv.storage import Capability, Namespaces
+from workertown_kv.storage import Capability, Namespace, Namespaces
 from workertown_kv.storage.memory import MemoryStorage
 
 
@@ -21,6 +21,15 @@ class _Held(MemoryStorage):
         found = await super().get(operation)
         if self.may_answer is not None:
             await self.may_answer.wait()
+        return found
+
+
+class _Slow(MemoryStorage):
+    """Lets others go on after each get."""
+
+    async def get(self, operation: Get) -> Entry | None:
+        found = await super().get(operation)
+        await asyncio.sleep(0)
         return found
 
 
@@ -38,6 +47,19 @@ async def test_what_was_read_while_a_namespace_was_deleted_is_not_believed_later
     await finding
     with pytest.raises(NamespaceNotFound):
         await namespaces.find(space.id, fresh=False)
+
+
+@pytest.mark.anyio
+async def test_of_two_who_take_a_title_in_one_account_at_once_one_does() -> None:
+    namespaces = Namespaces(_Slow(), ("first", "second"))
+    both = (namespaces.create("one"), namespaces.create("one", "first"))
+    made = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(one) for one in made] == [Namespace, NamespaceExists]
+    of_none, of_first = await namespaces.create("two"), await namespaces.create("three", "first")
+    both = (namespaces.rename(of_none.id, "four"), namespaces.rename(of_first.id, "four"))
+    renamed = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(one) for one in renamed] == [Namespace, NamespaceExists]
+    assert (await namespaces.create("four", "second")).account == "second"
 
 
 class _Failing(MemoryStorage):

@@ -107,6 +107,11 @@ def claim(namespace: Namespace) -> Set:
     )
 
 
+def unclaimed(title: str, account: str) -> Get:
+    """Asks for a title to be nobody's."""
+    return Get(_REGISTRY, _title_key(title, account), MUST_NOT_EXIST)
+
+
 def claim_removed(namespace: Namespace) -> Delete:
     """Gives a title back."""
     return Delete(_REGISTRY, _title_key(namespace.title, namespace.account))

@@ -34,6 +34,7 @@ from .namespace import (
     record_of,
     record_removed,
     records,
+    unclaimed,
 )
 
 KNOWN_SECONDS: Final = 5.0
@@ -137,9 +138,8 @@ class Namespaces:
         _check_title(title)
         account = account if self._accounts else ""
         namespace = Namespace(secrets.token_hex(16), title, account)
-        await self._check_free(namespace)
         try:
-            await self._together(record(namespace), claim(namespace))
+            await self._together(*self._claims(namespace), record(namespace))
         except Conflict as error:
             raise NamespaceExists(title) from error
         return namespace
@@ -153,13 +153,13 @@ class Namespaces:
             new = Namespace(old.id, title, old.account)
             if new == old:
                 return old
-            await self._check_free(new)
+            claims = self._claims(new)
             try:
                 await self._together(
-                    claim(new), record(new, Precondition((version,))), claim_removed(old)
+                    *claims, record(new, Precondition((version,))), claim_removed(old)
                 )
             except Conflict as error:
-                if 0 in error.failed:
+                if any(one < len(claims) for one in error.failed):
                     raise NamespaceExists(title) from error
             else:
                 self._forget(id)
@@ -230,14 +230,15 @@ class Namespaces:
         entries = [await self._storage.get(place) for place in places]
         return [claimed_by(entry) for entry in entries if entry]
 
-    async def _check_free(self, namespace: Namespace) -> None:
-        """Refuse the titles that the account sees already, though they are another's or none's."""
+    def _claims(self, namespace: Namespace) -> list[Operation]:
+        """Takes the title, unless the account sees it already, though it is another's or none's."""
         if namespace.title == DEFAULT_NAMESPACE and self.belongs(DEFAULT, namespace.account):
             raise NamespaceExists(namespace.title)
+        claims: list[Operation] = [claim(namespace)]
         if self._accounts and namespace.account in ("", self._accounts[0]):
             other = "" if namespace.account else self._accounts[0]
-            if await self._storage.get(claim_at(namespace.title, other)):
-                raise NamespaceExists(namespace.title)
+            claims.append(unclaimed(namespace.title, other))
+        return claims
 
     async def _together(self, *operations: Operation) -> None:
         await self._storage.batch(Batch(operations, atomic=True))
