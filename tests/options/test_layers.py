@@ -150,3 +150,10 @@ def test_an_environment_that_cannot_be_listed_is_asked() -> None:
 
     environment = Asked({"KV_OPTIONS__BASE_PATH": "/store"})
     assert kv(runtime=runtimes.testing(), get_env=lambda: environment).options.base_path == "/store"
+
+
+def test_an_error_is_not_said_to_come_from_what_it_hints_at() -> None:
+    environment = {"KV_OPTIONS__AUTH__JWT__SECRET": "x" * 40}
+    with pytest.raises(OptionsError, match="did you mean") as raised:
+        kv(get_env=lambda: environment, auth={"jwt": {"secrt": "x"}})
+    assert "from" not in raised.value.message

@@ -104,8 +104,11 @@ def source_of(path: _Path, layers: Sequence[Layer]) -> str | None:
 
 
 def _told(error: OptionsError, sources: Mapping[_Path, str]) -> OptionsError:
-    at = [path for path in sources if ".".join(map(str, path)) in error.message]
-    source = sources[max(at, key=len)] if at else CODE
+    named = {".".join(map(str, path)): source for path, source in sources.items()}
+    at = [name for name in named if name in error.message]
+    # What is wrong stands first, before what it might have been.
+    at.sort(key=lambda name: (error.message.index(name), -len(name)))
+    source = named[at[0]] if at else CODE
     return error if source == CODE else OptionsError(f"{error.message} (from {source})")
 
 
