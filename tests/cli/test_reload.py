@@ -59,3 +59,16 @@ def test_a_file_that_cannot_be_used_changes_nothing(store: ServedStore, file: Pa
     assert status(store, "the-old-key") == 200
     assert store.stop() == 0
     assert "s3cret" not in store.output
+
+
+def test_a_database_that_cannot_be_opened_changes_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "kv.toml"
+    config.write_text("")
+    args = ["--no-access-log", "--config", str(config)]
+    nowhere = {"KV_OTHER_DB": str(tmp_path / "nowhere" / "kv.sqlite")}
+    with ServedStore(tmp_path / "kv.sqlite", args=args, env=nowhere) as store:
+        config.write_text('env.database = "KV_OTHER_DB"')
+        os.kill(store.pid, signal.SIGHUP)
+        store.read_until("Not reloaded: There is no folder")
+        assert status(store, "test-key") == 200
+        assert store.stop() == 0

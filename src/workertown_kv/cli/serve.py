@@ -1,24 +1,20 @@
 """`workertown-kv serve`: the server on Granian."""
 
 import asyncio
-import logging
 import os
 import secrets
 import socket
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 import click
 from click.core import ParameterSource
 
-from ..errors import StorageUnavailable
 from ..options import without_credentials
-from ..server import Server, kv
+from ..server import kv
 from .database import choose_database, database_option, one_line_errors
 from .greeting import KEY_VARIABLE, greet
 from .log import LogFormat, LogLevel, set_up_log
-from .workers import Flags, run
-
-_LOG: Final = logging.getLogger("workertown_kv")
+from .workers import Flags, run, try_out
 
 
 @click.command()
@@ -110,7 +106,7 @@ def serve(*, database: str, **flags: Any) -> None:
         made = None
         if not server.strategies:
             made = os.environ[KEY_VARIABLE] = secrets.token_urlsafe(24)
-        asyncio.run(_try_out(server))
+        asyncio.run(try_out(server))
     if chosen.workers > 1 and not server.runtime.storage.shared:
         raise click.ClickException(
             f"{chosen.workers} workers would each have a {shown} of their own; expected --workers 1"
@@ -125,21 +121,6 @@ def _chosen(flag: str) -> Any:
     context = click.get_current_context()
     is_default = context.get_parameter_source(flag) is ParameterSource.DEFAULT
     return None if is_default else context.params[flag]
-
-
-async def _try_out(server: Server) -> None:
-    """Open the storage once, so that what is wrong with it is said here and not in a worker.
-
-    One that does not answer yet is waited for by its users: they get 503 until it does.
-    """
-    storage = server.runtime.storage
-    await storage.open()
-    try:
-        await storage.check()
-    except StorageUnavailable as error:
-        _LOG.warning("The storage does not answer yet: %s", error.message)
-    finally:
-        await storage.close()
 
 
 def _check_port(host: str, port: int) -> None:

@@ -1,5 +1,6 @@
 """The processes that answer requests, and Granian, which runs them."""
 
+import asyncio
 import gc
 import logging
 import os
@@ -16,7 +17,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from ..errors import KvError
+from ..errors import KvError, StorageUnavailable
 from ..server import Server, kv
 from .log import JSON_LOGGING, LogFormat, LogLevel, access_logger, set_up_log
 
@@ -80,10 +81,25 @@ def _hear(stop: Callable[[], None], reload: Callable[[], None]) -> None:
         time.sleep(0.1)
 
 
+async def try_out(server: Server) -> None:
+    """Open the storage once, so that what is wrong with it is said here and not in a worker.
+
+    One that does not answer yet is waited for by its users: they get 503 until it does.
+    """
+    storage = server.runtime.storage
+    await storage.open()
+    try:
+        await storage.check()
+    except StorageUnavailable as error:
+        _LOG.warning("The storage does not answer yet: %s", error.message)
+    finally:
+        await storage.close()
+
+
 def _try_out_and_reload(reload: Callable[[], None]) -> None:
     # Workers that cannot start would take the whole server down.
     try:
-        kv()
+        asyncio.run(try_out(kv()))
     except KvError as error:
         _LOG.error("Not reloaded: %s", error.message)
     else:
