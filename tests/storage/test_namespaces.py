@@ -7,7 +7,7 @@ import pytest
 
 from workertown_kv.entry import Entry
 from workertown_kv.errors import NamespaceExists, NamespaceNotFound, StorageError
-from workertown_kv.operations import Batch, Get, Result, Set
+from workertown_kv.operations import Batch, Get, List, Page, Result, Set
 from workertown_kv.storage import Capability, Namespace, Namespaces
 from workertown_kv.storage.memory import MemoryStorage
 
@@ -80,6 +80,31 @@ async def test_keys_that_cannot_be_removed_are_an_error_and_not_tried_without_en
     await namespaces.delete(space.id)
     with pytest.raises(StorageError, match="It failed"):
         await namespaces.purge(10)
+
+
+class _Counting(MemoryStorage):
+    """Counts listings."""
+
+    lists = 0
+
+    async def list(self, operation: List) -> Page:
+        self.lists += 1
+        return await super().list(operation)
+
+
+@pytest.mark.anyio
+async def test_removing_many_keys_looks_at_other_deleted_namespaces_only_once() -> None:
+    storage = _Counting()
+    namespaces = Namespaces(storage)
+    spaces = [await namespaces.create(f"title {number}") for number in range(50)]
+    last = max(space.id for space in spaces)
+    for number in range(30):
+        await storage.set(Set(namespace=last, key=str(number), value=b"1"))
+    for space in spaces:
+        await namespaces.delete(space.id)
+    assert [await namespaces.purge(10) for _ in range(4)] == [10, 10, 10, 0]
+    assert storage.lists < 120
+    assert not (await storage.list(List(last, "", 1))).keys
 
 
 class _Lacking(MemoryStorage):

@@ -65,6 +65,7 @@ class Namespaces:
         self._lacks = next((one for one in _NEEDED if one in storage.lacks), None)
         self._known: dict[str, tuple[float, Namespace]] = {}
         self._changes = 0
+        self._purging: str | None = None
         self._deleted = asyncio.Event()
 
     async def find(self, id: str, *, fresh: bool = True) -> Namespace:
@@ -188,20 +189,29 @@ class Namespaces:
         self._deleted = asyncio.Event()
         if self._lacks is not None:
             return 0
+        # That of the last time first: there may be many that are empty, and many steps.
+        if self._purging is not None and (purged := await self._purge(self._purging, limit)):
+            return purged
+        self._purging = None
         for info in (await self._storage.list(all_gone())).keys:
             id = gone_id(info.key)
-            page = await self._storage.list(List(id, "", limit))
-            if page.keys:
-                deletes = [Delete(id, one.key) for one in page.keys]
-                for result in await self._storage.batch(Batch(deletes)):
-                    # Whoever goes on until nothing is left would never end.
-                    if isinstance(result, Exception):
-                        raise result
-                return len(page.keys)
+            if purged := await self._purge(id, limit):
+                self._purging = id
+                return purged
             since = gone_since(await self._storage.get(record_of(info.key)))
             if self._storage.clock() - since > GONE_SECONDS:
                 await self._storage.delete(forgotten(info.key))
         return 0
+
+    async def _purge(self, id: str, limit: int) -> int:
+        page = await self._storage.list(List(id, "", limit))
+        if page.keys:
+            deletes = [Delete(id, one.key) for one in page.keys]
+            for result in await self._storage.batch(Batch(deletes)):
+                # Whoever goes on until nothing is left would never end.
+                if isinstance(result, Exception):
+                    raise result
+        return len(page.keys)
 
     async def wait_for_deleted(self, seconds: float) -> None:
         """Wait until a namespace has been deleted here since the last purge, at most so long."""
