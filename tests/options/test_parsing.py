@@ -8,7 +8,7 @@ import pytest
 from caller import API_KEY, make_server
 from workertown_kv import Options, OptionsError, kv
 from workertown_kv import runtime as runtimes
-from workertown_kv.options import Secret, parse_options
+from workertown_kv.options import Secret, describe_options, parse_options
 from workertown_kv.storage.memory import MemoryStorage
 
 
@@ -159,6 +159,12 @@ def test_a_secret_in_a_wrong_place_is_not_shown(given: dict[str, object]) -> Non
     with pytest.raises(OptionsError) as caught:
         kv(given)
     assert "s3cret" not in caught.value.message
+
+
+def test_a_url_in_a_wrong_place_is_described_without_credentials() -> None:
+    options = parse_options({"env": {"database": "postgres://kv:s3cret@host/kv"}})
+    assert "s3cret" not in str(describe_options(options))
+    assert "postgres://…@host/kv" in str(describe_options(options))
 
 
 def test_secrets_are_never_shown() -> None:

@@ -12,7 +12,7 @@ import msgspec
 from ..errors import OptionsError
 from .access import AccessOptions, CorsOptions, SentryOptions
 from .auth import AuthOptions
-from .group import Group, Secret
+from .group import Group, Secret, without_credentials
 
 
 def check_paths(**paths: str | Literal[False]) -> None:
@@ -190,6 +190,9 @@ def _described(value: object) -> object:
         return describe_options(value)
     if isinstance(value, tuple):
         return [_described(one) for one in value]
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, str):
+        # A URL may stand there by mistake.
+        return without_credentials(value)
+    if value is None or isinstance(value, int | float):
         return value
     return getattr(value, "__qualname__", type(value).__qualname__)
