@@ -154,7 +154,7 @@ async def _read_rest(scope: Scope, receive: Receive) -> None:
     length = header(scope, b"content-length")
     if header(scope, b"expect") or (length is None and not header(scope, b"transfer-encoding")):
         return
-    left = _READ_BYTES if length is None or not length.isdigit() else int(length)
+    left = _READ_BYTES if length is None or not length.isdigit() else int(length[:18])
     if left > _READ_BYTES:
         return
     with suppress(TimeoutError):

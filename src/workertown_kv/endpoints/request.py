@@ -100,6 +100,7 @@ def query(scope: Scope, accepted: tuple[str, ...]) -> dict[str, str]:
     return parameters
 
 
+_MOST_DIGITS: Final = 18
 _MARK: Final = "a question mark in a key is sent as %3F"
 
 
@@ -139,7 +140,7 @@ async def read_body(
     too_large = f"The body has more than {limit:,} bytes, the most that {what} may have"
     length = header(scope, b"content-length")
     if length is not None:
-        if not length.isdigit():
+        if not length.isdigit() or len(length) > _MOST_DIGITS:
             raise InputError("Expected a Content-Length in decimal digits")
         if int(length) > limit:
             raise ValueTooLarge(too_large)

@@ -486,3 +486,11 @@ async def test_odd_keys_are_all_kept_apart(call: Caller) -> None:
         await call.data("PUT", f"/v1/kv?key={quote(key, safe='')}", json={"value": key})
     for key in ODD_KEYS:
         assert await call.data("GET", f"/v1/kv?key={quote(key, safe='')}") == key
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "x"])
+async def test_a_length_that_is_none_is_refused(call: Caller, length: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Length": length}
+    answer = await call("PUT", "/v1/kv/a", content=b'{"value": 1}', headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "Expected a Content-Length in decimal digits"
