@@ -24,9 +24,10 @@ KEY = "test-key"
 def test_a_load_cut_short_by_a_kill_loses_nothing_acknowledged_and_can_be_finished(
     tmp_path: Path,
 ) -> None:
-    every = tables()
+    # A third of each table is enough to be killed in the middle of.
+    every = {name: dict(list(table.items())[::3]) for name, table in tables().items()}
     records = {key: record for table in every.values() for key, record in table.items()}
-    assert len(records) > 10_000
+    assert len(records) > 4_000
     acknowledged: set[str] = set()
 
     with ServedStore(tmp_path / "kv.sqlite", api_key=KEY) as server:

@@ -66,6 +66,7 @@ async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[UpstashS
 
 class TestUpstashStorage(StorageConformance):
     value_bytes = 9_900_000  # Upstash takes 10 MB at once
+    examples = 8
 
     @pytest.fixture(autouse=True)
     def on(self, shared: StandInUpstash) -> None:
