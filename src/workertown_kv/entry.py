@@ -59,6 +59,15 @@ def check_value_size(size: int, limit: int) -> None:
         raise ValueTooLarge(f"The value has {size:,} bytes; at most {limit:,} are allowed")
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be UTF-8: what a process is given may have bytes that are not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 _UTF8_STEP: Final = 1 << 16
 
 

@@ -21,19 +21,17 @@ def _choose_config(context: click.Context, _param: click.Parameter, path: str | 
     if path:
         with one_line_errors():
             flags = read_file(path)[1]
-            known = {one.name: one for one in context.command.params}
+            known = {one.name for one in context.command.params}
             for name in flags:
                 # Each command has some of the flags, and serve has all of them.
                 if name not in known and context.command.name == "serve":
-                    expected = ", ".join(sorted(one for one in known if one not in _NO_FLAGS))
+                    expected = ", ".join(sorted(known - {"config"}))
                     raise OptionsError(
                         f"{path}: there is no flag serve.{name}; expected {expected}"
                     )
         context.default_map = {name: value for name, value in flags.items() if name in known}
         os.environ[CONFIG_VARIABLE] = path
 
-
-_NO_FLAGS = ("config", "help", None)
 
 config_option: Callable[[Any], Any] = click.option(
     "--config",

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from ..entry import is_unicode
 from ..errors import OptionsError
 from .group import Secret
 from .parsing import all_paths, merged, parse_options, unknown
@@ -50,7 +51,7 @@ def layer_of_variables(environment: Mapping[str, str]) -> Layer:
         text = environment.get(name)
         if not name.upper().startswith(PREFIX) or not isinstance(text, str) or not text:
             continue
-        if not _is_unicode(text):
+        if not is_unicode(text):
             raise OptionsError(f"The variable {name} is not UTF-8")
         path = tuple(name[len(PREFIX) :].lower().split("__"))
         kind = _kind_of(path, name)
@@ -110,14 +111,6 @@ def _told(error: OptionsError, sources: Mapping[_Path, str]) -> OptionsError:
     at.sort(key=lambda name: (error.message.index(name), -len(name)))
     source = named[at[0]] if at else CODE
     return error if source == CODE else OptionsError(f"{error.message} (from {source})")
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _names(environment: Mapping[str, str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from ..entry import is_unicode
 from ..errors import OptionsError
 from .access import AccessOptions, CorsOptions, SentryOptions
 from .auth import AuthOptions
@@ -163,11 +164,8 @@ class Options(Group, frozen=True):
         Raises `OptionsError` for one that is not UTF-8.
         """
         text = self.get_env().get(variable) or None
-        if text is not None and not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                raise OptionsError(f"The variable {variable} is not UTF-8") from None
+        if text is not None and not is_unicode(text):
+            raise OptionsError(f"The variable {variable} is not UTF-8")
         return text
 
     def secret(self, variable: str) -> Secret | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from ..entry import DEFAULT_NAMESPACE, Entry
+from ..entry import DEFAULT_NAMESPACE, Entry, is_unicode
 from ..errors import Conflict, InputError, NamespaceExists, NamespaceNotFound
 from ..operations import Batch, Delete, List, Operation, Precondition
 from .contract import Capability, Storage
@@ -234,7 +234,7 @@ class Namespaces:
     async def _by_title(self, title: str) -> list[str]:
         if self._lacks is not None or not 0 < len(title) <= TITLE_CHARACTERS:
             return []
-        if not _is_unicode(title):
+        if not is_unicode(title):
             return []
         places = [claim_at(title, account) for account in ("", *self._accounts)]
         entries = [await self._storage.get(place) for place in places]
@@ -269,10 +269,5 @@ def _check_title(title: str) -> None:
         raise InputError(
             f"The title has {len(title):,} characters; expected 1 to {TITLE_CHARACTERS}"
         )
-    if not _is_unicode(title):
+    if not is_unicode(title):
         raise InputError("The title is not Unicode; expected UTF-8")
-
-
-def _is_unicode(text: str) -> bool:
-    # The arguments of a command may be any bytes.
-    return not any("\ud800" <= one <= "\udfff" for one in text)

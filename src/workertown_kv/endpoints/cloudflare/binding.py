@@ -9,9 +9,7 @@ would have to be in the status line, which no ASGI server lets one write. So the
 """
 
 import logging
-from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -27,11 +25,12 @@ from ...storage import Namespaces, Storage, permitted
 from ..envelope import headers_of, send_bytes
 from ..namespace import namespace_of
 from ..request import decode_percent, header, raw_rest_of_path, read_body, route_path, user_of
-from .bodies import SMALL_BYTES, decoded
-from .bulk_get import bulk_get
+from .bodies import SMALL_BYTES
+from .bulk_get import bulk_get, decoded_ask
 from .errors import NO_SUCH_KEY, NOT_FOUND, CloudflareError, invalid, told
 from .listing import encoded_cursor, listed
 from .put_body import PutBody
+from .query import lenient_query
 from .rules import LEAST_CACHE_TTL, Rules, is_json
 
 _LOG: Final = logging.getLogger("workertown_kv")
@@ -63,16 +62,6 @@ class _Page(Struct):
     list_complete: bool
     cursor: str | UnsetType = UNSET
     cacheStatus: None = None  # noqa: N815  (workerd's name)
-
-
-class _Ask(Struct, frozen=True, rename="camel"):
-    keys: list[str]
-    type: str = "text"
-    with_metadata: bool = False
-    cache_ttl: str | None = None
-
-
-_ASK: Final = msgspec.json.Decoder(_Ask)
 
 
 class Binding(BaseRoute):
@@ -135,7 +124,7 @@ class Binding(BaseRoute):
         return raw_rest_of_path(scope, "/").removeprefix(self.path[1:].encode())
 
     async def _get(self, key: str, scope: Scope, send: Send) -> None:
-        _check_cache_ttl(_query(scope).get("cache_ttl"))
+        _check_cache_ttl(lenient_query(scope).get("cache_ttl"))
         self._rules.check_key(key)
         space = await namespace_of(scope, self._namespaces, fresh=False)
         entry = await permitted(self._storage, user_of(scope)).get(Get(space, key))
@@ -149,7 +138,7 @@ class Binding(BaseRoute):
         await send_bytes(scope, send, 200, (entry.value,), headers)
 
     async def _list(self, scope: Scope, send: Send) -> None:
-        asked = _query(scope)
+        asked = lenient_query(scope)
         space = await namespace_of(scope, self._namespaces, fresh=False)
         page = await listed(
             permitted(self._storage, user_of(scope)),
@@ -187,7 +176,7 @@ class Binding(BaseRoute):
         space = await namespace_of(scope, self._namespaces)
         # The storage would refuse it too, but only once the whole body is here.
         user.check_key("write", space, key)
-        asked = _query(scope)
+        asked = lenient_query(scope)
         expires_at = rules.expires_at(
             asked.get("expiration_ttl"), asked.get("expiration"), self._storage.clock()
         )
@@ -223,15 +212,13 @@ class Binding(BaseRoute):
         body = await read_body(
             scope, receive, SMALL_BYTES, "a bulk get", seconds=self._rules.body_seconds
         )
-        ask = decoded(body, _ASK)
+        ask = decoded_ask(body)
         _check_cache_ttl(ask.cache_ttl)
         read = await bulk_get(
             permitted(self._storage, user_of(scope)),
             space,
-            ask.keys,
+            ask,
             self._rules,
-            kind=ask.type,
-            with_metadata=ask.with_metadata,
             lossy=True,
         )
         await _send_json(scope, send, read)
@@ -255,13 +242,6 @@ async def send_line(scope: Scope, send: Send, error: Exception, request_id: str 
 
 async def _send_json(scope: Scope, send: Send, answer: object) -> None:
     await send_bytes(scope, send, 200, (msgspec.json.encode(answer),), [_JSON])
-
-
-def _query(scope: Scope) -> Mapping[str, str]:
-    try:
-        return dict(parse_qsl(scope.get("query_string", b"").decode(), keep_blank_values=True))
-    except ValueError as error:
-        raise InputError("The query is not percent-encoded UTF-8") from error
 
 
 def _check_cache_ttl(text: str | None) -> None:

@@ -1,25 +1,42 @@
 """Reading many values at once, as both of Cloudflare's doors do."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from msgspec import Raw
 
 from ...entry import Entry, whole_seconds
 from ...operations import Batch, Get
 from ...storage import Storage
+from .bodies import decoded
 from .errors import invalid
 from .rules import BULK_KEYS, Rules
+
+
+class Ask(msgspec.Struct, frozen=True, rename="camel"):
+    """What a body asks for."""
+
+    keys: list[str]
+    type: str = "text"
+    with_metadata: bool = False
+    cache_ttl: str | None = None
+    """Sent by workerd alone."""
+
+
+_ASK: Final = msgspec.json.Decoder(Ask)
+
+
+def decoded_ask(body: bytes | bytearray) -> Ask:
+    """What a body asks for."""
+    return decoded(body, _ASK)
 
 
 async def bulk_get(
     storage: Storage,
     namespace: str,
-    keys: Sequence[str],
+    ask: Ask,
     rules: Rules,
     *,
-    kind: str = "text",
-    with_metadata: bool = False,
     with_expiration: bool = False,
     lossy: bool = False,
 ) -> dict[str, Any]:
@@ -28,13 +45,13 @@ async def bulk_get(
     With metadata, each is an object. All values together may have no more bytes than one may. A
     value that is not text is an error, unless it may lose what is not.
     """
-    if kind not in ("text", "json"):
-        raise invalid(10029, f"Invalid type of {kind[:20]}. Expected text or json.")
-    if not 1 <= len(keys) <= BULK_KEYS:
-        raise invalid(10029, f"Expected 1 to {BULK_KEYS} keys, got {len(keys)}.")
-    for key in keys:
+    if ask.type not in ("text", "json"):
+        raise invalid(10029, f"Invalid type of {ask.type[:20]}. Expected text or json.")
+    if not 1 <= len(ask.keys) <= BULK_KEYS:
+        raise invalid(10029, f"Expected 1 to {BULK_KEYS} keys, got {len(ask.keys)}.")
+    for key in ask.keys:
         rules.check_key(key)
-    gets = [Get(namespace, key) for key in dict.fromkeys(keys)]
+    gets = [Get(namespace, key) for key in dict.fromkeys(ask.keys)]
     entries = await storage.batch(Batch(gets, read_bytes=rules.value_bytes))
     read: dict[str, Any] = {}
     for get, entry in zip(gets, entries, strict=True):
@@ -43,8 +60,8 @@ async def bulk_get(
         if not isinstance(entry, Entry):
             read[get.key] = None
             continue
-        value = _shown(entry, kind, lossy=lossy)
-        if not with_metadata:
+        value = _shown(entry, ask.type, lossy=lossy)
+        if not ask.with_metadata:
             read[get.key] = value
             continue
         metadata = None if entry.metadata is None else Raw(entry.metadata)

@@ -5,6 +5,7 @@ import select
 from collections.abc import Sequence
 from typing import Any, Final
 
+from hiredis import pack_command
 from redis.asyncio.connection import Connection, RedisSSLContext, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -20,11 +21,13 @@ class PlainConnection(Connection):
 
     async def send(self, commands: Sequence[Sequence[Argument]]) -> None:
         """Send commands; what is large in pieces, so that nothing else has to wait for long."""
-        packed = self.pack_commands(commands)
-        if sum(map(len, packed)) <= PIECE_BYTES:
+        sizes = (len(one) for command in commands for one in command if isinstance(one, bytes))
+        if sum(sizes) <= PIECE_BYTES:
+            # In C: redis-py takes three times as long for it.
+            packed = b"".join([pack_command(tuple(command)) for command in commands])  # type: ignore[arg-type]  # its stub says that tuples have one item
             await self.send_packed_command(packed, check_health=False)
             return
-        for part in packed:
+        for part in self.pack_commands(commands):
             for start in range(0, len(part), PIECE_BYTES):
                 piece = part[start : start + PIECE_BYTES]
                 await self.send_packed_command([piece], check_health=False)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -14,7 +14,7 @@ from ....operations import Batch, Delete, Operation, Set
 from ....storage import Namespaces, Storage, permitted
 from ...request import user_of
 from ..bodies import SMALL_BYTES, decoded
-from ..bulk_get import bulk_get
+from ..bulk_get import bulk_get, decoded_ask
 from ..errors import CloudflareError, invalid, told
 from ..rules import BULK_PAIRS, Rules, is_json
 from .call import Call
@@ -35,15 +35,16 @@ class _Pair(msgspec.Struct, frozen=True, gc=False):
     base64: bool | None = None
 
 
-class _Ask(msgspec.Struct, frozen=True, rename="camel"):
-    keys: list[str]
-    type: str = "text"
-    with_metadata: bool = False
+class _Checked(NamedTuple):
+    """A pair that may be written, less its value."""
+
+    pair: _Pair
+    metadata: bytes | None
+    expires_at: float | None
 
 
 _PAIRS: Final = msgspec.json.Decoder(list[_Pair])
 _KEYS: Final = msgspec.json.Decoder(list[str])
-_ASK: Final = msgspec.json.Decoder(_Ask)
 _TEXT: Final = msgspec.json.Decoder(str)
 
 
@@ -63,11 +64,11 @@ class BulkRoutes:
         _check_number(pairs)
         now = self._storage.clock()
         user = user_of(call.scope)
+        checked: list[_Checked] = []
         async for index, pair in _in_turns(pairs):
             user.check_key("write", namespace, pair.key)
-            self._set(namespace, pair, index, now)
-        writes = (self._set(namespace, pair, at, now) for at, pair in enumerate(pairs))
-        await self._do(call, writes)
+            checked.append(self._checked(pair, index, now))
+        await self._do(call, (_set(namespace, one) for one in checked))
 
     async def delete(self, call: Call) -> None:
         """Remove many values."""
@@ -83,17 +84,9 @@ class BulkRoutes:
     async def get(self, call: Call) -> None:
         """Read many values, as text or as JSON."""
         namespace = (await call.found(self._namespaces, fresh=False)).name
-        ask = decoded(await call.body(self._rules, SMALL_BYTES, "a bulk get"), _ASK)
+        ask = decoded_ask(await call.body(self._rules, SMALL_BYTES, "a bulk get"))
         storage = permitted(self._storage, user_of(call.scope))
-        read = await bulk_get(
-            storage,
-            namespace,
-            ask.keys,
-            self._rules,
-            kind=ask.type,
-            with_metadata=ask.with_metadata,
-            with_expiration=True,
-        )
+        read = await bulk_get(storage, namespace, ask, self._rules, with_expiration=True)
         await send_result(call.scope, call.send, {"values": read})
 
     async def _do(self, call: Call, operations: Iterator[Operation]) -> None:
@@ -113,12 +106,11 @@ class BulkRoutes:
         told: dict[str, Any] = {"successful_key_count": done, "unsuccessful_keys": failed}
         await send_result(call.scope, call.send, told)
 
-    def _set(self, namespace: str, pair: _Pair, index: int, now: float) -> Set:
+    def _checked(self, pair: _Pair, index: int, now: float) -> _Checked:
         rules = self._rules
         try:
             rules.check_key(pair.key)
-            value = _value(pair)
-            rules.check_value(len(value))
+            rules.check_value(len(_value(pair)))
             expires_at = None
             if pair.expiration_ttl is not None:
                 ttl = _whole(pair.expiration_ttl, "expiration_ttl", 10034)
@@ -130,14 +122,19 @@ class BulkRoutes:
         except KvError as error:
             status, code, words = told(error)
             raise CloudflareError(status, code, f"pair {index}: {words}") from error
-        return Set(
-            namespace=namespace,
-            key=pair.key,
-            value=value,
-            is_json=is_json(value),
-            metadata=metadata,
-            expires_at=expires_at,
-        )
+        return _Checked(pair, metadata, expires_at)
+
+
+def _set(namespace: str, checked: _Checked) -> Set:
+    value = _value(checked.pair)
+    return Set(
+        namespace=namespace,
+        key=checked.pair.key,
+        value=value,
+        is_json=is_json(value),
+        metadata=checked.metadata,
+        expires_at=checked.expires_at,
+    )
 
 
 def _whole(number: float, name: str, code: int) -> int:
@@ -169,7 +166,7 @@ async def _in_turns(pairs: Sequence[_Pair]) -> AsyncIterator[tuple[int, _Pair]]:
     """The pairs, with a pause for others after each few megabytes."""
     size = 0
     for index, pair in enumerate(pairs):
-        size += len(bytes(pair.value)) + 1024
+        size += memoryview(pair.value).nbytes + 1024
         if size > _GROUP_BYTES:
             size = 0
             await asyncio.sleep(0)

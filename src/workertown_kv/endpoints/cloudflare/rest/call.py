@@ -1,15 +1,15 @@
 """A request to the REST API, taken apart: the account, the namespace, the key."""
 
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from ....errors import InputError, NamespaceNotFound
+from ....errors import NamespaceNotFound
 from ....storage import Namespace, Namespaces, is_id
 from ...request import read_body
 from ..errors import invalid
+from ..query import lenient_query
 from ..rules import Rules
 
 
@@ -25,12 +25,8 @@ class Call(msgspec.Struct, frozen=True):
     send: Send
 
     def query(self) -> Mapping[str, str]:
-        """The parameters of the query. Those that nobody knows are ignored, as Cloudflare does."""
-        try:
-            text = self.scope.get("query_string", b"").decode()
-            return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
-        except ValueError as error:
-            raise InputError("The query is not percent-encoded UTF-8") from error
+        """The parameters of the query."""
+        return lenient_query(self.scope)
 
     async def found(self, namespaces: Namespaces, *, fresh: bool = True) -> Namespace:
         """The namespace, if the account has it."""
