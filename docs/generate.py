@@ -199,7 +199,8 @@ def cli_page() -> str:
 # The command
 
 `workertown-kv` is in the environment that `make serve` makes. `make serve ARGS="…"` passes flags
-on to `workertown-kv serve`. A flag wins over its variable, and the variable over the default.
+on to `workertown-kv serve`. A flag wins over its variable,
+the variable over the [file](../how-to/configure.md), and the file over the default.
 
 {chr(10).join(sections).strip()}
 

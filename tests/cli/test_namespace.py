@@ -44,6 +44,18 @@ def test_deleting_asks_first(run: Run) -> None:
     assert "staging" in run("namespace", "list").stdout
 
 
+def test_a_title_with_a_line_feed_is_printed_on_one_line(run: Run) -> None:
+    made = run("namespace", "create", "two\nlines").stdout
+    assert made.endswith(' "two\\nlines"\n')
+    assert len(run("namespace", "list").stdout.splitlines()) == 2
+
+
+def test_what_would_be_kept_by_nobody_is_refused(run: Run) -> None:
+    ended = run("namespace", "create", "staging", "--database", "memory://")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Error: The namespaces of a storage in memory")
+
+
 def test_what_is_wrong_is_said_in_one_line(run: Run) -> None:
     run("namespace", "create", "staging")
     for args, message in (

@@ -1,10 +1,12 @@
 """`workertown-kv namespace`: the namespaces of a database."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import click
 
+from ..errors import OptionsError
 from ..server import Server, kv
 from ..storage import Namespace, Namespaces
 from .database import choose_database, database_option, one_line_errors
@@ -77,7 +79,7 @@ def delete(name: str, yes: bool, database: str) -> None:
         removed = 0
         while step := await namespaces.purge(_STEP):
             removed += step
-        return [f"Deleted {_line(found)}, with {removed:,} keys"]
+        return [f"Deleted {_line(found)}, with {removed:,} {'key' if removed == 1 else 'keys'}"]
 
     _run(database, act)
 
@@ -86,7 +88,8 @@ _STEP = 1000
 
 
 def _line(one: Namespace) -> str:
-    return f"{one.id} {one.title}"
+    # A title may have line feeds, and each namespace has a line.
+    return f"{one.id} {one.title if one.title.isprintable() else json.dumps(one.title)}"
 
 
 def _run(database: str, act: _Act) -> None:
@@ -99,6 +102,8 @@ def _run(database: str, act: _Act) -> None:
 
 async def _act_on(server: Server, act: _Act) -> list[str]:
     storage = server.runtime.storage
+    if not storage.shared:
+        raise OptionsError("The namespaces of a storage in memory are those of its own process")
     await storage.open()
     try:
         return await act(server.namespaces)

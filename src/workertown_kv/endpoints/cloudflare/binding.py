@@ -87,7 +87,10 @@ class Binding(BaseRoute):
 
     def covers(self, scope: Scope) -> bool:
         """Whether this request is for the binding."""
-        return header(scope, MARK) is not None or self.has_path(route_path(scope))
+        if header(scope, MARK) is not None:
+            return True
+        # Asked of every request, so what is quick to rule out comes first.
+        return self.path in scope["path"] and self.has_path(route_path(scope))
 
     def has_path(self, path: str) -> bool:
         """Whether a path is the binding's, whoever sends the request."""

