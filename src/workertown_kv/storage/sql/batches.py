@@ -3,12 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
-import msgspec
-
 from ...entry import Entry
-from ...errors import PreconditionFailed
-from ...operations import Batch, Delete, Get, Result, Set
+from ...operations import Batch, Get, Result
 from ..batch import run_batch
+from ..snapshot import Found, Snapshot
 from ..version import new_version
 from .rows import Place, entry_of, place
 from .session import Session
@@ -21,13 +19,6 @@ MOST_BYTES: Final = 512 * 1024
 """Of keys and values in a statement that writes several; every server takes that much."""
 
 _T = TypeVar("_T")
-
-
-class Found(msgspec.Struct, frozen=True):
-    """An entry that is there; `entry` is `False` where its value was not read."""
-
-    version: str
-    entry: Entry | bool
 
 
 async def read_entries(
@@ -68,7 +59,7 @@ async def atomic_batch(
             # batch: all that counts is whether its guard holds.
             seen = Entry(key=at[1].decode(), value=b"", version=one.version)
             found[at] = Found(one.version, seen)
-        table = Snapshot(found, now)
+        table = Snapshot(found, place, now)
         results = run_batch(table, batch)
         if session.certifies:
             await _touch(session, statements, table, found)
@@ -83,55 +74,8 @@ async def atomic_batch(
     return results
 
 
-class Snapshot:
-    """Entries as they were found, and what becomes of them; `run_batch` works on it."""
-
-    def __init__(self, found: Mapping[Place, Found], now: float) -> None:
-        self.written: dict[Place, Entry | None] = {}
-        self._there = dict(found)
-        self._now = now
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it has the value of every entry."""
-        return not any(isinstance(one.entry, bool) for one in self._there.values())
-
-    def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
-        """See `batch.Table`; `False` too where the value was left out."""
-        found = self._there.get(place(operation))
-        if found is None:
-            return None
-        if isinstance(found.entry, bool) or len(found.entry.value) > value_bytes:
-            return False
-        return found.entry
-
-    def set(self, operation: Set) -> str:
-        """See `batch.Table`."""
-        at = self._checked(operation)
-        entry = self.written[at] = operation.entry(new_version())
-        if entry.expires_at is None or entry.expires_at > self._now:
-            self._there[at] = Found(entry.version, entry)
-        else:
-            self._there.pop(at, None)
-        return entry.version
-
-    def delete(self, operation: Delete) -> None:
-        """See `batch.Table`."""
-        at = self._checked(operation)
-        self.written[at] = None
-        self._there.pop(at, None)
-
-    def _checked(self, operation: Set | Delete) -> Place:
-        at = place(operation)
-        found = self._there.get(at)
-        condition = operation.precondition
-        if condition is not None and not condition.holds(found.version if found else None):
-            raise PreconditionFailed
-        return at
-
-
 async def _touch(
-    session: Session, statements: Statements, table: Snapshot, found: Mapping[Place, Found]
+    session: Session, statements: Statements, table: Snapshot[Place], found: Mapping[Place, Found]
 ) -> None:
     """Write what was only read, too, so that another server's write of it is in the way.
 

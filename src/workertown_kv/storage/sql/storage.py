@@ -8,8 +8,9 @@ from ...errors import KvError, PreconditionFailed, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ..batch import ReadBudget, guarded, run_batch
 from ..contract import Clock, Migration, Storage
+from ..snapshot import Snapshot
 from ..version import new_version
-from .batches import Snapshot, atomic_batch, read_entries
+from .batches import atomic_batch, read_entries
 from .database import Database
 from .pool import Pool
 from .rows import entry_of, key_info, place
@@ -79,7 +80,7 @@ class SqlStorage(Storage):
             lambda session: read_entries(session, self._statements, places, now, batch.read_bytes),
             writes=False,
         )
-        seen = Snapshot(found, now)
+        seen = Snapshot(found, place, now)
         if batch.atomic or seen.is_whole:
             return run_batch(seen, batch)
         # Not all of it may be returned, but some may that was left out.

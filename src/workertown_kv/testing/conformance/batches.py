@@ -93,6 +93,23 @@ class Batches(StorageCase):
         assert value_of(await storage.get(Get(SPACE, a))) == (b"2", True)
         assert value_of(await storage.get(Get(SPACE, b))) == (b"2", True)
 
+    async def test_a_guard_holds_whatever_the_size_of_the_value(self, storage: Storage) -> None:
+        self._needs(Capability.ATOMIC_BATCHES)
+        a, b = map(self.together, "ab")
+        versions = [await storage.set(put(key, b"1" * 1000)) for key in (a, b)]
+        known, other = (Precondition((version,)) for version in (versions[0], "other"))
+        for wrong in (MUST_NOT_EXIST, other):
+            new = put(a, b"2", precondition=wrong)
+            with pytest.raises(Conflict):
+                await storage.batch(Batch([new], atomic=True, read_bytes=10))
+        right: list[Operation] = [
+            put(a, b"2", precondition=known),
+            Delete(SPACE, b, Precondition((versions[1],))),
+        ]
+        await storage.batch(Batch(right, atomic=True, read_bytes=10))
+        assert value_of(await storage.get(Get(SPACE, a))) == (b"2", True)
+        assert await storage.get(Get(SPACE, b)) is None
+
     async def test_atomic_batches_are_seen_whole(self, storage: Storage) -> None:
         self._needs(Capability.ATOMIC_BATCHES)
         a, b = map(self.together, "ab")

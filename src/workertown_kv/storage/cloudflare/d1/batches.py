@@ -11,9 +11,9 @@ from typing import Final, TypeVar
 from ....entry import Entry
 from ....operations import Batch, Delete, Get, Result, Set
 from ...batch import run_batch
+from ...snapshot import Found, Snapshot
 from .database import Changed, Database
 from .rows import Place, Statement, columns_of, entry_of, place
-from .snapshot import Snapshot
 from .statements import ENTRY, REPLACE
 
 TRIES: Final = 16
@@ -29,14 +29,15 @@ _T = TypeVar("_T")
 
 async def read(
     database: Database, places: Sequence[Place], now: float, value_bytes: int
-) -> Mapping[Place, Entry | bool]:
+) -> Mapping[Place, Found]:
     """What is at these places, all at one moment.
 
-    It is `False` where the value was left out, since those of a statement have more bytes than
-    these together.
+    Some values are left out where those of a statement have more bytes than these together.
     """
     rows = await database.run([*_reading(places, now, value_bytes)])
-    return {(row.namespace, row.key): entry_of(row) for some in rows for row in some}
+    return {
+        (row.namespace, row.key): Found(row.version, entry_of(row)) for some in rows for row in some
+    }
 
 
 async def atomic_batch(database: Database, batch: Batch, now: float) -> Sequence[Result]:
@@ -45,11 +46,11 @@ async def atomic_batch(database: Database, batch: Batch, now: float) -> Sequence
     tries = 0
     while True:
         found = await read(database, read_first, now, batch.read_bytes)
-        table = Snapshot(found, now)
+        table = Snapshot(found, place, now)
         results = run_batch(table, batch)
         if not table.written:
             return results
-        seen = {at: _version(found.get(at)) for at in read_first}
+        seen = {at: found[at].version if at in found else None for at in read_first}
         gone = [at for at, entry in table.written.items() if entry is None]
         kept = [(at, entry) for at, entry in table.written.items() if entry is not None]
         try:
@@ -64,10 +65,6 @@ async def atomic_batch(database: Database, batch: Batch, now: float) -> Sequence
 
 def _depends(operation: Get | Set | Delete) -> bool:
     return isinstance(operation, Get) or operation.precondition is not None
-
-
-def _version(entry: Entry | bool | None) -> str | None:
-    return entry.version if isinstance(entry, Entry) else None
 
 
 def _reading(places: Sequence[Place], now: float, value_bytes: int) -> Iterator[Statement]:

@@ -10,6 +10,7 @@ from ....errors import KvError, PreconditionFailed, StorageUnavailable
 from ....operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ...batch import ReadBudget, guarded, run_batch
 from ...contract import Clock, Migration, Storage
+from ...snapshot import Snapshot
 from ...version import new_version
 from .. import bridge
 from . import statements
@@ -17,7 +18,6 @@ from .batches import KEYS_TOGETHER, atomic_batch, read
 from .database import Database
 from .rows import VALUE_BYTES, Place, Statement, entry_of, key_info, place
 from .schema import migrate
-from .snapshot import Snapshot
 
 READ_BYTES: Final = 16 * 1024 * 1024
 """Of values in one answer of D1; where they do not fit, a few are asked for at a time."""
@@ -78,8 +78,9 @@ class D1BindingStorage(Storage):
             places = [*dict.fromkeys(_places(operation.operations))]
             most = min(READ_BYTES, operation.read_bytes) // (1 + len(places) // KEYS_TOGETHER)
             found = await read(self._open_database(), places, now, most)
-            if False not in found.values():
-                return run_batch(Snapshot(found, now), operation)
+            table = Snapshot(found, place, now)
+            if table.is_whole:
+                return run_batch(table, operation)
         budget = ReadBudget(operation.read_bytes)
         results: list[Result] = []
         for start in range(0, len(operation.operations), TOGETHER):
