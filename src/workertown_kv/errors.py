@@ -26,6 +26,7 @@ The place that knows best raises; each door turns errors into its own answers.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 import msgspec
 
@@ -192,14 +193,39 @@ class RateLimited(KvError):
         self.fields = tuple(fields)
 
 
+class StorageFailure(StrEnum):
+    """The kinds of storage failure that an operator can tell apart without reading a log."""
+
+    UNREACHABLE = "unreachable"
+    """Nothing answers, or not in time."""
+    BUSY = "busy"
+    """It answers, but others keep it from doing this now."""
+    READ_ONLY = "read-only"
+    """It takes no writes: a replica, a read-only file or file system."""
+    FULL = "full"
+    """There is no space left."""
+    REMOVED = "removed"
+    """What was opened is no longer there: the file, one of its companions, the table."""
+    REFUSED = "refused"
+    """Its credentials do not fit, or they may not do this."""
+    OTHER = "failed"
+
+
 class StorageError(KvError):
-    """The storage failed in a way that trying again is not known to mend."""
+    """The storage failed, and repeating the request is not known to help."""
+
+    def __init__(self, message: str, kind: StorageFailure = StorageFailure.OTHER) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class StorageUnavailable(StorageError):
     """The storage does not answer; a write that raises this may or may not have happened."""
 
     status = 503
+
+    def __init__(self, message: str, kind: StorageFailure = StorageFailure.UNREACHABLE) -> None:
+        super().__init__(message, kind)
 
 
 class StorageUnsupported(StorageError):

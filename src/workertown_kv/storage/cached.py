@@ -53,6 +53,12 @@ class CachedStorage(Storage):
     async def check(self) -> None:
         await self._storage.check()
 
+    async def probe(self) -> None:
+        await self._storage.probe()
+
+    async def warnings(self) -> Sequence[str]:
+        return await self._storage.warnings()
+
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         return await self._storage.migrate(to=to)
 

@@ -84,6 +84,22 @@ class Storage(ABC):
         """Raise `StorageUnavailable` where the storage does not answer."""
         await self.get(Get(DEFAULT_NAMESPACE, "health"))
 
+    async def probe(self) -> None:
+        """Raise `StorageError` where entries cannot be read or cannot be written.
+
+        Changes no entry. Called every few seconds in the background, so it must be cheap. By
+        default only reading is tried.
+        """
+        await self.check()
+
+    async def warnings(self) -> Sequence[str]:
+        """Return what an operator should know about this storage, one sentence each.
+
+        Called after `open`: the clock of the engine differs from this machine's, the engine may
+        evict entries, rights are missing. Each sentence says what to do.
+        """
+        return ()
+
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         """Bring the schema up to date and say what ran; nothing where nothing had to.
 
