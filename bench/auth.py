@@ -21,6 +21,7 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from workertown_kv.auth import Guard, PasswordHash, configured_strategies, hash_api_key
+from workertown_kv.files import Files
 from workertown_kv.options import parse_options
 
 SECRET: Final = "a shared secret that has more than 32 bytes"
@@ -94,7 +95,10 @@ def _token(algorithm: str, number: int) -> bytes:
 def _guard(*, public: bool = False, **auth: Any) -> Call:
     options = parse_options({"auth": auth, "get_env": dict})
     guard = Guard(
-        _nothing, configured_strategies(options, time.time), options.auth, lambda _: public
+        _nothing,
+        configured_strategies(options, time.time, Files()),
+        options.auth,
+        lambda _: public,
     )
 
     async def call(authorization: bytes) -> None:

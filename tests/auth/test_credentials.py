@@ -1,6 +1,7 @@
 """Named API keys and users, as they stand in options, variables and files."""
 
 import asyncio
+import os
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -199,13 +200,63 @@ def test_a_variable_that_is_not_utf8_is_named(variable: str) -> None:
     assert caught.value.message == f"The variable {variable} is not UTF-8"
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    for file in (tmp_path / "missing", tmp_path):
-        with pytest.raises(OptionsError, match=str(file)):
+def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+
+    def refused() -> str:
+        with pytest.raises(OptionsError) as caught:
             server_with({"KV_API_KEYS_FILE": str(file)})
-    (tmp_path / "latin").write_bytes(b"\xff")
-    with pytest.raises(OptionsError, match="latin"):
-        server_with({"KV_USERS_FILE": str(tmp_path / "latin")})
+        assert str(file) in caught.value.message
+        return caught.value.message.replace(str(file), "FILE")
+
+    assert refused() == "Cannot read FILE: No such file or directory"
+    file.mkdir()
+    assert refused() == "Cannot read FILE: it is a folder; expected a file"
+    file.rmdir()
+    os.mkfifo(file)
+    assert refused() == "Cannot read FILE: it is a pipe or a device; expected a regular file"
+    file.unlink()
+    file.write_bytes('{"name": "é"'.encode("utf-16"))
+    assert refused() == "Cannot read FILE: it is not UTF-8"
+    file.write_bytes(b"{")
+    os.truncate(file, 1 << 30)
+    assert "it has 1,073,741,824 bytes; expected at most 67,108,864" in refused()
+    file.write_text("# nobody\n\n")
+    assert "FILE has no credentials; expected at least one line" in refused()
+    file.write_text(KEYS[: KEYS.index("scopes")])
+    assert "FILE, line 5 is not a JSON object" in refused()
+
+
+async def test_a_file_may_be_written_by_an_editor_on_windows(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + KEYS.replace("\n", "\r\n").encode())
+    server = server_with({"KV_API_KEYS_FILE": str(file)})
+    assert await status(server, "Bearer the-ci-key") == 200
+    assert await status(server, "Bearer the-web-key") == 200
+
+
+def test_a_name_that_is_used_twice_is_refused_with_both_places(tmp_path: Path) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_text(KEYS)
+    with pytest.raises(OptionsError) as caught:
+        server_with({"KV_API_KEYS_FILE": str(file), "KV_API_KEYS": '{"name":"web","api_key":"k"}'})
+    assert caught.value.message == (
+        f"There are two credentials named 'web': KV_API_KEYS, line 1, and {file}, line 5; "
+        "expected one"
+    )
+
+
+def test_a_file_that_everybody_can_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_text(KEYS)
+    file.chmod(0o640)
+    server_with({"KV_API_KEYS_FILE": str(file)})
+    assert caplog.text == ""
+    file.chmod(0o604)
+    server_with({"KV_API_KEYS_FILE": str(file)})
+    assert f"Every user of this machine can read {file}" in caplog.text
 
 
 @pytest.mark.parametrize("key", [" k", "k\n", "\u00a0k"])

@@ -18,6 +18,7 @@ from workertown_kv.auth import Guard, configured_strategies
 from workertown_kv.endpoints.cloudflare.binding import Binding
 from workertown_kv.endpoints.resource import Resource
 from workertown_kv.errors import Unauthorized
+from workertown_kv.files import Files
 from workertown_kv.operations import Get
 from workertown_kv.options import parse_options
 from workertown_kv.storage.memory import MemoryStorage
@@ -224,7 +225,7 @@ class Slept:
         options = parse_options({"auth": AUTH | {"failure_seconds": 30} | auth}, {"get_env": dict})
         self.guard = Guard(
             _not_reached,
-            configured_strategies(options, time),
+            configured_strategies(options, time, Files()),
             options.auth,
             lambda _: False,
             sleep,

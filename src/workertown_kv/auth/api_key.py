@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from starlette.types import Scope
 
 from ..errors import OptionsError
+from ..files import Files
 from ..options import ApiKeyCredential, ApiKeyOptions, Options
 from ..storage import Clock
 from ..user import User
@@ -43,7 +44,7 @@ class ApiKey:
             self._known[kept] = Known.of(key, self.name)
 
     @classmethod
-    def configured(cls, options: Options, clock: Clock) -> "ApiKey | None":
+    def configured(cls, options: Options, clock: Clock, files: Files) -> "ApiKey | None":
         """The strategy, where there are keys, or a hook that knows them."""
         chosen = options.auth.api_key
         if not isinstance(chosen, ApiKeyOptions):
@@ -52,6 +53,7 @@ class ApiKey:
         keys = named_credentials(
             ApiKeyCredential,
             options,
+            files,
             single={"name": cls.name, "api_key": single},
             given=chosen.api_keys,
             variable=chosen.env.api_keys,
@@ -65,6 +67,10 @@ class ApiKey:
             get_credentials=chosen.get_credentials,
             verify_credentials=chosen.verify_credentials,
         )
+
+    @property
+    def summary(self) -> str:
+        return f"{len(self._known):,} {'API key' if len(self._known) == 1 else 'API keys'}"
 
     async def authenticate(self, scope: Scope) -> User | None:
         if self._get is None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 from starlette.types import Scope
 
 from ..errors import OptionsError, RateLimited
+from ..files import Files
 from ..options import BasicOptions, Options, Secret, UserCredential
 from ..storage import Clock
 from ..user import User
@@ -57,7 +58,7 @@ class Basic:
         self._thread = ThreadPoolExecutor(1, "workertown-kv-password")
 
     @classmethod
-    def configured(cls, options: Options, clock: Clock) -> "Basic | None":
+    def configured(cls, options: Options, clock: Clock, files: Files) -> "Basic | None":
         """The strategy, where there are users, or a hook that knows them."""
         chosen = options.auth.basic
         if not isinstance(chosen, BasicOptions):
@@ -65,6 +66,7 @@ class Basic:
         users = named_credentials(
             UserCredential,
             options,
+            files,
             single={
                 "name": chosen.username or options.environment(chosen.env.username),
                 "password": chosen.password or options.secret(chosen.env.password),
@@ -81,6 +83,10 @@ class Basic:
             get_credentials=chosen.get_credentials,
             verify_credentials=chosen.verify_credentials,
         )
+
+    @property
+    def summary(self) -> str:
+        return f"{len(self._users):,} {'user' if len(self._users) == 1 else 'users'}"
 
     async def authenticate(self, scope: Scope) -> User | None:
         if self._get is None:

@@ -1,12 +1,13 @@
 """Named credentials: from the options, the environment and files to what the strategies compare."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
+from unicodedata import normalize
 
 import msgspec
 
 from ..errors import OptionsError
+from ..files import Files
 from ..options import Credential, Options, parse_lines
 from ..user import User
 
@@ -36,6 +37,7 @@ class Known(msgspec.Struct, frozen=True):
 def named_credentials(
     kind: type[_T],
     options: Options,
+    files: Files,
     *,
     single: Mapping[str, Any],
     given: Sequence[_T],
@@ -46,32 +48,33 @@ def named_credentials(
 
     Raises `OptionsError` for a line or a file that cannot be used, and for a name used twice.
     """
-    found = [*given, *_from_variable(kind, options, variable), *_from_file(kind, file)]
+    found = [("the options", one) for one in given]
+    text = options.environment(variable)
+    if text is not None:
+        found += parse_lines(kind, text, variable).items()
+    if file:
+        lines = parse_lines(kind, files.text(file, private=True), file)
+        if not lines:
+            # A file that is being written, or that a full disk has cut, looks the same.
+            raise OptionsError(
+                f"{file} has no credentials; expected at least one line with a JSON object"
+            )
+        found += lines.items()
     if all(single.values()):
         try:
-            found.append(kind(**single))
+            found.append(("the credential without a line", kind(**single)))
         except ValueError as error:
             raise OptionsError(
                 f"The credential {single['name']!r} cannot be used: {error}"
             ) from error
-    names = set()
-    for one in found:
-        if one.name in names:
-            raise OptionsError(f"There are two credentials named {one.name!r}; expected one")
-        names.add(one.name)
-    return found
-
-
-def _from_variable(kind: type[_T], options: Options, variable: str) -> Iterator[_T]:
-    text = options.environment(variable)
-    if text:
-        yield from parse_lines(kind, text, variable)
-
-
-def _from_file(kind: type[_T], file: str | None) -> Iterator[_T]:
-    if file:
-        try:
-            text = Path(file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionsError(f"Cannot read the credentials in {file}: {error}") from error
-        yield from parse_lines(kind, text, file)
+    places: dict[str, str] = {}
+    for place, one in found:
+        # As they are compared, where they are user names.
+        name = normalize("NFC", one.name)
+        if name in places:
+            raise OptionsError(
+                f"There are two credentials named {name!r}: {places[name]}, and {place}; "
+                "expected one"
+            )
+        places[name] = place
+    return [one for _, one in found]

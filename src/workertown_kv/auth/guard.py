@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import RateLimited, Unauthorized
+from ..files import Files
 from ..options import AuthOptions, Options
 from ..storage import Clock
 from ..user import User
@@ -20,16 +21,14 @@ from .strategy import Strategy
 _CREDENTIALS: Final = (b"authorization", b"x-auth-key", b"x-auth-user-service-key")
 """The header fields in which some door lets credentials be sent."""
 
-_CONFIGURED: Final[Sequence[Callable[[Options, Clock], Strategy | None]]] = (
-    ApiKey.configured,
-    Basic.configured,
-    configured_jwt,
-)
 
-
-def configured_strategies(options: Options, clock: Clock) -> Sequence[Strategy]:
+def configured_strategies(options: Options, clock: Clock, files: Files) -> Sequence[Strategy]:
     """The strategies that are on and have credentials."""
-    found = (configured(options, clock) for configured in _CONFIGURED)
+    found: Sequence[Strategy | None] = (
+        ApiKey.configured(options, clock, files),
+        Basic.configured(options, clock, files),
+        configured_jwt(options, clock),
+    )
     return [strategy for strategy in found if strategy is not None]
 
 

@@ -14,6 +14,10 @@ class Strategy(Protocol):
     challenge: ClassVar[str]
     """What `WWW-Authenticate` says of it (RFC 9110, 11.6.1)."""
 
+    @property
+    def summary(self) -> str:
+        """Whom it knows, in a few words for the log."""
+
     async def authenticate(self, scope: Scope) -> User | None:
         """The user whose credentials the request carries, `None` where they do not fit."""
 

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 import click
 import msgspec
 
+from ..files import Files
 from ..options import (
     Layer,
     Options,
@@ -34,7 +35,7 @@ def config(everything: bool) -> None:
     defaults, and the variable for each.
     """
     with one_line_errors():
-        layers = layers_of(None, {})
+        layers = layers_of(None, {}, Files())
         options = parse_layers(layers)
         lines = [*_lines(options, layers, everything=everything), *_variables_set(options)]
     for line in lines or ["# Every option has its default; --all prints them"]:

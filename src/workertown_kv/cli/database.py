@@ -9,6 +9,7 @@ import click
 from click.types import OptionHelpExtra
 
 from ..errors import KvError, OptionsError
+from ..files import Files
 from ..options import EnvOptions, without_credentials
 from ..runtime import DEFAULT_DATABASE
 from ..server.layers import CONFIG_VARIABLE, read_file
@@ -20,7 +21,7 @@ def _choose_config(context: click.Context, _param: click.Parameter, path: str | 
     """Make every server of this process, and of those it starts, use this file."""
     if path:
         with one_line_errors():
-            flags = read_file(path)[1]
+            flags = read_file(path, Files())[1]
             known = {one.name for one in context.command.params}
             for name in flags:
                 # Each command has some of the flags, and serve has all of them.

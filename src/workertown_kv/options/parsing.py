@@ -38,12 +38,13 @@ def given_options(
     return merged(given, named or {})
 
 
-def parse_lines(kind: type[_T], text: str, source: str) -> tuple[_T, ...]:
-    """Options of this type, a JSON object on each line; blank lines and `#` comments count not.
+def parse_lines(kind: type[_T], text: str, source: str) -> dict[str, _T]:
+    """Read options of this type from JSON objects, one on each line; the keys name the lines.
 
-    Raises `OptionsError`, which names the source and the line, and shows no secret.
+    Blank lines and those that begin with `#` are skipped. Raises `OptionsError`, which names the
+    source and the line, and shows no secret.
     """
-    parsed = []
+    parsed = {}
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip() and not line.lstrip().startswith("#"):
             where = f"{source}, line {number}"
@@ -53,8 +54,8 @@ def parse_lines(kind: type[_T], text: str, source: str) -> tuple[_T, ...]:
                 given = None
             if not isinstance(given, dict):
                 raise OptionsError(f"{where} is not a JSON object; expected {_named(kind)}")
-            parsed.append(_parse(kind, given, (where,)))
-    return tuple(parsed)
+            parsed[where] = _parse(kind, given, (where,))
+    return parsed
 
 
 def parse_scopes(given: object) -> tuple[Scope, ...]:

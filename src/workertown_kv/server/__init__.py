@@ -25,6 +25,7 @@ from ..endpoints.public import describe_public, public_routes
 from ..endpoints.request import route_path
 from ..endpoints.resource import Resource
 from ..errors import NotFound
+from ..files import Files
 from ..options import Options, parse_layers
 from ..runtime import Runtime, resolve_runtime
 from ..storage import CachedStorage, Namespaces
@@ -43,7 +44,14 @@ def kv(options: Mapping[str, object] | Options | None = None, **named: object) -
     (`KV_OPTIONS__…`), over those of the file that `KV_CONFIG` names, over the defaults. Raises
     `OptionsError` for one that is wrong.
     """
-    return Server(parse_layers(layers_of(options, named)))
+    return kv_from(Files(), options, **named)
+
+
+def kv_from(
+    files: Files, options: Mapping[str, object] | Options | None = None, **named: object
+) -> "Server":
+    """A server as `kv()` makes it, with files that may have been read already."""
+    return Server(parse_layers(layers_of(options, named, files)), files)
 
 
 class Server(Starlette):
@@ -53,10 +61,10 @@ class Server(Starlette):
     first request.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, files: Files) -> None:
         self.options = options
         self.runtime: Runtime = resolve_runtime(options)
-        self.strategies = configured_strategies(options, self.runtime.storage.clock)
+        self.strategies = configured_strategies(options, self.runtime.storage.clock, files)
         self._report = configured_report(options, lambda scope: template_of(self.routes, scope))
         storage = self.runtime.storage
         self.namespaces = Namespaces(storage, options.cloudflare.accounts)

@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
-from ..errors import OptionsError
+from ..files import Files
 from ..options import (
     Environment,
     Layer,
@@ -21,7 +20,7 @@ CONFIG_VARIABLE: Final = "KV_CONFIG"
 
 
 def layers_of(
-    options: Mapping[str, object] | Options | None, named: Mapping[str, object]
+    options: Mapping[str, object] | Options | None, named: Mapping[str, object], files: Files
 ) -> Sequence[Layer]:
     """The layers, the lowest first. Raises `OptionsError`."""
     given = given_options(options, named)
@@ -36,18 +35,13 @@ def layers_of(
     layers = [layer_of_variables(environment), code]
     path = environment.get(CONFIG_VARIABLE)
     if path:
-        layers.insert(0, read_file(path)[0])
+        layers.insert(0, read_file(path, files)[0])
     return layers
 
 
-def read_file(path: str) -> tuple[Layer, Mapping[str, object]]:
+def read_file(path: str, files: Files) -> tuple[Layer, Mapping[str, object]]:
     """The options of a TOML file, and its table for the command."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise OptionsError(f"Cannot read {path}: {reason}") from error
-    return layer_of_file(text, path)
+    return layer_of_file(files.text(path), path)
 
 
 def _os_environment() -> Environment:

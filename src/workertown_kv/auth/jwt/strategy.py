@@ -66,6 +66,10 @@ class Jwt:
         self._audience = audience
         self._seen: Seen[_Verified] = Seen(SEEN_TOKENS)
 
+    @property
+    def summary(self) -> str:
+        return "tokens"
+
     async def authenticate(self, scope: Scope) -> User | None:
         if self._options.get_credentials is None:
             token = authorization(scope, b"bearer")

@@ -1,0 +1,62 @@
+"""The text files that a server is made from."""
+
+import logging
+import stat
+from pathlib import Path
+from typing import Final
+
+from .errors import OptionsError
+
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""The largest file that is read."""
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class Files:
+    """Reads each file once.
+
+    Whoever makes a second server with the same object, in another process too, makes it from the
+    same texts, whatever has become of the files meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def text(self, path: str, *, private: bool = False) -> str:
+        """The text of a file. Raises `OptionsError`, which says why it cannot be read.
+
+        Where it is private, and everybody may read it, there is a warning.
+        """
+        if path not in self._texts:
+            try:
+                mode, self._texts[path] = _read(path)
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise OptionsError(f"Cannot read {path}: {reason}") from error
+            if private and mode & stat.S_IROTH:
+                _LOG.warning(
+                    "Every user of this machine can read %s, which has credentials; "
+                    "`chmod o= %s` changes that",
+                    path,
+                    path,
+                )
+        return self._texts[path]
+
+
+def _read(path: str) -> tuple[int, str]:
+    """The mode and the text. Raises `OSError` and `ValueError`."""
+    file = Path(path)
+    status = file.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise ValueError("it is a folder; expected a file")
+    if not stat.S_ISREG(status.st_mode):
+        # Reading a pipe may wait for ever, and gives its text to the first reader only.
+        raise ValueError("it is a pipe or a device; expected a regular file")
+    if status.st_size > MOST_BYTES:
+        raise ValueError(f"it has {status.st_size:,} bytes; expected at most {MOST_BYTES:,}")
+    try:
+        # Editors on Windows put a byte order mark in front.
+        return status.st_mode, file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8") from error
