@@ -1,14 +1,16 @@
-"""SIGHUP: files with credentials are read anew, and a broken one changes nothing."""
+"""SIGHUP: files with credentials are read again, and a broken one changes nothing."""
 
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 
-import httpx2
 import pytest
 
+from workertown_kv.cli.workers import Flags, server_of_worker
+from workertown_kv.files import Files
 from workertown_kv.testing import ServedStore
 
 
@@ -24,15 +26,31 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(file: Path, tmp_path: Path) -> Iterator[ServedStore]:
-    env = {"KV_API_KEYS_FILE": str(file)}
-    with ServedStore(tmp_path / "kv.sqlite", env=env) as served:
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "kv.toml"
+    path.write_text("base_path = '/'")
+    return path
+
+
+@pytest.fixture
+def store(file: Path, config: Path, tmp_path: Path) -> Iterator[ServedStore]:
+    env = {
+        "KV_API_KEYS_FILE": str(file),
+        "KV_CONFIG": str(config),
+        "KV_OPTIONS__AUTH__FAILURE_SECONDS": "0",
+    }
+    args = ["--no-access-log", "--workers", "2"]
+    with ServedStore(tmp_path / "kv.sqlite", args=args, env=env) as served:
         yield served
 
 
 def status(store: ServedStore, key: str) -> int:
-    headers = {"Authorization": f"Bearer {key}"}
-    return httpx2.get(f"{store.url}/v1/kv", headers=headers).status_code
+    """Ask over a connection of its own, which any of the workers may take."""
+    connection = HTTPConnection("127.0.0.1", store.port, timeout=30)
+    connection.request("GET", "/v1/kv", headers={"Authorization": f"Bearer {key}"})
+    answered = connection.getresponse().status
+    connection.close()
+    return answered
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -42,21 +60,42 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_new_keys_are_let_in_and_removed_ones_are_not(store: ServedStore, file: Path) -> None:
-    assert (status(store, "the-old-key"), status(store, "the-new-key")) == (200, 401)
-    file.write_text(line("new", "the-new-key"))
-    os.kill(store.pid, signal.SIGHUP)
-    # For a moment the old workers and the new ones answer side by side.
-    keys = ("the-old-key", "the-new-key") * 5
-    wait_until(lambda: [status(store, key) for key in keys] == [401, 200] * 5)
-    assert store.stop() == 0
+def statuses(store: ServedStore, *keys: str) -> set[tuple[int, ...]]:
+    """Ask so often that each worker has answered."""
+    return {tuple(status(store, key) for key in keys) for _ in range(20)}
 
 
-def test_a_file_that_cannot_be_used_changes_nothing(store: ServedStore, file: Path) -> None:
+def workers(store: ServedStore) -> set[int]:
+    children = Path(f"/proc/{store.pid}/task/{store.pid}/children").read_text()
+    return {int(child) for child in children.split()}
+
+
+def test_each_worker_has_the_keys_that_were_accepted_last(
+    store: ServedStore, file: Path, config: Path
+) -> None:
     file.write_text('{"name": "new", "api_key": "s3cret", "expires": 1}\n')
     os.kill(store.pid, signal.SIGHUP)
-    store.read_until("Not reloaded: There is no option")
-    assert status(store, "the-old-key") == 200
+    store.read_until(f"Not reloaded: There is no option {file}, line 1: expires")
+    file.write_text("")
+    os.kill(store.pid, signal.SIGHUP)
+    store.read_until(f"Not reloaded: {file} has no credentials")
+    config.write_text("[")
+    os.kill(store.pid, signal.SIGHUP)
+    store.read_until(f"Not reloaded: {config} is not TOML")
+
+    first = workers(store)
+    for worker in first:
+        os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: not first & workers(store) and store._answers())
+    assert statuses(store, "the-old-key", "s3cret") == {(200, 401)}
+
+    second = workers(store)
+    config.write_text("")
+    file.write_text(line("new", "the-new-key") + line("other", "another-key"))
+    os.kill(store.pid, signal.SIGHUP)
+    store.read_until("Reloaded, with 3 API keys")
+    wait_until(lambda: not second & workers(store))
+    wait_until(lambda: statuses(store, "the-old-key", "the-new-key") == {(401, 200)})
     assert store.stop() == 0
     assert "s3cret" not in store.output
 
@@ -72,3 +111,25 @@ def test_a_database_that_cannot_be_opened_changes_nothing(tmp_path: Path) -> Non
         store.read_until("Not reloaded: There is no folder")
         assert status(store, "test-key") == 200
         assert store.stop() == 0
+
+
+def test_a_worker_that_cannot_be_made_tries_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tmp_path / "kv.toml"
+    monkeypatch.setenv("KV_CONFIG", str(config))
+    monkeypatch.setenv("KV_DB", "memory://")
+    monkeypatch.setattr("time.sleep", lambda _: config.write_text("base_path = '/b'"))
+    flags = Flags(
+        host="127.0.0.1",
+        port=1,
+        workers=1,
+        access_log=False,
+        log_format="text",
+        log_level="warning",
+        client_seconds=30,
+        drain_seconds=30,
+        body_seconds=None,
+    )
+    assert server_of_worker(flags, Files()).options.base_path == "/b"
+    assert f"A worker cannot start, and will try again: Cannot read {config}" in caplog.text

@@ -1,4 +1,6 @@
-"""What `serve` prints first: where it listens and, if it made one, the API key of this run."""
+"""What `serve` prints of itself: where it listens, the API key it made if any, and reloads."""
+
+from collections.abc import Sequence
 
 import click
 
@@ -23,6 +25,13 @@ def greet(host: str, port: int, database: str, made: str | None, log_format: Log
     click.echo(listens)
     if made is not None:
         click.echo(_instructions(url, made))
+
+
+def print_reloaded(known: Sequence[str], log_format: LogFormat) -> None:
+    """Say that files have been read again, and whom the server knows now."""
+    message = f"Reloaded, with {' and '.join(known) or 'no credentials'}"
+    is_json = log_format == "json"
+    click.echo(json_line("info", {"event": "reload", "message": message}) if is_json else message)
 
 
 _MADE = "No credentials are configured, so this run has an API key of its own"

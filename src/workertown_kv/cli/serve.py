@@ -9,8 +9,9 @@ from typing import Any, get_args
 import click
 from click.core import ParameterSource
 
+from ..files import Files
 from ..options import without_credentials
-from ..server import kv
+from ..server import kv_from
 from .database import choose_database, database_option, one_line_errors
 from .greeting import KEY_VARIABLE, greet
 from .log import LogFormat, LogLevel, set_up_log
@@ -95,14 +96,16 @@ def serve(*, database: str, **flags: Any) -> None:
 
     Credentials come from the environment: KV_API_KEY, KV_API_KEYS or KV_API_KEYS_FILE; KV_USERNAME
     with KV_PASSWORD, KV_USERS or KV_USERS_FILE; KV_JWT_SECRET or KV_JWKS_URL. Without any, the
-    server makes an API key for this run and prints it. SIGHUP has files with credentials read anew.
+    server makes an API key for this run and prints it. On SIGHUP it reads files with
+    credentials again.
     """
     choose_database(database)
     shown = without_credentials(database)
     chosen = Flags(**flags, body_seconds=_chosen("client_seconds"))
     set_up_log(chosen.log_format, chosen.log_level)
     with one_line_errors():
-        server = kv()
+        files = Files()
+        server = kv_from(files)
         made = None
         if not server.strategies:
             made = os.environ[KEY_VARIABLE] = secrets.token_urlsafe(24)
@@ -113,7 +116,7 @@ def serve(*, database: str, **flags: Any) -> None:
         )
     _check_port(chosen.host, chosen.port)
     greet(chosen.host, chosen.port, shown, made, chosen.log_format)
-    run(chosen)
+    run(chosen, files)
 
 
 def _chosen(flag: str) -> Any:

@@ -18,11 +18,14 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from ..errors import KvError, StorageUnavailable
-from ..server import Server, kv
+from ..files import Files
+from ..server import Server, kv_from
+from .greeting import print_reloaded
 from .log import JSON_LOGGING, LogFormat, LogLevel, access_logger, set_up_log
 
 _LOG: Final = logging.getLogger("workertown_kv")
 _HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_AGAIN_SECONDS: Final = 3
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +43,15 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     """`client_seconds` where somebody chose it, which wins over the option of that name."""
 
 
-def run(flags: Flags) -> None:
-    """Serve until SIGTERM or SIGINT."""
+class Accepted:
+    """The files that the main process has accepted, for workers that start now or later."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+
+
+def run(flags: Flags, files: Files) -> None:
+    """Serve until SIGTERM or SIGINT, to begin with from these files."""
     server = Granian(
         "workertown_kv",
         address=flags.host,
@@ -66,15 +76,19 @@ def run(flags: Flags) -> None:
     # handler needs, and a new worker may lose a signal that comes before it has its own handlers.
     # A blocked one waits instead: here for the thread that hears it, there until _load lets it in.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
-    told = (server.signal_handler_interrupt, server.signal_handler_reload)
-    threading.Thread(target=_hear, args=told, daemon=True).start()
-    server.serve(target_loader=partial(_load, flags), wrap_loader=False)
+    accepted = Accepted(files)
+    reload = partial(_reload, accepted, server.signal_handler_reload, threading.Lock(), flags)
+    hearing = (server.signal_handler_interrupt, reload)
+    threading.Thread(target=_hear, args=hearing, daemon=True).start()
+    # Granian forks a worker, or pickles this for it, when the worker starts: either way it has what
+    # is accepted then.
+    server.serve(target_loader=partial(_load, flags, accepted), wrap_loader=False)
 
 
 def _hear(stop: Callable[[], None], reload: Callable[[], None]) -> None:
     """Tell the main thread which signals have come."""
     while signal.sigwait(_HEARD) == signal.SIGHUP:
-        threading.Thread(target=_try_out_and_reload, args=(reload,)).start()
+        threading.Thread(target=reload).start()
     # Again and again, since a main thread that was replacing a worker forgets what it was told.
     while True:
         stop()
@@ -96,17 +110,27 @@ async def try_out(server: Server) -> None:
         await storage.close()
 
 
-def _try_out_and_reload(reload: Callable[[], None]) -> None:
-    # Workers that cannot start would take the whole server down.
-    try:
-        asyncio.run(try_out(kv()))
-    except KvError as error:
-        _LOG.error("Not reloaded: %s", error.message)
-    else:
-        reload()
+def _reload(
+    accepted: Accepted, replace_workers: Callable[[], None], lock: threading.Lock, flags: Flags
+) -> None:
+    """Read the files again and, where a server can be made from them, replace the workers."""
+    # One after the other, so that the last signal has the last word.
+    with lock:
+        files = Files()
+        try:
+            server = kv_from(files)
+            asyncio.run(try_out(server))
+        except KvError as error:
+            _LOG.error("Not reloaded: %s", error.message)
+        except Exception:  # noqa: BLE001  (whatever it is, the workers go on)
+            _LOG.exception("Not reloaded")
+        else:
+            accepted.files = files
+            print_reloaded([one.summary for one in server.strategies], flags.log_format)
+            replace_workers()
 
 
-def _load(flags: Flags) -> Server:
+def _load(flags: Flags, accepted: Accepted) -> Server:
     """What each worker process serves."""
     # Ctrl-C and SIGHUP reach the workers too, and stay blocked: the main process alone shall hear
     # them. SIGTERM is how it tells the workers; until there is something to drain, it ends them.
@@ -114,12 +138,8 @@ def _load(flags: Flags) -> Server:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
     set_up_log(flags.log_format, flags.log_level)
-    chosen = flags.body_seconds
     try:
-        server = kv(
-            logger=access_logger(flags.log_format) if flags.access_log else False,
-            limits={} if chosen is None else {"body_seconds": chosen},
-        )
+        server = server_of_worker(flags, accepted.files)
     except Exception:  # noqa: BLE001  (whatever it is, the process ends)
         # The process would print it as it is, whatever the format of the log.
         _LOG.critical("A worker could not start", exc_info=True)
@@ -128,6 +148,25 @@ def _load(flags: Flags) -> Server:
     gc.collect()
     gc.freeze()
     return server
+
+
+def server_of_worker(flags: Flags, files: Files) -> Server:
+    """The server of a worker; waits until it can be made.
+
+    The main process has made the same one, so something has changed since, such as a certificate
+    of the database. A worker that ended would end all others with it.
+    """
+    chosen = flags.body_seconds
+    while True:
+        try:
+            return kv_from(
+                files,
+                logger=access_logger(flags.log_format) if flags.access_log else False,
+                limits={} if chosen is None else {"body_seconds": chosen},
+            )
+        except KvError as error:
+            _LOG.error("A worker cannot start, and will try again: %s", error.message)
+            time.sleep(_AGAIN_SECONDS)
 
 
 def _stop_with(parent: int) -> None:
