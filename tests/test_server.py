@@ -14,6 +14,7 @@ import workertown_kv
 from caller import API_KEY, Caller, make_server
 from workertown_kv import Runtime, kv
 from workertown_kv.operations import Get, Set
+from workertown_kv.storage import SWEEP_MARGIN_SECONDS
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock
@@ -194,7 +195,7 @@ async def test_what_has_expired_is_swept_in_the_background(clock: MovedClock) ->
     storage = Counting(clock=clock)
     for i in range(500):
         await storage.set(Set(namespace="default", key=str(i), value=b"1", expires_at=clock() + 1))
-    clock.move(2)
+    clock.move(2 + SWEEP_MARGIN_SECONDS)
     async with make_server(storage):
         async with asyncio.timeout(20):
             await storage.done.wait()

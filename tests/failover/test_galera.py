@@ -13,7 +13,7 @@ from caller import Caller, make_server
 from servers.galera import GaleraCluster, galera_provider
 from servers.mariadb import mariadb_program
 from workertown_kv.operations import Set
-from workertown_kv.storage import Storage
+from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Storage
 from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock, ServedStore
@@ -148,7 +148,7 @@ async def test_on_each_node_one_sweeps_and_nothing_is_left(
     for number in range(300):
         entry = Set(namespace="default", key=str(number), value=b"1", expires_at=clock() + 1)
         await storages[0].set(entry)
-    clock.move(1)
+    clock.move(1 + SWEEP_MARGIN_SECONDS)
     swept = 0
     while swept < 300:
         swept += sum(await asyncio.gather(*(storage.sweep(50) for storage in storages)))

@@ -36,6 +36,7 @@ from workertown_kv.operations import (
     Operation,
     Precondition,
 )
+from workertown_kv.storage import SWEEP_MARGIN_SECONDS
 from workertown_kv.storage.sql import Session, SqlStorage, Undone
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.strategies import ODD_KEYS
@@ -312,7 +313,7 @@ class SqlCases(SqlCase):
         await storage.set(
             put("read", b"\0\xff", is_json=False, metadata=b"{}", expires_at=clock() + 9)
         )
-        await storage.set(put("expired", expires_at=clock() + 1))
+        version = await storage.set(put("expired", expires_at=clock() + 1))
         clock.move(1)
         keys = ["read", "expired", "never"]
         reads: list[Operation] = [Get("default", key) for key in keys]
@@ -320,7 +321,11 @@ class SqlCases(SqlCase):
         results = await storage.batch(Batch([*reads, put("written")], atomic=True))
         assert results[:3] == before
         assert await storage.batch(Batch(reads)) == before
-        assert self.server.sql(f"SELECT count(*) FROM {self.table}") == "2"
+        assert self.server.sql(f"SELECT count(*) FROM {self.table}") == "3"
+        clock.move(-1)  # the clock of another server
+        entry = await storage.get(Get("default", "expired"))
+        assert entry is not None
+        assert entry.version != version
 
     async def test_batches_on_the_same_keys_in_any_order_all_succeed(self) -> None:
         storages = [await self.opened(timeout=20) for _ in range(2)]
@@ -468,7 +473,7 @@ class SqlCases(SqlCase):
         one, two = await self.opened(clock), await self.opened(clock)
         for key in "abc":
             await one.set(put(key, expires_at=clock() + 1))
-        clock.move(1)
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
         assert await one.sweep(1) == 1
         with suppress(StorageUnavailable):
             async with self.sweeping(one) as session:
@@ -494,7 +499,7 @@ class SqlCases(SqlCase):
     ) -> None:
         one, two = await self.opened(clock), await self.opened(clock)
         await one.set(put("a", expires_at=clock() + 1))
-        clock.move(1)
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
         for error in (StorageError("no"), asyncio.CancelledError()):
 
             async def fail(*_: object, error: BaseException = error) -> int:
@@ -511,7 +516,7 @@ class SqlCases(SqlCase):
     ) -> None:
         storage = await self.opened(clock)
         await storage.set(put("a", expires_at=clock() + 1))
-        clock.move(1)
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
 
         async def undone(*_: object) -> int:
             raise Undone("Others were there")
@@ -529,7 +534,7 @@ class SqlCases(SqlCase):
         some: list[Operation] = [put(key, expires_at=clock() + 1) for key in keys]
         await storages[0].batch(Batch(some, atomic=True))
         await storages[0].set(put("kept"))
-        clock.move(1)
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
 
         async def sweep(number: int) -> list[int]:
             swept: list[int] = []

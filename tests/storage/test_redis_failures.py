@@ -17,6 +17,7 @@ from workertown_kv.errors import (
     StorageUnavailable,
 )
 from workertown_kv.operations import Batch, Delete, Get, List, Operation
+from workertown_kv.storage import SWEEP_MARGIN_SECONDS
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.conformance.listings import all_keys
@@ -152,7 +153,7 @@ async def test_a_full_memory_stops_writes_and_nothing_else(
     async with opened(own.url, clock) as storage:
         await storage.set(put("a"))
         await storage.set(put("gone", expires_at=clock() + 1))
-        clock.move(1)
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
         batch: list[Operation] = [put("b"), Delete(SPACE, "a")]
         with own.client() as client:
             client.config_set("maxmemory", 1)
@@ -238,7 +239,7 @@ async def test_a_user_of_redis_needs_few_permissions(own: RunningRedis, clock: M
         for name, act in acts_on(storage).items():
             assert not isinstance(await outcome_of(act), BaseException), name
         await storage.set(put("a", expires_at=clock() + 1))
-        clock.move(1)
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
         assert await storage.sweep(10) == 1
     with pytest.raises(StorageError, match="does not permit it"):
         await RedisStorage(f"{url}?prefix=other").open()

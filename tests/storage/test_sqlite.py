@@ -18,7 +18,7 @@ from workertown_kv.errors import (
     ValueTooLarge,
 )
 from workertown_kv.operations import Batch, Get, List, Operation, Precondition, Set
-from workertown_kv.storage import Clock, Storage
+from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock, StorageConformance
 
@@ -166,7 +166,7 @@ async def test_sweeping_reclaims_space_in_small_steps(tmp_path: Path, clock: Mov
     for i in range(4):
         await storage.set(put(str(i), b"x" * 5_000_000, is_json=False, expires_at=clock() + 1))
     await storage.set(put("kept"))
-    clock.move(1)
+    clock.move(1 + SWEEP_MARGIN_SECONDS)
     assert [await storage.sweep(100) for _ in range(3)] == [2, 2, 0]
     keys = storage._writer.db.execute("SELECT key FROM entry").fetchall()
     assert keys == [("kept",)]

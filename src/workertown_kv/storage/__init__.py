@@ -1,12 +1,13 @@
 """Where entries are kept: the contract, and one module for each storage."""
 
 from .cached import CachedStorage
-from .contract import Capability, Clock, Migration, Storage
+from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from .namespace import TITLE_CHARACTERS, Namespace, is_id
 from .namespaces import Namespaces
 from .permitted import permitted
 
 __all__ = [
+    "SWEEP_MARGIN_SECONDS",
     "TITLE_CHARACTERS",
     "CachedStorage",
     "Capability",

@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -19,6 +19,13 @@ from .batch import ReadBudget, guarded
 
 Clock = Callable[[], float]
 """Unix seconds. A parameter of every storage, so that tests move time instead of waiting."""
+
+SWEEP_MARGIN_SECONDS: Final = 60.0
+"""How long after its expiry an entry is kept before its space is reclaimed.
+
+The clocks of servers over one storage differ. Within this margin a clock that is ahead hides an
+entry too early, and removes nothing that lives for the others.
+"""
 
 
 class Capability(StrEnum):
@@ -150,6 +157,7 @@ class Storage(ABC):
     async def sweep(self, limit: int) -> int:
         """Reclaim the space of at most `limit` expired entries; how many were removed.
 
+        Leaves entries alone until `SWEEP_MARGIN_SECONDS` after their expiry.
         Called over and over in the background. An engine that expires by itself has nothing to
         do here.
         """

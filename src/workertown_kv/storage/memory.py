@@ -11,7 +11,7 @@ from ..entry import DEFAULT_NAMESPACE, Entry, KeyInfo
 from ..errors import KvError, PreconditionFailed, StorageUnavailable
 from ..operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from .batch import run_batch
-from .contract import Clock, Migration, Storage, key_cursor
+from .contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
 from .version import new_version
 
 
@@ -130,13 +130,13 @@ class _Table:
         return Page(keys)
 
     def sweep(self, limit: int) -> int:
-        now = self._clock()
+        before = self._clock() - SWEEP_MARGIN_SECONDS
         swept = 0
-        while self._expiring and self._expiring[0][0] <= now and swept < limit:
+        while self._expiring and self._expiring[0][0] <= before and swept < limit:
             _, namespace, key = heappop(self._expiring)
             operation = Get(namespace, key)
             entry = self.stored(operation)
-            if entry is not None and not _alive(entry, now):
+            if entry is not None and not _alive(entry, before):
                 self.store(operation, None)
                 swept += 1
         return swept

@@ -11,5 +11,5 @@ class MovedClock:
         return self.now
 
     def move(self, seconds: float) -> None:
-        """Go forward."""
+        """Go forward, or back where the seconds are negative."""
         self.now += seconds

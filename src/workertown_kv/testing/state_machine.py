@@ -161,7 +161,7 @@ class StorageMachine(RuleBasedStateMachine):
             else:
                 assert result == want
 
-    @rule(seconds=st.floats(0.001, 60))
+    @rule(seconds=st.floats(0.001, 120))
     def wait(self, seconds: float) -> None:
         self._clock.move(seconds)
 

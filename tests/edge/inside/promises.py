@@ -21,7 +21,7 @@ from workertown_kv.errors import (
     ValueTooLarge,
 )
 from workertown_kv.operations import Batch, Delete, Get, List
-from workertown_kv.storage import Clock, Storage
+from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.cloudflare import D1BindingStorage, KVBindingStorage
 from workertown_kv.testing import MovedClock, StorageConformance
 from workertown_kv.testing.conformance.case import SPACE, put, value_of
@@ -213,7 +213,7 @@ class TestD1(StorageConformance):
     async def test_sweeping_removes_the_rows(self, storage: Storage, clock: MovedClock) -> None:
         for i in range(5):
             await storage.set(put(f"{i}", expires_at=clock() + 1))
-        clock.move(1)
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
         assert [await storage.sweep(3), await storage.sweep(3), await storage.sweep(3)] == [3, 2, 0]
         assert (await _rows("SELECT count(*) AS n FROM entry"))[0]["n"] == 0
 

@@ -6,13 +6,14 @@ from typing import Final
 
 from ...entry import Entry
 from ...operations import Delete, Get, Operation, Precondition, Set
+from ..contract import SWEEP_MARGIN_SECONDS
 from .layout import Layout
 
 FIELDS: Final = ("value", "is_json", "metadata", "expires_at", "version")
 """Of the hash of an entry; `metadata` and `expires_at` are not there where it has none."""
 
-GRACE_SECONDS: Final = 60
-"""So much later Redis removes an entry by itself, where nobody has swept it."""
+GRACE_SECONDS: Final = 2 * SWEEP_MARGIN_SECONDS
+"""How long after its expiry Redis removes an entry itself, where no server has swept it."""
 
 DONE, FAILED, TOO_LARGE = 1, 0, -1
 """What the script of a batch answers for an operation. A get that is done answers its fields."""
@@ -85,5 +86,5 @@ def _written(operation: Set, now: float) -> Iterator[str | bytes | int]:
         yield from ("", "")
         return
     yield repr(operation.expires_at)
-    # How long, and not until when: so it does not matter what time it is for Redis.
+    # A duration, not a time, so that the clock of Redis plays no part.
     yield max(ceil((operation.expires_at - now + GRACE_SECONDS) * 1000), 1)

@@ -132,11 +132,11 @@ return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1])
 """Remove a key that still has this value."""
 
 SWEEP: Final = Script("""
-local now, removed = tonumber(ARGV[1]), 0
+local before, removed = tonumber(ARGV[1]), 0
 for i = 2, #KEYS, 2 do
     local entry, index, member = KEYS[i], KEYS[i + 1], ARGV[i / 2 + 1]
     local found = redis.call('HMGET', entry, 'version', 'expires_at')
-    if not found[1] or found[2] and tonumber(found[2]) <= now then
+    if not found[1] or found[2] and tonumber(found[2]) <= before then
         redis.call('DEL', entry)
         redis.call('ZREM', index, member)
         removed = removed + redis.call('ZREM', KEYS[1], entry)

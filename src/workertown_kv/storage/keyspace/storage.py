@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ...entry import Entry
 from ...operations import Batch, Delete, Get, List, Page, Result, Set
-from ..contract import Clock, Migration, Storage
+from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
 from .batches import run_batch, run_one
 from .call import Call
 from .engine import Engine
@@ -57,4 +57,4 @@ class KeyspaceStorage(Storage):
 
     async def sweep(self, limit: int) -> int:
         async with self._engine.use() as use:
-            return await sweep(use, limit, self.clock())
+            return await sweep(use, limit, self.clock() - SWEEP_MARGIN_SECONDS)

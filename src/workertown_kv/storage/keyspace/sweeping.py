@@ -16,10 +16,10 @@ SPARE_SECONDS: Final = 1.0
 """So much longer than a step can take, nobody else sweeps where the one who does has died."""
 
 
-async def sweep(use: Use, limit: int, now: float) -> int:
-    """Remove at most `limit` expired entries, unless somebody else does; how many it were.
+async def sweep(use: Use, limit: int, before: float) -> int:
+    """Remove at most `limit` entries that expired before this time, unless another server does.
 
-    What cannot be reached is left for another time.
+    Returns how many it were. What cannot be reached is left for another time.
     """
     layout = use.layout
     part = min(limit, max(limit // layout.buckets, LEAST_OF_A_BUCKET))
@@ -27,12 +27,12 @@ async def sweep(use: Use, limit: int, now: float) -> int:
         [
             Call(
                 layout.slot(bucket),
-                ("ZRANGEBYSCORE", layout.expiring(bucket), "-inf", repr(now), "LIMIT", 0, part),
+                ("ZRANGEBYSCORE", layout.expiring(bucket), "-inf", repr(before), "LIMIT", 0, part),
             )
             for bucket in range(layout.buckets)
         ]
     )
-    calls = _calls(use, expired, limit, now)
+    calls = _calls(use, expired, limit, before)
     if not calls:
         return _removed(expired)
     name, me = layout.sweeping, token_hex(8)
@@ -46,7 +46,7 @@ async def sweep(use: Use, limit: int, now: float) -> int:
     return _removed([*expired, *swept])
 
 
-def _calls(use: Use, expired: Sequence[Any], limit: int, now: float) -> list[Call]:
+def _calls(use: Use, expired: Sequence[Any], limit: int, before: float) -> list[Call]:
     """What removes, of each bucket, what was found in it."""
     layout = use.layout
     calls: list[Call] = []
@@ -61,7 +61,7 @@ def _calls(use: Use, expired: Sequence[Any], limit: int, now: float) -> list[Cal
             members.append(member)
         left -= len(members)
         slot = layout.slot(bucket)
-        calls.append(script_call(slot, SWEEP, keys, (repr(now), *members), writes=True))
+        calls.append(script_call(slot, SWEEP, keys, (repr(before), *members), writes=True))
     return calls
 
 

@@ -29,11 +29,11 @@ class MysqlStatements(Statements):
     def keeping(self) -> str:
         return f"ON DUPLICATE KEY UPDATE version = {self.table}.version"
 
-    def sweep_claim(self, now: float) -> Statement:
+    def sweep_claim(self, before: float) -> Statement:
         to = Writing(self.mark)
         return to.statement(
             f"SELECT GET_LOCK({self._sweeper}, 0) FROM {self.table} "
-            f"WHERE expires_at <= {to.add(now)} LIMIT 1"
+            f"WHERE expires_at <= {to.add(before)} LIMIT 1"
         )
 
     def sweep_release(self) -> Statement:
@@ -45,9 +45,9 @@ class MysqlStatements(Statements):
         table = self.table.strip('"')
         return f"CONCAT('workertown-kv sweep ', SHA1(CONCAT(DATABASE(), '.{table}')))"
 
-    def sweep(self, now: float, limit: int) -> Statement:
+    def sweep(self, before: float, limit: int) -> Statement:
         to = Writing(self.mark)
         return to.statement(
-            f"DELETE FROM {self.table} WHERE expires_at <= {to.add(now)} "
+            f"DELETE FROM {self.table} WHERE expires_at <= {to.add(before)} "
             f"ORDER BY expires_at LIMIT {to.add(limit)}"
         )

@@ -25,14 +25,14 @@ class PostgresStatements(Statements):
             f"SET version = {self.table}.version WHERE false"
         )
 
-    def sweep(self, now: float, limit: int) -> Statement:
+    def sweep(self, before: float, limit: int) -> Statement:
         to = Writing(self.mark)
         # The lock ends with the statement, or with whoever had it. What anybody is writing is left
         # to them.
         return to.statement(
             f"DELETE FROM {self.table} WHERE ctid = ANY (ARRAY (SELECT ctid FROM {self.table} "
             f"WHERE (SELECT pg_try_advisory_xact_lock({lock_number('sweep ' + self.table)})) "
-            f"AND expires_at <= {to.add(now)} ORDER BY expires_at LIMIT {to.add(limit)} "
+            f"AND expires_at <= {to.add(before)} ORDER BY expires_at LIMIT {to.add(limit)} "
             "FOR UPDATE SKIP LOCKED))"
         )
 

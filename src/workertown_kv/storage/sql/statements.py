@@ -47,14 +47,14 @@ class Statements(ABC):
         """The end of an INSERT: where there is a row, lock it and leave it as it is."""
 
     @abstractmethod
-    def sweep(self, now: float, limit: int) -> Statement:
-        """Remove at most this many rows that have expired.
+    def sweep(self, before: float, limit: int) -> Statement:
+        """Remove at most this many rows that expired before this time, or at it.
 
         Where there is no `sweep_claim`, it removes nothing while somebody else runs it.
         """
 
-    def sweep_claim(self, now: float) -> Statement | None:
-        """Claim to be the only one who sweeps: 1 for who is, and no row where nothing expired."""
+    def sweep_claim(self, before: float) -> Statement | None:
+        """Claim to be the only one who sweeps: 1 for who is, and no row where nothing is due."""
         return None
 
     def sweep_release(self) -> Statement:
@@ -109,10 +109,21 @@ class Statements(ABC):
             where = self._where(to, operation, condition, now)
         return to.statement(f"DELETE FROM {self.table} WHERE {where}")
 
-    def remove(self, places: Sequence[Place]) -> Statement:
-        """Remove these rows."""
+    def remove(self, places: Sequence[Place], version: str | None = None) -> Statement:
+        """Remove these rows; where a version is given, only those that have it."""
         to = Writing(self.mark)
-        return to.statement(f"DELETE FROM {self.table} WHERE {_at_any(to, places)}")
+        where = _at_any(to, places)
+        if version is not None:
+            where += f" AND version = {to.add(version.encode())}"
+        return to.statement(f"DELETE FROM {self.table} WHERE {where}")
+
+    def renew(self, places: Sequence[Place], version: str) -> Statement:
+        """Give these rows a new version and leave the rest of them as it is."""
+        to = Writing(self.mark)
+        given = to.add(version.encode())
+        return to.statement(
+            f"UPDATE {self.table} SET version = {given} WHERE {_at_any(to, places)}"
+        )
 
     def claim(self, places: Sequence[Place], placeholder: str) -> Statement:
         """Lock these rows until the transaction ends, in this order.

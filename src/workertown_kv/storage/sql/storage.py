@@ -7,7 +7,7 @@ from ...entry import Entry
 from ...errors import KvError, PreconditionFailed, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ..batch import ReadBudget, guarded, run_batch
-from ..contract import Clock, Migration, Storage
+from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
 from ..snapshot import Snapshot
 from ..version import new_version
 from .batches import atomic_batch, read_entries
@@ -157,24 +157,24 @@ class SqlStorage(Storage):
                 raise PreconditionFailed
 
     async def _sweep(self, session: Session, limit: int) -> int:
-        now = self.clock()
-        claim = self._statements.sweep_claim(now)
+        before = self.clock() - SWEEP_MARGIN_SECONDS
+        claim = self._statements.sweep_claim(before)
         if claim is None:
-            return await self._swept(session, now, limit)
+            return await self._swept(session, before, limit)
         claimed = await session.fetch(claim)
         if not claimed or claimed[0][0] != 1:
             return 0
         try:
-            swept = await self._swept(session, now, limit)
+            swept = await self._swept(session, before, limit)
             await session.fetch(self._statements.sweep_release())
         except KvError:
             session.terminate()  # and with it ends the claim
             raise
         return swept
 
-    async def _swept(self, session: Session, now: float, limit: int) -> int:
+    async def _swept(self, session: Session, before: float, limit: int) -> int:
         try:
-            return await session.execute(self._statements.sweep(now, limit))
+            return await session.execute(self._statements.sweep(before, limit))
         except Undone:
             # Somebody was at the same rows: a writer, or who sweeps on another server of a cluster.
             return 0

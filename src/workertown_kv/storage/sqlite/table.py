@@ -7,7 +7,7 @@ import apsw
 from ...entry import Entry, KeyInfo
 from ...errors import PreconditionFailed
 from ...operations import Delete, Get, List, Page, Set
-from ..contract import Clock, key_cursor
+from ..contract import SWEEP_MARGIN_SECONDS, Clock, key_cursor
 from ..version import new_version
 
 SWEEP_BYTES: Final = 8 * 1024 * 1024
@@ -111,7 +111,8 @@ class EntryTable:
     def sweep(self, limit: int) -> int:
         """Remove expired entries, the oldest first; how many."""
         swept = size = 0
-        expired = self.db.execute(_EXPIRED, (self._clock(), limit)).fetchall()
+        before = self._clock() - SWEEP_MARGIN_SECONDS
+        expired = self.db.execute(_EXPIRED, (before, limit)).fetchall()
         for rowid, value_bytes in cast("list[tuple[int, int]]", expired):
             self.db.execute(_REMOVE, (rowid,))
             swept += 1

@@ -1,7 +1,10 @@
 """Expiry."""
 
-from ...operations import Batch, Get
-from ...storage import Storage
+import pytest
+
+from ...errors import PreconditionFailed
+from ...operations import MUST_EXIST, MUST_NOT_EXIST, Batch, Delete, Get, Operation
+from ...storage import SWEEP_MARGIN_SECONDS, Capability, Storage
 from ..clock import MovedClock
 from .case import SPACE, StorageCase, put
 
@@ -32,10 +35,59 @@ class Lifetimes(StorageCase):
             await storage.set(put(f"dead{i}", expires_at=clock() + 1))
             await storage.set(put(f"later{i}", expires_at=clock() + 100))
             await storage.set(put(f"always{i}"))
-        clock.move(2)
+        clock.move(2 + SWEEP_MARGIN_SECONDS)
         while await storage.sweep(7):
             pass
         for i in range(30):
             assert await storage.get(Get(SPACE, f"dead{i}")) is None
             assert await storage.get(Get(SPACE, f"later{i}")) is not None
             assert await storage.get(Get(SPACE, f"always{i}")) is not None
+
+    async def test_sweeping_leaves_what_may_still_live_by_another_clock(
+        self, storage: Storage, clock: MovedClock
+    ) -> None:
+        await storage.set(put("a", expires_at=clock() + 1))
+        clock.move(SWEEP_MARGIN_SECONDS)
+        assert await storage.sweep(7) == 0
+        clock.move(-SWEEP_MARGIN_SECONDS)  # the clock of another server
+        assert await storage.get(Get(SPACE, "a")) is not None
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
+        if type(storage).sweep is not Storage.sweep:
+            assert await storage.sweep(7) == 1
+
+    async def test_an_entry_that_has_expired_and_is_not_swept_is_in_nobodys_way(
+        self, storage: Storage, clock: MovedClock
+    ) -> None:
+        self._needs(Capability.PRECONDITIONS)
+        for key in ("created", "guarded", "deleted"):
+            await storage.set(put(key, expires_at=clock() + 1))
+        clock.move(1)
+        with pytest.raises(PreconditionFailed):
+            await storage.set(put("guarded", precondition=MUST_EXIST))
+        with pytest.raises(PreconditionFailed):
+            await storage.delete(Delete(SPACE, "deleted", MUST_EXIST))
+        await storage.set(put("created", b"2", precondition=MUST_NOT_EXIST))
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
+        await storage.sweep(7)
+        entry = await storage.get(Get(SPACE, "created"))
+        assert entry is not None
+        assert entry.value == b"2"
+
+    async def test_an_atomic_batch_leaves_what_may_still_live_by_another_clock(
+        self, storage: Storage, clock: MovedClock
+    ) -> None:
+        self._needs(Capability.ATOMIC_BATCHES)
+        read, written, absent = map(self.together, ("read", "written", "absent"))
+        version = await storage.set(put(read, expires_at=clock() + 1))
+        clock.move(1)
+        operations: list[Operation] = [
+            Get(SPACE, read, MUST_NOT_EXIST),
+            Get(SPACE, absent),
+            put(written),
+        ]
+        results = await storage.batch(Batch(operations, atomic=True))
+        assert list(results[:2]) == [None, None]
+        clock.move(-1)  # the clock of another server
+        entry = await storage.get(Get(SPACE, read))
+        assert entry is not None
+        assert entry.version == version

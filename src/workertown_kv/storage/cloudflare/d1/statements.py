@@ -79,14 +79,14 @@ def list(operation: List, now: float) -> Statement:
     )
 
 
-def sweep(now: float, limit: int) -> Statement:
-    """Remove at most this many rows that have expired; there is a row for each."""
+def sweep(before: float, limit: int) -> Statement:
+    """Remove at most this many rows that expired before this time, or at it; a row for each."""
     return (
         (
             "DELETE FROM entry WHERE rowid IN (SELECT rowid FROM entry WHERE expires_at <= ?1 "
             "ORDER BY expires_at LIMIT ?2) RETURNING 1"
         ),
-        (now, limit),
+        (before, limit),
     )
 
 

@@ -9,7 +9,7 @@ from ....entry import Entry
 from ....errors import KvError, PreconditionFailed, StorageUnavailable
 from ....operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ...batch import ReadBudget, guarded, run_batch
-from ...contract import Clock, Migration, Storage
+from ...contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
 from ...snapshot import Snapshot
 from ...version import new_version
 from .. import bridge
@@ -89,7 +89,7 @@ class D1BindingStorage(Storage):
         return results
 
     async def sweep(self, limit: int) -> int:
-        (rows,) = await self._run([statements.sweep(self.clock(), limit)])
+        (rows,) = await self._run([statements.sweep(self.clock() - SWEEP_MARGIN_SECONDS, limit)])
         return len(rows)
 
     async def _several(

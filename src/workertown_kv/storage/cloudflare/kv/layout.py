@@ -7,6 +7,7 @@ are. All that Workers KV does not know of an entry is in the metadata that it ke
 import hashlib
 import re
 from collections.abc import Callable
+from math import ceil
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from ....entry import Entry, KeyInfo, is_utf8
 from ....errors import Detail, InputError, KeyTooLong
 from ....operations import Set
+from ...contract import SWEEP_MARGIN_SECONDS
 
 NAME_BYTES: Final = 512
 METADATA_BYTES: Final = 1024
@@ -33,7 +35,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
     version: str
     expires_at: float | None = None
-    """Exactly; Workers KV keeps what it has for a minute at least."""
+    """The exact time; Workers KV keeps an entry for a minute longer."""
     is_json: bool = True
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """An object or, where that would change in JavaScript, its text in a string."""
@@ -79,8 +81,8 @@ def metadata_for(operation: Set, version: str, survives: Callable[[str], bool]) 
 
 
 def ttl_for(expires_at: float, now: float) -> int:
-    """The lifetime to give to Workers KV: its least, or a little more than what is left."""
-    return max(LEAST_TTL, int(expires_at - now) + 2)
+    """Return the lifetime to give to Workers KV: what is left, and the margin of all storages."""
+    return max(LEAST_TTL, ceil(expires_at - now + SWEEP_MARGIN_SECONDS))
 
 
 def entry_of(key: str, value: bytes, metadata: str | None) -> Entry:
