@@ -1,7 +1,7 @@
 """From where and how often, and what is told of it."""
 
 from .address import AddressFilter, client_address
-from .cors import Cors
+from .cors import Cors, allowed_origins
 from .log import AccessLog
 from .rate_limit import Allowance, RateLimit, configured_limiter
 from .sentry import configured_report
@@ -12,6 +12,7 @@ __all__ = [
     "Allowance",
     "Cors",
     "RateLimit",
+    "allowed_origins",
     "client_address",
     "configured_limiter",
     "configured_report",

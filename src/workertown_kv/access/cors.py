@@ -1,7 +1,9 @@
 """Cross-origin requests by browsers: the CORS protocol of the Fetch standard."""
 
 import logging
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Literal
 
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,6 +14,40 @@ from starlette.types import ASGIApp, Message, Send
 from ..options import CorsOptions
 
 _LOG: Final = logging.getLogger("workertown_kv")
+_NO_SNIFFING: Final = {"x-content-type-options": "nosniff"}
+_REFUSED: Final = msgspec.json.encode(
+    {
+        "status": 403,
+        "success": False,
+        "data": None,
+        "error": "Cross-origin request refused; not allowed: origin",
+    }
+)
+
+
+def allowed_origins(options: CorsOptions | Literal[False]) -> Callable[[str], bool]:
+    """Whether an origin may use the server; one that cannot be decided on may not."""
+    if options is False:
+        return lambda _: False
+    given = options.origin
+    if callable(given):
+        return partial(_decided, given)
+    origins = (given,) if isinstance(given, str) else given
+    return (lambda _: True) if "*" in origins else origins.__contains__
+
+
+def _decided(decide: Callable[[str], bool], origin: str) -> bool:
+    try:
+        allowed: object = decide(origin)
+    except Exception:  # noqa: BLE001  (it is the user's own)
+        _LOG.exception("cors.origin failed on %.200r, which is refused", origin)
+        return False
+    # Anything else may be true by mistake, such as the coroutine of an async function.
+    if not isinstance(allowed, bool):
+        kind = type(allowed).__name__
+        _LOG.error("cors.origin returned %s for %.200r, which is refused", kind, origin)
+        return False
+    return allowed
 
 
 class Cors(CORSMiddleware):
@@ -19,10 +55,12 @@ class Cors(CORSMiddleware):
 
     It stands outside of everything that refuses requests, so that a page can read why it was
     refused, and a preflight request, which cannot carry credentials, needs none. It protects
-    browsers' users from other sites; whoever is not a browser is stopped by the guard alone.
+    browsers' users from other sites; only the guard stops anybody else.
     """
 
-    def __init__(self, app: ASGIApp, options: CorsOptions) -> None:
+    def __init__(
+        self, app: ASGIApp, options: CorsOptions, is_allowed_origin: Callable[[str], bool]
+    ) -> None:
         origin = options.origin
         origins = (origin,) if isinstance(origin, str) else origin
         super().__init__(
@@ -34,42 +72,36 @@ class Cors(CORSMiddleware):
             expose_headers=options.expose_headers,
             max_age=options.max_age,
         )
-        self._decide = origin if callable(origin) else None
+        self._grants_private_network = options.private_network
+        self._is_allowed_origin = is_allowed_origin
 
     def is_allowed_origin(self, origin: str) -> bool:
-        """Whether an origin may use the server; one that cannot be decided on may not."""
-        if self._decide is None:
-            return super().is_allowed_origin(origin)
-        try:
-            allowed: object = self._decide(origin)
-        except Exception:  # noqa: BLE001  (it is the user's own)
-            _LOG.exception("cors.origin failed on %.200r, which is refused", origin)
-            return False
-        # Anything else may be true by mistake, such as the coroutine of an async function.
-        if not isinstance(allowed, bool):
-            kind = type(allowed).__name__
-            _LOG.error("cors.origin returned %s for %.200r, which is refused", kind, origin)
-            return False
-        return allowed
+        """Whether an origin may use the server."""
+        return self._is_allowed_origin(origin)
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """The answer to a preflight request: 204 without a body, or 403 in the envelope."""
-        answer = super().preflight_response(request_headers)
-        headers = {"vary": answer.headers["vary"], "x-content-type-options": "nosniff"}
-        if answer.status_code == 200:
-            fields = answer.headers.items()
-            headers |= {name: text for name, text in fields if name.startswith("access-control-")}
-            return Response(status_code=204, headers=headers)
-        # Such as `Disallowed CORS origin, method`.
-        refused = bytes(answer.body).decode().removeprefix("Disallowed CORS ")
-        # The boundary that makes envelopes stands inside of this middleware.
-        envelope = {
-            "status": 403,
-            "success": False,
-            "data": None,
-            "error": f"Cross-origin request refused; not allowed: {refused}",
-        }
-        return Response(msgspec.json.encode(envelope), 403, headers, "application/json")
+        """Answer a preflight request: 204 without a body, or 403 in the envelope.
+
+        An origin that may use the server gets all that is permitted, whatever it asks for: of a
+        204, a browser tells the page which method or header field was not. Of a 403 it does not.
+        """
+        origin = request_headers["origin"]
+        if not self.is_allowed_origin(origin):
+            vary = {"vary": self.preflight_headers["Vary"]}
+            # The boundary that makes envelopes stands inside of this middleware.
+            return Response(_REFUSED, 403, _NO_SNIFFING | vary, "application/json")
+        headers = _NO_SNIFFING | self.preflight_headers
+        if self.preflight_explicit_allow_origin:
+            headers["Access-Control-Allow-Origin"] = origin
+        asked = request_headers.get("access-control-request-headers")
+        if self.allow_all_headers and asked is not None:
+            headers["Access-Control-Allow-Headers"] = asked
+        if (
+            self._grants_private_network
+            and request_headers.get("access-control-request-private-network") == "true"
+        ):
+            headers["Access-Control-Allow-Private-Network"] = "true"
+        return Response(None, 204, headers)
 
     async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
         """Pass an answer on, with what the origin may do with it.

@@ -15,6 +15,11 @@ from .open_api import Json, operation, success, without_body
 from .resource import Resource
 
 _LOG: Final = logging.getLogger("workertown_kv")
+_DESCRIPTION: Final = (
+    (b"content-type", b"application/json"),
+    # It is the same for everybody, and documentation viewers are pages of other origins.
+    (b"access-control-allow-origin", b"*"),
+)
 
 
 def public_routes(storage: Storage, document: Mapping[str, object], prefix: str) -> list[Resource]:
@@ -34,7 +39,7 @@ def public_routes(storage: Storage, document: Mapping[str, object], prefix: str)
         if root := scope.get("root_path", ""):
             # Its paths are relative to where the server is mounted.
             text = msgspec.json.encode({**document, "servers": [{"url": quote(root)}]})
-        await send_bytes(scope, send, 200, (text,), [(b"content-type", b"application/json")])
+        await send_bytes(scope, send, 200, (text,), _DESCRIPTION)
 
     base = prefix.rstrip("/")
     return [

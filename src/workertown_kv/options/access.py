@@ -10,10 +10,14 @@ from .group import Group, Secret
 
 CORS_HEADERS: Final = (
     "Authorization",
+    "CF-KV-Metadata",
     "Content-Type",
     "If-Match",
     "If-None-Match",
     "Prefer",
+    "X-Auth-Email",
+    "X-Auth-Key",
+    "X-Auth-User-Service-Key",
     "X-KV-Namespace",
 )
 CORS_EXPOSED: Final = (
@@ -103,6 +107,9 @@ class CorsOptions(Group, frozen=True):
     """For how many seconds a browser may keep the answer to a preflight request."""
     credentials: bool = False
     """Whether browsers send what they keep for this server, such as a Basic login."""
+    private_network: bool = False
+    """Whether pages from the internet may use a server in a private network or on the same
+    machine, where a browser asks for that (`Access-Control-Request-Private-Network`)."""
 
     def __post_init__(self) -> None:
         self.check_at_least(0, "max_age")

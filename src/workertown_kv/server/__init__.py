@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..access import (
     AccessLog,
     AddressFilter,
     Cors,
     RateLimit,
+    allowed_origins,
     client_address,
     configured_limiter,
     configured_report,
@@ -73,6 +74,7 @@ class Server(Starlette):
         self._doors = doors_of(options, storage, cached, self.namespaces)
         self._boundary = Middleware(ErrorBoundary, self._report, self._doors.send_error_of)
         self._address_of = client_address(options.access.trusted_proxies)
+        self._is_allowed_origin = allowed_origins(options.cors)
         self._limiter = configured_limiter(options)
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._opened = False
@@ -143,16 +145,21 @@ class Server(Starlette):
         await self.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._opened or scope["type"] == "lifespan":
-            await super().__call__(scope, receive, send)
-        else:
-            send_error_of = self._doors.send_error_of
-            boundary = ErrorBoundary(self._open_and_answer, self._report, send_error_of)
-            await boundary(scope, receive, send)
-
-    async def _open_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.open()
+        if not self._opened and scope["type"] != "lifespan":
+            try:
+                await self.open()
+            except Exception as error:  # noqa: BLE001  (whatever it is, it gets an answer)
+                await self._answer_with(error)(scope, receive, send)
+                return
         await super().__call__(scope, receive, send)
+
+    def _answer_with(self, error: Exception) -> ASGIApp:
+        async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+            raise error
+
+        boundary = ErrorBoundary(failing, self._report, self._doors.send_error_of)
+        cors = self.options.cors
+        return boundary if cors is False else Cors(boundary, cors, self._is_allowed_origin)
 
     def _public(self) -> list[Resource]:
         options = self.options
@@ -174,12 +181,12 @@ class Server(Starlette):
         if options.logger is not False:
             yield Middleware(AccessLog, options.logger)
         yield self._boundary
-        if options.access.ip is not False:
-            yield Middleware(AddressFilter, options.access.ip, self._address_of)
         if options.cors is not False:
             # A boundary inside as well, so that errors too are answers that a page can read.
-            yield Middleware(Cors, options.cors)
+            yield Middleware(Cors, options.cors, self._is_allowed_origin)
             yield self._boundary
+        if options.access.ip is not False:
+            yield Middleware(AddressFilter, options.access.ip, self._address_of)
 
     def _guard(self, public_paths: frozenset[str]) -> Iterator[Middleware]:
         """The guard, with what limits the rate in front of it or, where it counts users, behind."""
