@@ -8,7 +8,7 @@ KvError
 │   ├── ValueTooLarge        413
 │   └── UnsupportedMediaType 415
 ├── Unauthorized             401   no credentials that fit
-├── Forbidden                403   the credentials, or the address, may not do this
+├── Forbidden                403   the credentials, the address or the page may not do this
 ├── NotFound                 404
 │   └── NamespaceNotFound    404
 ├── MethodNotAllowed         405
@@ -98,7 +98,7 @@ class Unauthorized(KvError):
 
 
 class Forbidden(KvError):
-    """What is asked for is out of the scopes of the credentials, or the address is not admitted.
+    """What is asked for is out of scope, or the address is not admitted, or the page is foreign.
 
     `missing` says, for each operation of a batch that is out of scope, what it needs.
     """

@@ -234,7 +234,7 @@ def body_of(method: str, path: str) -> dict[str, Any]:
         return {"json": {"keys": ["x"]}}
     if path.endswith(("/bulk/delete", "/bulk")):
         pairs = [{"key": "x", "value": "2"}]
-        return {"content": json.dumps(pairs if method == "PUT" else ["x"])}
+        return {"json": pairs if method == "PUT" else ["x"]}
     if path.startswith("/client/v4") and method == "POST":
         return {"json": {"title": "made"}}
     operations = [{"op": "get", "key": "x"}, {"op": "set", "key": "y", "value": 2}]

@@ -30,7 +30,7 @@ async def test_info_is_the_options_without_the_secrets(storage: Storage) -> None
 
 
 async def test_migrating_an_embedded_storage_has_nothing_left_to_do(call: Caller) -> None:
-    assert await call.data("POST", "/admin/migrate") == []
+    assert await call.data("POST", "/admin/migrate", json={}) == []
     assert (await call("GET", "/admin/migrate")).status_code == 405
 
 

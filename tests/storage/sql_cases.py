@@ -141,7 +141,7 @@ class SqlCases(SqlCase):
             assert refused.status_code == 409
             assert await call.data("GET", "/v1/kv/a") == 2
             assert (await call("GET", "/health")).status_code == 200
-            assert await call.data("POST", "/admin/migrate") == []
+            assert await call.data("POST", "/admin/migrate", json={}) == []
             with self.server.stopped():
                 assert (await call("GET", "/v1/kv/a")).status_code == 503
                 assert (await call("GET", "/health")).status_code == 503

@@ -1,19 +1,20 @@
 """The guard in front of the routes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import RateLimited, Unauthorized
+from ..errors import MethodNotAllowed, RateLimited, Unauthorized, UnsupportedMediaType
 from ..files import Files
 from ..options import AuthOptions, Options
 from ..storage import Clock
 from ..user import User
 from .api_key import ApiKey
 from .basic import Basic
+from .foreign_pages import check_no_foreign_page
 from .hooks import HookRefused, call_hook, request_of, user_by_verdict
 from .jwt import configured_jwt
 from .strategy import Strategy
@@ -21,6 +22,7 @@ from .strategy import Strategy
 _CREDENTIALS: Final = (b"authorization", b"x-auth-key", b"x-auth-user-service-key")
 """The header fields in which some door lets credentials be sent."""
 
+_READING: Final = ("GET", "HEAD")
 
 def configured_strategies(options: Options, clock: Clock, files: Files) -> Sequence[Strategy]:
     """The strategies that are on and have credentials."""
@@ -39,6 +41,10 @@ class Guard:
     asking for it. `other_credentials` gives the request again for each other way in which its door
     lets credentials be sent. Credentials that do not fit are refused no sooner than after
     `auth.failure_seconds`, whatever is wrong with them.
+
+    A browser sends its user's credentials for any page. So what changes something needs more than
+    credentials: `is_allowed_origin` says whose pages may do it. `methods_of` gives the methods of
+    the path of a request, none where there is no such path.
     """
 
     def __init__(
@@ -49,11 +55,15 @@ class Guard:
         is_public: Callable[[Scope], bool],
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         other_credentials: Callable[[Scope], Iterator[Scope]] | None = None,
+        is_allowed_origin: Callable[[str], bool] = lambda _: False,
+        methods_of: Callable[[Scope], Collection[str]] = lambda _: (),
     ) -> None:
         self.app = app
         self.strategies = strategies
         self.is_public = is_public
         self._other_credentials = other_credentials
+        self._is_allowed_origin = is_allowed_origin
+        self._methods_of = methods_of
         self._last_word = options.authenticate_request
         self._failure_seconds = options.failure_seconds
         self._sleep = sleep
@@ -63,7 +73,11 @@ class Guard:
         self._challenges = list(dict.fromkeys(challenges))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self.is_public(scope):
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        fields = dict(scope["headers"])
+        if self.is_public(scope):
             await self.app(scope, receive, send)
             return
         started = perf_counter()
@@ -76,6 +90,8 @@ class Guard:
                 raise
             user = None
         if user is not None:
+            if scope.get("method", "GET") not in _READING:
+                self._check_page(scope, fields)
             # A copy: whoever this application is mounted in may have a user of their own there.
             await self.app({**scope, "user": user}, receive, send)
             return
@@ -84,6 +100,17 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         raise Unauthorized(self._challenges)
+
+    def _check_page(self, scope: Scope, fields: Mapping[bytes, bytes]) -> None:
+        method: str = scope["method"]
+        try:
+            check_no_foreign_page(method, fields, self._is_allowed_origin)
+        except UnsupportedMediaType:
+            methods = self._methods_of(scope)
+            if methods and method not in methods:
+                # No media type would help there.
+                raise MethodNotAllowed(method, sorted(methods)) from None
+            raise
 
     async def _user(self, scope: Scope) -> User | None:
         user = await self._known(scope)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 Json = dict[str, Any]
 
-_EVERYWHERE: Final = (500, 503)
+_EVERYWHERE: Final = (400, 500, 503)
 
 
 def document(
@@ -65,7 +65,9 @@ def operation(
     `body` is the schema of a body in JSON, or the schemas of bodies by their media types;
     `failure` names the schema of what is answered where something goes wrong.
     """
-    statuses = sorted({*failures, *_EVERYWHERE, *(() if public else (401, 403))})
+    guarded = () if public else (401, 403)
+    with_body = () if body is None else (415,)
+    statuses = sorted({*failures, *_EVERYWHERE, *guarded, *with_body})
     described: Json = {
         "operationId": name,
         "summary": summary,
@@ -146,7 +148,8 @@ def _failure(status: int, schema: Json) -> Json:
 _REASONS: Final = {
     400: "The request is malformed; `errors` say where",
     401: "No credentials that fit",
-    403: "The credentials do not have the scope for this, or the address is not admitted",
+    403: "The credentials do not have the scope for this, or the address is not admitted, or the "
+    "page of another origin is not permitted",
     404: "Not found",
     408: "The body did not arrive in time",
     406: "The value is not JSON, and was not asked for as bytes",
@@ -154,7 +157,7 @@ _REASONS: Final = {
     412: "Precondition failed, and nothing was changed",
     413: "The body, or a value, is larger than the limits allow",
     414: "The key is longer than the limits allow",
-    415: "The body is not application/json",
+    415: "The body is of a media type or an encoding that is not accepted here",
     429: "Too many requests",
     500: "Internal error",
     501: "The storage of this server cannot do this",

@@ -31,7 +31,7 @@ from ..options import Options, parse_layers
 from ..runtime import Runtime, resolve_runtime
 from ..storage import CachedStorage, Namespaces
 from .background import Background
-from .doors import check_apart, doors_of, template_of
+from .doors import check_apart, doors_of, methods_at, template_of
 from .layers import layers_of
 
 if TYPE_CHECKING:
@@ -197,6 +197,8 @@ class Server(Starlette):
             self.options.auth,
             lambda scope: route_path(scope) in public_paths and not doors.is_binding(scope),
             other_credentials=doors.credentials_of,
+            is_allowed_origin=self._is_allowed_origin,
+            methods_of=lambda scope: methods_at(self.routes, scope),
         )
         if self._limiter is None:
             yield guard

@@ -105,7 +105,19 @@ def template_of(routes: Sequence[BaseRoute], scope: Scope) -> str:
 
     Where there is no route, a key may stand by mistake: what fails there is a hook, or the guard.
     """
+    route = _route_of(routes, scope)
+    return "(another path)" if route is None else route.template_of(scope)
+
+
+def methods_at(routes: Sequence[BaseRoute], scope: Scope) -> frozenset[str]:
+    """The methods of the path of a request, none where there is no such path."""
+    route = _route_of(routes, scope)
+    methods = None if route is None else route.templates.get(route.template_of(scope))
+    return methods or frozenset()
+
+
+def _route_of(routes: Sequence[BaseRoute], scope: Scope) -> Resource | Binding | None:
     for route in routes:
         if route.matches(scope)[0] is Match.FULL and isinstance(route, Resource | Binding):
-            return route.template_of(scope)
-    return "(another path)"
+            return route
+    return None

@@ -120,7 +120,7 @@ async def test_a_worker_tells_of_itself(call: Call) -> None:
     info = await (await call("GET", "/admin/info")).data()
     assert info["storage"] == ("KVBindingStorage" if call.lacks else "D1BindingStorage")  # type: ignore[attr-defined]
     assert info["version"] == importlib.metadata.version("workertown-kv")
-    assert await (await call("POST", "/admin/migrate")).data() == []
+    assert await (await call("POST", "/admin/migrate", {})).data() == []
 
 
 async def test_a_worker_takes_odd_keys(call: Call) -> None:

@@ -111,7 +111,7 @@ async def test_an_injected_field_chooses_the_namespace(call: Caller) -> None:
         ("GET", "/?key_count_limit=0", {}, 400, "Invalid limit of 0."),
         ("GET", "/?cursor=!", {}, 400, "Invalid cursor."),
         ("POST", "/bulk/get", {"json": {"keys": []}}, 400, "Expected 1 to 100 keys"),
-        ("POST", "/bulk/get", {"content": b"x"}, 400, "could not parse"),
+        ("POST", "/bulk/get", {"json": {"keys": 1}}, 400, "could not parse"),
         ("PATCH", "/a", {}, 405, "Method PATCH not allowed"),
     ],
 )

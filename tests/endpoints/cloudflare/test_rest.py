@@ -313,7 +313,7 @@ async def test_many_are_written_read_and_deleted(rest: Rest, clock: MovedClock) 
     }
     for method, path in (("DELETE", "/bulk"), ("POST", "/bulk/delete")):
         gone = {"successful_key_count": 2, "unsuccessful_keys": []}
-        assert await rest.result(method, path, content=b'["a","none"]') == gone
+        assert await rest.result(method, path, json=["a", "none"]) == gone
     assert [one["name"] for one in await rest.result("GET", "/keys")] == ["b", "c"]
 
 
@@ -523,5 +523,6 @@ async def test_scopes_hold_here_too() -> None:
             ("PUT", "", '{"title":"x"}'),
             ("DELETE", "", None),
         ):
-            status, code, _ = await rest.refused(method, path, content=body)
+            given = {"content": body, "headers": {"Content-Type": "application/json"}}
+            status, code, _ = await rest.refused(method, path, **given)
             assert (status, code) == (403, 10000)

@@ -146,7 +146,7 @@ async def test_what_is_out_of_scope_is_refused_before_the_body_is_read() -> None
 async def test_admin_is_a_verb_of_its_own() -> None:
     server = server_for({"verbs": ["admin"]})
     assert (await ask(server, "GET", "/admin/info"))[0] == 200
-    assert (await ask(server, "POST", "/admin/migrate"))[0] == 200
+    assert (await ask(server, "POST", "/admin/migrate", json={}))[0] == 200
     assert (await ask(server, "GET", "/v1/kv/config/a"))[0] == 403
     assert (await ask(server, "GET", "/v1/kv"))[0] == 403
 

@@ -98,7 +98,8 @@ class Binding(BaseRoute):
 
     def template_of(self, scope: Scope) -> str:
         """Which of the templates the path of a request fits."""
-        return f"{self.path}{{key}}"
+        is_bulk_get = scope["method"] == "POST" and route_path(scope).endswith("/bulk/get")
+        return f"{self.path}bulk/get" if is_bulk_get else f"{self.path}{{key}}"
 
     def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
         raise NoMatchFound(name, path_params)

@@ -76,6 +76,8 @@ def describe_admin(storage: Storage, prefix: str) -> dict[str, Json]:
                 "migrate",
                 "Bring the storage's schema up to date",
                 {"200": success("The migrations that ran", migrated)},
+                # Nothing is read from it. Its media type tells it from what a form sends.
+                body={"application/json": {}},
             )
         },
         **describe_namespaces(storage, f"{base}/namespaces"),
