@@ -17,12 +17,14 @@ from .basic import Basic
 from .foreign_pages import check_no_foreign_page
 from .hooks import HookRefused, call_hook, request_of, user_by_verdict
 from .jwt import configured_jwt
+from .repeated_fields import check_single
 from .strategy import Strategy
 
 _CREDENTIALS: Final = (b"authorization", b"x-auth-key", b"x-auth-user-service-key")
 """The header fields in which some door lets credentials be sent."""
 
 _READING: Final = ("GET", "HEAD")
+
 
 def configured_strategies(options: Options, clock: Clock, files: Files) -> Sequence[Strategy]:
     """The strategies that are on and have credentials."""
@@ -77,6 +79,8 @@ class Guard:
             await self.app(scope, receive, send)
             return
         fields = dict(scope["headers"])
+        if len(fields) != len(scope["headers"]) and scope["type"] == "http":
+            check_single(scope["headers"])
         if self.is_public(scope):
             await self.app(scope, receive, send)
             return
