@@ -32,6 +32,15 @@ async def test_a_value_is_put_got_and_deleted(call: Caller, clock: MovedClock) -
     assert (await ask(call, "GET", path)).status_code == 404
 
 
+async def test_an_expiration_is_compared_in_whole_seconds(call: Caller, clock: MovedClock) -> None:
+    second = int(clock.now)
+    clock.move(0.999)
+    for at, status in ((second + 60, 200), (second + 59, 400)):
+        put = await ask(call, "PUT", f"/a?expiration={at}", content=b"v")
+        assert put.status_code == status
+    assert (await ask(call, "GET", "/a")).headers["cf-expiration"] == str(second + 60)
+
+
 @pytest.mark.parametrize(
     "path",
     ["/health", "/v1%2Fkv%2Fa", "/admin%2Finfo", "/client%2Fv4", "/workerd%2Fa", "/bulk%2Fget"],

@@ -210,6 +210,16 @@ async def test_a_ttl_wins_over_an_expiration(rest: Rest, clock: MovedClock) -> N
     assert (await rest("GET", "/values/a")).status_code == 404
 
 
+async def test_an_expiration_is_compared_in_whole_seconds(rest: Rest, clock: MovedClock) -> None:
+    second = int(clock.now)
+    clock.move(0.999)
+    for at, status in ((second + 60, 200), (second + 59, 400)):
+        single = await rest("PUT", f"/values/a?expiration={at}", content=b"v")
+        many = await rest("PUT", "/bulk", json=[{"key": "b", "value": "v", "expiration": at}])
+        assert (single.status_code, many.status_code) == (status, status)
+    assert [one["expiration"] for one in await rest.result("GET", "/keys")] == [second + 60] * 2
+
+
 async def test_keys_have_cloudflares_limits(rest: Rest) -> None:
     for key in ("a" * 512, "é" * 256, "...", "a/./b"):
         await rest.result("PUT", f"/values/{key.replace('/', '%2F')}", content=b"v")
@@ -245,7 +255,8 @@ async def test_relaxed_limits_are_ours(relaxed: Rest, clock: MovedClock) -> None
     clock.move(1)
     assert (await relaxed("GET", f"/values/{key}")).status_code == 404
     await relaxed.result("PUT", "/values/%2E%2E", content=b"v")
-    await relaxed.result("PUT", f"/values/a?expiration={int(clock.now) + 2}", content=b"v")
+    clock.move(0.999)
+    await relaxed.result("PUT", f"/values/a?expiration={int(clock.now) + 1}", content=b"v")
     status, code, message = await relaxed.refused("PUT", "/values/a?expiration_ttl=0", content=b"v")
     assert (status, code) == (400, 10034)
     assert "at least 1." in message

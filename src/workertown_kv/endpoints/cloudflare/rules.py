@@ -86,14 +86,18 @@ class Rules(msgspec.Struct, frozen=True):
         return lifetime(ttl=ttl, expires_at=None, now=now)
 
     def expiring_at(self, expiration: int, now: float) -> float | None:
-        """An expiry in Unix seconds, if it is far enough ahead."""
+        """An expiry in Unix seconds, if it is far enough ahead of the present second.
+
+        Clients add the least lifetime to whole seconds, and Cloudflare compares as they count.
+        """
         least = 1 if self.relaxed else LEAST_TTL
-        if expiration < now + least:
+        second = math.floor(now)
+        if expiration < second + least:
             raise invalid(
                 10033,
                 f"Invalid expiration of {expiration}. "
                 f"Expiration times must be at least {least} seconds in the future; "
-                f"now is {math.floor(now)}.",
+                f"now is {second}.",
             )
         if expiration > 2 * _MOST_SECONDS + 1:
             raise invalid(10033, f"Invalid expiration of {expiration}. It must be below 2^32.")
