@@ -92,6 +92,10 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
             scope.namespaces is None or namespace in scope.namespaces for scope in self.scopes
         )
 
+    def reaches_all_namespaces(self) -> bool:
+        """Whether some scope of theirs names no namespaces, and so holds in all of them."""
+        return self.scopes is None or any(scope.namespaces is None for scope in self.scopes)
+
     def check(self, operation: Get | Set | Delete | Batch) -> None:
         """Raise `Forbidden`, which names the scopes that are missing, for what they may not do."""
         if isinstance(operation, Batch):

@@ -263,7 +263,7 @@ async def check_unchanged(storage: MemoryStorage) -> None:
 
 def test_the_routes_are_walked(server: Server) -> None:
     found = set(requests_to(server))
-    assert len(found) == 47
+    assert len(found) == 59
     assert {
         ("PUT", "/v1/kv/x"),
         ("POST", "/v1/kv"),
@@ -296,9 +296,18 @@ async def test_what_is_out_of_scope_is_403_everywhere(
     server: Server, storage: MemoryStorage, way: str
 ) -> None:
     answered = await statuses(server, OUT_OF_SCOPE[way])
-    # Namespaces are shown to those who may use them: here, to nobody.
-    for method in ("GET", "HEAD"):
-        assert answered.pop(f"{method} /client/v4/accounts/a/storage/kv/namespaces") == 200
+    # Namespaces are shown to those who may use them: here, to nobody. Who they are, all may ask.
+    for path in (
+        "accounts/a/storage/kv/namespaces",
+        "accounts",
+        "accounts/a",
+        "accounts/a/tokens/verify",
+        "memberships",
+        "user",
+        "user/tokens/verify",
+    ):
+        for method in ("GET", "HEAD"):
+            assert answered.pop(f"{method} /client/v4/{path}") == 200
     # Without a key there is nothing to be out of scope.
     for request in ("PUT /v1/kv", "DELETE /v1/kv"):
         assert answered.pop(request) == 400

@@ -45,8 +45,12 @@ class Wrangler:
 
     def ran(self, *args: str, **env: str) -> subprocess.CompletedProcess[bytes]:
         """Run `wrangler kv` with these arguments."""
+        return self.ran_any("kv", *args, **env)
+
+    def ran_any(self, *args: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+        """Run any command of wrangler."""
         return subprocess.run(
-            [*self._command, "kv", *args],
+            [*self._command, *args],
             cwd=self.folder,
             env={**self.env, **env},
             stdin=subprocess.DEVNULL,

@@ -438,7 +438,7 @@ async def test_what_is_wrong_has_cloudflares_code(
 
 
 async def test_other_paths_below_are_no_routes(call: Caller) -> None:
-    for path in ("", "user", "accounts", "accounts/a/d1/database", "accounts/a/storage/kv"):
+    for path in ("", "users", "accounts/a/d1/database", "accounts/a/storage/kv", "user/tokens"):
         status, code, message = failure(await call("GET", f"/client/v4/{path}"))
         assert (status, code) == (404, 7003)
         assert "Could not route to /client/v4/" in message
@@ -470,6 +470,79 @@ async def test_accounts_have_namespaces_of_their_own() -> None:
         # A title that two have is none: the native API asks for the id.
         assert (await call("GET", "/v1/kv?namespace=same")).status_code == 400
         assert (await call("GET", f"/v1/kv?namespace={ids['second']}")).status_code == 200
+
+
+async def above(call: Caller, path: str, **headers: str) -> Any:
+    answer = await call("GET", f"/client/v4/{path}", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_one_account_is_listed_where_any_id_will_do(call: Caller) -> None:
+    listed = await above(call, "accounts")
+    [account] = listed["result"]
+    assert account == {"id": "0" * 32, "name": "workertown-kv", "type": "standard"}
+    assert listed["result_info"]["total_count"] == 1
+    [member] = (await above(call, "memberships"))["result"]
+    assert (member["status"], member["account"]) == ("accepted", account)
+    # Clients ask for pages until one is empty.
+    for path in ("accounts", "memberships"):
+        assert (await above(call, f"{path}?page=2&per_page=50"))["result"] == []
+    assert (await above(call, f"accounts/{account['id']}"))["result"] == account
+    assert (await above(call, "accounts/any"))["result"] == {**account, "id": "any"}
+    spaces = f"accounts/{account['id']}/storage/kv/namespaces"
+    assert [one["title"] for one in (await above(call, spaces))["result"]] == ["default"]
+
+
+async def test_a_client_can_ask_who_it_is(call: Caller) -> None:
+    for path in ("user/tokens/verify", "accounts/any/tokens/verify"):
+        verified = (await above(call, path))["result"]
+        assert verified == {"id": "api_key", "status": "active"}
+    assert (await above(call, "user"))["result"] == {"id": "api_key", "email": "api_key"}
+    for path in ("accounts", "memberships", "user", "user/tokens/verify"):
+        wrong = await call("GET", f"/client/v4/{path}", headers={"Authorization": "Bearer wrong"})
+        assert failure(wrong) == (401, 10000, "Authentication error")
+        assert failure(await call("POST", f"/client/v4/{path}"))[:2] == (405, 7001)
+
+
+async def test_accounts_are_shown_to_those_who_may_use_a_namespace_of_theirs() -> None:
+    storage = MemoryStorage()
+    ids: dict[str, str] = {}
+    accounts = ["first", "second", "third"]
+    async with make_server(storage, cloudflare={"accounts": accounts}) as server:
+        for account in accounts[:2]:
+            path = NAMESPACES.replace("any", account)
+            made = await Caller(server)("POST", path, json={"title": account})
+            ids[account] = made.json()["result"]["id"]
+    scopes = {
+        "all": None,
+        "everywhere": [{"verbs": ["read"]}],
+        "of second": [{"verbs": ["read"], "namespaces": [ids["second"]]}],
+        "of first": [{"verbs": ["list"], "namespaces": ["default"]}],
+        "of none": [{"verbs": ["read"], "namespaces": ["another"]}],
+    }
+    keys = [
+        {"name": name, "api_key": name, **({} if some is None else {"scopes": some})}
+        for name, some in scopes.items()
+    ]
+    auth = {"api_key": {"api_keys": keys}}
+    async with make_server(storage, cloudflare={"accounts": accounts}, auth=auth) as server:
+        call = Caller(server)
+        seen = {}
+        for name in scopes:
+            listed = await above(call, "accounts", Authorization=f"Bearer {name}")
+            seen[name] = [one["id"] for one in listed["result"]]
+            for account in accounts:
+                headers = {"Authorization": f"Bearer {name}"}
+                one = await call("GET", f"/client/v4/accounts/{account}", headers=headers)
+                assert one.status_code == (200 if account in seen[name] else 404)
+    assert seen == {
+        "all": accounts,
+        "everywhere": accounts,
+        "of second": ["second"],
+        "of first": ["first"],
+        "of none": [],
+    }
 
 
 # Who gets in

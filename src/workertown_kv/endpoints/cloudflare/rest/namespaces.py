@@ -12,9 +12,8 @@ from ..errors import invalid
 from ..rules import Rules
 from .call import Call
 from .envelope import send_result
+from .pages import send_page
 
-_PER_PAGE: Final = 20
-_MOST_PER_PAGE: Final = 1000
 _ORDERS: Final = ("id", "title")
 _DIRECTIONS: Final = ("asc", "desc")
 
@@ -36,8 +35,6 @@ class NamespaceRoutes:
     async def list(self, call: Call) -> None:
         """One page of the account's namespaces; past the last page it is empty."""
         asked = call.query()
-        page = _number(asked.get("page"), "page", 1, None)
-        per_page = _number(asked.get("per_page"), "per_page", _PER_PAGE, _MOST_PER_PAGE)
         order, direction = asked.get("order", "id"), asked.get("direction", "asc")
         if order not in _ORDERS:
             raise invalid(10043, f"Invalid order of {order[:20]}. Expected id or title.")
@@ -46,16 +43,7 @@ class NamespaceRoutes:
         user = user_of(call.scope)
         found = [one for one in await self._namespaces.all(call.account) if user.may_use(one.name)]
         found.sort(key=lambda one: getattr(one, order), reverse=direction == "desc")
-        start = (page - 1) * per_page
-        shown = found[start : start + per_page]
-        info = {
-            "page": page,
-            "per_page": per_page,
-            "count": len(shown),
-            "total_count": len(found),
-            "total_pages": -(-len(found) // per_page),
-        }
-        await send_result(call.scope, call.send, [described(one) for one in shown], info=info)
+        await send_page(call, [described(one) for one in found])
 
     async def create(self, call: Call) -> None:
         """Make a namespace, which has no keys yet."""
@@ -98,11 +86,3 @@ class NamespaceRoutes:
 def described(namespace: Namespace) -> dict[str, Any]:
     """A namespace as Cloudflare shows it."""
     return {"id": namespace.id, "title": namespace.title, "supports_url_encoding": True}
-
-
-def _number(text: str | None, name: str, default: int, most: int | None) -> int:
-    if text is None:
-        return default
-    if text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= 1:
-        return int(text) if most is None else min(int(text), most)
-    raise InputError(f"Invalid {name} of {text[:20]}. Expected a whole number of at least 1.")

@@ -24,6 +24,7 @@ def describe_rest(options: Options, storage: Storage, prefix: str) -> dict[str, 
         "bulk_delete", "Delete many values", done, (400, 404, 408, 413), _SPACE, body=_KEYS
     )
     return {
+        **_accounts(prefix.rstrip("/"), unlisted),
         all_of_them: {
             **_gets(
                 "list_namespaces",
@@ -101,6 +102,50 @@ def describe_rest(options: Options, storage: Storage, prefix: str) -> dict[str, 
             _success("The metadata, or null", {}),
             [400, 404, 414],
             [*_SPACE, _name(rules)],
+        ),
+    }
+
+
+def _accounts(prefix: str, unlisted: Sequence[int]) -> dict[str, Json]:
+    """What clients ask for before they ask for namespaces."""
+    one = f"{prefix}/accounts/{{account_id}}"
+    verified = _success("They are good", _object({"id": _TEXT, "status": {"const": "active"}}))
+    member = _object({"id": _TEXT, "status": {"const": "accepted"}, "account": _ONE_ACCOUNT})
+    pages = _PAGES[:2]
+    return {
+        f"{prefix}/accounts": _gets(
+            "list_accounts",
+            "List accounts: those that are configured, or one that is made up",
+            _success("A page", {"type": "array", "items": _ONE_ACCOUNT}, _LISTED),
+            [400, *unlisted],
+            pages,
+        ),
+        one: _gets(
+            "get_account",
+            "Get an account",
+            _success("The account", _ONE_ACCOUNT),
+            [404, *unlisted],
+            [_ACCOUNT],
+        ),
+        f"{one}/tokens/verify": _gets(
+            "verify_account_token", "Whether the credentials are good", verified, [404], [_ACCOUNT]
+        ),
+        f"{prefix}/memberships": _gets(
+            "list_memberships",
+            "List the same accounts as memberships",
+            _success("A page", {"type": "array", "items": member}, _LISTED),
+            [400, *unlisted],
+            pages,
+        ),
+        f"{prefix}/user": _gets(
+            "get_user",
+            "Who makes the request",
+            _success("The user", _object({"id": _TEXT, "email": _TEXT}, "id", "email")),
+            (),
+            (),
+        ),
+        f"{prefix}/user/tokens/verify": _gets(
+            "verify_token", "Whether the credentials are good", verified, (), ()
         ),
     }
 
@@ -243,6 +288,10 @@ def _pair(rules: Rules) -> Json:
 
 _ACCOUNT: Final = parameter(
     "path", "account_id", "Any, unless accounts are configured", {"type": "string"}, required=True
+)
+_TEXT: Final = {"type": "string"}
+_ONE_ACCOUNT: Final = _object(
+    {"id": _TEXT, "name": _TEXT, "type": {"const": "standard"}}, "id", "name", "type"
 )
 _SPACE: Final = (
     _ACCOUNT,

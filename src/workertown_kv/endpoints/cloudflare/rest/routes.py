@@ -14,6 +14,7 @@ from ....storage import Namespaces, Storage
 from ...request import decode_percent, raw_rest_of_path
 from ...resource import Resource
 from ..rules import Rules
+from .accounts import AccountRoutes
 from .bulk import BulkRoutes
 from .call import Call
 from .envelope import Failed
@@ -29,7 +30,7 @@ _Acts = Mapping[str, tuple[str, _Act]]
 class _Place(NamedTuple):
     """What a path names, as it was sent."""
 
-    account: bytes
+    account: bytes | None = None
     namespace: bytes = b""
     key: bytes = b""
 
@@ -52,6 +53,7 @@ class _Door(Resource):
         keys = KeyRoutes(storage, namespaces, rules)
         values = ValueRoutes(storage, namespaces, rules)
         bulk = BulkRoutes(storage, namespaces, rules)
+        who = AccountRoutes(namespaces, self._accounts)
         self._all: _Acts = {
             "GET": ("list namespaces", spaces.list),
             "POST": ("create namespace", spaces.create),
@@ -78,6 +80,17 @@ class _Door(Resource):
             },
             b"metadata": {"GET": ("get metadata", values.metadata)},
         }
+        verify: _Acts = {"GET": ("verify token", who.verify)}
+        self._others: Mapping[bytes, _Acts] = {
+            b"accounts": {"GET": ("list accounts", who.list)},
+            b"memberships": {"GET": ("list memberships", who.memberships)},
+            b"user": {"GET": ("get user", who.user)},
+            b"user/tokens/verify": verify,
+        }
+        self._of_account: Mapping[bytes, _Acts] = {
+            b"": {"GET": ("get account", who.get)},
+            b"tokens/verify": verify,
+        }
         one = "{namespace_id}"
         acts = {
             self._template(): self._all,
@@ -87,6 +100,8 @@ class _Door(Resource):
                 self._template(one, kind.decode(), "{key_name}"): its
                 for kind, its in self._keyed.items()
             },
+            **{self.path + path.decode(): its for path, its in self._others.items()},
+            **{self._account(below): its for below, its in self._of_account.items()},
         }
         self.templates = {path: _methods(its) for path, its in acts.items()}
 
@@ -100,8 +115,8 @@ class _Door(Resource):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = raw_rest_of_path(scope, self.path)
         place, acts, _ = self._found(raw)
-        account = decode_percent(place.account, "path")
-        if self._accounts and account not in self._accounts:
+        account = "" if place.account is None else decode_percent(place.account, "path")
+        if self._accounts and place.account is not None and account not in self._accounts:
             raise self._no_route(raw)
         act = acts.get("GET" if scope["method"] == "HEAD" else scope["method"])
         if act is None:
@@ -131,11 +146,19 @@ class _Door(Resource):
                 if len(kind) == 2 and kind[0] in self._keyed:
                     template = self._template("{namespace_id}", kind[0].decode(), "{key_name}")
                     return _Place(account, id, kind[1]), self._keyed[kind[0]], template
+            case [b"accounts", account, *below] if b"/".join(below) in self._of_account:
+                name = b"/".join(below)
+                return _Place(account), self._of_account[name], self._account(name)
+        if raw in self._others:
+            return _Place(), self._others[raw], self.path + raw.decode()
         raise self._no_route(raw)
 
+    def _account(self, below: bytes) -> str:
+        account = f"{self.path}accounts/{{account_id}}"
+        return f"{account}/{below.decode()}" if below else account
+
     def _template(self, *below: str) -> str:
-        above = f"{self.path}accounts/{{account_id}}/storage/kv/namespaces"
-        return "/".join([above, *below])
+        return "/".join([self._account(b"storage/kv/namespaces"), *below])
 
     def _no_route(self, raw: bytes) -> NotFound:
         path = self.path + raw.decode(errors="replace")

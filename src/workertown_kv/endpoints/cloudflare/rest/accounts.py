@@ -1,0 +1,72 @@
+"""Accounts and users: what clients ask for before they ask for namespaces."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ....errors import NotFound
+from ....storage import Namespaces
+from ...request import user_of
+from .call import Call
+from .envelope import send_result
+from .pages import send_page
+
+MADE_UP: Final = "0" * 32
+"""The id of the one account that is listed where any id will do."""
+
+_NAME: Final = "workertown-kv"
+
+
+class AccountRoutes:
+    """Which accounts there are, and who makes the request.
+
+    Where accounts are configured, a user whose scopes name namespaces sees the accounts that have
+    one of these.
+    """
+
+    def __init__(self, namespaces: Namespaces, configured: Sequence[str]) -> None:
+        self._namespaces = namespaces
+        self._configured = configured
+
+    async def list(self, call: Call) -> None:
+        """One page of the accounts."""
+        await send_page(call, [self._described(id) for id in await self._seen(call)])
+
+    async def memberships(self, call: Call) -> None:
+        """One page of the accounts, as what the user is a member of."""
+        found = [
+            {"id": id, "status": "accepted", "account": self._described(id), "roles": []}
+            for id in await self._seen(call)
+        ]
+        await send_page(call, found)
+
+    async def get(self, call: Call) -> None:
+        """One account."""
+        if self._configured and call.account not in await self._seen(call):
+            raise NotFound("account not found")
+        await send_result(call.scope, call.send, self._described(call.account))
+
+    async def user(self, call: Call) -> None:
+        """Who makes the request. Clients show the email address as their name."""
+        id = user_of(call.scope).id
+        await send_result(call.scope, call.send, {"id": id, "email": id})
+
+    async def verify(self, call: Call) -> None:
+        """Whether the credentials are good, which the guard has found out."""
+        verified = {"id": user_of(call.scope).id, "status": "active"}
+        await send_result(call.scope, call.send, verified)
+
+    async def _seen(self, call: Call) -> Sequence[str]:
+        user = user_of(call.scope)
+        if not self._configured:
+            return [MADE_UP]
+        if user.reaches_all_namespaces():
+            return self._configured
+        usable = [one for one in await self._namespaces.all() if user.may_use(one.name)]
+        return [
+            id
+            for id in self._configured
+            if any(self._namespaces.belongs(one, id) for one in usable)
+        ]
+
+    def _described(self, id: str) -> dict[str, Any]:
+        return {"id": id, "name": id if self._configured else _NAME, "type": "standard"}

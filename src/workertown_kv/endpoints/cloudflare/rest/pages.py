@@ -1,0 +1,36 @@
+"""Lists that are asked for by the number of a page."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ....errors import InputError
+from .call import Call
+from .envelope import send_result
+
+_PER_PAGE: Final = 20
+_MOST_PER_PAGE: Final = 1000
+
+
+async def send_page(call: Call, found: Sequence[dict[str, Any]]) -> None:
+    """Answer with the page that the query asks for; past the last page it is empty."""
+    asked = call.query()
+    page = _number(asked.get("page"), "page", 1, None)
+    per_page = _number(asked.get("per_page"), "per_page", _PER_PAGE, _MOST_PER_PAGE)
+    start = (page - 1) * per_page
+    shown = found[start : start + per_page]
+    info = {
+        "page": page,
+        "per_page": per_page,
+        "count": len(shown),
+        "total_count": len(found),
+        "total_pages": -(-len(found) // per_page),
+    }
+    await send_result(call.scope, call.send, shown, info=info)
+
+
+def _number(text: str | None, name: str, default: int, most: int | None) -> int:
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= 1:
+        return int(text) if most is None else min(int(text), most)
+    raise InputError(f"Invalid {name} of {text[:20]}. Expected a whole number of at least 1.")
