@@ -1,6 +1,7 @@
 """A read cache in front of a storage."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +28,8 @@ class TestCachedStorage(StorageConformance):
     durable = False
 
     def make(self, clock: Clock, folder: Path) -> Storage:
-        return CachedStorage(MemoryStorage(clock=clock), CacheOptions(ttl=3600, entries=10))
+        storage = MemoryStorage(clock=clock)
+        return CachedStorage(storage, CacheOptions(ttl=3600, entries=10), stopwatch=clock)
 
 
 class Far(MemoryStorage):
@@ -53,8 +55,16 @@ def put(value: bytes, key: str = "a") -> Set:
     return Set(namespace="default", key=key, value=value)
 
 
-def cached(far: Far, *, ttl: int = 60, entries: int = 100, bytes: int = 100_000) -> CachedStorage:
-    return CachedStorage(far, CacheOptions(ttl=ttl, entries=entries, bytes=bytes))
+def cached(
+    far: Far,
+    *,
+    ttl: int = 60,
+    entries: int = 100,
+    bytes: int = 100_000,
+    stopwatch: Clock | None = None,
+) -> CachedStorage:
+    options = CacheOptions(ttl=ttl, entries=entries, bytes=bytes)
+    return CachedStorage(far, options, stopwatch=stopwatch or far.clock)
 
 
 async def value(storage: Storage, key: str = "a") -> bytes | None:
@@ -81,6 +91,18 @@ async def test_a_write_by_another_is_seen_when_the_ttl_is_over() -> None:
     assert await value(near) == b"1"
     assert isinstance(near.clock, MovedClock)
     near.clock.move(60)
+    assert await value(near) == b"2"
+
+
+async def test_a_clock_that_is_set_back_keeps_nothing_longer() -> None:
+    far = Far({"a": 1})
+    stopwatch = MovedClock()
+    near = cached(far, stopwatch=stopwatch)
+    assert await value(near) == b"1"
+    await far.set(put(b"2"))
+    assert isinstance(near.clock, MovedClock)
+    near.clock.move(-3600)
+    stopwatch.move(60)
     assert await value(near) == b"2"
 
 
@@ -184,6 +206,41 @@ async def test_it_keeps_no_more_than_it_may() -> None:
     await value(tiny, "0")
     await value(tiny, "0")
     assert far.reads == 7
+
+
+@pytest.mark.parametrize("key", ["k{}", "x" * 1000 + "{}", "😀" * 500 + "{}"])
+@pytest.mark.parametrize("metadata", [None, b'{"a":"%b"}' % (b"x" * 1000)])
+async def test_it_takes_no_more_memory_than_it_may(key: str, metadata: bytes | None) -> None:
+    class Apart(Storage):
+        """Each entry has texts and bytes of its own, as those of an engine have."""
+
+        async def get(self, operation: Get) -> Entry:
+            return Entry(
+                key=operation.key.encode().decode(),
+                version=f"{id(operation):032x}",
+                expires_at=self.clock() + 1,
+                metadata=metadata and bytes(bytearray(metadata)),
+                value=bytes(10),
+            )
+
+        async def set(self, operation: Set) -> str:
+            raise NotImplementedError
+
+        async def delete(self, operation: Delete) -> None:
+            raise NotImplementedError
+
+    allowed = 300_000
+    near = CachedStorage(Apart(), CacheOptions(entries=100_000, bytes=allowed))
+    await value(near, "first")
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for i in range(1000):
+            await value(near, key.format(i))
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.8 * allowed < after - before < 1.1 * allowed
 
 
 async def test_a_server_with_a_cache_asks_its_storage_once() -> None:

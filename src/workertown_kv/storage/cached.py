@@ -5,21 +5,23 @@ that go through this object are seen at once.
 """
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from sys import getsizeof
 
 import msgspec
 
 from ..entry import Entry
 from ..operations import Batch, Delete, Get, List, Page, Result, Set
 from ..options import CacheOptions
-from .contract import Migration, Storage
+from .contract import Clock, Migration, Storage
 
 _Key = tuple[str, str]
 
-_OVERHEAD_BYTES = 500
-"""About what an entry takes beside its key and value."""
+_OVERHEAD_BYTES = 350
+"""What an entry takes beside its texts and bytes, as tracemalloc shows."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -32,12 +34,16 @@ class CachedStorage(Storage):
     """A storage whose single reads are kept for a while; everything else goes straight to it.
 
     Of many who wait for the same entry one asks the storage. That there is no entry is kept too.
+    The age of an entry is measured by `stopwatch`, which nobody sets back as they may the clock.
     """
 
-    def __init__(self, storage: Storage, options: CacheOptions) -> None:
+    def __init__(
+        self, storage: Storage, options: CacheOptions, *, stopwatch: Clock = time.monotonic
+    ) -> None:
         super().__init__(clock=storage.clock)
         self._storage = storage
         self._options = options
+        self._stopwatch = stopwatch
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._bytes = 0
         self._fetching: dict[_Key, asyncio.Task[Entry | None]] = {}
@@ -71,10 +77,10 @@ class CachedStorage(Storage):
     async def get(self, operation: Get) -> Entry | None:
         key = (operation.namespace, operation.key)
         kept = self._kept.get(key)
-        now = self.clock()
+        now = self._stopwatch()
         if kept is not None and now < kept.until:
             self._kept.move_to_end(key)
-            return _alive(kept.entry, now)
+            return _alive(kept.entry, self.clock())
         fetching = self._fetching.get(key)
         if fetching is None or fetching.get_loop() is not asyncio.get_running_loop():
             fetching = asyncio.create_task(self._storage.get(operation))
@@ -120,7 +126,7 @@ class CachedStorage(Storage):
         if failed:
             return
         entry = done.result()
-        size = _OVERHEAD_BYTES + len(key[1]) + (len(entry.value) if entry else 0)
+        size = _size(key, entry)
         self._drop(key)
         if size > self._options.bytes:
             return
@@ -134,6 +140,12 @@ class CachedStorage(Storage):
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._bytes -= kept.size
+
+
+def _size(key: _Key, entry: Entry | None) -> int:
+    """How much memory it takes to keep this, about."""
+    kept = key if entry is None else (*key, entry.key, entry.value, entry.metadata, entry.version)
+    return _OVERHEAD_BYTES + sum(map(getsizeof, kept))
 
 
 def _alive(entry: Entry | None, now: float) -> Entry | None:
