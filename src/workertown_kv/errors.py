@@ -135,7 +135,7 @@ class MethodNotAllowed(KvError):
     status = 405
 
     def __init__(self, method: str, allow: Sequence[str]) -> None:
-        super().__init__(f"Method {method} not allowed; this path has {', '.join(allow)}")
+        super().__init__(f"Method {method[:20]} not allowed; this path has {', '.join(allow)}")
         self.allow = tuple(allow)
 
 

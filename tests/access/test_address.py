@@ -159,7 +159,7 @@ async def test_a_trusted_proxy_tells_who_the_client_is(headers: Headers, client:
         [("Forwarded", 'for="203.0.113.9"x')],
         [("Forwarded", "for = 203.0.113.9")],
         [("Forwarded", 'x="open, for=203.0.113.9')],
-        [("Forwarded", "for=203.0.113.9" + " " * 60_000 + "!")],
+        [("Forwarded", "for=203.0.113.9" + " " * 8000 + "!")],
     ],
 )
 async def test_a_field_that_has_no_address_where_it_is_needed_is_refused(headers: Headers) -> None:

@@ -6,6 +6,11 @@ from typing import Final
 
 from starlette.types import Scope
 
+from ..errors import Detail, InputError
+
+FIELD_BYTES: Final = 8 * 1024
+"""The most bytes of all fields of one name that are read."""
+
 Hosts = Sequence[str | None]
 """From the first client to the last proxy; `None` is one that is not told, or not readably."""
 
@@ -22,11 +27,20 @@ _WITH_PORT: Final = re.compile(r"([^:]*):(?:\d{1,5}|_[\w.-]+)")
 
 
 def forwarded_hosts(scope: Scope) -> Mapping[str, Hosts]:
-    """The hosts in each of the fields that a request has, by the name of the field."""
+    """The hosts in each of the fields that a request has, by the name of the field.
+
+    Raises `InputError` where one is too long to be taken apart.
+    """
     fields: dict[bytes, list[str]] = {}
     for name, value in scope["headers"]:
         if name in _READERS:
             fields.setdefault(name, []).append(value.decode("latin-1"))
+    for name, texts in fields.items():
+        if sum(map(len, texts)) > FIELD_BYTES:
+            message = f"Expected at most {FIELD_BYTES:,} bytes"
+            raise InputError(
+                "Invalid header", details=[Detail("header", (name.decode(),), message)]
+            )
     return {_READERS[name][0]: _READERS[name][1](texts) for name, texts in fields.items()}
 
 

@@ -8,14 +8,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..options import Logger
 
+PATH_BYTES: Final = 1024
+"""How much is told of a path; three dots stand for the rest."""
+
+METHOD_CHARACTERS: Final = 20
+"""How much is told of a method, which may be any word."""
+
 _PRINTABLE: Final = bytes(range(0x21, 0x7F))
 
 
 class AccessLog:
     """Middleware: tells the logger the method, the path as it was sent, the status, and seconds.
 
-    The path is percent-encoded, also where it was not when it was sent, so it has no line breaks;
-    the query, which may hold a key, is left out. Values are nowhere near.
+    The path is percent-encoded, also where it was not when it was sent, so it has no line breaks.
+    One of more than `PATH_BYTES` is cut. The query, which may hold a key, is left out. Values are
+    nowhere near.
     """
 
     def __init__(self, app: ASGIApp, logger: Logger) -> None:
@@ -39,5 +46,9 @@ class AccessLog:
             await self.app(scope, receive, watched)
         finally:
             raw: bytes = scope.get("raw_path") or scope["path"].encode("unicode_escape")
-            path = quote(raw.partition(b"?")[0], safe=_PRINTABLE)
-            self.logger(scope["method"], path, status, perf_counter() - started)
+            raw = raw.partition(b"?")[0]
+            path = quote(raw[:PATH_BYTES], safe=_PRINTABLE)
+            if len(raw) > PATH_BYTES:
+                path += "..."
+            method = scope["method"][:METHOD_CHARACTERS]
+            self.logger(method, path, status, perf_counter() - started)

@@ -5,16 +5,18 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from logging.config import dictConfig
 from time import time
 from typing import Any, Final, Literal
 
 from ..options import Logger
+from .lines import STDERR, STDOUT
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+_LONGEST: Final = 32 * 1024
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -37,8 +39,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def _whole(text: str) -> str:
-    """Without half characters, as file names may have them; JSON would carry them as such."""
-    return text.encode(errors="replace").decode()
+    """Without half characters, as file names may have them; JSON would carry them as such.
+
+    An error may quote what it is about, which may be long.
+    """
+    return text[:_LONGEST].encode(errors="replace").decode()
 
 
 JSON_LOGGING: Final[dict[str, Any]] = {
@@ -49,7 +54,7 @@ JSON_LOGGING: Final[dict[str, Any]] = {
         "lines": {
             "class": "logging.StreamHandler",
             "formatter": "json",
-            "stream": "ext://sys.stdout",
+            "stream": "ext://workertown_kv.cli.lines.STDOUT",
         }
     },
     # Granian's own, which has a handler of its own by default.
@@ -64,7 +69,8 @@ def set_up_log(log_format: LogFormat, level: LogLevel) -> None:
     if log_format == "json":
         _log_as_json()
     else:
-        logging.basicConfig(format="[%(levelname)s] %(message)s")
+        handler = logging.StreamHandler(STDERR)
+        logging.basicConfig(format="[%(levelname)s] %(message)s", handlers=[handler])
     _LOG.setLevel(level.upper())
 
 
@@ -87,7 +93,7 @@ def access_logger(log_format: LogFormat) -> Logger:
 
 
 def _print_text(method: str, path: str, status: int, elapsed: float) -> None:
-    _print(f"{method} {path} {status} {elapsed * 1000:.2f}ms")
+    STDOUT.write(f"{method} {path} {status} {elapsed * 1000:.2f}ms\n")
 
 
 def _print_json(method: str, path: str, status: int, elapsed: float) -> None:
@@ -98,11 +104,4 @@ def _print_json(method: str, path: str, status: int, elapsed: float) -> None:
         "status": status,
         "elapsed_ms": round(elapsed * 1000, 2),
     }
-    _print(json_line("info", fields))
-
-
-def _print(line: str) -> None:
-    # Whoever read the log may have gone; that is no reason to stop answering.
-    with suppress(OSError):
-        # In one piece, so that no other thread's line comes between it and its end.
-        print(f"{line}\n", end="", flush=True)  # noqa: T201
+    STDOUT.write(f"{json_line('info', fields)}\n")

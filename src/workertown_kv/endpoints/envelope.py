@@ -139,7 +139,9 @@ class ErrorBoundary:
         """Tell the log, and whoever else wants to know; the request id it is told under."""
         request_id = secrets.token_hex(8)
         path = scope.get("raw_path", scope["path"])
-        _LOG.error("request %s: %s %s failed", request_id, scope["method"], path, exc_info=error)
+        _LOG.error(
+            "request %s: %.20s %.1024s failed", request_id, scope["method"], path, exc_info=error
+        )
         if self.report is not None:
             self.report(scope, error, request_id)
         return request_id

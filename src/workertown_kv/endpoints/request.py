@@ -10,6 +10,9 @@ from ..entry import is_utf8
 from ..errors import Detail, InputError, RequestTimeout, UnsupportedMediaType, ValueTooLarge
 from ..user import User
 
+FIELD_BYTES: Final = 8 * 1024
+"""The longest header field that is taken apart."""
+
 SLOWEST_BYTES: Final = 16 * 1024
 """How many bytes a second a body has to bring at least, once its time is up."""
 
@@ -28,9 +31,20 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 def header_list(scope: Scope, name: bytes) -> bytes | None:
-    """All header fields of this name (in lower case), joined as RFC 9110, 5.3 has it."""
+    """All header fields of this name (in lower case), joined as RFC 9110, 5.3 has it.
+
+    Raises `InputError` where they are too long to be taken apart.
+    """
     found = [value for field, value in scope["headers"] if field == name]
-    return b",".join(found) if found else None
+    return short_enough(b",".join(found), name) if found else None
+
+
+def short_enough(field: bytes, name: bytes) -> bytes:
+    """The header field, if it is no longer than `FIELD_BYTES`. Raises `InputError`."""
+    if len(field) > FIELD_BYTES:
+        message = f"Expected at most {FIELD_BYTES:,} bytes"
+        raise InputError("Invalid header", details=[Detail("header", (name.decode(),), message)])
+    return field
 
 
 def route_path(scope: Scope) -> str:
@@ -93,7 +107,9 @@ def query(scope: Scope, accepted: tuple[str, ...]) -> dict[str, str]:
         raw_name, _, raw_value = pair.partition(b"=")
         name = _query_text(raw_name)
         if name not in accepted:
-            raise bad_query(name, f"Unknown parameter. Expected {' or '.join(accepted)}; {_MARK}")
+            raise bad_query(
+                name[:100], f"Unknown parameter. Expected {' or '.join(accepted)}; {_MARK}"
+            )
         if name in parameters:
             raise bad_query(name, "Expected this parameter once")
         parameters[name] = _query_text(raw_value, name)
@@ -109,7 +125,8 @@ def _query_text(text: bytes, name: str | None = None) -> str:
     try:
         return decoded.decode()
     except UnicodeDecodeError as error:
-        raise bad_query(name or repr(text)[2:-1], "Expected percent-encoded UTF-8") from error
+        name = name or repr(text[:100])[2:-1]
+        raise bad_query(name, "Expected percent-encoded UTF-8") from error
 
 
 def bad_query(name: str, message: str) -> InputError:
@@ -122,7 +139,7 @@ def check_json(scope: Scope) -> None:
     content_type = header(scope, b"content-type")
     media_type = (content_type or b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json":
-        got = f"got {content_type.decode('latin-1')}" if content_type else "there is none"
+        got = f"got {content_type[:100].decode('latin-1')}" if content_type else "there is none"
         raise UnsupportedMediaType(f"Expected Content-Type: application/json; {got}")
     encoding = header(scope, b"content-encoding")
     if encoding and encoding.strip().lower() != b"identity":

@@ -144,7 +144,8 @@ class Options(Group, frozen=True):
     cors: CorsOptions | Literal[False] = False
     sentry: SentryOptions | Literal[False] = SentryOptions()
     logger: Callable[[str, str, int, float], None] | Literal[False] = False
-    """Called after each request with the method, the path as sent, the status, and seconds."""
+    """Called after each request with the method, the path as sent (1,024 bytes of it at most), the
+    status, and seconds."""
     runtime: Any = None
     """A `Runtime`, the name of one, or a way to one `(options, env) -> Runtime`; `None` chooses."""
     get_env: Callable[[], Mapping[str, str]] = no_environment

@@ -239,7 +239,7 @@ async def send_line(scope: Scope, send: Send, error: Exception, request_id: str 
             status = 400
         if code != NO_SUCH_KEY:
             path = scope.get("raw_path", scope["path"])
-            _LOG.info("%s %s refused: %d %s", scope["method"], path, status, message)
+            _LOG.info("%.20s %.1024s refused: %d %.1024s", scope["method"], path, status, message)
     headers = [_TEXT, *headers_of(error, request_id)]
     await send_bytes(scope, send, status, (message.encode(),), headers)
 

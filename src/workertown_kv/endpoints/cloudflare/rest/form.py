@@ -8,7 +8,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.types import Scope
 
-from ...request import header
+from ...request import header, short_enough
 from ..errors import invalid
 
 FORM_SLACK: Final = 64 * 1024
@@ -32,7 +32,8 @@ async def form_of(scope: Scope, body: bytes | bytearray) -> Form:
 
     Each may be a field or a file, with a content type of its own or without.
     """
-    kind, parameters = parse_options_header(header(scope, b"content-type") or b"")
+    content_type = short_enough(header(scope, b"content-type") or b"", b"content-type")
+    kind, parameters = parse_options_header(content_type)
     if kind != b"multipart/form-data":
         return Form(body)
     boundary = parameters.get(b"boundary")

@@ -1,0 +1,120 @@
+"""Lines of output that a thread writes, whether or not anybody reads them."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+
+from workertown_kv.cli.lines import Lines
+from workertown_kv.testing import ServedStore
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def read_lines(end: int, count: int) -> list[str]:
+    read = b""
+    while read.count(b"\n") < count:
+        read += os.read(end, 65536)
+    return read.decode().splitlines()
+
+
+def test_lines_come_whole_and_in_order(pipe: tuple[int, int]) -> None:
+    lines = Lines(pipe[1])
+    sent = [f"{number} {'x' * ((number % 50) ** 2)}é" for number in range(1000)]
+    for line in sent[:500]:
+        lines.write(f"{line}\n")
+    assert read_lines(pipe[0], 500) == sent[:500]
+    for line in sent[500:]:
+        lines.write(f"{line}\n")
+    assert read_lines(pipe[0], 500) == sent[500:]
+
+
+def test_where_nobody_reads_lines_are_dropped_and_counted(
+    pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "workertown_kv")
+    lines = Lines(pipe[1], most=100_000)
+    sent = 3000
+    for _ in range(sent):
+        lines.write("x" * 99 + "\n")
+    kept = lines._characters // 100
+    # What the pipe itself holds is no longer counted.
+    while lines._characters > 0 or not caplog.messages:
+        assert set(os.read(pipe[0], 65536)) == set(b"x\n")
+    (message,) = caplog.messages
+    dropped = int(message.split()[0])
+    assert message == f"{dropped} lines were dropped, since nobody read the output"
+    assert kept <= 1000 < dropped < sent
+
+
+def test_a_reader_that_is_gone_does_no_harm() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    lines = Lines(write)
+    for _ in range(3):
+        lines.write("x\n")
+    with lines._changed:
+        assert lines._changed.wait_for(lambda: not lines._characters, 30)
+    os.close(write)
+
+
+ENDING = """
+import os
+from multiprocessing import get_context
+from workertown_kv.cli.lines import STDOUT
+
+def tell(who):
+    for number in range(2000):
+        STDOUT.write(f"{who} {number}\\n")
+
+if __name__ == "__main__":
+    tell("parent")
+    child = get_context("fork").Process(target=tell, args=("child",))
+    child.start()
+    child.join()
+    tell("parent")
+"""
+
+
+def test_none_is_lost_when_a_process_ends() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ENDING],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    told = ended.stdout.splitlines()
+    for who, times in (("parent", 2), ("child", 1)):
+        assert [line for line in told if line.startswith(who)] == [
+            f"{who} {number}" for number in range(2000)
+        ] * times
+
+
+def test_a_log_that_nobody_reads_stops_no_answer_and_is_whole_in_the_end() -> None:
+    path = "/v1/kv/" + "x" * 3000
+    with ServedStore(args=[]) as server, server.client() as client:
+        # Twice what a pipe holds.
+        for _ in range(128):
+            assert client.get(path).status_code == 414
+    told = [line for line in server.output.splitlines() if line.startswith("GET /v1/kv/x")]
+    assert len(told) == 128
+    assert {line.rpartition(" ")[0] for line in told} == {f"GET {path[:1024]}... 414"}
+
+
+def test_a_long_method_is_cut_in_the_log() -> None:
+    with ServedStore(args=[]) as server:
+        answer = httpx2.request("X" * 1000, f"{server.url}/v1/kv/a", headers=server.headers)
+        assert answer.status_code == 405
+        assert len(answer.text) < 300
+    assert f"\n{'X' * 20} /v1/kv/a 405 " in server.output
