@@ -152,7 +152,7 @@ async def test_a_route_that_is_added_later_is_guarded_without_asking_for_it() ->
         {"KV_PASSWORD": "p"},
         {"KV_USERNAME": "", "KV_PASSWORD": ""},
         {"KV_JWT_SECRET": "", "KV_JWKS_URL": ""},
-        {"KV_JWT_ISSUER": "i", "KV_JWT_AUDIENCE": "a"},
+        {"KV_JWT_AUDIENCE": "a", "KV_JWT_CLIENT_ID": "c"},
         {"KV_API_KEYS": "", "KV_USERS": "# nobody yet"},
     ],
 )

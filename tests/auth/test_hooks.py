@@ -231,8 +231,7 @@ async def test_a_hook_that_raises_refuses_the_request_and_is_logged(
     answer = await server.request("GET", "/v1/kv/x", headers=headers)
     assert answer.status_code == 401
     assert "broken" not in answer.text
-    [record] = caplog.records
-    assert record.levelno == logging.ERROR
+    [record] = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert name in record.getMessage()
     assert record.exc_info is not None
 
@@ -267,7 +266,7 @@ async def test_an_answer_that_a_hook_may_not_give_refuses_the_request(
     headers = BASIC if "basic" in name else {"Authorization": "Bearer other"}
     answered = await server.request("GET", "/v1/kv/x", headers=headers)
     assert answered.status_code == 401
-    [record] = caplog.records
+    [record] = [one for one in caplog.records if one.levelno >= logging.ERROR]
     assert name in record.getMessage()
     assert "other" not in record.getMessage()
 

@@ -51,6 +51,11 @@ class Issuer:
     def __init__(self, *keys: Key) -> None:
         self.keys = list(keys)
         self.fetches = 0
+        self.discoveries = 0
+        self.discovery: dict[str, object] = {}
+        """What its discovery document says otherwise than one should."""
+        self.headers: dict[str, str] = {}
+        """Header fields of its answers."""
         self.asked = threading.Event()
         """Set with each request; clear it to wait for one."""
         self.status = 200
@@ -73,8 +78,13 @@ class Issuer:
         self._port: int = self._server.server_address[1]
 
     @property
+    def name(self) -> str:
+        """What `iss` is, and where its discovery document is found."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/jwks.json"
+        return f"{self.name}/jwks.json"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -96,16 +106,25 @@ class Issuer:
         self.__enter__()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        self.fetches += 1
+        folder, is_discovery, _ = request.path.partition("/.well-known/openid-configuration")
+        if is_discovery:
+            self.discoveries += 1
+            issuer = self.name + folder
+            document = {"issuer": issuer, "jwks_uri": self.url, **self.discovery}
+            body: bytes | None = json.dumps(document).encode()
+        else:
+            self.fetches += 1
+            body = self.body
         self.asked.set()
         if self.slow.is_set():
             self._stopped.wait()
-        body = self.body
         if body is None:
             keys = [key.as_dict(private=False) for key in self.keys]
             body = json.dumps({"keys": keys}).encode()
         try:
             request.send_response(self.status)
+            for name, value in self.headers.items():
+                request.send_header(name, value)
             request.send_header("Content-Length", str(len(body)))
             request.end_headers()
             request.wfile.write(body)

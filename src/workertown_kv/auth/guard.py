@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import MethodNotAllowed, RateLimited, Unauthorized, UnsupportedMediaType
 from ..files import Files
-from ..options import AuthOptions, Options
+from ..options import AUTHORIZATION, AuthOptions, JwtOptions, Options
 from ..storage import Clock
 from ..user import User
 from .api_key import ApiKey
@@ -71,6 +71,8 @@ class Guard:
         self._sleep = sleep
         hooks = (getattr(one, "get_credentials", None) for one in _strategy_options(options))
         self._sent_anywhere = self._last_word is not None or any(hooks)
+        header = options.jwt.header if isinstance(options.jwt, JwtOptions) else AUTHORIZATION
+        self._credentials = {*_CREDENTIALS, header.lower().encode()}
         challenges = [one.challenge for one in strategies] or [ApiKey.challenge]
         self._challenges = list(dict.fromkeys(challenges))
 
@@ -137,13 +139,12 @@ class Guard:
     async def _slow_down(self, scope: Scope, started: float) -> None:
         """Make guessing slow. Who sends nothing does not guess, and need not wait."""
         left = self._failure_seconds - (perf_counter() - started)
-        if left > 0 and (self._sent_anywhere or _has_authorization(scope)):
+        if left > 0 and (self._sent_anywhere or self._sends_credentials(scope)):
             await self._sleep(left)
+
+    def _sends_credentials(self, scope: Scope) -> bool:
+        return any(name in self._credentials for name, _ in scope["headers"])
 
 
 def _strategy_options(options: AuthOptions) -> Sequence[object]:
     return (options.api_key, options.basic, options.jwt)
-
-
-def _has_authorization(scope: Scope) -> bool:
-    return any(name in _CREDENTIALS for name, _ in scope["headers"])

@@ -95,9 +95,9 @@ def serve(*, database: str, **flags: Any) -> None:
     """Serve a key/value store until SIGTERM or SIGINT.
 
     Credentials come from the environment: KV_API_KEY, KV_API_KEYS or KV_API_KEYS_FILE; KV_USERNAME
-    with KV_PASSWORD, KV_USERS or KV_USERS_FILE; KV_JWT_SECRET or KV_JWKS_URL. Without any, the
-    server makes an API key for this run and prints it. On SIGHUP it reads files with
-    credentials again.
+    with KV_PASSWORD, KV_USERS or KV_USERS_FILE; KV_JWT_SECRET, KV_JWKS_URL or KV_JWT_ISSUER.
+    Without any, the server makes an API key for this run and prints it. On SIGHUP it reads files
+    with credentials again.
     """
     choose_database(database)
     shown = without_credentials(database)

@@ -11,11 +11,10 @@ from .auth import (
     AuthOptions,
     BasicOptions,
     Credential,
-    JwksOptions,
-    JwtOptions,
     UserCredential,
 )
 from .group import Secret, without_credentials
+from .jwt import AUTHORIZATION, JwksOptions, JwtIssuer, JwtOptions, TokenRules, texts
 from .layers import (
     Layer,
     layer_of_code,
@@ -42,6 +41,7 @@ from .tree import (
 )
 
 __all__ = [
+    "AUTHORIZATION",
     "AccessOptions",
     "ApiKeyCredential",
     "ApiKeyEnv",
@@ -57,6 +57,7 @@ __all__ = [
     "EnvOptions",
     "Environment",
     "JwksOptions",
+    "JwtIssuer",
     "JwtOptions",
     "Layer",
     "LimitsOptions",
@@ -65,6 +66,7 @@ __all__ = [
     "RateLimitOptions",
     "Secret",
     "SentryOptions",
+    "TokenRules",
     "UserCredential",
     "V1Options",
     "describe_options",
@@ -78,6 +80,7 @@ __all__ = [
     "parse_options",
     "parse_scopes",
     "source_of",
+    "texts",
     "variable_of",
     "without_credentials",
 ]

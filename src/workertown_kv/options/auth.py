@@ -1,11 +1,11 @@
 """The options of `auth`."""
 
-from collections.abc import Callable, Mapping
-from math import inf
+from collections.abc import Callable
 from typing import Any, Literal
 
 from ..user import Scope, check_scopes
 from .group import Group, Secret
+from .jwt import JwtOptions
 
 
 class ApiKeyEnv(Group, frozen=True):
@@ -123,64 +123,6 @@ class BasicOptions(Group, frozen=True):
                 "username has a colon, which Basic authentication cannot carry; "
                 "expected one without"
             )
-
-
-class JwtEnv(Group, frozen=True):
-    """The environment variables of JWT authentication."""
-
-    jwks_url: str = "KV_JWKS_URL"
-    """The variable that holds the URL of a key set."""
-    secret: str = "KV_JWT_SECRET"  # noqa: S105  (the name of a variable, not a secret)
-    """The variable that holds a shared secret."""
-    issuer: str = "KV_JWT_ISSUER"
-    """The variable that holds the issuer."""
-    audience: str = "KV_JWT_AUDIENCE"
-    """The variable that holds the audience."""
-
-
-class JwksOptions(Group, frozen=True):
-    """The key set of an issuer (RFC 7517, 5)."""
-
-    url: Secret | None = None
-    """The URL itself; without it, the environment's."""
-    cache_ttl: int | Literal[False] = 86_400
-    """For how many seconds fetched keys are used before they are fetched again; `False`: for none.
-    """
-    timeout_seconds: float = 5.0
-    """How long a fetch may take."""
-    limit_bytes: int = 1024 * 1024
-    """The largest key set; more is not read."""
-    refetch_seconds: int = 60
-    """How long it takes until the issuer is asked again after an unknown `kid`, or a failure."""
-
-    def __post_init__(self) -> None:
-        if self.cache_ttl is not False:
-            self.check_at_least(1, "cache_ttl")
-        self.check_at_least(1, "limit_bytes", "refetch_seconds")
-        if not 0 < self.timeout_seconds < inf:
-            raise ValueError(f"timeout_seconds is {self.timeout_seconds}; expected more than 0")
-
-
-class JwtOptions(Group, frozen=True):
-    """JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer …`."""
-
-    secret: Secret | None = None
-    """The secret of HS256, HS384 and HS512 itself; without it, the environment's."""
-    jwks: JwksOptions = JwksOptions()
-    issuer: str | None = None
-    """What `iss` must be; without it, what the environment says, or else anything."""
-    audience: str | None = None
-    """What `aud` must have; without it, what the environment says, or else no `aud` is accepted."""
-    leeway_seconds: int = 10
-    """How far the clock of the issuer may be off, for `exp`, `nbf` and `iat`."""
-    get_credentials: Callable[[Any], Any] | None = None
-    """`(request) -> str | None`: the token of a request, in place of the bearer token."""
-    verify_credentials: Callable[[Mapping[str, Any]], Any] | None = None
-    """`(claims) -> bool | User`: a further check, after the token has been verified."""
-    env: JwtEnv = JwtEnv()
-
-    def __post_init__(self) -> None:
-        self.check_at_least(0, "leeway_seconds")
 
 
 class AuthOptions(Group, frozen=True):

@@ -58,14 +58,14 @@ def parse_lines(kind: type[_T], text: str, source: str) -> dict[str, _T]:
     return parsed
 
 
-def parse_scopes(given: object) -> tuple[Scope, ...]:
-    """Scopes from the claim of a token. Raises `OptionsError` for what is no list of scopes."""
-    scopes = _value(tuple[Scope, ...], given, ("claim", "kv"))
+def parse_scopes(given: object, claim: str) -> tuple[Scope, ...]:
+    """Scopes from a claim of a token. Raises `OptionsError` for what is no list of scopes."""
+    scopes = _value(tuple[Scope, ...], given, ("claim", claim))
     assert isinstance(scopes, tuple)
     try:
         check_scopes(scopes)
     except ValueError as error:
-        raise OptionsError(f"claim.kv: {error}") from error
+        raise OptionsError(f"claim.{claim}: {error}") from error
     return scopes
 
 

@@ -1,133 +1,138 @@
-"""JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer …`."""
+"""JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer …` or in a field of their own."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 import msgspec
-from joserfc.jwk import Key, OctKey
+from joserfc.jwk import Key
 from starlette.types import Scope
 
-from ...errors import OptionsError
-from ...options import JwtOptions, parse_scopes
+from ...options import AUTHORIZATION, JwtOptions
 from ...storage import Clock
 from ...user import User
 from ..hooks import call_hook, text_by_hook, user_by_verdict
 from ..seen import Seen
 from ..strategy import authorization
-from .jose import (
-    PUBLIC_ALGORITHMS,
-    SECRET_ALGORITHMS,
-    TokenRefused,
-    check_claims,
-    parse_token,
-    verified_claims,
-)
+from .claims import check_claims, check_times, scopes_of
+from .issuers import Issuer
+from .jose import PUBLIC_ALGORITHMS, SECRET_ALGORITHMS, Token, check_signature, parse_token
 from .jwks import KeySet
+from .refusal import Refusals, TokenRefused, one_of, shown
 
 SEEN_TOKENS: Final = 4096
-_LOG: Final = logging.getLogger("workertown_kv")
 
 
 class _Verified(msgspec.Struct, frozen=True):
     user: User
     until: float
     """When it has to be verified again: it has expired then, or other keys may be in force."""
-    revision: int | None
-    """That of the key set, where it was signed with one of its keys."""
+    key_set: KeySet | None
+    """That of its issuer, where it was signed with one of its keys."""
+    revision: int
+    """That of the key set."""
 
 
 class Jwt:
-    """Admits whoever sends a token that the issuer has signed, and that holds now.
+    """Admits whoever sends a token that an issuer has signed, and that holds now.
 
-    Where the token has a claim `kv`, that is the list of its scopes.
+    Where the token has a claim `kv`, or those that the options name, that is what it permits.
     """
 
     name: ClassVar[str] = "jwt"
     challenge: ClassVar[str] = 'Bearer realm="workertown-kv"'
 
-    def __init__(
-        self,
-        options: JwtOptions,
-        clock: Clock,
-        *,
-        secret: OctKey | None,
-        key_set: KeySet | None,
-        issuer: str | None,
-        audience: str | None,
-    ) -> None:
+    def __init__(self, options: JwtOptions, clock: Clock, issuers: Sequence[Issuer]) -> None:
         self._options = options
         self._clock = clock
-        self._secret = secret
-        self._key_set = key_set
-        self._issuer = issuer
-        self._audience = audience
+        self._issuers = {one.name: one for one in issuers}
+        self._names = tuple(one.name for one in issuers if one.name is not None)
+        self._field = options.header.lower().encode()
+        self._is_own_field = options.header.lower() != AUTHORIZATION.lower()
         self._seen: Seen[_Verified] = Seen(SEEN_TOKENS)
+        self._refusals = Refusals(clock)
 
     @property
     def summary(self) -> str:
         return "tokens"
 
     async def authenticate(self, scope: Scope) -> User | None:
-        if self._options.get_credentials is None:
-            token = authorization(scope, b"bearer")
-        else:
-            token = await text_by_hook("auth.jwt", self._options.get_credentials, scope)
+        token = await self._sent(scope)
         if not token:
             return None
         digest = self._seen.digest(token)
         verified = self._seen.get(digest)
         if verified is None or not self._holds(verified):
-            verified = await self._verified(token)
-            if verified is None:
+            try:
+                verified = await self._verified(token)
+            except TokenRefused as refused:
+                self._refusals.tell(refused)
                 return None
             self._seen.add(digest, verified)
         return await self._checked(verified)
 
+    async def _sent(self, scope: Scope) -> bytes | None:
+        if self._options.get_credentials is not None:
+            return await text_by_hook("auth.jwt", self._options.get_credentials, scope)
+        if not self._is_own_field:
+            return authorization(scope, b"bearer")
+        fields: list[bytes] = [value for name, value in scope["headers"] if name == self._field]
+        if len(fields) != 1:
+            return None  # of several, nobody knows which is meant
+        scheme, _, token = fields[0].partition(b" ")
+        return token.strip() if scheme.lower() == b"bearer" else fields[0]
+
     def _holds(self, verified: _Verified) -> bool:
         if self._clock() >= verified.until:
             return False
-        return self._key_set is None or verified.revision in (None, self._key_set.revision)
+        return verified.key_set is None or verified.revision == verified.key_set.revision
 
-    async def _verified(self, token: bytes) -> _Verified | None:
-        try:
-            parsed = parse_token(token)
-            keys, fresh_until, revision = await self._keys(parsed.algorithm, parsed.kid)
-            claims = verified_claims(parsed, keys)
-            check_claims(
-                claims,
-                issuer=self._issuer,
-                audience=self._audience,
-                leeway_seconds=self._options.leeway_seconds,
-                now=self._clock(),
-            )
-            scopes = parse_scopes(claims["kv"]) if "kv" in claims else None
-        except (TokenRefused, OptionsError) as error:
-            # Quoted, since parts of it are what the token says: a line break would forge a line.
-            _LOG.info("A JWT is refused: %.500r", str(error))
-            return None
-        expires_at = claims.get("exp", inf) + self._options.leeway_seconds
+    async def _verified(self, sent: bytes) -> _Verified:
+        """Whose token it is. Raises `TokenRefused`."""
+        token = parse_token(sent)
+        issuer = self._issuer_of(token.unverified_claims)
+        keys, key_set = await self._keys(token, issuer)
+        revision = key_set.revision if key_set else 0
+        check_signature(token, keys)
+        claims = token.unverified_claims
+        leeway = self._options.leeway_seconds
+        check_times(claims, self._clock(), leeway)
+        check_claims(claims, issuer.rules)
         user = User(
-            id=claims.get("sub", self.name),
+            id=claims.get("sub") or self.name,
             strategy=self.name,
             # Hooks of several requests are given the same claims.
             claims=MappingProxyType(claims),
-            scopes=scopes,
+            scopes=scopes_of(claims, issuer.rules),
         )
-        return _Verified(user, min(expires_at, fresh_until), revision)
+        until = min(claims.get("exp", inf) + leeway, key_set.fresh_until if key_set else inf)
+        return _Verified(user, until, key_set, revision)
 
-    async def _keys(
-        self, algorithm: str, kid: str | None
-    ) -> tuple[Sequence[Key], float, int | None]:
-        """The keys for an algorithm, until when they are in force, and their revision."""
-        if algorithm in SECRET_ALGORITHMS and self._secret is not None:
-            return (self._secret,), inf, None
-        if algorithm in PUBLIC_ALGORITHMS and self._key_set is not None:
-            keys = await self._key_set.keys(kid)
-            return keys, self._key_set.fresh_until, self._key_set.revision
-        raise TokenRefused(f"There is no key for the algorithm {algorithm[:20]!r}")
+    def _issuer_of(self, claims: Mapping[str, Any]) -> Issuer:
+        """The issuer that the token says it is from: only its keys may verify it."""
+        name = claims.get("iss")
+        known = self._issuers.get(name) if isinstance(name, str) else None
+        found = known or self._issuers.get(None)
+        if found is None or not isinstance(name, str | None):
+            expected = one_of(self._names) if self._names else "text"
+            raise TokenRefused("issuer", f"iss is {shown(name)}; expected {expected}")
+        return found
+
+    async def _keys(self, token: Token, issuer: Issuer) -> tuple[Sequence[Key], KeySet | None]:
+        """The keys that may have signed a token, and the key set that they are from."""
+        algorithm = token.algorithm
+        if algorithm in SECRET_ALGORITHMS and issuer.secret is not None:
+            return (issuer.secret,), None
+        if algorithm in PUBLIC_ALGORITHMS and issuer.key_set is not None:
+            return await issuer.key_set.keys(token.kid), issuer.key_set
+        accepted = (
+            *(sorted(PUBLIC_ALGORITHMS) if issuer.key_set else ()),
+            *(sorted(SECRET_ALGORITHMS) if issuer.secret else ()),
+        )
+        raise TokenRefused(
+            "algorithm", f"alg is {shown(algorithm)}; expected one of {', '.join(accepted)}"
+        )
 
     async def _checked(self, verified: _Verified) -> User | None:
         hook: Callable[[Mapping[str, Any]], Any] | None = self._options.verify_credentials

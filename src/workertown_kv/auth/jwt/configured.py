@@ -1,0 +1,49 @@
+"""From the options and the environment to the strategy."""
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from ...errors import MissingExtra, OptionsError
+from ...options import JwtOptions, Options
+from ...storage import Clock
+from ..strategy import Strategy
+
+
+def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
+    """The strategy, where there is a secret, a key set, or an issuer that has one."""
+    if not isinstance(options.auth.jwt, JwtOptions):
+        return None
+    chosen = _with_environment(options.auth.jwt, options)
+    if not (chosen.secret or chosen.jwks.url or chosen.issuer or chosen.issuers):
+        return None
+    try:
+        from .issuers import issuers_of  # noqa: PLC0415
+        from .strategy import Jwt  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise MissingExtra("auth.jwt", "jwt") from error
+    return Jwt(chosen, clock, issuers_of(chosen, clock))
+
+
+def _with_environment(chosen: JwtOptions, options: Options) -> JwtOptions:
+    """The options, and what the environment says where they say nothing."""
+    env = chosen.env
+    url = chosen.jwks.url or options.secret(env.jwks_url)
+    try:
+        return structs.replace(
+            chosen,
+            secret=chosen.secret or options.secret(env.secret),
+            jwks=structs.replace(chosen.jwks, url=url),
+            issuer=chosen.issuer or _listed(options.environment(env.issuer)),
+            audience=chosen.audience or _listed(options.environment(env.audience)),
+            client_id=chosen.client_id or _listed(options.environment(env.client_id)),
+        )
+    except ValueError as error:
+        raise OptionsError(
+            f"auth.jwt.{error} ({env.issuer}, {env.audience} and {env.client_id} have texts with "
+            "commas between)"
+        ) from error
+
+
+def _listed(text: str | None) -> Sequence[str] | None:
+    return tuple(one.strip() for one in text.split(",")) if text else None

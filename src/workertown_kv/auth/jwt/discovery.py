@@ -1,0 +1,64 @@
+"""Where the key set of an issuer is (OpenID Connect Discovery 1.0, 4)."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from .fetch import Fetched
+from .keys import UNREADABLE
+from .refusal import shown
+
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+_DOCUMENT: Final = "/.well-known/openid-configuration"
+
+
+def is_protected(url: str) -> bool:
+    """Whether nobody on the way can change what a URL gives. Raises `ValueError` for no URL."""
+    parts = _parts(url)
+    return parts.scheme == "https" or parts.hostname in _LOCAL
+
+
+def check_issuer(issuer: str) -> None:
+    """Raise `ValueError`, which says why, for an issuer that cannot be discovered."""
+    if "{" in issuer:
+        # Entra ID's documents for all tenants have {tenantid}.
+        raise ValueError("is a template; expected the issuer of one tenant, or several of them")
+    try:
+        parts = _parts(issuer)
+        can_be_fetched = is_protected(issuer) and not parts.query and not parts.fragment
+    except ValueError:
+        can_be_fetched = False
+    if not can_be_fetched:
+        raise ValueError(
+            "is no URL at which its keys can be looked up; expected one that starts with https:// "
+            "(http:// only at localhost), or the URL of its key set too"
+        )
+
+
+async def discovered(issuer: str, fetch: Callable[[str], Awaitable[Fetched]]) -> str:
+    """The URL of the key set of an issuer. Raises `ValueError` where its document names none."""
+    text = (await fetch(issuer.rstrip("/") + _DOCUMENT)).text
+    try:
+        document: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])
+    except UNREADABLE as error:
+        raise ValueError(f"its discovery document is not an object in JSON: {error}") from error
+    found = document.get("issuer")
+    if found != issuer:
+        # Section 4.3: whoever publishes the document might speak of the keys of somebody else.
+        raise ValueError(f"its discovery document is of the issuer {shown(found)}")
+    url = document.get("jwks_uri")
+    # From an issuer on the network, a key set at localhost would be that of a program there.
+    if not isinstance(url, str) or urlsplit(url).scheme not in ("https", urlsplit(issuer).scheme):
+        raise ValueError("its discovery document has no `jwks_uri` that starts with https://")
+    if not is_protected(url):
+        raise ValueError("its discovery document has a `jwks_uri` that is not protected by https")
+    return url
+
+
+def _parts(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("is not a URL that starts with https://")
+    return parts

@@ -1,0 +1,66 @@
+"""Fetching what an issuer publishes: a bounded part of it, in a bounded time."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx2
+
+_MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
+
+
+class Fetched(NamedTuple):
+    """What a URL gave."""
+
+    text: bytes
+    max_age: int | None
+    """For how many seconds its `Cache-Control` lets it be kept, where that says so."""
+
+
+@asynccontextmanager
+async def client_for(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
+    """A client that has so long for all that it fetches."""
+    import httpx2  # noqa: PLC0415  (only servers with a key set need it)
+
+    async with (
+        asyncio.timeout(seconds),
+        httpx2.AsyncClient(timeout=seconds, verify=_trusted()) as client,
+    ):
+        yield client
+
+
+@cache
+def _trusted() -> "ssl.SSLContext | bool":
+    """The certificates that are trusted. Reading them takes long enough for others to notice."""
+    if sys.platform == "emscripten":  # the host fetches there, and has its own
+        return True
+    import httpx2  # noqa: PLC0415
+
+    return httpx2.create_ssl_context()
+
+
+async def fetched(client: "httpx2.AsyncClient", url: str, limit_bytes: int) -> Fetched:
+    """What the URL gives. Raises whatever keeps it from giving something of the size allowed."""
+    text = bytearray()
+    # Without compression, so that what is read is what is counted.
+    headers = {"Accept-Encoding": "identity"}
+    async with client.stream("GET", url, headers=headers, follow_redirects=False) as response:
+        if response.has_redirect_location:
+            raise ValueError(
+                f"it was answered by {response.status_code}, a redirect, which is not followed"
+            )
+        if response.status_code != 200:
+            raise ValueError(f"it was answered by {response.status_code}")
+        async for chunk in response.aiter_raw():
+            text += chunk
+            if len(text) > limit_bytes:
+                raise ValueError(f"it has more than {limit_bytes:,} bytes")
+        found = _MAX_AGE.search(response.headers.get("Cache-Control", ""))
+    return Fetched(bytes(text), int(found[1]) if found else None)

@@ -1,0 +1,97 @@
+"""Whose tokens are admitted: each issuer with its own keys, and what is asked of its tokens."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from joserfc.jwk import OctKey
+
+from ...errors import OptionsError
+from ...options import JwtOptions, Secret, TokenRules, texts
+from ...storage import Clock
+from .discovery import check_issuer, is_protected
+from .jwks import KeySet
+from .keys import secret_key
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class Issuer(NamedTuple):
+    """One issuer. No key of it verifies a token of another."""
+
+    name: str | None
+    """What `iss` must be; `None`: anything that is not another issuer."""
+    rules: TokenRules
+    secret: OctKey | None
+    key_set: KeySet | None
+
+
+def issuers_of(options: JwtOptions, clock: Clock) -> Sequence[Issuer]:
+    """All issuers that are configured. Raises `OptionsError` for one that cannot be used."""
+    found = [*_main(options, clock), *_others(options, clock)]
+    names = [one.name for one in found]
+    if len(set(names)) < len(names):
+        raise OptionsError("auth.jwt.issuers has an issuer that is configured twice; expected once")
+    return found
+
+
+def _main(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
+    """The issuers outside of the list: one with keys that are given, or several to discover."""
+    names = texts(options.issuer)
+    path = f"auth.jwt.issuer ({options.env.issuer})"
+    url = options.jwks.url
+    if not options.secret and not url:
+        if names and not options.names_recipient:
+            raise OptionsError(
+                f"{path} is set without a key, an audience or a client id: its keys would "
+                "be looked up, and every token of it would get in, whoever it is for; expected "
+                f"auth.jwt.audience ({options.env.audience}) or auth.jwt.client_id "
+                f"({options.env.client_id}) too"
+            )
+        for name in names:
+            yield Issuer(name, options, None, _key_set(None, name, options, clock, path))
+        return
+    if len(names) > 1:
+        raise OptionsError(
+            f"{path} has several issuers, and one secret or key set, with which each could "
+            "make tokens of the others; expected one issuer, and the others in auth.jwt.issuers"
+        )
+    is_narrowed = options.required_claims or options.verify_credentials
+    if not (names or options.names_recipient or is_narrowed):
+        _LOG.warning(
+            "Every token that the JWT %s verifies gets in, whoever it is from; set %s or %s to "
+            "narrow that",
+            "key set" if url else "secret",
+            options.env.issuer,
+            options.env.audience,
+        )
+    try:
+        secret = secret_key(options.secret.reveal()) if options.secret else None
+    except ValueError as error:
+        raise OptionsError(f"auth.jwt.secret cannot be used: {error}") from error
+    only = names[0] if names else None
+    where = f"auth.jwt.jwks.url ({options.env.jwks_url})"
+    key_set = _key_set(url, only, options, clock, where) if url else None
+    yield Issuer(only, options, secret, key_set)
+
+
+def _others(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
+    for number, one in enumerate(options.issuers):
+        path = f"auth.jwt.issuers[{number}]"
+        where = f"{path}.jwks_url" if one.jwks_url else f"{path}.issuer"
+        key_set = _key_set(one.jwks_url, one.issuer, options, clock, where)
+        yield Issuer(one.issuer, one, None, key_set)
+
+
+def _key_set(
+    given: Secret | None, issuer: str | None, options: JwtOptions, clock: Clock, path: str
+) -> KeySet:
+    url = given.reveal() if given else None
+    try:
+        if url is None:
+            check_issuer(issuer or "")
+        elif not is_protected(url):
+            _LOG.warning("The key set is not fetched by https; whoever is on the way can change it")
+    except ValueError as error:
+        raise OptionsError(f"{path} {error}") from error
+    return KeySet(url, issuer, options.jwks, clock)

@@ -1,0 +1,161 @@
+"""Keys (RFC 7517): which of those that are given can verify signatures, and why others cannot."""
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+
+from .refusal import shown
+
+MOST_KEYS: Final = 100
+"""How many keys of a key set are used."""
+
+UNREADABLE: Final = (
+    *(JoseError, msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError),
+    *(RecursionError, OverflowError),
+)
+"""What the library, or the decoder, may make of bytes that anybody can send."""
+
+_PUBLIC_KEYS: Final[Mapping[str, Callable[[Any], Key]]] = {
+    "RSA": RSAKey.import_key,
+    "EC": ECKey.import_key,
+    "OKP": OKPKey.import_key,
+}
+# What else providers write into a key may be malformed, and says nothing of its signatures.
+_NUMBERS: Final = ("n", "e", "x", "y")
+_MEMBERS: Final = ("kty", "kid", "alg", "use", "key_ops", "crv", *_NUMBERS)
+_SIGNING_CURVES: Final = ("Ed25519", "Ed448")
+_LEAST_RSA_BITS: Final = 2048  # RFC 7518, 3.3
+_LEAST_SECRET_BYTES: Final = 32  # RFC 7518, 3.2, for HS256
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+_T = TypeVar("_T")
+
+
+class _NotForSignatures(ValueError):
+    """A key that does something else, as many key sets have one."""
+
+
+class PublicKeys(NamedTuple):
+    """The keys of a key set that can verify signatures, and why others of it are left out."""
+
+    used: Sequence[Key] = ()
+    left_out: Mapping[str, str] = {}
+    """The reasons, by the id of the key."""
+    faulty: Sequence[str] = ()
+    """The ids of those that are left out though they may be meant for signatures."""
+
+    def of_id(self, kid: str | None) -> Sequence[Key]:
+        """The keys that may have signed a token with this key id; all of them where it has none."""
+        if kid is None:
+            return self.used
+        return [key for key in self.used if key.kid in (kid, None)]
+
+    def why_left_out(self) -> str:
+        """Which keys are left out that may be meant for signatures, and why."""
+        return ", ".join(f"{shown(kid)}: {self.left_out[kid]}" for kid in self.faulty[:5])
+
+    def why_none(self, kid: str | None) -> str:
+        """Why no key may have signed a token with this key id."""
+        if kid is not None and kid in self.left_out:
+            return f"The key with its kid {shown(kid)} is not used: {self.left_out[kid]}"
+        if not self.used:
+            return "There are no keys: the key set has none that can be used, or was not fetched"
+        known = [key.kid for key in self.used]
+        return f"No key has its kid {shown(kid)}; the key set has {shown(known)}"
+
+
+def secret_key(secret: str) -> OctKey:
+    """The key of a shared secret. Raises `ValueError` for a public key in its place."""
+    if len(secret.encode()) < _LEAST_SECRET_BYTES:
+        _LOG.warning(
+            "The JWT secret has fewer than %s bytes, and can be guessed from one token",
+            _LEAST_SECRET_BYTES,
+        )
+    return _quietly(OctKey.import_key, secret)
+
+
+def public_keys(text: bytes) -> PublicKeys:
+    """The keys of a key set. Raises `ValueError`, which says what it is, where it is none."""
+    try:
+        document = msgspec.json.decode(text)
+    except UNREADABLE as error:
+        raise ValueError(f"it is not JSON: {shown(str(error))}") from error
+    keys = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(keys, list):
+        what = _what_else(document)
+        raise ValueError(  # noqa: TRY004  (it is not for callers to know of types)
+            f"{what}; expected an object with a list `keys`"
+        )
+    used: list[Key] = []
+    left_out: dict[str, str] = {}
+    faulty: list[str] = []
+    for given in keys[:MOST_KEYS]:
+        try:
+            used.append(_public_key(given))
+        except UNREADABLE as error:
+            named = given.get("kid") if isinstance(given, dict) else None
+            kid = named if isinstance(named, str) else ""
+            left_out[kid] = _reason(error)
+            if not isinstance(error, _NotForSignatures):
+                faulty.append(kid)
+    return PublicKeys(used, left_out, faulty)
+
+
+def _what_else(document: object) -> str:
+    if not isinstance(document, dict):
+        return "it is not an object"
+    if "jwks_uri" in document:
+        return (
+            "it is an OpenID discovery document, whose `jwks_uri` is the URL of the key set (to "
+            "have it looked up, set the issuer and no URL)"
+        )
+    if "kty" in document:
+        return "it is one key, and not a set of keys"
+    if any("BEGIN CERTIFICATE" in one for one in document.values() if isinstance(one, str)):
+        return "it has certificates in place of keys (the provider has another URL for keys)"
+    return "it has no list `keys`"
+
+
+def _public_key(given: object) -> Key:
+    """The key. Raises one of `UNREADABLE` where it cannot be used."""
+    if not isinstance(given, dict):
+        raise TypeError("it is not an object")
+    # Some providers write what a key does not have as null or as nothing, and some pad base64.
+    members = {
+        name: one.rstrip("=") if isinstance(one, str) and name in _NUMBERS else one
+        for name in _MEMBERS
+        if (one := given.get(name)) not in (None, "")
+    }
+    use, kty, crv = (members.get(name) for name in ("use", "kty", "crv"))
+    if use and use != "sig":
+        raise _NotForSignatures(f"its use is {shown(use)}; expected 'sig'")
+    make = _PUBLIC_KEYS.get(kty) if isinstance(kty, str) else None
+    if make is None:
+        raise ValueError(f"its kty is {shown(kty)}; expected 'RSA', 'EC' or 'OKP'")
+    if kty == "OKP" and crv not in _SIGNING_CURVES:
+        raise _NotForSignatures(f"its crv is {shown(crv)}; expected 'Ed25519' or 'Ed448'")
+    if kty == "RSA" and "n" not in members and "x5c" in given:
+        raise ValueError("it has a certificate (x5c) without the key; expected n and e too")
+    key = _quietly(make, members)
+    if isinstance(key, RSAKey) and key.raw_value.key_size < _LEAST_RSA_BITS:
+        bits = key.raw_value.key_size
+        raise ValueError(f"it is RSA of {bits} bits; expected at least {_LEAST_RSA_BITS}")
+    return key
+
+
+def _reason(error: Exception) -> str:
+    said = str(error) or type(error).__name__
+    return said if said.isprintable() and len(said) < 200 else shown(said)
+
+
+def _quietly(make: Callable[[Any], _T], given: object) -> _T:
+    """Without the library's warnings of weak keys, which are refused or warned of here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)
+        return make(given)

@@ -1,0 +1,83 @@
+"""Why a token is refused: for the log, never for whoever sent it."""
+
+import logging
+from typing import Final, Literal
+
+from ...storage import Clock
+
+QUIET_SECONDS: Final = 60
+"""For how long the log has no second warning of the same kind."""
+
+_LONGEST: Final = 120
+_MOST_ITEMS: Final = 5
+_LOG: Final = logging.getLogger("workertown_kv")
+
+Kind = Literal[
+    "form",
+    "algorithm",
+    "key",
+    "signature",
+    "issuer",
+    "audience",
+    "client",
+    "time",
+    "claim",
+    "scopes",
+]
+"""What a reason is about. Whoever sends tokens cannot make more kinds, so not more lines either."""
+
+
+class TokenRefused(Exception):
+    """The token does not fit; the message says what it has, and what would fit."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Refusals:
+    """Tells the log why tokens are refused: a warning of each kind once in a while.
+
+    Those in between are of level INFO.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._warned: dict[Kind, float] = {}
+
+    def tell(self, refused: TokenRefused) -> None:
+        """Log this refusal."""
+        now = self._clock()
+        last = self._warned.get(refused.kind)
+        is_quiet = last is not None and 0 <= now - last < QUIET_SECONDS
+        if not is_quiet:
+            self._warned[refused.kind] = now
+        message = str(refused)
+        # A line break in it would forge a line.
+        shown = message if message.isprintable() else repr(message)
+        _LOG.log(logging.INFO if is_quiet else logging.WARNING, "A JWT is refused: %s", shown)
+
+
+def shown(value: object) -> str:
+    """What a token or a key set says, as the log may have it: escaped, and cut."""
+    if isinstance(value, list):
+        items = [_shown_one(one) for one in value[:_MOST_ITEMS]]
+        return f"[{', '.join([*items, '…'] if len(value) > _MOST_ITEMS else items)}]"
+    return _shown_one(value)
+
+
+def one_of(values: tuple[str, ...]) -> str:
+    """What is expected: one of these, cut."""
+    items = [shown(one) for one in values[:_MOST_ITEMS]]
+    return " or ".join([*items, "…"] if len(values) > _MOST_ITEMS else items)
+
+
+def _shown_one(value: object) -> str:
+    if isinstance(value, str):
+        return repr(value[:_LONGEST] + ("…" if len(value) > _LONGEST else ""))
+    if isinstance(value, bool | float | None) or (
+        # Very long numbers cannot be written at all.
+        isinstance(value, int) and abs(value) < 2**63
+    ):
+        return repr(value)
+    return "a list" if isinstance(value, list) else "an object or a very large number"
