@@ -11,6 +11,7 @@ from uuid import uuid4
 from starlette.types import Scope
 
 from ..errors import MissingExtra, OptionsError
+from ..failure_log import FailureLog
 from ..options import Options
 from .stack import described_exceptions
 
@@ -102,9 +103,11 @@ def _transport(dsn: str) -> "HttpTransport":
     except ImportError as error:
         raise MissingExtra("sentry", "sentry") from error
 
+    log = FailureLog()
+
     class Transport(HttpTransport):
         def on_dropped_event(self, reason: str) -> None:
-            _LOG.warning("An error could not be reported to Sentry: %s", reason)
+            log.failed(reason, f"An error could not be reported to Sentry: {reason}")
 
     try:
         return Transport({**DEFAULT_OPTIONS, "dsn": dsn, "send_client_reports": False})

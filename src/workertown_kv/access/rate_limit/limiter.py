@@ -1,12 +1,12 @@
 """Who decides: the count in this process, a shared store, or a function of the user's own."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from inspect import isawaitable
 from math import ceil
 from typing import Any, Final, Protocol
 
+from ...failure_log import QUIET_SECONDS, FailureLog
 from ...options import RateLimitOptions
 from .allowance import Allowance
 
@@ -17,9 +17,6 @@ ANSWER_SECONDS: Final = 1.0
 """How long a store, or a function of the user's own, may take."""
 PAUSE_SECONDS: Final = 5.0
 """A store that failed is asked again after this."""
-WARNING_SECONDS: Final = 60.0
-
-_LOG: Final = logging.getLogger("workertown_kv")
 
 
 class Counter(Protocol):
@@ -41,7 +38,7 @@ class Limiter:
         """The value of the `RateLimit-Policy` field."""
         self._local = local
         self._clock = clock
-        self._quiet_until: float | None = None
+        self._log = FailureLog(clock)
 
     async def take(self, client: str) -> Allowance:
         """Count a request of the client."""
@@ -52,11 +49,9 @@ class Limiter:
 
     def _warn(self, message: str, error: Exception, *, with_traceback: bool = False) -> None:
         """Log what went wrong, but not once for each request."""
-        now = self._clock()
-        if self._quiet_until is None or now >= self._quiet_until:
-            self._quiet_until = now + WARNING_SECONDS
-            told = f"{type(error).__name__}: {error}".removesuffix(": ")
-            _LOG.warning(message, told, exc_info=error if with_traceback else None)
+        name = type(error).__name__
+        reason = f"{name}: {error}".removesuffix(": ")
+        self._log.failed(name, message % reason, traceback_of=error if with_traceback else None)
 
 
 class StoreLimiter(Limiter):
@@ -88,7 +83,7 @@ class StoreLimiter(Limiter):
             return await super().take(client)
         if self._asked_again_at is not None:
             self._asked_again_at = None
-            _LOG.info("The store of the rate limit answers again")
+            self._log.recovered("The store of the rate limit answers again")
         return allowance
 
     async def close(self) -> None:
@@ -113,7 +108,7 @@ class HookLimiter(Limiter):
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = self._hook(client)
-                return self._allowance(await answer if isawaitable(answer) else answer)
+                allowance = self._allowance(await answer if isawaitable(answer) else answer)
         except Exception as error:  # noqa: BLE001  (it is the user's own)
             self._warn(
                 "The hook access.rate_limit.limiter failed (%s); requests are counted in process",
@@ -121,6 +116,10 @@ class HookLimiter(Limiter):
                 with_traceback=True,
             )
             return await super().take(client)
+        self._log.recovered(
+            "The hook access.rate_limit.limiter works again", after_seconds=QUIET_SECONDS
+        )
+        return allowance
 
     def _allowance(self, answer: object) -> Allowance:
         if isinstance(answer, bool):

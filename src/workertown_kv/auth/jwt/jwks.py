@@ -8,6 +8,7 @@ from typing import Final
 
 from joserfc.jwk import Key
 
+from ...failure_log import FailureLog
 from ...options import JwksOptions
 from ...storage import Clock
 from .discovery import discovered
@@ -34,6 +35,7 @@ class KeySet:
         self._issuer = issuer
         self._options = options
         self._clock = clock
+        self._log = FailureLog(clock)
         self._keys = PublicKeys()
         self._text = b""
         self._fetch: asyncio.Task[None] | None = None
@@ -105,9 +107,11 @@ class KeySet:
             if self._keys.used:
                 self.fresh_until = max(self.fresh_until, self._blocked_until)
             what = "the keys it gave before stay in use" if self._keys.used else "no token fits"
-            _LOG.warning("%s cannot be fetched, %s: %.500r", self._named(), what, error)
+            name = self._named()
+            self._log.failed("fetch", f"{name} cannot be fetched, {what}: {error!r:.500}")
         else:
             self._is_down = False
+            self._log.recovered(f"{self._named()} can be fetched again")
             now, ttl = self._clock(), self._options.cache_ttl or 0
             self._usable_until = now + ttl
             # Some issuers let nothing be kept for longer than some seconds.

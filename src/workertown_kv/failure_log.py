@@ -1,0 +1,69 @@
+"""What keeps failing, in the log: once a minute, however many requests meet it."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+QUIET_SECONDS: Final = 60.0
+"""How long a failure is only counted after a line about its kind."""
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class FailureLog:
+    """Warns of each kind of failure of one thing, and says once that the thing works again.
+
+    A line for a kind is followed by the next one after `QUIET_SECONDS` at the earliest, with the
+    number of failures in between.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._series: dict[str, _Series] = {}
+
+    def failed(self, kind: str, message: str, *, traceback_of: Exception | None = None) -> None:
+        """Warn of a failure, or only count it."""
+        now = self._clock()
+        series = self._series.get(kind)
+        if series is None:
+            self._series[kind] = _Series(now, now, now)
+        else:
+            series.last = now
+            series.count += 1
+            if now - series.logged < QUIET_SECONDS:
+                series.unlogged += 1
+                return
+            if series.unlogged:
+                seconds = now - series.logged
+                message += f" ({series.unlogged:,} more in the {seconds:.0f} s before)"
+            series.logged, series.unlogged = now, 0
+        _LOG.warning("%s", message, exc_info=traceback_of)
+
+    def recovered(self, message: str, *, after_seconds: float = 0) -> None:
+        """Say that nothing fails any more, if something has failed and was logged.
+
+        Does nothing where something failed less than `after_seconds` ago.
+        """
+        if not self._series:
+            return
+        every = self._series.values()
+        if self._clock() - max(one.last for one in every) < after_seconds:
+            return
+        count = sum(one.count for one in every)
+        seconds = self._clock() - min(one.began for one in every)
+        failures = "1 failure" if count == 1 else f"{count:,} failures"
+        _LOG.warning("%s (%s, the first %.0f s ago)", message, failures, seconds)
+        self._series.clear()
+
+
+class _Series(msgspec.Struct):
+    """The failures of one kind since the last recovery."""
+
+    began: float
+    logged: float
+    last: float
+    count: int = 1
+    unlogged: int = 0
