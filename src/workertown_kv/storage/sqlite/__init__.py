@@ -73,6 +73,8 @@ class SqliteStorage(Storage):
     async def open(self) -> Sequence[Migration]:
         self._writing = ThreadPoolExecutor(1, "kv-sqlite-write")
         self._reading = ThreadPoolExecutor(1, "kv-sqlite-read")
+        # Of its own, so that the health of the storage is known while large values are read.
+        self._checking = ThreadPoolExecutor(1, "kv-sqlite-check")
         try:
             migrations = await self._in(self._writing, self._connect_all)
         except BaseException:
@@ -88,7 +90,8 @@ class SqliteStorage(Storage):
             return
         self._opened = False
         await self._commits.close()
-        await self._in(self._reading, lambda: None)  # all that was asked for has been read
+        for executor in (self._reading, self._checking):
+            await self._in(executor, lambda: None)  # all that was asked for has been read
         await self._in(self._writing, self._disconnect_all)
         self._shut_down()
 
@@ -98,8 +101,7 @@ class SqliteStorage(Storage):
 
     async def check(self) -> None:
         self._check_open()
-        await self._in(self._reading, self._check_file)
-        await self._in(self._reading, lambda: self._aside.get(Get(DEFAULT_NAMESPACE, "health")))
+        await self._in(self._checking, self._check)
 
     async def get(self, operation: Get) -> Entry | None:
         self._check_open()
@@ -137,6 +139,7 @@ class SqliteStorage(Storage):
         return await self._commits.submit(job, _size(job))
 
     def _shut_down(self, *, wait: bool = True) -> None:
+        self._checking.shutdown(wait=wait)
         self._reading.shutdown(wait=wait)
         self._writing.shutdown(wait=wait)
 
@@ -176,7 +179,12 @@ class SqliteStorage(Storage):
         self._file = self._identity()
         self._reader = self._connect(waits=False)
         self._aside = self._connect()
+        self._checker = self._connect()
         return migrations
+
+    def _check(self) -> None:
+        self._check_file()
+        self._checker.get(Get(DEFAULT_NAMESPACE, "health"))
 
     def _disconnect_all(self) -> None:
         while self._connections:
