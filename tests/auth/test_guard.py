@@ -87,7 +87,7 @@ def guarded_routes(server: Server) -> list[tuple[str, str]]:
         if isinstance(route, Resource | Binding)
         for path, methods in route.templates.items()
         for method in sorted(methods)
-        if path not in ("/health", "/open-api.json")
+        if not path.startswith("/health") and path != "/open-api.json"
     ]
 
 

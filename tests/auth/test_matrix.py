@@ -18,7 +18,7 @@ from workertown_kv.testing import MovedClock
 
 pytestmark = pytest.mark.anyio
 
-PUBLIC = {"/health", "/open-api.json"}
+PUBLIC = {"/health", "/health/live", "/health/ready", "/open-api.json"}
 """The only paths that need no credentials. A route that is added here is open to everyone."""
 
 NAMED = {"key": "x", "account_id": "a", "namespace_id": "0" * 32, "key_name": "x", "namespace": "x"}

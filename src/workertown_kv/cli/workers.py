@@ -24,6 +24,9 @@ from .greeting import print_reloaded
 from .log import JSON_LOGGING, LogFormat, LogLevel, access_logger, set_up_log
 
 _LOG: Final = logging.getLogger("workertown_kv")
+PROBE_SECONDS: Final = 10.0
+"""How long a start waits to learn whether entries can be written."""
+
 _HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN_SECONDS: Final = 3
 
@@ -98,14 +101,19 @@ def _hear(stop: Callable[[], None], reload: Callable[[], None]) -> None:
 async def try_out(server: Server) -> None:
     """Open the storage once, so that what is wrong with it is said here and not in a worker.
 
-    One that does not answer yet is waited for by its users: they get 503 until it does.
+    Raises what cannot work until somebody changes something. What may pass is only logged: until
+    it has passed, requests get 503.
     """
     storage = server.runtime.storage
     await storage.open()
     try:
-        await storage.check()
+        await server.warn()
+        async with asyncio.timeout(PROBE_SECONDS):
+            await storage.probe()
     except StorageUnavailable as error:
-        _LOG.warning("The storage does not answer yet: %s", error.message)
+        _LOG.warning("The storage cannot be used yet (%s): %s", error.kind, error.message)
+    except TimeoutError:
+        _LOG.warning("The storage cannot be used yet: no answer within %g s", PROBE_SECONDS)
     finally:
         await storage.close()
 
@@ -144,6 +152,7 @@ def _load(flags: Flags, accepted: Accepted) -> Server:
         # The process would print it as it is, whatever the format of the log.
         _LOG.critical("A worker could not start", exc_info=True)
         raise SystemExit(1) from None
+    server.warns = False  # the main process has logged it
     # What is here now stays; looking through it for garbage again and again takes 10 ms each time.
     gc.collect()
     gc.freeze()

@@ -17,6 +17,7 @@ from ..errors import (
     MethodNotAllowed,
     RateLimited,
     RequestTimeout,
+    StorageError,
     StorageUnavailable,
     Unauthorized,
     ValueTooLarge,
@@ -28,6 +29,8 @@ SendError = Callable[[Scope, Send, Exception, str], Awaitable[None]]
 """Answers with an error, or with the request id alone where it is not for the client."""
 Report = Callable[[Scope, Exception, str], None]
 """Called with each error of status 500, and the request id that the client is given."""
+StorageFailed = Callable[[StorageError], None]
+"""Called with each failure of the storage that a request has met."""
 
 JOINED_BYTES: Final = 64 * 1024
 """Larger data is sent as it is between the two ends of the envelope, and not copied into it."""
@@ -100,10 +103,12 @@ class ErrorBoundary:
         app: ASGIApp,
         report: Report | None = None,
         form_of: Callable[[Scope], SendError] | None = None,
+        failed: StorageFailed | None = None,
     ) -> None:
         self.app = app
         self.report = report
         self.form_of = form_of or (lambda _: send_error)
+        self.failed = failed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -128,6 +133,9 @@ class ErrorBoundary:
         except HalfAnAnswer:
             raise
         except Exception as error:
+            failure = _storage_error(error)
+            if failure is not None and self.failed is not None:
+                self.failed(failure)
             request_id = "" if _is_public(error) else self._told(scope, error)
             if started:
                 raise HalfAnAnswer from error
@@ -202,6 +210,15 @@ def _details(error: KvError) -> tuple[Detail, ...]:
             for index in error.failed
         )
     return error.details
+
+
+def _storage_error(error: BaseException | None) -> StorageError | None:
+    """Return the failure of the storage that led to an error, if one did."""
+    if isinstance(error, KvError) and error.status < 500:
+        return None
+    while error is not None and not isinstance(error, StorageError):
+        error = error.__cause__
+    return error
 
 
 def _is_public(error: Exception) -> bool:

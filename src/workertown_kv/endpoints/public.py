@@ -1,6 +1,5 @@
 """`endpoints.public`: what anyone may ask."""
 
-import logging
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
@@ -9,12 +8,15 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from ..errors import StorageUnavailable
-from ..storage import Storage
-from .envelope import send_bytes, send_success
+from ..storage import Health
+from .envelope import send_bytes, send_error, send_success
 from .open_api import Json, operation, success, without_body
 from .resource import Resource
 
-_LOG: Final = logging.getLogger("workertown_kv")
+LIVE: Final = "/health/live"
+"""The path, below the prefix, that is answered whatever the storage does."""
+
+_OK: Final = b'"OK"'
 _DESCRIPTION: Final = (
     (b"content-type", b"application/json"),
     # It is the same for everybody, and documentation viewers are pages of other origins.
@@ -22,17 +24,29 @@ _DESCRIPTION: Final = (
 )
 
 
-def public_routes(storage: Storage, document: Mapping[str, object], prefix: str) -> list[Resource]:
-    """The routes of the group: `{prefix}/health` and `{prefix}/open-api.json`."""
+def public_routes(health: Health, document: Mapping[str, object], prefix: str) -> list[Resource]:
+    """Return the routes of the group: `{prefix}/health`, those below it, and the description."""
     open_api = msgspec.json.encode(document)
 
-    async def health(scope: Scope, _: Receive, send: Send) -> None:
-        try:
-            await storage.check()
-        except Exception as error:
-            _LOG.warning("The storage does not answer: %s", error)
-            raise StorageUnavailable("The storage does not answer") from error
-        await send_success(scope, send, b'"OK"')
+    async def healthy(scope: Scope, _: Receive, send: Send) -> None:
+        if await health.reads() is None:
+            await send_success(scope, send, _OK)
+        else:
+            await refuse(scope, send, "The storage does not answer")
+
+    async def live(scope: Scope, _: Receive, send: Send) -> None:
+        await send_success(scope, send, _OK)
+
+    async def ready(scope: Scope, _: Receive, send: Send) -> None:
+        kind = await health.writes()
+        if kind is None:
+            await send_success(scope, send, _OK)
+        else:
+            await refuse(scope, send, f"The storage cannot be used: {kind}")
+
+    async def refuse(scope: Scope, send: Send, words: str) -> None:
+        # It is sent and not raised: what is raised counts as a failure that a request has met.
+        await send_error(scope, send, StorageUnavailable(words))
 
     async def describe(scope: Scope, _: Receive, send: Send) -> None:
         text = open_api
@@ -43,7 +57,9 @@ def public_routes(storage: Storage, document: Mapping[str, object], prefix: str)
 
     base = prefix.rstrip("/")
     return [
-        Resource(f"{base}/health", {"GET": health, "HEAD": health}),
+        Resource(f"{base}/health", {"GET": healthy, "HEAD": healthy}),
+        Resource(f"{base}{LIVE}", {"GET": live, "HEAD": live}),
+        Resource(f"{base}/health/ready", {"GET": ready, "HEAD": ready}),
         Resource(f"{base}/open-api.json", {"GET": describe, "HEAD": describe}),
     ]
 
@@ -51,7 +67,14 @@ def public_routes(storage: Storage, document: Mapping[str, object], prefix: str)
 def describe_public(prefix: str) -> dict[str, Json]:
     """What the OpenAPI document says of the group."""
     base = prefix.rstrip("/")
-    healthy = {"200": success("The storage answers", {"const": "OK"})}
+    healthy, live, ready = (
+        {"200": success(description, {"const": "OK"})}
+        for description in (
+            "The storage answers",
+            "The process serves",
+            "Entries can be read and written",
+        )
+    )
     described = {
         "200": {
             "description": "This document",
@@ -67,6 +90,8 @@ def describe_public(prefix: str) -> dict[str, Json]:
         }
         for path, name, summary, answers in (
             (f"{base}/health", "health", "Whether the storage answers", healthy),
+            (f"{base}{LIVE}", "live", "Whether the process serves", live),
+            (f"{base}/health/ready", "ready", "Whether entries can be read and written", ready),
             (f"{base}/open-api.json", "open_api", "This document", described),
         )
     }

@@ -1,9 +1,10 @@
 """`kv()` and the server that it makes: the only place that wires the rooms together."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -22,20 +23,25 @@ from ..access import (
 from ..auth import ApiKey, Guard, configured_strategies
 from ..endpoints.envelope import ErrorBoundary
 from ..endpoints.open_api import document
-from ..endpoints.public import describe_public, public_routes
+from ..endpoints.public import LIVE, describe_public, public_routes
 from ..endpoints.request import route_path
 from ..endpoints.resource import Resource
-from ..errors import NotFound
+from ..errors import NotFound, StorageError
 from ..files import Files
 from ..options import Options, parse_layers
 from ..runtime import Runtime, resolve_runtime
-from ..storage import CachedStorage, Namespaces
+from ..storage import CachedStorage, Health, Namespaces
 from .background import Background
 from .doors import check_apart, doors_of, methods_at, template_of
 from .layers import layers_of
 
 if TYPE_CHECKING:
     import httpx2
+
+WARNINGS_SECONDS: Final = 5.0
+"""How long a storage may take to say what an operator should know."""
+
+_LOG: Final = logging.getLogger("workertown_kv")
 
 
 def kv(options: Mapping[str, object] | Options | None = None, **named: object) -> "Server":
@@ -69,20 +75,25 @@ class Server(Starlette):
         self._report = configured_report(options, lambda scope: template_of(self.routes, scope))
         storage = self.runtime.storage
         self.namespaces = Namespaces(storage, options.cloudflare.accounts)
-        self._background = Background(storage, self.namespaces)
+        self.health = Health(storage, background=self.runtime.background)
+        self._background = Background(storage, self.namespaces, self.health)
         cached = storage if options.cache is False else CachedStorage(storage, options.cache)
-        self._doors = doors_of(options, storage, cached, self.namespaces)
-        self._boundary = Middleware(ErrorBoundary, self._report, self._doors.send_error_of)
+        self._doors = doors_of(options, storage, cached, self.namespaces, self.health)
+        self._errors = (self._report, self._doors.send_error_of, self.health.failed)
+        self._boundary = Middleware(ErrorBoundary, *self._errors)
         self._address_of = client_address(options.access.trusted_proxies)
         self._is_allowed_origin = allowed_origins(options.cors)
         self._limiter = configured_limiter(options)
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._opened = False
+        self.warns = True
+        """Whether opening logs what the storage warns of."""
         public = self._public()
+        self._public_paths = frozenset(route.path for route in public)
         check_apart(options, self._doors, public)
         super().__init__(
             routes=[*self._doors.routes(), *public],
-            middleware=[*self._access(), *self._guard(frozenset(route.path for route in public))],
+            middleware=[*self._access(), *self._guard(self._public_paths)],
             lifespan=_lifespan,
         )
         self.router.redirect_slashes = False
@@ -116,6 +127,9 @@ class Server(Starlette):
             if not self._opened:
                 await self.runtime.storage.open()
                 self._opened = True
+                self.health.opened()
+                if self.warns:
+                    await self.warn()
                 if self.runtime.background:
                     self._background.start()
 
@@ -124,11 +138,22 @@ class Server(Starlette):
         async with self._lock():
             if self._opened:
                 self._opened = False
-                self._background.stop()
+                await self._background.stop()
                 await self.runtime.storage.close()
                 for one in (self._limiter, self._report):
                     if one is not None:
                         await one.close()
+
+    async def warn(self) -> None:
+        """Log what an operator should know about the open storage."""
+        try:
+            async with asyncio.timeout(WARNINGS_SECONDS):
+                sentences = await self.runtime.storage.warnings()
+        except Exception as error:  # noqa: BLE001  (what is wrong, the checks of its health tell)
+            _LOG.info("The storage does not say what to warn of: %s", error)
+            return
+        for sentence in sentences:
+            _LOG.warning("%s", sentence)
 
     def _lock(self) -> asyncio.Lock:
         """What opens and closes one after the other. A lock belongs to one event loop."""
@@ -147,17 +172,28 @@ class Server(Starlette):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._opened and scope["type"] != "lifespan":
             try:
-                await self.open()
+                await self._open_for(scope)
             except Exception as error:  # noqa: BLE001  (whatever it is, it gets an answer)
                 await self._answer_with(error)(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
 
+    async def _open_for(self, scope: Scope) -> None:
+        """Open the storage for a request. What is public is answered without it, too."""
+        path = route_path(scope)
+        if path not in self._public_paths:
+            await self.open()
+        elif not path.endswith(LIVE):  # it answers, however long the storage takes to open
+            try:
+                await self.open()
+            except StorageError as error:
+                self.health.not_opened(error)
+
     def _answer_with(self, error: Exception) -> ASGIApp:
         async def failing(scope: Scope, receive: Receive, send: Send) -> None:
             raise error
 
-        boundary = ErrorBoundary(failing, self._report, self._doors.send_error_of)
+        boundary = ErrorBoundary(failing, *self._errors)
         cors = self.options.cors
         return boundary if cors is False else Cors(boundary, cors, self._is_allowed_origin)
 
@@ -173,7 +209,7 @@ class Server(Starlette):
         everywhere = [status for status, on in refusals.items() if on]
         described = self._doors.described | describe_public(prefix)
         whole = document(described, challenges, everywhere)
-        return public_routes(self.runtime.storage, whole, prefix)
+        return public_routes(self.health, whole, prefix)
 
     def _access(self) -> Iterator[Middleware]:
         """What every request passes first, from the outside to the inside."""

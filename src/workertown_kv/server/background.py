@@ -1,11 +1,12 @@
-"""What a server does beside answering: reclaiming the space of what is gone, in small steps."""
+"""What a server does beside answering: watch its storage, and reclaim space in small steps."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ..storage import Namespaces, Storage
+from ..errors import StorageError
+from ..failure_log import FailureLog
+from ..storage import Health, Namespaces, Storage
 
 SWEEP_SECONDS: Final = 1.0
 SWEEP_ENTRIES: Final = 200
@@ -14,30 +15,31 @@ PURGE_KEYS: Final = 200
 PAUSE_SECONDS: Final = 0.01
 """Between two steps, for those who read and write."""
 
-_LOG: Final = logging.getLogger("workertown_kv")
-
 
 class Background:
     """The tasks of one open server."""
 
-    def __init__(self, storage: Storage, namespaces: Namespaces) -> None:
+    def __init__(self, storage: Storage, namespaces: Namespaces, health: Health) -> None:
         self._storage = storage
         self._namespaces = namespaces
+        self._health = health
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin, on the running event loop."""
-        self._tasks = [asyncio.create_task(one()) for one in (self._sweep, self._purge)]
+        acts = (self._health.run, self._sweep, self._purge)
+        self._tasks = [asyncio.create_task(one()) for one in acts]
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End, wherever they are: each step is whole, or done again by the next who begins."""
         for task in self._tasks:
             task.cancel()
         self._tasks = []
+        await self._health.stop()
 
     async def _sweep(self) -> None:
         """Reclaim the space of entries that have expired."""
-        await _repeat(
+        await self._repeat(
             "Sweeping expired entries",
             lambda: self._storage.sweep(SWEEP_ENTRIES),
             lambda: asyncio.sleep(SWEEP_SECONDS),
@@ -45,21 +47,25 @@ class Background:
 
     async def _purge(self) -> None:
         """Remove the keys of deleted namespaces: of those deleted here at once."""
-        await _repeat(
+        await self._repeat(
             "Removing the keys of a deleted namespace",
             lambda: self._namespaces.purge(PURGE_KEYS),
             lambda: self._namespaces.wait_for_deleted(PURGE_SECONDS),
         )
 
-
-async def _repeat(
-    what: str, step: Callable[[], Awaitable[int]], wait: Callable[[], Awaitable[None]]
-) -> None:
-    """Do one step after the other, and wait where there was nothing to do."""
-    while True:
-        done = 0
-        try:
-            done = await step()
-        except Exception as error:  # noqa: BLE001  (the next step may succeed)
-            _LOG.warning("%s failed: %s", what, error)
-        await (asyncio.sleep(PAUSE_SECONDS) if done else wait())
+    async def _repeat(
+        self, what: str, step: Callable[[], Awaitable[int]], wait: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do one step after the other, and wait where there was nothing to do."""
+        log = FailureLog()
+        while True:
+            done = 0
+            try:
+                done = await step()
+            except StorageError as error:
+                self._health.failed(error)
+            except Exception as error:  # noqa: BLE001  (the next step may succeed)
+                log.failed(type(error).__name__, f"{what} failed: {error}")
+            else:
+                log.recovered(f"{what} works again")
+            await (asyncio.sleep(PAUSE_SECONDS) if done else wait())

@@ -17,7 +17,7 @@ from ..endpoints.v1.admin import admin_routes, describe_admin
 from ..endpoints.v1.kv import describe_kv, kv_routes
 from ..errors import OptionsError
 from ..options import Options
-from ..storage import Namespaces, Storage
+from ..storage import Health, Namespaces, Storage
 
 
 class Doors(msgspec.Struct, frozen=True):
@@ -55,7 +55,9 @@ class Doors(msgspec.Struct, frozen=True):
         return other_credentials(scope) if self.is_rest(scope) else iter(())
 
 
-def doors_of(options: Options, storage: Storage, cached: Storage, namespaces: Namespaces) -> Doors:
+def doors_of(
+    options: Options, storage: Storage, cached: Storage, namespaces: Namespaces, health: Health
+) -> Doors:
     """The doors that the options ask for; values are read through `cached`."""
     endpoints = options.endpoints
     values: list[Resource] = []
@@ -65,15 +67,15 @@ def doors_of(options: Options, storage: Storage, cached: Storage, namespaces: Na
     described: dict[str, Json] = {}
     if endpoints.v1.kv is not False:
         prefix = options.path(endpoints.v1.kv)
-        values = kv_routes(options.limits, cached, namespaces, prefix)
+        values = kv_routes(options.limits, cached, namespaces, prefix, health.failed)
         described |= describe_kv(storage, options.limits, prefix)
     if endpoints.v1.admin is not False:
         prefix = options.path(endpoints.v1.admin)
-        admin = admin_routes(options, storage, namespaces, prefix)
+        admin = admin_routes(options, storage, namespaces, prefix, health)
         described |= describe_admin(storage, prefix)
     if endpoints.cloudflare.rest is not False:
         prefix = options.path(endpoints.cloudflare.rest)
-        rest = rest_routes(options, cached, namespaces, prefix)
+        rest = rest_routes(options, cached, namespaces, prefix, health.failed)
         described |= describe_rest(options, storage, prefix)
     if endpoints.cloudflare.binding is not False:
         binding = Binding(options, cached, namespaces, options.path(endpoints.cloudflare.binding))

@@ -2,6 +2,7 @@
 
 from .cached import CachedStorage
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from .health import Health
 from .namespace import TITLE_CHARACTERS, Namespace, is_id
 from .namespaces import Namespaces
 from .permitted import permitted
@@ -12,6 +13,7 @@ __all__ = [
     "CachedStorage",
     "Capability",
     "Clock",
+    "Health",
     "Migration",
     "Namespace",
     "Namespaces",

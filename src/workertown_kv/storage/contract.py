@@ -71,6 +71,12 @@ class Storage(ABC):
     shared: ClassVar[bool] = True
     """Whether several processes that open it see the same entries."""
 
+    probe_seconds: ClassVar[float] = 5.0
+    """How often a server checks and probes it in the background while all is well.
+
+    More where each question costs money.
+    """
+
     def __init__(self, *, clock: Clock = time.time) -> None:
         self.clock = clock
 

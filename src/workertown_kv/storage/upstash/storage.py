@@ -16,6 +16,9 @@ class UpstashStorage(KeyspaceStorage):
     is as durable as Upstash makes it.
     """
 
+    probe_seconds = 60.0
+    """Upstash counts commands."""
+
     def __init__(self, url: str, *, clock: Clock = time.time) -> None:
         settings = parse_url(url)
         engine = Engine(

@@ -96,6 +96,7 @@ class Lifecycle(StorageCase):
             lambda: storage.batch(Batch([Get(SPACE, "a")])),
             lambda: storage.batch(Batch([put("a")])),
             storage.check,
+            storage.probe,
         ]
         if Capability.LISTING not in self.lacks:
             acts.append(lambda: storage.list(List(SPACE, "", 1)))
@@ -113,3 +114,18 @@ class Lifecycle(StorageCase):
 
     async def test_it_is_healthy(self, storage: Storage) -> None:
         await storage.check()
+        await storage.probe()
+
+    async def test_a_probe_changes_no_entry(self, storage: Storage) -> None:
+        version = await storage.set(put("a"))
+        for _ in range(3):
+            await storage.probe()
+        entry = await storage.get(Get(SPACE, "a"))
+        assert entry is not None
+        assert entry.version == version
+        if Capability.LISTING not in self.lacks:
+            page = await storage.list(List(SPACE, "", 10))
+            assert [one.key for one in page.keys] == ["a"]
+
+    async def test_what_it_warns_of_are_sentences(self, storage: Storage) -> None:
+        assert all(one.endswith(".") for one in await storage.warnings())

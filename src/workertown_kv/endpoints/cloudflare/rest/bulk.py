@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 from ....errors import KvError, StorageError
 from ....operations import Batch, Delete, Operation, Set
 from ....storage import Namespaces, Storage, permitted
+from ...envelope import StorageFailed
 from ...request import user_of
 from ..bodies import SMALL_BYTES, decoded
 from ..bulk_get import bulk_get, decoded_ask
@@ -51,10 +52,13 @@ _TEXT: Final = msgspec.json.Decoder(str)
 class BulkRoutes:
     """What can be done with many values. Each stands for itself: nothing here is atomic."""
 
-    def __init__(self, storage: Storage, namespaces: Namespaces, rules: Rules) -> None:
+    def __init__(
+        self, storage: Storage, namespaces: Namespaces, rules: Rules, failed: StorageFailed
+    ) -> None:
         self._storage = storage
         self._namespaces = namespaces
         self._rules = rules
+        self._failed = failed
 
     async def put(self, call: Call) -> None:
         """Write many values, all of which are checked before the first is written."""
@@ -99,6 +103,7 @@ class BulkRoutes:
             for one, result in zip(group, results, strict=True):
                 if isinstance(result, StorageError):
                     failed.append(one.key)
+                    self._failed(result)
                 elif isinstance(result, Exception):
                     raise result
                 else:

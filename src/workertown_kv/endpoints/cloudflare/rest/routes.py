@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from ....errors import KvError, MethodNotAllowed, NotFound
 from ....options import Options
 from ....storage import Namespaces, Storage
+from ...envelope import StorageFailed
 from ...request import decode_percent, raw_rest_of_path
 from ...resource import Resource
 from ..rules import Rules
@@ -36,15 +37,24 @@ class _Place(NamedTuple):
 
 
 def rest_routes(
-    options: Options, storage: Storage, namespaces: Namespaces, prefix: str
+    options: Options,
+    storage: Storage,
+    namespaces: Namespaces,
+    prefix: str,
+    failed: StorageFailed,
 ) -> list[Resource]:
     """The one route of the group, which takes all paths below `prefix`."""
-    return [_Door(options, storage, namespaces, prefix.rstrip("/") + "/")]
+    return [_Door(options, storage, namespaces, prefix.rstrip("/") + "/", failed)]
 
 
 class _Door(Resource):
     def __init__(
-        self, options: Options, storage: Storage, namespaces: Namespaces, prefix: str
+        self,
+        options: Options,
+        storage: Storage,
+        namespaces: Namespaces,
+        prefix: str,
+        failed: StorageFailed,
     ) -> None:
         super().__init__(prefix, {}, rest="path")
         self._accounts = options.cloudflare.accounts
@@ -52,7 +62,7 @@ class _Door(Resource):
         spaces = NamespaceRoutes(namespaces, rules)
         keys = KeyRoutes(storage, namespaces, rules)
         values = ValueRoutes(storage, namespaces, rules)
-        bulk = BulkRoutes(storage, namespaces, rules)
+        bulk = BulkRoutes(storage, namespaces, rules, failed)
         who = AccountRoutes(namespaces, self._accounts)
         self._all: _Acts = {
             "GET": ("list namespaces", spaces.list),

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from starlette.types import Receive, Scope, Send
 
 from ....options import Options, describe_options
-from ....storage import Migration, Namespaces, Storage
+from ....storage import Health, Migration, Namespaces, Storage
 from ...envelope import send_object
 from ...open_api import Json, operation, success, without_body
 from ...request import user_of
@@ -17,13 +17,17 @@ __all__ = ["admin_routes", "describe_admin"]
 
 
 def admin_routes(
-    options: Options, storage: Storage, namespaces: Namespaces, prefix: str
+    options: Options, storage: Storage, namespaces: Namespaces, prefix: str, health: Health
 ) -> list[Resource]:
     """The routes of the group, all for those who may administer."""
 
     async def info(scope: Scope, _: Receive, send: Send) -> None:
         described = describe_options(options)
-        described |= {"storage": type(storage).__name__, "version": version("workertown-kv")}
+        described |= {
+            "storage": type(storage).__name__,
+            "storage_health": await health.report(),
+            "version": version("workertown-kv"),
+        }
         await send_object(scope, send, described)
 
     async def migrate(scope: Scope, _: Receive, send: Send) -> None:

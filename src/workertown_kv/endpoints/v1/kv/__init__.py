@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope, Send
 from ....entry import DEFAULT_NAMESPACE
 from ....options import LimitsOptions
 from ....storage import Namespaces, Storage
+from ...envelope import StorageFailed
 from ...namespace import FIELD, namespace_of
 from ...request import bad_query, header, query, rest_of_path
 from ...resource import Handler, Resource
@@ -20,11 +21,15 @@ _Act = Callable[[str, str, Scope, Receive, Send], Awaitable[None]]
 
 
 def kv_routes(
-    limits: LimitsOptions, storage: Storage, namespaces: Namespaces, prefix: str
+    limits: LimitsOptions,
+    storage: Storage,
+    namespaces: Namespaces,
+    prefix: str,
+    failed: StorageFailed,
 ) -> list[Resource]:
     """The routes of the group: `{prefix}/{key}`, and `{prefix}` for the rest."""
     values = Values(storage, limits)
-    collection = Collection(storage, limits)
+    collection = Collection(storage, limits, failed)
     below = prefix.rstrip("/") + "/"
 
     def space_of(scope: Scope, asked: Mapping[str, str]) -> Awaitable[str]:

@@ -9,11 +9,11 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from starlette.types import Receive, Scope, Send
 
 from ....entry import Entry, KeyInfo, whole_seconds
-from ....errors import KvError
+from ....errors import KvError, StorageError
 from ....operations import Get, List, Operation, Result
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
-from ...envelope import send_object
+from ...envelope import StorageFailed, send_object
 from ...request import bad_query, check_json, read_body, user_of
 from .bodies import decode_batch
 
@@ -56,9 +56,10 @@ class _Failed(Struct, gc=False):
 class Collection:
     """What can be done with the keys together."""
 
-    def __init__(self, storage: Storage, limits: LimitsOptions) -> None:
+    def __init__(self, storage: Storage, limits: LimitsOptions, failed: StorageFailed) -> None:
         self._storage = storage
         self._limits = limits
+        self._failed = failed
 
     async def list(
         self, space: str, asked: Mapping[str, str], scope: Scope, _: Receive, send: Send
@@ -88,6 +89,9 @@ class Collection:
         )
         batch = decode_batch(body, namespace=space, limits=self._limits, now=self._storage.clock())
         results = await permitted(self._storage, user_of(scope)).batch(batch)
+        for result in results:
+            if isinstance(result, StorageError):
+                self._failed(result)
         pairs = zip(batch.operations, results, strict=True)
         await send_object(scope, send, [_result(*pair) for pair in pairs])
 

@@ -1,0 +1,211 @@
+"""Whether a storage can be used: found by asking it, and by what requests meet."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from ..errors import StorageError, StorageFailure, StorageUnavailable, StorageUnsupported
+from ..failure_log import QUIET_SECONDS, FailureLog
+from .contract import Clock, Storage
+
+READ_SECONDS: Final = 2.0
+"""How long a storage may take to answer a read before it counts as unreachable."""
+WRITE_SECONDS: Final = 5.0
+"""How long a storage may take to say that it takes writes. Others may hold a lock meanwhile."""
+FRESH_SECONDS: Final = 1.0
+"""How long all is known to be well. A storage that fails is asked again after this."""
+PATIENCE_SECONDS: Final = 0.05
+"""How long a health request waits for a newer answer than the last."""
+
+_LATE_SECONDS: Final = 0.5
+_TRIES: Final = 3
+_MESSAGE_CHARACTERS: Final = 500
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """The last failure, for those who may administer."""
+
+    kind: StorageFailure
+    message: str
+    at: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What is known of a storage, for those who may administer."""
+
+    reads: str
+    """`OK`, or the kind of failure."""
+    writes: str
+    last_failure: Failure | None
+
+
+class Health:
+    """What is known of a storage, and the log of its failures.
+
+    Where the process lives on between requests (`background`), `run` asks the storage every
+    `Storage.probe_seconds`, and after a failure at once and every second. A question that comes
+    in between has the storage asked too, but waits only a moment for the answer. Elsewhere the
+    storage is asked when somebody wants to know.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        background: bool = True,
+        clock: Clock = time.monotonic,
+        log: FailureLog | None = None,
+    ) -> None:
+        self._storage = storage
+        self._background = background
+        self._clock = clock
+        self._log = log or FailureLog(clock)
+        never = StorageUnavailable("The storage has not answered yet")
+        self._is_open = True
+        self._reads: StorageError | None = never
+        self._writes: StorageError | None = never
+        self._asked_at: float | None = None
+        """When the last round of questions ended."""
+        self._asking: asyncio.Task[None] | None = None
+        self._suspected = asyncio.Event()
+        self._last: Failure | None = None
+
+    async def reads(self) -> StorageFailure | None:
+        """Return why entries cannot be read, `None` where they can."""
+        await self._refresh()
+        return self._reads.kind if self._reads else None
+
+    async def writes(self) -> StorageFailure | None:
+        """Return why entries cannot be read or cannot be written, `None` where both can be done."""
+        await self._refresh()
+        return self._writes.kind if self._writes else None
+
+    async def report(self) -> Report:
+        """Return all that is known."""
+        await self._refresh()
+        reads, writes = (one.kind if one else "OK" for one in (self._reads, self._writes))
+        return Report(reads, writes, self._last)
+
+    def failed(self, error: StorageError) -> None:
+        """Take note of a failure that a request met: log it, and have the storage asked soon."""
+        if not isinstance(error, StorageUnsupported):
+            self._note(error)
+            self._suspected.set()
+
+    def not_opened(self, error: StorageError) -> None:
+        """Take note that the storage could not be opened, so that there is nothing to ask."""
+        self._note(error)
+        self._reads = self._writes = error
+        self._is_open = False
+
+    def opened(self) -> None:
+        """Take note that the storage is open, and can be asked."""
+        self._is_open = True
+
+    async def run(self) -> None:
+        """Ask over and over, until cancelled."""
+        self._suspected = asyncio.Event()  # for the event loop that runs now
+        while True:
+            await asyncio.wait([self._ask_once()])
+            await asyncio.sleep(FRESH_SECONDS)
+            if self._writes is None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._storage.probe_seconds - FRESH_SECONDS):
+                        await self._suspected.wait()
+
+    async def stop(self) -> None:
+        """End what is being asked."""
+        asking, self._asking = self._asking, None
+        if asking is not None and asking.get_loop() is asyncio.get_running_loop():
+            asking.cancel()
+            await asyncio.wait([asking])
+
+    async def _refresh(self) -> None:
+        """Have the storage asked unless all was well a moment ago, and wait for it a little."""
+        age = float("inf") if self._asked_at is None else self._clock() - self._asked_at
+        if not self._is_open:
+            return
+        is_well = self._writes is None and not self._suspected.is_set()
+        if is_well and age < FRESH_SECONDS:
+            return
+        if not self._background:
+            # What one request has begun, another may not wait for in a Worker of Cloudflare.
+            await self._ask()
+            return
+        # With an answer that `run` cannot have got, the process has slept, as on AWS Lambda.
+        is_recent = age < self._storage.probe_seconds + READ_SECONDS + WRITE_SECONDS + FRESH_SECONDS
+        patience = PATIENCE_SECONDS if is_recent else READ_SECONDS
+        await asyncio.wait([self._ask_once()], timeout=patience)
+
+    def _ask_once(self) -> asyncio.Task[None]:
+        """Return the round of questions that is under way, begun now where there is none."""
+        asking = self._asking
+        if asking is None or asking.done() or asking.get_loop() is not asyncio.get_running_loop():
+            asking = self._asking = asyncio.create_task(self._ask())
+        return asking
+
+    async def _ask(self) -> None:
+        self._suspected.clear()
+        was_down = self._last is not None and self._writes is not None
+        self._reads = await _outcome(
+            self._storage.check, READ_SECONDS, StorageFailure.UNREACHABLE, "a read"
+        )
+        self._writes = self._reads or await _outcome(
+            self._storage.probe, WRITE_SECONDS, StorageFailure.BUSY, "the question about writes"
+        )
+        self._asked_at = self._clock()
+        if self._writes is not None:
+            self._note(self._writes)
+        elif was_down:
+            self._log.recovered("The storage works again: entries can be read and written")
+        else:
+            # Requests met what no question did. That they succeed now, only their silence says.
+            self._log.recovered(
+                f"No request has met a failure of the storage for {QUIET_SECONDS:.0f} s",
+                after_seconds=QUIET_SECONDS,
+            )
+
+    def _note(self, error: StorageError) -> None:
+        message = _described(error)
+        at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        self._last = Failure(error.kind, message, at)
+        self._log.failed(error.kind, f"Storage failure ({error.kind}): {message}")
+
+
+async def _outcome(
+    ask: Callable[[], Awaitable[None]], seconds: float, late: StorageFailure, what: str
+) -> StorageError | None:
+    """Return what came of a question, `None` where all is well."""
+    now = asyncio.get_running_loop().time
+    for _ in range(_TRIES):
+        began = now()
+        try:
+            async with asyncio.timeout(seconds):
+                await ask()
+        except TimeoutError:
+            if now() - began < seconds + _LATE_SECONDS:
+                break
+            # The event loop did not run: the process slept, or was busy. The answer may have come.
+        except StorageError as error:
+            return error.with_traceback(None)
+        except Exception as error:  # noqa: BLE001  (a storage may be anybody's)
+            failure = StorageError("The storage failed")
+            failure.__cause__ = error.with_traceback(None)
+            return failure
+        else:
+            return None
+    return StorageUnavailable(f"The storage did not answer {what} within {seconds:g} s", late)
+
+
+def _described(error: StorageError) -> str:
+    """Return what went wrong in one line, with the words of the engine."""
+    text = error.message
+    cause = error.__cause__
+    if cause is not None and str(cause) not in text:
+        text += f" ({type(cause).__name__}: {cause})"
+    return " ".join(text.split())[:_MESSAGE_CHARACTERS]
