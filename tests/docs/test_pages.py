@@ -10,7 +10,7 @@ from docs.session import failures, matches
 
 OTHERS_RUN = {
     *("README.md", "env-kv-in-workerd.md"),
-    *("move-from-workers-kv.md", "use-wrangler.md"),
+    *("move-from-workers-kv.md", "use-wrangler.md", "use-wrangler-dev.md"),
 }
 """Pages whose examples tests of their own run."""
 

@@ -1,0 +1,31 @@
+"""`wrangler dev` keeps the values of a Worker in a server, as the page says."""
+
+from pathlib import Path
+
+import pytest
+from docs.pages import ROOT
+from docs.session import failures
+
+from clients.wrangler import quiet
+
+
+def test_the_page_on_wrangler_dev_does_what_it_says(
+    npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    # In tests, miniflare does not ask the network where in the world it is.
+    for name, text in {**quiet(home), "NODE_ENV": "test"}.items():
+        monkeypatch.setenv(name, text)
+    # What the page has the reader install.
+    packages = tmp_path / "project" / "node_modules"
+    packages.mkdir(parents=True)
+    (packages / "wrangler").symlink_to(npm / "wrangler")
+    (packages / ".bin").symlink_to(npm / ".bin")
+    (packages / "workertown-kv-dev").symlink_to(Path("..", "workertown-kv-dev"))
+    # miniflare, which looks for the plugin, really is in another folder.
+    monkeypatch.setenv("NODE_PATH", str(packages))
+    wrong = failures(ROOT / "docs" / "how-to" / "use-wrangler-dev.md", packages.parent)
+    log = packages.parent / "wrangler.log"
+    assert not wrong, "\n\n".join([*wrong, log.read_text() if log.exists() else ""])
+    assert "Unable to fetch" not in log.read_text()
