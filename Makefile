@@ -6,18 +6,29 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint format bench docs lock clean
+.PHONY: help install serve check test test-all coverage lint format bench docs lock clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.dev ## Make the environment with all that development needs
 
 serve: $(VENV)/.run ## Start a server at http://127.0.0.1:8787 (more: make serve ARGS=--help)
 	@$(BIN)/workertown-kv serve $(ARGS)
 
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: $(VENV)/.dev ## Run the tests that start nothing: no Debian package, no network, a minute at most
+	$(PYTEST) -m "not program and not process and not network and not deep" $(ARGS)
+
 test: $(VENV)/.dev ## Run the tests (some of them: make test ARGS="-k sqlite")
-	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term $(ARGS)
+	$(PYTEST) -m "not deep" $(ARGS)
+
+test-all: $(VENV)/.dev ## Run all tests, and let those that generate their cases look further
+	HYPOTHESIS_PROFILE=all $(PYTEST) $(ARGS)
+
+coverage: $(VENV)/.dev ## Run the tests and show which lines they do not reach
+	$(PYTEST) -m "not deep" --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.dev ## Check format, style, types and imports
 	$(BIN)/ruff format --check --quiet .

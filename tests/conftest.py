@@ -1,17 +1,62 @@
-"""What the tests of a server share: one in process, on a clock that stands still."""
+"""What all tests share: how hard Hypothesis tries, which tests need what, a server in process."""
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
+from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from caller import Caller, make_server
+from servers.starting import skip_what_is_known
 from workertown_kv import Storage
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock
+
+# A machine that is busy is no fault. The same examples each time: a run that was green is green
+# again, and `make test-all` looks for others.
+_PATIENT = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", _PATIENT, derandomize=True)
+settings.register_profile("all", _PATIENT, max_examples=300)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+TESTS: Final = Path(__file__).parent
+
+INSTALLED: Final = {"npm", "modules", "packages", "sdk"}
+"""The fixtures that install packages of their own."""
+
+STARTING: Final = (
+    *("cli", "clients", "docs/test_pages.py", "docs/test_readme.py", "examples", "failover"),
+    *("hosts/test_servers.py", "storage/test_redis", "test_durability.py", "test_large_values.py"),
+    *("test_races.py", "workerd"),
+)
+"""The tests that start processes: servers, the command, engines."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need more than Python, so that `make check` can leave them out."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if "require_program" in names:
+            item.add_marker("program")
+        if item.path.relative_to(TESTS).as_posix().startswith(STARTING):
+            item.add_marker("process")
+        if not INSTALLED.isdisjoint(names):
+            item.add_marker("network")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report once that an engine does not start, and not for each of its tests."""
+    report = yield
+    skip_what_is_known(report, call.excinfo.value if call.excinfo else None)
+    return report
 
 
 @pytest.fixture

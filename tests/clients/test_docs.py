@@ -18,6 +18,9 @@ from workertown_kv.testing import ServedStore
 HOW_TO = ROOT / "docs" / "how-to"
 
 
+pytestmark = pytest.mark.deep
+
+
 def test_the_page_on_wrangler_does_what_it_says(
     npm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,6 +136,7 @@ def wrangler(
     return made
 
 
+@pytest.mark.deep
 def test_wrangler_knows_every_key_in_a_file(wrangler: Wrangler, by_hand: dict[str, Door]) -> None:
     pairs = [{"key": one.key, "value": value(one).decode()} for one in VECTORS]
     wrangler("bulk", "put", wrangler.file("pairs.json", pairs))
@@ -150,6 +151,7 @@ def test_wrangler_knows_every_key_in_a_file(wrangler: Wrangler, by_hand: dict[st
 
 
 # A second for each, so the oddest of those that a command line can carry.
+@pytest.mark.deep
 @pytest.mark.parametrize("name", ["a query", "two dots inside", "an encoded slash, literally"])
 def test_wrangler_names_keys_on_its_command_line(
     wrangler: Wrangler, by_hand: dict[str, Door], name: str

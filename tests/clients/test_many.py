@@ -23,6 +23,9 @@ LISTED = 100_000
 BRIEF = 2_000
 
 
+pytestmark = pytest.mark.deep
+
+
 def test_a_bulk_put_of_100_mb_takes_little_more_memory_than_its_body(tmp_path: Path) -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("peak memory is read from /proc, which only Linux has")

@@ -28,6 +28,7 @@ def wrangler(
     return made
 
 
+@pytest.mark.deep
 def test_a_namespace_is_made_listed_renamed_and_deleted(
     wrangler: Wrangler, http: httpx2.Client
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_value_is_written_read_listed_and_deleted(
     assert http.get(f"{rest(wrangler.namespace)}/values/at").content == "héllo".encode()
 
 
+@pytest.mark.deep
 def test_a_file_of_bytes_without_metadata_is_a_value_as_it_is(wrangler: Wrangler) -> None:
     (wrangler.folder / "bytes.dat").write_bytes(BYTES)
     wrangler("key", "put", "bytes", "--path", "bytes.dat")
@@ -88,6 +90,7 @@ def test_a_file_of_bytes_without_metadata_is_a_value_as_it_is(wrangler: Wrangler
     assert "[code: 10034]" in refused
 
 
+@pytest.mark.deep
 def test_more_than_a_thousand_values_are_written_listed_and_deleted(
     wrangler: Wrangler, http: httpx2.Client
 ) -> None:
@@ -115,6 +118,7 @@ def test_more_than_a_thousand_values_are_written_listed_and_deleted(
     assert http.get(f"{rest(wrangler.namespace)}/keys").json()["result"] == []
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("env", "lets_in"),
     [

@@ -27,6 +27,7 @@ def test_what_the_package_needs_in_a_worker_is_there() -> None:
             assert needed.name in there
 
 
+@pytest.mark.deep
 def test_a_worker_keeps_what_a_server_promises(
     node: str, modules: Path, packages: Path, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
@@ -42,6 +43,7 @@ def test_a_worker_keeps_what_a_server_promises(
                 assert not wrong, wrong[0].text
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("config", "binding"),
     [("wrangler.jsonc", "KV Namespace"), ("wrangler.d1.jsonc", "D1 Database")],

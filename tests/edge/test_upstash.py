@@ -11,6 +11,7 @@ from servers.redis import RunningRedis
 from servers.upstash import StandInUpstash
 
 
+@pytest.mark.deep
 def test_upstash_keeps_its_promises_where_there_is_only_fetch(
     node: str,
     modules: Path,

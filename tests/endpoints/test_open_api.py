@@ -102,7 +102,7 @@ HEADERS = {"Authorization": f"Bearer {API_KEY}"}
 
 
 @schema.exclude(path_regex="^/client/v4").parametrize()
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 5, suppress_health_check=list(HealthCheck))
 def test_the_server_does_what_it_describes(case: Case[Any]) -> None:
     case.call_and_validate(headers=HEADERS)
 
@@ -110,6 +110,6 @@ def test_the_server_does_what_it_describes(case: Case[Any]) -> None:
 # Cloudflare's API takes parameters that nobody knows, and looks for the namespace first, so what
 # violates the schema may be 200 or 404 there.
 @schema.include(path_regex="^/client/v4").parametrize()
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 10, suppress_health_check=list(HealthCheck))
 def test_cloudflares_api_is_as_described(case: Case[Any]) -> None:
     case.call_and_validate(headers=HEADERS, excluded_checks=[negative_data_rejection])

@@ -14,7 +14,7 @@ from workertown_kv.storage.url import storage_from_url
 
 from .load import Load
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.deep]
 
 SERVERS = 2
 

@@ -17,7 +17,9 @@ from typing import Any, ClassVar, Final, Self
 
 from workertown_kv.testing.served import free_port
 
-START_SECONDS: Final = 60
+from .starting import start_with_retry
+
+START_SECONDS: Final = 120
 PASSWORD: Final = "s3cr/et"
 _PREFIX: Final = "kv-database-"
 
@@ -63,17 +65,17 @@ class RunningDatabase(ABC):
         return self.folder / "log"
 
     def __enter__(self) -> Self:
-        try:
-            self.create()
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
+        start_with_retry(type(self).__name__, self._create_and_start, self.__exit__)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
         shutil.rmtree(self.folder)
+        del self.folder
+
+    def _create_and_start(self) -> None:
+        self.create()
+        self.start()
 
     @abstractmethod
     def command(self) -> Sequence[str]:

@@ -11,7 +11,9 @@ from typing import Final, Self
 
 from redis import Redis
 
-START_SECONDS: Final = 30
+from .starting import start_with_retry
+
+START_SECONDS: Final = 120
 
 ALWAYS_SYNCED: Final = ("--appendonly", "yes", "--appendfsync", "always")
 """Arguments of a Redis that acknowledges what is on the disk, and nothing else."""
@@ -44,7 +46,7 @@ class RunningRedis:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        start_with_retry(type(self).__name__, self.start, self.kill)
         return self
 
     def __exit__(self, *_: object) -> None:

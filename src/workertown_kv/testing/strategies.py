@@ -46,31 +46,31 @@ def keys() -> st.SearchStrategy[str]:
     return st.sampled_from(ODD_KEYS) | text
 
 
+# Made once: for each strategy that is made, Hypothesis works out again what it can give.
+_TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]))
+_JSON_VALUES: Final[st.SearchStrategy[object]] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXT,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(_TEXT, inner, max_size=5),
+    max_leaves=10,
+)
+_JSON_TEXTS: Final = st.builds(
+    json.dumps,
+    _JSON_VALUES,
+    ensure_ascii=st.booleans(),
+    indent=st.sampled_from([None, 0, 2]),
+    separators=st.sampled_from([None, (",", ":"), (" , ", " : ")]),
+)
+
+
 def json_values() -> st.SearchStrategy[object]:
     """Any JSON value, as Python has it."""
-    simple = (
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.text(st.characters(exclude_categories=["Cs"]))
-    )
-    return st.recursive(
-        simple,
-        lambda inner: (
-            st.lists(inner, max_size=5)
-            | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=5)
-        ),
-        max_leaves=10,
-    )
+    return _JSON_VALUES
 
 
-@st.composite
-def json_texts(draw: st.DrawFn) -> str:
+def json_texts() -> st.SearchStrategy[str]:
     """Any JSON value as text, in one of the forms that writers give it."""
-    return json.dumps(
-        draw(json_values()),
-        ensure_ascii=draw(st.booleans()),
-        indent=draw(st.sampled_from([None, 0, 2])),
-        separators=draw(st.sampled_from([None, (",", ":"), (" , ", " : ")])),
-    )
+    return _JSON_TEXTS

@@ -45,6 +45,9 @@ class StorageConformance(
         run_state_machine_as_test(
             machine,  # type: ignore[arg-type]  # any callable that makes one will do
             settings=settings(
-                max_examples=self.examples, stateful_step_count=30, deadline=None, database=None
+                max_examples=max(1, self.examples * settings().max_examples // 100),
+                stateful_step_count=30,
+                deadline=None,
+                database=None,
             ),
         )

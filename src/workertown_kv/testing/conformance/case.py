@@ -58,7 +58,10 @@ class StorageCase:
     """The longest key that the storage promises to keep."""
 
     examples: ClassVar[int] = 30
-    """How many random histories are compared with a dictionary."""
+    """How many random histories are compared with a dictionary.
+
+    Scaled by the `max_examples` of the Hypothesis profile in use, of which 100 is the default.
+    """
 
     def together(self, key: str) -> str:
         """The key that stands for this one where several must be changed at one moment.
