@@ -107,6 +107,19 @@ async def test_removing_many_keys_looks_at_other_deleted_namespaces_only_once() 
     assert not (await storage.list(List(last, "", 1))).keys
 
 
+@pytest.mark.anyio
+async def test_the_keys_of_each_of_many_deleted_namespaces_are_removed() -> None:
+    storage = MemoryStorage()
+    namespaces = Namespaces(storage)
+    spaces = [await namespaces.create(f"title {number}") for number in range(1100)]
+    last = max(space.id for space in spaces)
+    for space in spaces:
+        await namespaces.delete(space.id)
+    await storage.set(Set(namespace=last, key="late", value=b"1"))
+    assert await namespaces.purge(10) == 1
+    assert not (await storage.list(List(last, "", 1))).keys
+
+
 class _Lacking(MemoryStorage):
     lacks = {Capability.ATOMIC_BATCHES: "it is a test"}  # noqa: RUF012  (as storages have it)
 

@@ -135,9 +135,9 @@ def gone(id: str, now: float) -> Set:
     return Set(namespace=_REGISTRY, key=_GONE + id, value=msgspec.json.encode(now))
 
 
-def all_gone() -> List:
-    """Asks for those that were deleted."""
-    return List(_REGISTRY, _GONE, _PAGE)
+def all_gone(cursor: str | None) -> List:
+    """Asks for a page of those that were deleted."""
+    return List(_REGISTRY, _GONE, _PAGE, cursor)
 
 
 def gone_id(key: str) -> str:

@@ -190,20 +190,26 @@ class Namespaces:
         if self._lacks is not None:
             return 0
         # That of the last time first: there may be many that are empty, and many steps.
-        if self._purging is not None and (purged := await self._purge(self._purging, limit)):
+        if self._purging is not None and (purged := await self.purge_one(self._purging, limit)):
             return purged
         self._purging = None
-        for info in (await self._storage.list(all_gone())).keys:
-            id = gone_id(info.key)
-            if purged := await self._purge(id, limit):
-                self._purging = id
-                return purged
-            since = gone_since(await self._storage.get(record_of(info.key)))
-            if self._storage.clock() - since > GONE_SECONDS:
-                await self._storage.delete(forgotten(info.key))
-        return 0
+        cursor: str | None = None
+        while True:
+            page = await self._storage.list(all_gone(cursor))
+            for info in page.keys:
+                id = gone_id(info.key)
+                if purged := await self.purge_one(id, limit):
+                    self._purging = id
+                    return purged
+                since = gone_since(await self._storage.get(record_of(info.key)))
+                if self._storage.clock() - since > GONE_SECONDS:
+                    await self._storage.delete(forgotten(info.key))
+            cursor = page.cursor
+            if cursor is None:
+                return 0
 
-    async def _purge(self, id: str, limit: int) -> int:
+    async def purge_one(self, id: str, limit: int) -> int:
+        """Remove at most `limit` keys of this deleted namespace; how many were there."""
         page = await self._storage.list(List(id, "", limit))
         if page.keys:
             deletes = [Delete(id, one.key) for one in page.keys]
