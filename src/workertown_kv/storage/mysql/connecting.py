@@ -4,7 +4,7 @@ import math
 import ssl
 from typing import Any, Final
 
-from ...errors import StorageUnavailable
+from ...errors import StorageFailure, StorageUnavailable
 from ..sql import ServerUrl
 from ..sql.schema import MIGRATION_SECONDS
 from .errors import ERRORS, translated
@@ -67,7 +67,7 @@ async def _look(session: MysqlSession, *, is_one_of_several: bool) -> None:
     variables = {name.decode(): text.decode() for name, text in found}
     session.packet_bytes = int(variables["max_allowed_packet"])
     if is_one_of_several and variables["read_only"] != "OFF":
-        raise StorageUnavailable("MySQL takes no writes: it is a replica")
+        raise StorageUnavailable("MySQL takes no writes: it is a replica", StorageFailure.READ_ONLY)
     if variables.get("wsrep_on") == "ON":
         await session.run(f"SET SESSION wsrep_sync_wait = {_WAITS_FOR_ALL}")
         session.certifies = True

@@ -5,8 +5,8 @@ from typing import Final
 
 from asyncmy.errors import MySQLError
 
-from ...errors import StorageError, StorageUnavailable
-from ..sql import Lost, MissingTable, Undone, reason
+from ...errors import StorageError, StorageFailure, StorageUnavailable
+from ..sql import Lost, MissingTable, NotDone, TooManyConnections, Undone, reason
 
 ERRORS: Final = (MySQLError, OSError)
 """All that asyncmy raises."""
@@ -14,25 +14,35 @@ ERRORS: Final = (MySQLError, OSError)
 _UNDONE: Final = frozenset({1213, 1020, 1615})
 """A deadlock; a row that another transaction has changed; a table that is being changed."""
 
+_NOT_DONE: Final = frozenset(
+    {
+        0,  # asyncmy knew already that the connection has ended, and has sent nothing
+        *(1053, 1927, 3169, 4031),  # the server has ended the connection in the place of answering
+    }
+)
+
 _LOST: Final = frozenset(
     {
-        *(0, 2006, 2013, 2014),  # asyncmy's own
-        *(1053, 1927, 3169, 4031),  # the server stops, or has ended the connection
+        *(2006, 2013, 2014),  # asyncmy's own
         *(1152, 1158, 1159, 1160, 1161),  # the network
         1180,  # a commit that failed on its way, as where a node of Galera loses the others
     }
 )
 
-_UNAVAILABLE: Final = frozenset(
-    {
-        *(1040, 1129, 1203, 1226),  # too many connections, or failed ones
-        1461,  # too many prepared statements
-        *(1205, 1317, 1969, 3024),  # a lock, or a statement, took longer than it may
-        *(1021, 1114),  # there is no space left
-        *(1290, 1836),  # a replica, which takes no writes
-        *(1047, 2003),  # a node of a cluster that is not ready; nothing listens
-    }
-)
+_TOO_MANY_CONNECTIONS: Final = frozenset({1040, 1203, 1226})
+
+_UNAVAILABLE: Final = {
+    **dict.fromkeys((1129, 1047, 2003), StorageFailure.UNREACHABLE),  # it takes nobody now
+    1461: StorageFailure.BUSY,  # too many prepared statements
+    **dict.fromkeys((1205, 1317, 1969, 3024), StorageFailure.BUSY),  # something took too long
+    **dict.fromkeys((1021, 1114), StorageFailure.FULL),
+    **dict.fromkeys((1290, 1836), StorageFailure.READ_ONLY),  # a replica, which takes no writes
+}
+
+_KINDS: Final = {
+    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, 1698), StorageFailure.REFUSED),
+    1049: StorageFailure.REMOVED,  # the database
+}
 _MISSING_TABLE: Final = 1146
 
 
@@ -41,7 +51,9 @@ def translated(error: Exception, *, asked: bool) -> StorageError:
     unreachable = Lost if asked else StorageUnavailable
     cause = error if isinstance(error, OSError) else error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return StorageError(f"MySQL's certificate is not trusted: {cause.verify_message}")
+        return StorageError(
+            f"MySQL's certificate is not trusted: {cause.verify_message}", StorageFailure.REFUSED
+        )
     if isinstance(cause, OSError):
         return unreachable(f"MySQL cannot be reached: {reason(cause)}")
     match error.args:
@@ -54,10 +66,14 @@ def translated(error: Exception, *, asked: bool) -> StorageError:
 def _of_code(code: int, message: str, unreachable: type[StorageUnavailable]) -> StorageError:
     if code in _UNDONE:
         return Undone(f"MySQL is busy: {message}")
-    if code in _LOST:
+    if code in _NOT_DONE and unreachable is Lost:
+        return NotDone(f"MySQL is not available: {message}")
+    if code in _LOST or code in _NOT_DONE:
         return unreachable(f"MySQL is not available: {message}")
+    if code in _TOO_MANY_CONNECTIONS:
+        return TooManyConnections(f"MySQL is not available: {message}")
     if code in _UNAVAILABLE:
-        return StorageUnavailable(f"MySQL is not available: {message}")
+        return StorageUnavailable(f"MySQL is not available: {message}", _UNAVAILABLE[code])
     if code == _MISSING_TABLE:
         return MissingTable(f"MySQL: {message}")
-    return StorageError(f"MySQL: {message}")
+    return StorageError(f"MySQL: {message}", _KINDS.get(code, StorageFailure.OTHER))

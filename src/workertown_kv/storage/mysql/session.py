@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from ...errors import KvError, StorageError, StorageUnavailable
+from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
 from ..sql import Session, Statement, Undone
 from ..sql.schema import MIGRATION_SECONDS
 from .errors import ERRORS, translated
@@ -62,7 +62,7 @@ class MysqlSession(Session):
         digest = hashlib.sha256(database + b"." + table.encode()).hexdigest()
         name = f"workertown-kv {digest[:40]}"
         if await self.fetch((f"SELECT GET_LOCK('{name}', {MIGRATION_SECONDS})", ())) != ((1,),):
-            raise StorageUnavailable("Another process is changing the schema")
+            raise StorageUnavailable("Another process is changing the schema", StorageFailure.BUSY)
         try:
             yield
         finally:

@@ -1,12 +1,13 @@
 """What PostgreSQL and asyncpg raise, as errors of ours. The one place that knows their codes."""
 
 import ssl
+from collections.abc import Mapping
 from typing import Final
 
 import asyncpg  # type: ignore[import-untyped]
 
-from ...errors import StorageError, StorageUnavailable
-from ..sql import Lost, MissingTable, Undone, reason
+from ...errors import StorageError, StorageFailure, StorageUnavailable
+from ..sql import Lost, MissingTable, TooManyConnections, Undone, reason
 
 ERRORS: Final = (
     *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
@@ -17,12 +18,24 @@ ERRORS: Final = (
 # How the codes begin (PostgreSQL's manual, appendix A).
 _UNDONE: Final = ("40001", "40P01")  # serialization failure, deadlock
 _LOST: Final = ("08", "57P", "40003")  # the connection; it stops or starts; it does not know
-_UNAVAILABLE: Final = (
-    *("53", "58"),  # resources, such as space or connections; what is outside of the engine
-    *("57014", "55P03"),  # a statement, or a lock, took longer than it may
-    "25006",  # a standby, which takes no writes
-)
+_ENDED: Final = "57P"  # whoever runs the server has ended the connection
+_UNAVAILABLE: Final = {
+    "53100": StorageFailure.FULL,
+    "53": StorageFailure.BUSY,  # other resources, such as memory
+    "58": StorageFailure.OTHER,  # what is outside of the engine
+    "57014": StorageFailure.BUSY,  # a statement took longer than it may
+    "55P03": StorageFailure.BUSY,  # and a lock
+    "25006": StorageFailure.READ_ONLY,  # a standby, which takes no writes
+}
+_TOO_MANY_CONNECTIONS: Final = "53300"
+_KINDS: Final = {
+    "28": StorageFailure.REFUSED,  # the credentials
+    "42501": StorageFailure.REFUSED,  # the privileges
+    "3D000": StorageFailure.REMOVED,  # the database
+    "3F000": StorageFailure.REMOVED,  # the schema
+}
 _MISSING_TABLE: Final = "42P01"
+_ERROR: Final = b"E"  # how the message of an error begins
 
 
 def translated(error: Exception, *, asked: bool) -> StorageError:
@@ -30,7 +43,10 @@ def translated(error: Exception, *, asked: bool) -> StorageError:
     unreachable = Lost if asked else StorageUnavailable
     match error:
         case ssl.SSLCertVerificationError():
-            return StorageError(f"PostgreSQL's certificate is not trusted: {error.verify_message}")
+            return StorageError(
+                f"PostgreSQL's certificate is not trusted: {error.verify_message}",
+                StorageFailure.REFUSED,
+            )
         case OSError():
             return unreachable(f"PostgreSQL cannot be reached: {reason(error)}")
         case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
@@ -42,11 +58,33 @@ def translated(error: Exception, *, asked: bool) -> StorageError:
                 return Undone(f"PostgreSQL is busy: {message}")
             if code.startswith(_LOST):
                 return unreachable(f"PostgreSQL is not available: {message}")
-            if code.startswith(_UNAVAILABLE):
-                return StorageUnavailable(f"PostgreSQL is not available: {message}")
+            if code == _TOO_MANY_CONNECTIONS:
+                return TooManyConnections(f"PostgreSQL is not available: {message}")
             if code == _MISSING_TABLE:
                 return MissingTable(f"PostgreSQL: {message}")
-            return StorageError(f"PostgreSQL: {message}")
+            if kind := _kind(code, _UNAVAILABLE):
+                return StorageUnavailable(f"PostgreSQL is not available: {message}", kind)
+            kind = _kind(code, _KINDS) or StorageFailure.OTHER
+            return StorageError(f"PostgreSQL: {message}", kind)
         case asyncpg.InternalClientError():
             return unreachable(f"PostgreSQL was not understood: {error}")
     return StorageError(f"PostgreSQL cannot be used: {error}")
+
+
+def not_begun(error: Exception, answer: bytes) -> bool:
+    """Whether the server ended the connection before it began with a statement.
+
+    `answer` is the first byte of what it sent after the statement. A server answers in order, so
+    where the first thing is the error with which it ends the connection, it has bound no values,
+    let alone executed anything. A pooler in between tells its own errors with other codes.
+    """
+    if not answer:
+        # asyncpg knew already, and has sent nothing.
+        return isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
+    cause = error.__cause__ if isinstance(error.__cause__, asyncpg.PostgresError) else error
+    code = getattr(cause, "sqlstate", None) or ""
+    return answer == _ERROR and code.startswith(_ENDED)
+
+
+def _kind(code: str, kinds: Mapping[str, StorageFailure]) -> StorageFailure | None:
+    return next((kind for start, kind in kinds.items() if code.startswith(start)), None)

@@ -48,18 +48,39 @@ class PieceLoop:
         self, transport: "PieceTransport", protocol: Any, context: Any, **how: Any
     ) -> "PieceTransport":
         """See `asyncio`."""
-        over = await self._loop.start_tls(transport.inner, protocol, context, **how)
+        watched = _Watched(protocol)
+        over = await self._loop.start_tls(transport.inner, watched, context, **how)  # type: ignore[arg-type]
         if over is None:
             raise ConnectionResetError("The connection was closed while TLS began")
-        return PieceTransport(over, self._loop)
+        watched.transport = PieceTransport(over, self._loop)
+        return watched.transport
 
     def _made(self, inner: asyncio.Transport, protocol: Any) -> tuple["PieceTransport", Any]:
         if inner.is_closing():
             raise ConnectionResetError("The connection was closed at once")
         transport = PieceTransport(inner, self._loop)
-        inner.set_protocol(protocol)
+        transport.set_protocol(protocol)
         protocol.connection_made(transport)
         return transport, protocol
+
+
+class _Watched:
+    """Passes on what is received, and notes how it begins."""
+
+    transport: "PieceTransport | None"
+
+    def __init__(self, protocol: Any, transport: "PieceTransport | None" = None) -> None:
+        self.transport = transport
+        self._received: Callable[[bytes], None] = protocol.data_received
+        self.eof_received = protocol.eof_received
+        self.connection_lost = protocol.connection_lost
+        self.pause_writing = protocol.pause_writing
+        self.resume_writing = protocol.resume_writing
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport is not None and not self.transport.answer:
+            self.transport.answer = data[:1]
+        self._received(data)
 
 
 class PieceTransport:
@@ -71,9 +92,15 @@ class PieceTransport:
         self._waiting: deque[memoryview] = deque()
         self._large: dict[bytes, bytes] = {}
         """Values by their marks."""
+        self.answer = b""
+        """The first byte of what was received since this was emptied."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
+
+    def set_protocol(self, protocol: Any) -> None:
+        """See `asyncio`."""
+        self.inner.set_protocol(_Watched(protocol, self))  # type: ignore[arg-type]  # it has its methods
 
     @contextmanager
     def marked(self, values: Sequence[Value]) -> Iterator[Sequence[Value]]:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Final
 import asyncpg  # type: ignore[import-untyped]
 
 from ...errors import StorageError, StorageUnavailable
-from ..sql import Lost, ServerUrl, Session, Statement, Undone
+from ..sql import Lost, NotDone, ServerUrl, Session, Statement, Undone
 from ..sql.schema import MIGRATION_SECONDS
-from .errors import ERRORS, translated
+from .errors import ERRORS, not_begun, translated
 from .pieces import PIECE_BYTES, PieceLoop, PieceTransport
 from .statements import lock_number
 
@@ -33,6 +33,7 @@ class PostgresSession(Session):
 
     async def fetch(self, statement: Statement) -> Sequence[Any]:
         sql, values = statement
+        self._transport.answer = b""
         try:
             rows: Sequence[Any] = await self._connection.fetch(sql, *values)
         except ERRORS as error:
@@ -41,6 +42,7 @@ class PostgresSession(Session):
 
     async def execute(self, statement: Statement) -> int:
         sql, values = statement
+        self._transport.answer = b""
         try:
             if any(isinstance(value, bytes) and len(value) > PIECE_BYTES for value in values):
                 with self._transport.marked(values) as marked:
@@ -52,6 +54,7 @@ class PostgresSession(Session):
         return int(status.rpartition(" ")[2])
 
     async def run(self, sql: str) -> None:
+        self._transport.answer = b""
         try:
             await self._connection.execute(sql)
         except ERRORS as error:
@@ -89,6 +92,8 @@ class PostgresSession(Session):
         # lead to another one.
         if isinstance(told, StorageUnavailable) and not isinstance(told, Undone):
             self._doubtful = True
+        if isinstance(told, Lost) and not_begun(error, self._transport.answer):
+            return NotDone(told.message)
         return told
 
 

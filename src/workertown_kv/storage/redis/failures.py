@@ -16,26 +16,39 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from ...errors import StorageError, StorageUnavailable
+from ...errors import StorageError, StorageFailure, StorageUnavailable
 from .request import Lost, TooFewReplicas
 
 _UNSURE: Final = "the write may or may not have happened"
 
+_FULL: Final = ("Redis has no memory left for it", StorageFailure.FULL)
+_REPLICA: Final = ("This Redis is a replica, which takes no writes", StorageFailure.READ_ONLY)
+
 _REFUSALS: Final = {
-    OutOfMemoryError: "Redis has no memory left for it",
-    ReadOnlyError: "This Redis is a replica, which takes no writes",
-    BusyLoadingError: "Redis is still loading its data",
-    ClusterDownError: "The Redis cluster is down",
-    TryAgainError: "The Redis cluster is moving this key from one server to another",
+    OutOfMemoryError: _FULL,
+    ReadOnlyError: _REPLICA,
+    BusyLoadingError: ("Redis is still loading its data", StorageFailure.BUSY),
+    ClusterDownError: ("The Redis cluster is down", StorageFailure.UNREACHABLE),
+    TryAgainError: (
+        "The Redis cluster is moving this key from one server to another",
+        StorageFailure.BUSY,
+    ),
 }
 _CODES: Final = {
-    "OOM": "Redis has no memory left for it",
-    "READONLY": "This Redis is a replica, which takes no writes",
-    "MISCONF": "Redis takes no writes, because it cannot save them",
-    "NOREPLICAS": "Redis takes no writes, because too few replicas are connected",
-    "MASTERDOWN": "This Redis is a replica that has lost its master",
-    "BUSY": "Redis is busy with a script",
+    "OOM": _FULL,
+    "READONLY": _REPLICA,
+    "MISCONF": ("Redis takes no writes, because it cannot save them", StorageFailure.FULL),
+    "NOREPLICAS": (
+        "Redis takes no writes, because too few replicas are connected",
+        StorageFailure.READ_ONLY,
+    ),
+    "MASTERDOWN": (
+        "This Redis is a replica that has lost its master",
+        StorageFailure.UNREACHABLE,
+    ),
+    "BUSY": ("Redis is busy with a script", StorageFailure.BUSY),
 }
+_TOO_MANY_CLIENTS: Final = "max number of clients"
 _CODE: Final = re.compile(rf"\b({'|'.join(_CODES)})\b")
 
 
@@ -51,16 +64,22 @@ def translated(error: Exception, *, writes: bool) -> StorageError:
 
 def _told(error: Exception, *, writes: bool) -> StorageError:
     cause = error.__cause__ if isinstance(error, Lost) else error
-    for kind, message in _REFUSALS.items():
-        if isinstance(cause, kind):
-            return StorageUnavailable(message)
+    for refusal, told in _REFUSALS.items():
+        if isinstance(cause, refusal):
+            return StorageUnavailable(*told)
+    if _TOO_MANY_CLIENTS in str(cause):
+        return StorageUnavailable(
+            "Redis takes no more connections (maxclients)", StorageFailure.BUSY
+        )
     match cause:
         case TooFewReplicas():
-            return StorageUnavailable(f"Too few replicas of Redis have it in time; {_UNSURE}")
+            return StorageUnavailable(
+                f"Too few replicas of Redis have it in time; {_UNSURE}", StorageFailure.OTHER
+            )
         case AuthenticationError():
-            return StorageError("Redis refuses the user or the password")
+            return StorageError("Redis refuses the user or the password", StorageFailure.REFUSED)
         case NoPermissionError():
-            return StorageError(f"Redis does not permit it: {cause}")
+            return StorageError(f"Redis does not permit it: {cause}", StorageFailure.REFUSED)
         case AskError() | ClusterCrossSlotError():
             return StorageError(
                 "Redis sends this to another server; expected redis+cluster:// for a cluster"
@@ -71,5 +90,5 @@ def _told(error: Exception, *, writes: bool) -> StorageError:
         return StorageUnavailable("Redis does not answer")
     found = _CODE.search(str(cause))
     if found:
-        return StorageUnavailable(_CODES[found[1]])
+        return StorageUnavailable(*_CODES[found[1]])
     return StorageError(f"Redis failed: {cause}")

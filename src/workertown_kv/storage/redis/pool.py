@@ -10,9 +10,11 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+from ..connections import Connections
 from .connection import Connector, PlainConnection
-from .request import Lost, Request, TooFewReplicas
+from .request import Lost, NotConnected, Request, TooFewReplicas
 from .settings import Address, Settings
 
 WAITED: Final = 0.9
@@ -27,7 +29,7 @@ class Pool:
         self._connector = connector
         self._replicas = settings.wait
         self._turns = asyncio.Semaphore(settings.connections)
-        self._idle: list[PlainConnection] = []
+        self._connections = Connections(self._open, NotConnected)
 
     async def exchange(self, requests: Sequence[Request], deadline: float) -> list[Any]:
         """Send these at once; of each what came of it.
@@ -44,37 +46,47 @@ class Pool:
                     reusable = await self._converse(connection, requests, outcomes, deadline)
                 except BaseException:
                     # Answers are still to come on it, which nobody is going to ask for.
-                    await connection.disconnect(nowait=True)
+                    await self._end(connection)
                     raise
-                await self._put_back(connection, reusable=reusable)
-        except (OSError, RedisError) as error:
+                if reusable:
+                    self._connections.keep(connection)
+                else:
+                    await self._end(connection)
+        except (OSError, RedisError) as problem:
+            error = problem.problem if isinstance(problem, NotConnected) else problem
             outcomes += [Lost(sent=sent, cause=error) for _ in range(len(requests) - len(outcomes))]
         return outcomes
 
     async def drop_idle(self) -> None:
         """Close the connections that nobody uses."""
-        while self._idle:
-            await self._idle.pop().disconnect(nowait=True)
+        while self._connections.idle:
+            await self._end(self._connections.idle.pop())
 
     async def _connected(self) -> PlainConnection:
-        while self._idle:
-            connection = self._idle.pop()
+        idle = self._connections.idle
+        while idle:
+            connection = idle.pop()
             if not connection.is_stale():
                 return connection
-            await connection.disconnect(nowait=True)
+            await self._end(connection)
+        return await self._connections.new()
+
+    async def _open(self) -> PlainConnection:
         connection = self._connector.connection(self.address)
         try:
             await self._connector.open(connection)
-        except BaseException:
+        except BaseException as error:
             await connection.disconnect(nowait=True)
+            answered = isinstance(error, AuthenticationError | BusyLoadingError)
+            if isinstance(error, OSError | RedisConnectionError) and not answered:
+                # With `maxclients`, Redis may end a connection before it can be read why.
+                raise NotConnected(error) from error
             raise
         return connection
 
-    async def _put_back(self, connection: PlainConnection, *, reusable: bool) -> None:
-        if reusable:
-            self._idle.append(connection)
-        else:
-            await connection.disconnect(nowait=True)
+    async def _end(self, connection: PlainConnection) -> None:
+        await connection.disconnect(nowait=True)
+        self._connections.ended()
 
     async def _converse(
         self,

@@ -41,5 +41,13 @@ class Lost(RedisError):
         self.__cause__ = cause
 
 
+class NotConnected(RedisError):
+    """Redis takes no further connection, or none at all; `problem` is what went wrong."""
+
+    def __init__(self, problem: Exception) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
 class TooFewReplicas(RedisError):
     """The write happened, but fewer replicas than asked for have it."""

@@ -2,7 +2,17 @@
 
 from .database import Database
 from .schema import Schema, Step
-from .session import Lost, MissingTable, Session, Statement, Undone, Value, reason
+from .session import (
+    Lost,
+    MissingTable,
+    NotDone,
+    Session,
+    Statement,
+    TooManyConnections,
+    Undone,
+    Value,
+    reason,
+)
 from .statements import Statements
 from .storage import SqlStorage
 from .tls import tls_context
@@ -12,6 +22,7 @@ __all__ = [
     "Database",
     "Lost",
     "MissingTable",
+    "NotDone",
     "Schema",
     "ServerUrl",
     "Session",
@@ -19,6 +30,7 @@ __all__ = [
     "Statement",
     "Statements",
     "Step",
+    "TooManyConnections",
     "Undone",
     "Value",
     "parse_url",

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, TypeVar
 
-from ...errors import StorageError, StorageUnavailable
+from ...errors import StorageError, StorageFailure, StorageUnavailable
 from ..contract import Migration
 from .pool import Pool
 from .schema import MIGRATION_SECONDS, OutdatedSchema, Schema
-from .session import Lost, MissingTable, Session, Undone
+from .session import Lost, MissingTable, NotDone, Session, TooManyConnections, Undone
 from .url import ServerUrl
 
 TRIES: Final = 8
@@ -32,8 +32,8 @@ class Database:
     """The connections to a server, its schema, and every rule on waiting and trying again.
 
     Within `timeout` everything that is asked has an answer or raises `StorageUnavailable`. What
-    only reads is asked once more where a connection breaks. What writes is not, since it may have
-    happened; only where the engine itself says that it undid it.
+    only reads is asked once more where a connection breaks. What writes is asked again only where
+    it surely was not done: the engine says that it undid it, or it ended the connection first.
     """
 
     def __init__(self, engine: str, url: ServerUrl, connect: Connect, schema: Schema) -> None:
@@ -113,7 +113,7 @@ class Database:
     async def _repeated(
         self, pool: Pool, attempt: Callable[[], Awaitable[_T]], *, writes: bool
     ) -> _T:
-        undone = lost = 0
+        undone = lost = ended = 0
         while True:
             try:
                 return await attempt()
@@ -123,11 +123,18 @@ class Database:
                     raise
                 # Those who got in each other's way should not come back at the same moment.
                 await asyncio.sleep(random.uniform(0, 0.002 * 2**undone))  # noqa: S311
+            except NotDone as error:
+                pool.forget()
+                ended += 1
+                if ended == TRIES:
+                    raise _unavailable(error.message, in_doubt=False) from error.__cause__
             except Lost as error:
                 pool.forget()
                 lost += 1
                 if writes or lost > 1:
                     raise _unavailable(error.message, in_doubt=writes) from error.__cause__
+            except TooManyConnections:
+                raise
             except StorageUnavailable:
                 # Another server may have taken its place; then new connections lead to that one.
                 pool.forget()
@@ -174,14 +181,17 @@ class Database:
         hosts = list(self._hosts)
         # One that hangs must not take the time that the others need.
         share = None if len(hosts) == 1 else self._timeout / len(hosts)
+        failures: list[StorageUnavailable | TimeoutError] = []
         while True:
             host = hosts.pop(0)
             try:
                 async with asyncio.timeout(share):
                     session = await self._connect_to(*host, patient=patient)
-            except (StorageUnavailable, TimeoutError):
+            except (StorageUnavailable, TimeoutError) as error:
+                failures.append(error)
                 if not hosts:
-                    raise
+                    telling = min(failures, key=_tells_little)
+                    raise telling from telling.__cause__
             else:
                 self._hosts.remove(host)
                 self._hosts.insert(0, host)
@@ -196,6 +206,16 @@ class Database:
 
     def _silence(self, seconds: float) -> str:
         return f"{self.engine} did not answer within {seconds:g} s"
+
+
+def _tells_little(error: StorageUnavailable | TimeoutError) -> int:
+    """Order the failures of several hosts: first one that is full, then one that answers."""
+    if isinstance(error, TooManyConnections):
+        return 0
+    answered = (
+        isinstance(error, StorageUnavailable) and error.kind is not StorageFailure.UNREACHABLE
+    )
+    return 1 if answered else 2
 
 
 def _unavailable(message: str, *, in_doubt: bool) -> StorageUnavailable:

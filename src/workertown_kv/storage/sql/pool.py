@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from ...errors import KvError
-from .session import Session
+from ..connections import Connections
+from .session import Session, TooManyConnections
 
 
 class Pool:
     """At most `size` connections, each made when it is needed and kept for the next who needs one.
+
+    Where the engine takes fewer than that, requests wait for those that there are.
 
     The drivers bring pools of their own. asyncpg's asks the server to reset a connection after
     each use, which is a second round trip; asyncmy's gives out connections that a server has closed
@@ -17,9 +20,8 @@ class Pool:
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Session]], size: int) -> None:
-        self._connect = connect
         self._free = asyncio.Semaphore(size)
-        self._idle: list[Session] = []
+        self._connections = Connections(connect, TooManyConnections)
         self._job = _Job()
 
     def job(self) -> "_Job":
@@ -41,7 +43,7 @@ class Pool:
         """A connection, which has to be given back."""
         await self._free.acquire()
         try:
-            return self._kept() or await self._connect()
+            return self._kept() or await self._connections.new()
         except BaseException:
             self._free.release()
             raise
@@ -50,32 +52,40 @@ class Pool:
         """The end of its use. `error` is what came of it, if it was one."""
         # With an error of ours the engine has given its answer, so nothing more will come.
         if (error is None or isinstance(error, KvError)) and session.usable:
-            self._idle.append(session)
+            if self._connections.waiting:
+                self._connections.keep(session)
+            else:
+                self._connections.idle.append(session)
         else:
-            session.terminate()
+            self._end(session)
         self._free.release()
 
     def forget(self) -> None:
         """Let go of the connections that nobody uses: the server may know nothing of them."""
-        while self._idle:
-            self._idle.pop().terminate()
+        while self._connections.idle:
+            self._end(self._connections.idle.pop())
 
     async def close(self) -> None:
         """Wait until all that was accepted is done, and disconnect."""
         while self._job.count:
             self._job.ended.clear()
             await self._job.ended.wait()
-        idle, self._idle = self._idle, []
+        idle, self._connections.idle = self._connections.idle, []
         await asyncio.gather(*(session.close() for session in idle))
 
     def _kept(self) -> Session | None:
         # The one that was used last is the least likely to have been closed meanwhile.
-        while self._idle:
-            session = self._idle.pop()
+        idle = self._connections.idle
+        while idle:
+            session = idle.pop()
             if not session.is_stale:
                 return session
-            session.terminate()
+            self._end(session)
         return None
+
+    def _end(self, session: Session) -> None:
+        session.terminate()
+        self._connections.ended()
 
 
 class _Job:

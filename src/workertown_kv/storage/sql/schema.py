@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ...errors import StorageError
+from ...errors import StorageError, StorageFailure
 from ..contract import Migration
 from .session import MissingTable, Session
 
@@ -32,7 +32,9 @@ class Schema:
 
     def missing(self) -> StorageError:
         """The error for a table that is not there, though it should be."""
-        return StorageError(f"There is no table {self._table}; run `workertown-kv migrate`")
+        return StorageError(
+            f"There is no table {self._table}; run `workertown-kv migrate`", StorageFailure.REMOVED
+        )
 
     async def check(self, session: Session) -> None:
         """Raise where the schema is not the one that this program needs."""

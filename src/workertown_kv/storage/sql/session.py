@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, ClassVar
 
-from ...errors import KvError, StorageError, StorageUnavailable
+from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
 
 Value = bytes | int | float | None
 """What a statement is given. Every text is bytes, in UTF-8."""
@@ -19,13 +19,30 @@ Statement = tuple[str, Sequence[Value]]
 class Undone(StorageUnavailable):
     """The engine gave up a transaction in favour of others, and undid it: it may be repeated."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, StorageFailure.BUSY)
+
 
 class Lost(StorageUnavailable):
     """The connection broke, and with it the answer: whether anything was done is not known."""
 
 
+class NotDone(Lost):
+    """The connection broke, and surely nothing was done: it may be repeated over another one."""
+
+
+class TooManyConnections(StorageUnavailable):
+    """The engine has as many connections as it takes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, StorageFailure.BUSY)
+
+
 class MissingTable(StorageError):
     """A table that a statement names is not there."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, StorageFailure.REMOVED)
 
 
 def reason(error: OSError) -> str:
@@ -99,12 +116,18 @@ class Session(ABC):
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """All that is done within happens at one moment, or does not where it raises."""
-        await self.run(self.begin)
         try:
+            await self.run(self.begin)
             yield
+        except Lost as error:
+            raise NotDone(error.message) from error.__cause__
         except KvError:
             # Anything else ends the connection, and with it the transaction.
             with suppress(KvError):
                 await self.run("ROLLBACK")
             raise
-        await self.run("COMMIT")
+        try:
+            await self.run("COMMIT")
+        except NotDone as error:
+            # An engine may end the connection when the commit is done and not answered yet.
+            raise Lost(error.message) from error.__cause__

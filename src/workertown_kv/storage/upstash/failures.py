@@ -5,19 +5,36 @@ from typing import Final
 
 import httpx2
 
-from ...errors import KeyTooLong, KvError, StorageError, StorageUnavailable, ValueTooLarge
+from ...errors import (
+    KeyTooLong,
+    KvError,
+    StorageError,
+    StorageFailure,
+    StorageUnavailable,
+    ValueTooLarge,
+)
 
 UNSURE: Final = "Upstash did not answer; the write may or may not have happened"
 
+_FULL: Final = ("The database at Upstash is full", StorageFailure.FULL)
 _UNAVAILABLE: Final = {
-    "max requests limit exceeded": "Upstash takes no more requests from this database this month",
-    "max daily request limit exceeded": "Upstash takes no more requests from this database today",
-    "max concurrent connections exceeded": "Upstash has too many connections to this database",
-    "capacity quota exceeded": "The database at Upstash is full",
-    "OOM": "The database at Upstash is full",
-    "LOADING": "Upstash is still loading the data",
-    "READONLY": "Upstash has nobody just now who takes writes",
-    "BUSY": "Upstash is busy with a script",
+    "max requests limit exceeded": (
+        "Upstash takes no more requests from this database this month",
+        StorageFailure.REFUSED,
+    ),
+    "max daily request limit exceeded": (
+        "Upstash takes no more requests from this database today",
+        StorageFailure.REFUSED,
+    ),
+    "max concurrent connections exceeded": (
+        "Upstash has too many connections to this database",
+        StorageFailure.BUSY,
+    ),
+    "capacity quota exceeded": _FULL,
+    "OOM": _FULL,
+    "LOADING": ("Upstash is still loading the data", StorageFailure.BUSY),
+    "READONLY": ("Upstash has nobody just now who takes writes", StorageFailure.READ_ONLY),
+    "BUSY": ("Upstash is busy with a script", StorageFailure.BUSY),
 }
 _UNAVAILABLE_FOUND: Final = re.compile(rf"\b({'|'.join(_UNAVAILABLE)})\b")
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -53,13 +70,13 @@ def translated(error: Refused | Lost, *, writes: bool) -> KvError:
 def _told(text: str) -> KvError:
     found = _UNAVAILABLE_FOUND.search(text)
     if found:
-        return StorageUnavailable(_UNAVAILABLE[found[1]])
+        return StorageUnavailable(*_UNAVAILABLE[found[1]])
     if "max key size exceeded" in text:
         return KeyTooLong(f"Upstash takes no key of this length: {text}")
     if "max request size exceeded" in text or "max single record size exceeded" in text:
         return ValueTooLarge(f"Upstash does not take so much at once: {text}")
     if text.startswith(("WRONGPASS", "NOAUTH")):
-        return StorageError("Upstash refuses the token")
+        return StorageError("Upstash refuses the token", StorageFailure.REFUSED)
     if text.startswith("NOPERM"):
-        return StorageError(f"Upstash does not permit it: {text}")
+        return StorageError(f"Upstash does not permit it: {text}", StorageFailure.REFUSED)
     return StorageError(f"Upstash failed: {text}")

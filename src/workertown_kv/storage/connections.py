@@ -1,0 +1,91 @@
+"""The connections that a pool keeps, and those who wait while the engine takes no more of them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
+
+CROWDED_SECONDS: Final = 10.0
+"""How long no further connection is tried after the engine has refused one."""
+
+_Connection = TypeVar("_Connection")
+
+
+class Connections(Generic[_Connection]):
+    """Counts the connections of a pool, and hands one on where no further one can be made.
+
+    `refusal` is what `connect` raises where the engine has as many connections as it takes. That
+    is a failure only for a pool that has no connection at all; in any other there is one to wait
+    for.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[_Connection]], refusal: type[Exception]
+    ) -> None:
+        self.idle: list[_Connection] = []
+        """Those that nobody uses."""
+        self.waiting: deque[asyncio.Future[_Connection | None]] = deque()
+        """Those who wait, each for a connection, or for `None`: leave to make one."""
+        self._connect = connect
+        self._refusal = refusal
+        self._count = 0
+        self._crowded_until = 0.0
+
+    async def new(self) -> _Connection:
+        """Make a connection, or wait for one that another has used."""
+        while True:
+            if self._count and asyncio.get_running_loop().time() < self._crowded_until:
+                connection = await self._handed_on()
+                if connection is not None:
+                    return connection
+            self._count += 1
+            try:
+                return await self._connect()
+            except self._refusal as error:
+                self._count -= 1
+                self._crowded_until = asyncio.get_running_loop().time() + CROWDED_SECONDS
+                if not self._count:
+                    self._refuse_all(error)
+                    raise
+            except BaseException:
+                self.ended()
+                raise
+
+    def keep(self, connection: _Connection) -> None:
+        """Give a connection to the first who waits, or keep it for the next who comes."""
+        if not self._hand(connection):
+            self.idle.append(connection)
+
+    def ended(self) -> None:
+        """Take note that a connection has ended, so that there is room for another."""
+        self._count -= 1
+        self._hand(None)
+
+    def _hand(self, connection: _Connection | None) -> bool:
+        while self.waiting:
+            waiter = self.waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return True
+        return False
+
+    def _refuse_all(self, error: Exception) -> None:
+        for waiter in self.waiting:
+            if not waiter.done():
+                waiter.set_exception(error)
+        self.waiting.clear()
+
+    async def _handed_on(self) -> _Connection | None:
+        waiter: asyncio.Future[_Connection | None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            # It may have been given something at the same moment.
+            if not waiter.cancelled() and waiter.exception() is None:
+                connection = waiter.result()
+                if connection is None:
+                    self._hand(None)
+                else:
+                    self.keep(connection)
+            raise
