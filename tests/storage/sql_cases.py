@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import textwrap
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -24,6 +25,7 @@ from workertown_kv.errors import (
     KvError,
     PreconditionFailed,
     StorageError,
+    StorageFailure,
     StorageUnavailable,
     ValueTooLarge,
 )
@@ -465,9 +467,32 @@ class SqlCases(SqlCase):
         await asyncio.gather(*(work(i) for i in range(60)))
         assert most == 3
 
+    async def test_what_finds_no_connection_waits_for_one_that_there_is(self) -> None:
+        url = self.limited(3)
+        storage = await self.opened(url=url, connections=10)
+        acts = [storage.set(put(str(i % 16))) for i in range(200)]
+        assert len(await asyncio.gather(*acts)) == 200
+        other = await self.opened(url=url)
+        with pytest.raises(StorageUnavailable) as caught:  # this one has none at all
+            await asyncio.gather(*(other.get(Get("default", "a")) for _ in range(5)))
+        assert caught.value.kind is StorageFailure.BUSY
+
+    def limited(self, connections: int) -> str:
+        """The URL for a user who may have so many connections."""
+        raise NotImplementedError
+
     async def connections(self, storage: object) -> int:
         """How many the server has, of storages, asked over one of them."""
         raise NotImplementedError
+
+    async def test_a_clock_that_differs_from_the_servers_is_told(self) -> None:
+        clock = MovedClock(time.time())
+        storage = await self.opened(clock)
+        assert list(await storage.warnings()) == []
+        for seconds, side in ((100, "ahead of"), (-200, "behind")):
+            clock.now = time.time() + seconds
+            (warning,) = await storage.warnings()
+            assert f"s {side} that of {storage._database.engine}" in warning
 
     async def test_while_one_sweeps_nobody_else_does(self, clock: MovedClock) -> None:
         one, two = await self.opened(clock), await self.opened(clock)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from storage.sql_case import SqlCase, put
-from workertown_kv.errors import StorageError, StorageUnavailable
+from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Get
 from workertown_kv.storage import Migration, Storage
 
@@ -98,6 +98,29 @@ class SqlMigrations(SqlCase):
         with pytest.raises(StorageError) as caught:
             await other.open()
         assert not isinstance(caught.value, StorageUnavailable)
+
+    @pytest.mark.parametrize("right", ["SELECT", "INSERT", "UPDATE", "DELETE"])
+    async def test_a_probe_finds_a_right_that_is_missing(self, right: str) -> None:
+        await self.opened()
+        humble = self.humble()
+        await humble.open()
+        await humble.probe()
+        self.revoke(right)
+        with pytest.raises(StorageError) as caught:
+            await humble.probe()
+        assert caught.value.kind is StorageFailure.REFUSED
+        await humble.close()
+
+    async def test_a_probe_finds_a_table_that_was_removed(self) -> None:
+        storage = await self.opened()
+        self.server.sql(f"DROP TABLE {self.table}")
+        with pytest.raises(StorageError) as caught:
+            await storage.probe()
+        assert caught.value.kind is StorageFailure.REMOVED
+
+    def revoke(self, right: str) -> None:
+        """Take a right on the table of this test from the user that `humble` has."""
+        raise NotImplementedError
 
     def humble(self, table: str | None = None) -> Storage:
         """A storage by a user who may read and write rows, and nothing more."""

@@ -14,13 +14,13 @@ from storage.sql_case import put, table_of
 from storage.sql_cases import SqlCases
 from storage.sql_failures import SqlFailures
 from storage.sql_migrations import SqlMigrations
-from workertown_kv.errors import StorageError, StorageUnavailable
+from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Batch, Get, Operation
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.mysql.errors import translated
 from workertown_kv.storage.mysql.schema import MIGRATIONS
-from workertown_kv.storage.sql import Lost, SqlStorage, Undone
+from workertown_kv.storage.sql import Lost, NotDone, SqlStorage, TooManyConnections, Undone
 from workertown_kv.testing import StorageConformance
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +60,13 @@ class TestMysql(SqlCases):
         # The shell's raw output is how the page shows it, but that user may not grant anything.
         return self.server.as_root(f"USE kv; {text}") if "GRANT" in text else self.server.sql(text)
 
+    def limited(self, connections: int) -> str:
+        self.server.as_root(
+            "CREATE USER limited@'%' IDENTIFIED BY 'limited' "
+            f"WITH MAX_USER_CONNECTIONS {connections}; GRANT ALL ON kv.* TO limited@'%'"
+        )
+        return self.server.url.replace("kv:s3cr%2Fet", "limited:limited")
+
     def dump(self) -> str:
         options = ["--single-transaction", "--hex-blob"]
         tables = ["kv", self.table, f"{self.table}_migration"]
@@ -98,8 +105,9 @@ class TestMysql(SqlCases):
         self.server.as_root("SET GLOBAL read_only = 1")
         try:
             for _ in range(2):
-                with pytest.raises(StorageUnavailable):
+                with pytest.raises(StorageUnavailable) as caught:
                     await storage.set(put("a"))
+                assert caught.value.kind is StorageFailure.READ_ONLY
         finally:
             self.server.as_root("SET GLOBAL read_only = 0")
         await storage.set(put("a"))
@@ -131,6 +139,9 @@ class TestMysqlMigrations(SqlMigrations):
         address = f"127.0.0.1:{self.server.port}/kv"
         return MysqlStorage(f"mysql://humble:humble@{address}?table={table or self.table}")
 
+    def revoke(self, right: str) -> None:
+        self.server.as_root(f"REVOKE {right} ON kv.{self.table} FROM humble@'%'")
+
 
 @pytest.mark.parametrize(
     ("code", "kind"),
@@ -138,12 +149,33 @@ class TestMysqlMigrations(SqlMigrations):
         (1180, Lost),  # a commit of which nobody knows
         (1461, StorageUnavailable),  # max_prepared_stmt_count
         (1615, Undone),  # the table changes again and again
-        (4031, Lost),  # MySQL's wait_timeout
+        (2013, Lost),  # nothing came back
+        (4031, NotDone),  # MySQL's wait_timeout
+        (1927, NotDone),  # MariaDB's KILL
+        (1040, TooManyConnections),
         (1064, StorageError),
     ],
 )
 def test_the_errors_of_mysql_are_those_of_storages(code: int, kind: type[StorageError]) -> None:
     assert type(translated(OperationalError(code, "so it is"), asked=True)) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1114, StorageFailure.FULL),
+        (1290, StorageFailure.READ_ONLY),
+        (1142, StorageFailure.REFUSED),
+        (1045, StorageFailure.REFUSED),
+        (1146, StorageFailure.REMOVED),
+        (1049, StorageFailure.REMOVED),
+        (1205, StorageFailure.BUSY),
+        (1047, StorageFailure.UNREACHABLE),
+        (1064, StorageFailure.OTHER),
+    ],
+)
+def test_each_error_of_mysql_is_of_a_kind(code: int, kind: StorageFailure) -> None:
+    assert translated(OperationalError(code, "so it is"), asked=True).kind is kind
 
 
 async def test_the_connection_is_encrypted_as_sslmode_says(

@@ -13,10 +13,11 @@ from storage.sql_case import put, table_of
 from storage.sql_cases import SqlCases
 from storage.sql_failures import SqlFailures
 from storage.sql_migrations import SqlMigrations
-from workertown_kv.errors import StorageError, StorageUnavailable
+from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
+from workertown_kv.operations import Batch, Get, Operation
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.postgres import PostgresStorage
-from workertown_kv.storage.postgres.errors import translated
+from workertown_kv.storage.postgres.errors import not_begun, translated
 from workertown_kv.storage.postgres.schema import MIGRATIONS
 from workertown_kv.storage.sql import Lost, Session, SqlStorage
 from workertown_kv.testing import StorageConformance
@@ -55,6 +56,13 @@ class TestPostgres(SqlCases):
             asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'workertown-kv'"
             return int((await session.fetch((asked, ())))[0][0])
 
+    def limited(self, connections: int) -> str:
+        self.server.sql(
+            f"CREATE USER limited PASSWORD 'limited' CONNECTION LIMIT {connections};"
+            "GRANT ALL ON SCHEMA public TO limited"
+        )
+        return self.server.url.replace("kv:s3cr%2Fet", "limited:limited")
+
     def dump(self) -> str:
         return self.server.run("pg_dump", "--table", f"{self.table}*", **self.server.environment)
 
@@ -76,8 +84,10 @@ class TestPostgres(SqlCases):
         storage = await self.opened()
         self.server.sql("ALTER ROLE kv SET default_transaction_read_only = on")
         try:
-            with pytest.raises(StorageUnavailable, match="read-only"):
-                await storage.set(put("a"))
+            for act in (lambda: storage.set(put("a")), storage.probe):
+                with pytest.raises(StorageUnavailable, match="read-only") as caught:
+                    await act()
+                assert caught.value.kind is StorageFailure.READ_ONLY
         finally:
             self.server.sql("SET default_transaction_read_only = off; ALTER ROLE kv RESET ALL")
         await storage.set(put("a"))
@@ -91,6 +101,25 @@ class TestPostgresFailures(SqlFailures):
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE application_name = 'workertown-kv'"
         )
+
+    async def test_a_write_over_a_connection_that_is_being_ended_is_done_once(self) -> None:
+        storage = await self.opened()
+        other = await asyncpg.connect(self.server.url)
+        versions = set()
+        for number in range(40):
+            await storage.get(Get("default", "a"))
+            # This does not wait for the end: the write is sent to a server process on its way out.
+            await other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'workertown-kv'"
+            )
+            if number % 2:
+                versions.add(await storage.set(put("a")))
+            else:
+                both: list[Operation] = [put("b"), put("c")]
+                await storage.batch(Batch(both, atomic=True))
+        await other.close()
+        assert len(versions) == 20
 
     async def be_favoured(self, session: Session) -> None:
         # Whoever has waited for so long looks whether it is for ever, and then gives way.
@@ -115,10 +144,52 @@ class TestPostgresMigrations(SqlMigrations):
         address = f"127.0.0.1:{self.server.port}/postgres"
         return PostgresStorage(f"postgres://humble:humble@{address}?table={table or self.table}")
 
+    def revoke(self, right: str) -> None:
+        self.server.sql(f"REVOKE {right} ON {self.table} FROM humble")
+
 
 def test_what_postgresql_does_not_know_itself_is_in_doubt() -> None:
     unknown = asyncpg.StatementCompletionUnknownError("so it is")
     assert type(translated(unknown, asked=True)) is Lost
+
+
+@pytest.mark.parametrize(
+    ("error", "answer", "sure"),
+    [
+        (asyncpg.InterfaceError("connection is closed"), b"", True),
+        (asyncpg.AdminShutdownError("terminating connection"), b"E", True),
+        # It has bound the values, and may have done more.
+        (asyncpg.AdminShutdownError("terminating connection"), b"2", False),
+        (asyncpg.ConnectionDoesNotExistError("closed in the middle"), b"", False),
+        # So may a pooler say that it has lost its server.
+        (asyncpg.ProtocolViolationError("server conn crashed?"), b"E", False),
+        (asyncpg.InternalClientError("unexpected message"), b"2", False),
+    ],
+)
+def test_only_what_postgresql_surely_did_not_begin_is_sent_again(
+    error: Exception, answer: bytes, sure: bool
+) -> None:
+    assert not_begun(error, answer) is sure
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (asyncpg.DiskFullError("so it is"), StorageFailure.FULL),
+        (asyncpg.ReadOnlySQLTransactionError("so it is"), StorageFailure.READ_ONLY),
+        (asyncpg.InsufficientPrivilegeError("so it is"), StorageFailure.REFUSED),
+        (asyncpg.InvalidPasswordError("so it is"), StorageFailure.REFUSED),
+        (asyncpg.UndefinedTableError("so it is"), StorageFailure.REMOVED),
+        (asyncpg.InvalidCatalogNameError("so it is"), StorageFailure.REMOVED),
+        (asyncpg.TooManyConnectionsError("so it is"), StorageFailure.BUSY),
+        (asyncpg.QueryCanceledError("so it is"), StorageFailure.BUSY),
+        (asyncpg.CannotConnectNowError("so it is"), StorageFailure.UNREACHABLE),
+        (ConnectionRefusedError(), StorageFailure.UNREACHABLE),
+        (asyncpg.DataError("so it is"), StorageFailure.OTHER),
+    ],
+)
+def test_each_error_of_postgresql_is_of_a_kind(error: Exception, kind: StorageFailure) -> None:
+    assert translated(error, asked=True).kind is kind
 
 
 async def test_the_connection_is_encrypted_as_sslmode_says(

@@ -3,7 +3,7 @@
 import asyncio
 from itertools import count
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 
 import pytest
 from redis import Redis
@@ -12,10 +12,7 @@ from servers.certificate import write_certificate
 from servers.proxy import Proxy
 from servers.redis import ALWAYS_SYNCED, PERMISSIONS, RunningRedis, free_ports, until
 from storage.redis_case import SPACE, acts_on, opened, outcome_of, put
-from workertown_kv.errors import (
-    StorageError,
-    StorageUnavailable,
-)
+from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Batch, Delete, Get, List, Operation
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS
 from workertown_kv.storage.redis import RedisStorage
@@ -263,3 +260,82 @@ async def test_redis_is_spoken_to_with_tls(program: str, tmp_path: Path) -> None
             with pytest.raises(StorageUnavailable) as caught:
                 await storage.check()
             assert "certificate" in str(caught.value.__cause__)
+
+
+async def test_a_probe_finds_what_keeps_redis_from_writing(
+    own: RunningRedis, program: str, tmp_path: Path
+) -> None:
+    async with opened(own.url) as storage:
+        await storage.set(put("a"))
+        await storage.probe()
+        with own.client() as client:
+            before = client.hgetall("kv:layout")
+            for setting, value, usual, kind in (
+                ("maxmemory", 1, 0, StorageFailure.FULL),
+                ("min-replicas-to-write", 1, 0, StorageFailure.READ_ONLY),
+            ):
+                client.config_set(setting, value)
+                with pytest.raises(StorageUnavailable) as caught:
+                    await storage.probe()
+                assert caught.value.kind is kind
+                client.config_set(setting, usual)
+            await storage.probe()
+            assert client.hgetall("kv:layout") == before
+            assert sorted(client.keys()) == [
+                *("kv:layout", "kv:{0}:entry:default:a", "kv:{0}:keys:default"),
+            ]
+        master = ("--replicaof", "127.0.0.1", str(own.port))
+        with RunningRedis(program, tmp_path, *master) as replica, replica.client() as client:
+            until(lambda: client.info("replication")["master_link_status"] == "up")
+            async with opened(replica.url) as standby:
+                with pytest.raises(StorageUnavailable) as caught:
+                    await standby.probe()
+                assert caught.value.kind is StorageFailure.READ_ONLY
+
+
+@pytest.mark.parametrize("right", ["evalsha", "hmget", "hsetnx"])
+async def test_a_probe_finds_a_right_that_is_missing(own: RunningRedis, right: str) -> None:
+    async with opened(own.url) as storage:
+        await storage.set(put("a"))
+    with own.client() as client:
+        client.execute_command(f"ACL SETUSER kv on >s3cret {PERMISSIONS} +eval -{right}")
+    storage = RedisStorage(f"redis://kv:s3cret@127.0.0.1:{own.port}")
+
+    async def start() -> None:
+        await storage.open()
+        await storage.probe()
+
+    with pytest.raises(StorageError) as caught:
+        await start()
+    assert caught.value.kind is StorageFailure.REFUSED
+    await storage.close()
+
+
+async def test_it_warns_of_a_clock_that_differs_and_of_eviction(own: RunningRedis) -> None:
+    clock = MovedClock(time())
+    async with opened(own.url, clock) as storage:
+        assert list(await storage.warnings()) == []
+        clock.move(-300)
+        (warning,) = await storage.warnings()
+        assert "s behind that of Redis" in warning
+        clock.move(300)
+        with own.client() as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            (warning,) = await storage.warnings()
+            assert "maxmemory-policy is allkeys-lru" in warning
+            client.execute_command("ACL SETUSER kv on >s3cret " + PERMISSIONS)
+    async with opened(f"redis://kv:s3cret@127.0.0.1:{own.port}", clock) as humble:
+        assert list(await humble.warnings()) == [], "it may not ask, and goes on"
+
+
+async def test_what_finds_no_connection_waits_for_one_that_there_is(
+    program: str, tmp_path: Path
+) -> None:
+    with RunningRedis(program, tmp_path, "--maxclients", "3") as few:
+        async with opened(f"{few.url}?connections=10") as storage:
+            acts = [storage.set(put(str(i % 16))) for i in range(200)]
+            assert len(await asyncio.gather(*acts)) == 200
+            async with opened(few.url) as other:
+                with pytest.raises(StorageUnavailable) as caught:  # this one has none at all
+                    await other.set(put("a"))
+                assert "may or may not" not in caught.value.message

@@ -11,6 +11,7 @@ from .call import Call
 from .engine import Engine
 from .fields import FIELDS, entry_of
 from .listing import list_page
+from .probing import probe, warnings
 from .sweeping import sweep
 
 
@@ -30,6 +31,14 @@ class KeyspaceStorage(Storage):
 
     async def check(self) -> None:
         await self._engine.check()
+
+    async def probe(self) -> None:
+        async with self._engine.use() as use:
+            await probe(use, self.clock())
+
+    async def warnings(self) -> Sequence[str]:
+        async with self._engine.use() as use:
+            return await warnings(use, self.clock)
 
     async def get(self, operation: Get) -> Entry | None:
         async with self._engine.use() as use:

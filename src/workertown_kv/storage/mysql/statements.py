@@ -29,6 +29,11 @@ class MysqlStatements(Statements):
     def keeping(self) -> str:
         return f"ON DUPLICATE KEY UPDATE version = {self.table}.version"
 
+    @property
+    def now(self) -> Statement:
+        # With a fraction it is a decimal.
+        return "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE)", ()
+
     def sweep_claim(self, before: float) -> Statement:
         to = Writing(self.mark)
         return to.statement(

@@ -25,6 +25,10 @@ class PostgresStatements(Statements):
             f"SET version = {self.table}.version WHERE false"
         )
 
+    @property
+    def now(self) -> Statement:
+        return "SELECT extract(epoch FROM clock_timestamp())::double precision", ()
+
     def sweep(self, before: float, limit: int) -> Statement:
         to = Writing(self.mark)
         # The lock ends with the statement, or with whoever had it. What anybody is writing is left

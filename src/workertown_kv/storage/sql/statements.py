@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
-from ...entry import Entry
+from ...entry import DEFAULT_NAMESPACE, Entry
 from ...operations import Delete, Get, List, Operation, Precondition, Set
 from ..contract import key_cursor
 from .rows import Place, columns_of, namespace, place
@@ -45,6 +45,11 @@ class Statements(ABC):
     @abstractmethod
     def keeping(self) -> str:
         """The end of an INSERT: where there is a row, lock it and leave it as it is."""
+
+    @property
+    @abstractmethod
+    def now(self) -> Statement:
+        """The time of the engine, in Unix seconds."""
 
     @abstractmethod
     def sweep(self, before: float, limit: int) -> Statement:
@@ -173,6 +178,19 @@ class Statements(ABC):
             f'SELECT "key", version, expires_at, metadata FROM {self.table} WHERE {where} '
             f'ORDER BY "key" LIMIT {to.add(operation.limit + 1)}'
         )
+
+    def probe(self) -> Sequence[Statement]:
+        """What needs all rights that there must be, and a server that takes writes.
+
+        No row is changed: they are about a key that no entry can have.
+        """
+        nowhere = f"""WHERE namespace = '{DEFAULT_NAMESPACE}' AND "key" = {self.mark(1)}"""
+        columns = f'namespace, "key", {", ".join(COLUMNS)}'
+        insert = f"{self._into()} SELECT {columns} FROM {self.table} {nowhere}"
+        return [
+            (f"{insert} {self.replacing(None)}", (b"",)),
+            (f"DELETE FROM {self.table} {nowhere}", (b"",)),
+        ]
 
     def _insert(self, to: Writing, entries: Sequence[tuple[Place, Entry]]) -> str:
         rows = ", ".join([to.row((*at, *columns_of(entry))) for at, entry in entries])

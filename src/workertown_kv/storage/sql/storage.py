@@ -8,6 +8,7 @@ from ...errors import KvError, PreconditionFailed, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ..batch import ReadBudget, guarded, run_batch
 from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
+from ..skew import skew_warnings
 from ..snapshot import Snapshot
 from ..version import new_version
 from .batches import atomic_batch, read_entries
@@ -36,6 +37,12 @@ class SqlStorage(Storage):
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         return await self._database.migrate(to)
+
+    async def probe(self) -> None:
+        await self._do(self._probe, writes=False)
+
+    async def warnings(self) -> Sequence[str]:
+        return await self._do(self._compare_clocks, writes=False)
 
     async def get(self, operation: Get) -> Entry | None:
         return await self._do(lambda session: self._get(session, operation), writes=False)
@@ -122,6 +129,15 @@ class SqlStorage(Storage):
                     pool, lambda session: self._delete(session, operation), writes=True
                 )
                 return None
+
+    async def _probe(self, session: Session) -> None:
+        for statement in self._statements.probe():
+            await session.execute(statement)
+
+    async def _compare_clocks(self, session: Session) -> Sequence[str]:
+        before = self.clock()
+        ((now,),) = await session.fetch(self._statements.now)
+        return skew_warnings(self._database.engine, float(now), before, self.clock())
 
     async def _get(self, session: Session, operation: Get) -> Entry | None:
         rows = await session.fetch(self._statements.get(operation, self.clock()))

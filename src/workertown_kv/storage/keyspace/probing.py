@@ -1,0 +1,65 @@
+"""Finding out whether entries can be read and written, and what an operator should know."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ...entry import DEFAULT_NAMESPACE
+from ...errors import KvError
+from ...operations import Delete
+from ..contract import Clock
+from ..skew import skew_warnings
+from .call import Call, script_call
+from .engine import Use
+from .fields import FIELDS, batch_arguments
+from .layout import layout_key
+from .scripts import BATCH
+
+_POLICY: Final = re.compile(r"maxmemory_policy:(\S+)")
+_KEEPS_ALL: Final = "noeviction"
+
+
+async def probe(use: Use, now: float) -> None:
+    """Read and write in every bucket, without a change of any entry. Raises `KvError`.
+
+    Each write is the script of all writes, and removes a key that no entry can have. Redis lets it
+    pass when its memory is full, so a field that is there is set where there is none, too.
+    """
+    layout = use.layout
+    name = layout_key(layout.prefix)
+    await use.all([*_calls(use, now), Call(layout.slot_of(name), ("HSETNX", name, "version", 1))])
+
+
+async def warnings(use: Use, clock: Clock) -> Sequence[str]:
+    """What may happen to entries. What the user may not ask is left out."""
+    before = clock()
+    name = layout_key(use.layout.prefix)
+    (time,) = await use.ask([Call(use.layout.slot_of(name), ("TIME",))])
+    after = clock()
+    found: list[str] = []
+    if not isinstance(time, KvError):
+        seconds, microseconds = time
+        found += skew_warnings("Redis", int(seconds) + int(microseconds) / 1e6, before, after)
+    slots = sorted({use.layout.slot(bucket) for bucket in range(use.layout.buckets)})
+    answers = await use.ask([Call(slot, ("INFO", "memory")) for slot in slots])
+    policies = {one for answer in answers for one in _policies(answer)} - {_KEEPS_ALL}
+    found += [
+        f"Redis may evict entries when its memory is full (maxmemory-policy is {policy}); set it "
+        f"to {_KEEPS_ALL}."
+        for policy in sorted(policies)
+    ]
+    return found
+
+
+def _calls(use: Use, now: float) -> Iterator[Call]:
+    layout, space = use.layout, DEFAULT_NAMESPACE
+    _, arguments = batch_arguments(layout, [Delete(space, "")], [""], now)
+    for bucket in range(layout.buckets):
+        slot, entry = layout.slot(bucket), layout.entry(bucket, space, "")
+        keys = [entry, layout.index(bucket, space), layout.expiring(bucket)]
+        yield Call(slot, ("HMGET", entry, *FIELDS))
+        yield script_call(slot, BATCH, keys, (repr(now), 0, "each", *arguments), writes=True)
+
+
+def _policies(answer: object) -> Sequence[str]:
+    return _POLICY.findall(answer.decode()) if isinstance(answer, bytes) else ()
