@@ -17,6 +17,11 @@ from .errors import Detail, InputError, KeyTooLong, ValueTooLarge
 DEFAULT_NAMESPACE: Final = "default"
 """The namespace of every call that names none."""
 
+DEFAULT_ID: Final = "0" * 32
+"""The id of the default namespace, for clients that know 32 hexadecimal digits alone."""
+
+_NAMESPACE_ID: Final = re.compile("[0-9a-f]{32}")
+
 METADATA_BYTES: Final = 1024
 """The most bytes of metadata, as compact JSON in UTF-8; Workers KV has the same limit."""
 
@@ -57,6 +62,11 @@ def check_value_size(size: int, limit: int) -> None:
     """Accept values of at most `limit` bytes."""
     if size > limit:
         raise ValueTooLarge(f"The value has {size:,} bytes; at most {limit:,} are allowed")
+
+
+def is_id(text: str) -> bool:
+    """Whether this could be the id of a namespace."""
+    return _NAMESPACE_ID.fullmatch(text) is not None
 
 
 def is_unicode(text: str) -> bool:

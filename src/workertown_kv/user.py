@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from .entry import DEFAULT_ID, DEFAULT_NAMESPACE, is_id, is_unicode
 from .errors import Forbidden
 from .operations import Batch, Delete, Get, List, Operation, Set
 
@@ -30,7 +31,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     prefixes: tuple[str, ...] = ("",)
     """The keys that begin with one of these; without it, all keys."""
     namespaces: tuple[str, ...] | None = None
-    """The namespaces in which; without it, all of them."""
+    """The namespaces in which, by their ids, or `default`; without it, all of them."""
 
     def __post_init__(self) -> None:
         # One made in Python has whatever was given: text in place of a tuple of texts would be
@@ -45,6 +46,13 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 raise ValueError(f"{name} is empty, which permits nothing; expected at least one")
         if not set(self.verbs) <= set(VERBS):
             raise ValueError(f"verbs is {self.verbs!r}; expected some of {', '.join(VERBS)}")
+        for prefix in self.prefixes:
+            _check_prefix(prefix)
+        for namespace in self.namespaces or ():
+            _check_namespace(namespace)
+        if self.namespaces is not None and DEFAULT_ID in self.namespaces:
+            names = {DEFAULT_NAMESPACE, *self.namespaces} - {DEFAULT_ID}
+            msgspec.structs.force_setattr(self, "namespaces", tuple(sorted(names)))
         if "admin" in self.verbs and (self.prefixes != ("",) or self.namespaces is not None):
             raise ValueError(
                 "verbs has admin, which prefixes and namespaces cannot narrow; "
@@ -54,6 +62,24 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def covers(self, verb: Verb, namespace: str) -> bool:
         """Whether the verb is permitted in the namespace, on some keys."""
         return verb in self.verbs and (self.namespaces is None or namespace in self.namespaces)
+
+
+def _check_prefix(prefix: str) -> None:
+    if not is_unicode(prefix):
+        raise ValueError(f"prefixes has {prefix[:100]!r}, which is not UTF-8")
+    if prefix.endswith("*"):
+        meant = prefix.rstrip("*")
+        expected = f"{meant[:100]!r}, which is all keys that begin with it" if meant else "none"
+        raise ValueError(f"prefixes has {prefix[:100]!r}; expected {expected}")
+
+
+def _check_namespace(namespace: str) -> None:
+    # A title would permit nothing, or whatever has that title next.
+    if namespace != DEFAULT_NAMESPACE and not is_id(namespace):
+        raise ValueError(
+            f"namespaces has {namespace[:100]!r}; expected default, or an id of 32 hexadecimal "
+            "digits as `workertown-kv namespace list` prints it"
+        )
 
 
 def check_scopes(scopes: object) -> None:

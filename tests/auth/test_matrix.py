@@ -27,7 +27,7 @@ NAMED = {"key": "x", "account_id": "a", "namespace_id": "0" * 32, "key_name": "x
 SECRET = "a secret that both sides know, of 32 bytes and more"
 NOW = int(MovedClock().now)
 GOOD: dict[str, Any] = {"iss": "https://issuer", "aud": "kv", "sub": "ada", "exp": NOW + 60}
-ELSEWHERE = [{"verbs": ["read", "write", "list"], "namespaces": ["elsewhere"]}]
+ELSEWHERE = [{"verbs": ["read", "write", "list"], "namespaces": ["e" * 32]}]
 
 
 def _bytes(text: str | bytes) -> bytes:

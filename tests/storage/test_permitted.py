@@ -64,7 +64,7 @@ async def test_a_batch_with_one_operation_out_of_scope_does_nothing() -> None:
         Set(namespace="default", key="a/1", value=b"9"),
         Delete("default", "b"),
         Get("default", "b"),
-        Set(namespace="other", key="a/1", value=b"9"),
+        Set(namespace=OTHER, key="a/1", value=b"9"),
     ]
     for atomic in (False, True):
         with pytest.raises(Forbidden) as caught:
@@ -80,6 +80,8 @@ async def test_a_batch_with_one_operation_out_of_scope_does_nothing() -> None:
     assert len(await mine.batch(Batch([operations[0], operations[3]]))) == 2
 
 
+OTHER = "0f" * 16
+
 _KEY_VERBS: list[Verb] = ["read", "write", "list"]
 _verbs = st.lists(st.sampled_from(_KEY_VERBS), min_size=1, max_size=3, unique=True)
 _prefixes = st.lists(
@@ -87,7 +89,7 @@ _prefixes = st.lists(
     min_size=1,
     max_size=3,
 )
-_namespaces = st.none() | st.lists(st.sampled_from(["default", "other"]), min_size=1, max_size=2)
+_namespaces = st.none() | st.lists(st.sampled_from(["default", OTHER]), min_size=1, max_size=2)
 
 
 @st.composite
@@ -149,7 +151,7 @@ def test_a_listing_shows_what_may_be_listed_and_read(
 @given(
     granted=st.lists(scopes(), max_size=4),
     key=st.sampled_from(KEYS),
-    namespace=st.sampled_from(["default", "other"]),
+    namespace=st.sampled_from(["default", OTHER]),
 )
 @settings(max_examples=300, deadline=None)
 def test_a_value_is_read_and_written_where_a_scope_permits_it(

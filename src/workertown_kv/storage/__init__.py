@@ -3,7 +3,7 @@
 from .cached import CachedStorage
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from .health import Health
-from .namespace import TITLE_CHARACTERS, Namespace, is_id
+from .namespace import TITLE_CHARACTERS, Namespace
 from .namespaces import Namespaces
 from .permitted import permitted
 
@@ -18,6 +18,5 @@ __all__ = [
     "Namespace",
     "Namespaces",
     "Storage",
-    "is_id",
     "permitted",
 ]

@@ -5,16 +5,12 @@ storage of many servers can change them at one moment.
 """
 
 import hashlib
-import re
 from typing import Final
 
 import msgspec
 
-from ..entry import DEFAULT_NAMESPACE, Entry
+from ..entry import DEFAULT_ID, DEFAULT_NAMESPACE, Entry
 from ..operations import MUST_NOT_EXIST, Delete, Get, List, Precondition, Set
-
-DEFAULT_ID: Final = "0" * 32
-"""The id of the default namespace, for clients that know 32 hexadecimal digits alone."""
 
 TITLE_CHARACTERS: Final = 512
 """The most characters of a title; Workers KV has the same limit."""
@@ -23,7 +19,6 @@ _REGISTRY: Final = "workertown-kv"
 _IDS: Final = "{namespaces}id:"
 _TITLES: Final = "{namespaces}title:"
 _GONE: Final = "{namespaces}gone:"
-_ID: Final = re.compile("[0-9a-f]{32}")
 _PAGE: Final = 1000
 
 
@@ -47,11 +42,6 @@ DEFAULT: Final = Namespace(DEFAULT_ID, DEFAULT_NAMESPACE)
 class _Kept(msgspec.Struct, frozen=True):
     title: str
     account: str
-
-
-def is_id(text: str) -> bool:
-    """Whether this could be the id of a namespace."""
-    return _ID.fullmatch(text) is not None
 
 
 # By their ids: the namespaces themselves.

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from ..entry import DEFAULT_NAMESPACE, Entry, is_unicode
+from ..entry import DEFAULT_ID, DEFAULT_NAMESPACE, Entry, is_id, is_unicode
 from ..errors import Conflict, InputError, NamespaceExists, NamespaceNotFound
 from ..operations import Batch, Delete, List, Operation, Precondition
 from .contract import Capability, Storage
 from .namespace import (
     DEFAULT,
-    DEFAULT_ID,
     TITLE_CHARACTERS,
     Namespace,
     all_gone,
@@ -27,7 +26,6 @@ from .namespace import (
     gone,
     gone_id,
     gone_since,
-    is_id,
     namespace_in,
     record,
     record_at,

@@ -187,6 +187,12 @@ async def test_the_scopes_are_listed_and_the_keys_are_not() -> None:
         ({"verbs": ["read"], "namespaces": []}, "permits nothing"),
         ({"verbs": ["read", "admin"], "prefixes": ["a"]}, "cannot narrow"),
         ({"verbs": ["read"], "prefixes": ["a"] * 101}, "more than 100"),
+        ({"verbs": ["read"], "prefixes": ["a/*"]}, "'a/*'; expected 'a/', which is all keys that"),
+        ({"verbs": ["read"], "prefixes": ["a/**"]}, "'a/**'; expected 'a/', which is all keys"),
+        ({"verbs": ["read"], "prefixes": ["*"]}, "prefixes has '*'; expected none"),
+        ({"verbs": ["read"], "prefixes": ["a\ud800"]}, "which is not UTF-8"),
+        ({"verbs": ["read"], "namespaces": ["staging"]}, "has 'staging'; expected default, or an"),
+        ({"verbs": ["read"], "namespaces": ["A" * 32]}, "32 hexadecimal digits"),
     ],
 )
 def test_a_scope_that_cannot_be_used_is_refused(scope: dict[str, object], words: str) -> None:
@@ -194,3 +200,8 @@ def test_a_scope_that_cannot_be_used_is_refused(scope: dict[str, object], words:
         server_for(scope)
     assert words in caught.value.message
     assert "auth.api_key.api_keys[0]" in caught.value.message
+
+
+async def test_the_id_of_the_default_namespace_is_as_good_as_its_name() -> None:
+    server = server_for({"verbs": ["read"], "namespaces": ["0" * 32]})
+    assert (await ask(server, "GET", "/v1/kv/missing"))[0] == 404

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from ....entry import is_id
 from ....errors import NamespaceNotFound
-from ....storage import Namespace, Namespaces, is_id
+from ....storage import Namespace, Namespaces
 from ...request import read_body
 from ..errors import invalid
 from ..query import lenient_query
