@@ -1,6 +1,8 @@
 """The options: defaults, merging, and errors that help."""
 
 import re
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import msgspec
 import pytest
@@ -127,6 +129,43 @@ def test_a_wrong_option_is_named_by_its_whole_path(
         kv(given)
     for word in words:
         assert word in caught.value.message
+
+
+class AsyncCall:
+    async def __call__(self, *_: object) -> None: ...
+
+
+async def async_function(*_: object) -> None: ...
+
+
+async def async_generator(*_: object) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("name", ["logger", "get_env", "runtime", "cors.origin"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        async_function,
+        async_generator,
+        AsyncCall(),
+        AsyncCall().__call__,
+        partial(async_function, 1),
+        partial(partial(AsyncCall(), 1), 2),
+    ],
+)
+def test_an_async_function_that_nobody_would_wait_for_is_refused(
+    name: str, function: Callable[..., object]
+) -> None:
+    group, _, option = name.rpartition(".")
+    with pytest.raises(OptionsError) as caught:
+        kv({group: {option: function}} if group else {option: function})
+    assert f"{name} is an async function" in caught.value.message
+
+
+def test_an_environment_that_is_no_mapping_is_refused() -> None:
+    with pytest.raises(OptionsError, match="get_env answered NoneType; expected a mapping"):
+        kv(get_env=lambda: None)
 
 
 def test_what_is_no_mapping_is_refused() -> None:

@@ -13,7 +13,7 @@ from .auth import (
     Credential,
     UserCredential,
 )
-from .group import Secret, without_credentials
+from .group import Secret, is_async, without_credentials
 from .jwt import AUTHORIZATION, JwksOptions, JwtIssuer, JwtOptions, TokenRules, texts
 from .layers import (
     Layer,
@@ -71,6 +71,7 @@ __all__ = [
     "V1Options",
     "describe_options",
     "given_options",
+    "is_async",
     "layer_of_code",
     "layer_of_file",
     "layer_of_variables",

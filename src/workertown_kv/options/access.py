@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from inspect import iscoroutinefunction
 from ipaddress import ip_network
 from typing import Any, Final, Literal
 
@@ -115,8 +114,7 @@ class CorsOptions(Group, frozen=True):
         self.check_at_least(0, "max_age")
         if self.origin in ("", ()):
             raise ValueError("origin is empty; expected an origin such as https://app.example.com")
-        if iscoroutinefunction(self.origin):
-            raise ValueError("origin is an async function; expected one that answers at once")
+        self.check_answers_at_once("origin")
         # The Fetch standard, 3.3.5: credentials and a wildcard do not go together.
         origins = self.origin if isinstance(self.origin, tuple) else (self.origin,)
         for origin in origins:

@@ -1,6 +1,8 @@
 """What every group of options is, and text that must not be shown."""
 
 import re
+from functools import partial
+from inspect import isasyncgenfunction, iscoroutinefunction
 
 import msgspec
 
@@ -35,12 +37,26 @@ def without_credentials(text: str) -> str:
     return re.sub(r"(?i)(password=)[^&]*", r"\1…", masked)
 
 
+def is_async(function: object) -> bool:
+    """Whether an answer has to be waited for, as far as that can be known before a call."""
+    while isinstance(function, partial):
+        function = function.func
+    called = (function, getattr(type(function), "__call__", None))  # noqa: B004  (not whether, but which)
+    return any(iscoroutinefunction(one) or isasyncgenfunction(one) for one in called)
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A group of options: immutable, and checked when it is made.
 
     What the types cannot say, `__post_init__` checks. It raises `ValueError` with a message that
     begins with the name of the option; parsing puts the path in front of it.
     """
+
+    def check_answers_at_once(self, *names: str) -> None:
+        """Refuse async functions."""
+        for name in names:
+            if is_async(getattr(self, name)):
+                raise ValueError(f"{name} is an async function; expected one that answers at once")
 
     def check_at_least(self, least: int, *names: str) -> None:
         """Refuse numbers below `least`."""

@@ -153,6 +153,7 @@ class Options(Group, frozen=True):
 
     def __post_init__(self) -> None:
         check_paths(base_path=self.base_path)
+        self.check_answers_at_once("logger", "runtime", "get_env")
 
     def path(self, endpoint: str, name: str = "") -> str:
         """The whole path of something below an endpoint, such as `/base/v1/kv`."""

@@ -4,12 +4,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ..errors import OptionsError
 from ..files import Files
 from ..options import (
     Environment,
     Layer,
     Options,
     given_options,
+    is_async,
     layer_of_code,
     layer_of_file,
     layer_of_variables,
@@ -31,7 +33,9 @@ def layers_of(
         return [code]
     # What is wrong with it is said where all options are looked at.
     get_env: Any = given["get_env"]
-    environment = get_env() if callable(get_env) else {}
+    environment = get_env() if callable(get_env) and not is_async(get_env) else {}
+    if not hasattr(environment, "get"):
+        raise OptionsError(f"get_env answered {type(environment).__name__}; expected a mapping")
     layers = [layer_of_variables(environment), code]
     path = environment.get(CONFIG_VARIABLE)
     if path:
