@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hmac import compare_digest
 from typing import Any, ClassVar, Final
+from unicodedata import normalize
 
 from starlette.types import Scope
 
@@ -16,7 +17,7 @@ from ..options import BasicOptions, Options, Secret, UserCredential
 from ..storage import Clock
 from ..user import User
 from .credentials import Known, named_credentials
-from .hashes import PasswordHash
+from .hashes import PasswordHash, as_compared
 from .hooks import call_hook, credentials_by_hook, refused_answer, user_by_verdict
 from .seen import Seen
 from .strategy import authorization
@@ -47,7 +48,10 @@ class Basic:
         # that a check takes tells nothing of the user.
         hashed = any(user.hash for user in users)
         self._users = {
-            user.name.encode(): (_kept(user, hashed=hashed), Known.of(user, self.name))
+            normalize("NFC", user.name).encode(): (
+                _kept(user, hashed=hashed),
+                Known.of(user, self.name),
+            )
             for user in users
         }
         unknown = UserCredential(name="unknown", password=Secret(secrets.token_urlsafe()))
@@ -97,7 +101,9 @@ class Basic:
         # takes it for an anonymous visit.
         if sent is None or not all(sent):
             return None
-        username, password = sent
+        username, password = map(as_compared, sent)
+        if username is None or password is None:
+            return None
         if self._verify is not None:
             return await self._verified_by_hook(self._verify, username, password)
         kept, known = self._users.get(username, (self._nobody, None))
@@ -141,10 +147,7 @@ class Basic:
         self, hook: Callable[[str, str], Any], username: bytes, password: bytes
     ) -> User | None:
         name = "auth.basic.verify_credentials"
-        try:
-            texts = username.decode(), password.decode()
-        except UnicodeDecodeError:
-            return None
+        texts = username.decode(), password.decode()
         verdict = await call_hook(name, hook, *texts)
         return user_by_verdict(name, verdict, User(id=texts[0], strategy=self.name))
 
@@ -164,7 +167,7 @@ def _sent(scope: Scope) -> tuple[bytes, bytes] | None:
 def _kept(user: UserCredential, *, hashed: bool) -> bytes | PasswordHash:
     if user.password:
         password = user.password.reveal()
-        return PasswordHash.of(password) if hashed else password.encode()
+        return PasswordHash.of(password) if hashed else normalize("NFC", password).encode()
     assert user.hash is not None
     try:
         return PasswordHash.parse(user.hash.reveal())

@@ -5,16 +5,20 @@ cannot be slowed enough to matter. A password is chosen by a person, and gets sc
 """
 
 import hashlib
+import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hmac import compare_digest
 from typing import Final, NamedTuple, Self
+from unicodedata import normalize
 
 # As OWASP's password storage cheat sheet has it for 16 MiB of memory.
 _LOG_N: Final = 14
 _R: Final = 8
 _P: Final = 5
 _MOST_MEMORY: Final = 256 * 1024 * 1024
+
+_CONTROL: Final = re.compile(b"[\x00-\x1f\x7f]")
 
 
 def digest(api_key: bytes) -> bytes:
@@ -36,6 +40,22 @@ def parse_api_key_hash(text: str) -> bytes:
     return found
 
 
+def as_compared(sent: bytes) -> bytes | None:
+    """A user name or password in NFC (RFC 7617, 2.1), `None` for what can be neither.
+
+    Other bytes must not get to scrypt, which is made of HMAC: that puts NULs behind a short
+    password, and has a digest in place of a long one, so that these fit the same hash.
+    """
+    if _CONTROL.search(sent):
+        return None
+    if sent.isascii():
+        return sent
+    try:
+        return normalize("NFC", sent.decode()).encode()
+    except UnicodeDecodeError:
+        return None
+
+
 class PasswordHash(NamedTuple):
     """What is kept of a password: the salt, the costs and what scrypt makes of it."""
 
@@ -49,7 +69,7 @@ class PasswordHash(NamedTuple):
     def of(cls, password: str) -> Self:
         """The hash of a password, with a new salt."""
         unkeyed = cls(_LOG_N, _R, _P, secrets.token_bytes(16), bytes(32))
-        return unkeyed._replace(key=unkeyed._derived(password.encode()))
+        return unkeyed._replace(key=unkeyed._derived(normalize("NFC", password).encode()))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -74,7 +94,10 @@ class PasswordHash(NamedTuple):
         return f"scrypt:{self.log_n}:{self.r}:{self.p}:{salt}:{key}"
 
     def fits(self, password: bytes) -> bool:
-        """Whether it is the hash of this password; takes a good part of a second, on purpose."""
+        """Whether it is the hash of this password, as `as_compared()` gives it.
+
+        Takes a good part of a second, on purpose.
+        """
         return compare_digest(self._derived(password), self.key)
 
     def _derived(self, password: bytes) -> bytes:

@@ -1,11 +1,19 @@
 """The options of `auth`."""
 
+import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from ..entry import is_unicode
 from ..user import Scope, check_scopes
 from .group import Group, Secret
 from .jwt import JwtOptions
+
+SECRET_BYTES: Final = 4096
+"""The longest API key and password: many servers and proxies pass no more than 8 KiB."""
+
+# RFC 5234, appendix B.1. RFC 7617, 2, keeps them out of user names and passwords.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]")
 
 
 class ApiKeyEnv(Group, frozen=True):
@@ -36,6 +44,8 @@ class Credential(Group, frozen=True):
     def __post_init__(self) -> None:
         if not self.name or ":" in self.name:
             raise ValueError(f"name is {self.name!r}; expected some text without a colon")
+        if _CONTROL.search(self.name) or not is_unicode(self.name):
+            raise ValueError(f"name is {self.name!r}; expected UTF-8 without control characters")
         check_scopes(self.scopes or ())
 
     def check_one_of(self, secret: str) -> None:
@@ -57,6 +67,10 @@ class ApiKeyCredential(Credential, frozen=True):
         if key != key.strip():
             # A header field comes without the white space around it (RFC 9110, 5.5).
             raise ValueError("api_key has white space around it, which is not sent; expected none")
+        if not key.isascii() or _CONTROL.search(key):
+            # Some clients send other letters as UTF-8, some as Latin-1, and some not at all.
+            raise ValueError("api_key has characters that not all clients can send; expected ASCII")
+        _check_length("api_key", key)
 
 
 class ApiKeyOptions(Group, frozen=True):
@@ -97,6 +111,15 @@ class UserCredential(Credential, frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_one_of("password")
+        password = self.password.reveal() if self.password else ""
+        if _CONTROL.search(password) or not is_unicode(password):
+            raise ValueError("password has control characters or is not UTF-8; expected other text")
+        _check_length("password", password)
+
+
+def _check_length(name: str, secret: str) -> None:
+    if (size := len(secret.encode())) > SECRET_BYTES:
+        raise ValueError(f"{name} has {size:,} bytes; expected at most {SECRET_BYTES:,}")
 
 
 class BasicOptions(Group, frozen=True):
