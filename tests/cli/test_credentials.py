@@ -1,6 +1,7 @@
 """`workertown-kv api-key` and `user`: what they print lets in."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 
+from workertown_kv.cli import main
 from workertown_kv.testing import ServedStore
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -68,7 +71,10 @@ def test_a_credential_can_end_by_itself(run: Run) -> None:
     ("args", "scope"),
     [
         (["--prefix", "a"], {"verbs": ["read", "write", "list"], "prefixes": ["a"]}),
-        (["--namespace", "n"], {"verbs": ["read", "write", "list"], "namespaces": ["n"]}),
+        (
+            ["--namespace", "default"],
+            {"verbs": ["read", "write", "list"], "namespaces": ["default"]},
+        ),
         (["--verb", "admin"], {"verbs": ["admin"]}),
     ],
 )
@@ -82,18 +88,79 @@ def test_flags_say_what_a_credential_may_do(
     ("args", "said"),
     [
         (["api-key"], "Missing argument 'NAME'"),
-        (["api-key", ""], "'' is no name"),
+        (["api-key", ""], "name is ''; expected some text"),
         (["api-key", "a:b"], "without a colon"),
         (["api-key", "a", "--verb", "reed"], "'reed' is not one of"),
-        (["api-key", "a", "--verb", "admin", "--prefix", "x"], "do not go together"),
+        (["api-key", "a", "--verb", "admin", "--prefix", "x"], "cannot narrow"),
         (["api-key", "a", "--expires-in-days", "0"], "not in the range"),
+        (["api-key", "a", "--prefix", "shop/*"], "expected 'shop/', which is all keys that begin"),
+        (["api-key", "a", "--prefix", ""], "--prefix is empty"),
+        (["api-key", "a", "--namespace", "staging"], "`workertown-kv namespace list` prints it"),
+        (["api-key", "a", "--file", "nowhere/a"], "Cannot write nowhere/a: No such file"),
+        (["api-key", "a", "--file", "."], "Cannot write .: Is a directory"),
+        (["api-key", "\udcff"], "Invalid value for 'NAME': it is not UTF-8"),
+        (["api-key", "a", "--prefix", "\udcff"], "Invalid value for '--prefix': it is not UTF-8"),
+        (["user", "a", "--namespace", "\udcff"], "for '--namespace': it is not UTF-8"),
         (["user", "ada", "--password-stdin"], "The password is empty"),
         (["user", "ada"], "Aborted!"),
     ],
 )
-def test_what_makes_no_sense_is_refused(run: Run, args: list[str], said: str) -> None:
-    ended = run(*args)
-    assert ended.returncode in (1, 2)
+def test_what_makes_no_sense_is_refused(args: list[str], said: str) -> None:
+    ended = CliRunner().invoke(main, args)
+    assert ended.exit_code in (1, 2)
     assert ended.stdout == ""
     assert said in ended.stderr
-    assert "Traceback" not in ended.stderr
+
+
+def test_a_line_can_be_appended_to_a_file_that_only_its_owner_can_read(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.jsonl"
+    first = run("api-key", "shop", "--prefix", "shop/", "--file", "keys.jsonl")
+    assert first.stderr == "Added shop to keys.jsonl\n"
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text(file.read_text().rstrip("\n"))
+    second = run("api-key", "report", "--file", "keys.jsonl")
+    assert [json.loads(line)["name"] for line in file.read_text().splitlines()] == [
+        "shop",
+        "report",
+    ]
+    assert second.stdout.strip() not in file.read_text()
+    again = run("api-key", "shop", "--file", "keys.jsonl")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "keys.jsonl, line 1 has the name 'shop' already" in again.stderr
+    assert len(file.read_text().splitlines()) == 2
+    with ServedStore(env={"KV_API_KEYS_FILE": str(file)}) as store:
+        for made in (first, second):
+            mine = {"Authorization": f"Bearer {made.stdout.strip()}"}
+            assert httpx2.get(f"{store.url}/v1/kv/shop/a", headers=mine).status_code == 404
+
+
+def test_nothing_is_appended_to_a_file_that_a_server_could_not_use(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_text('{"name": "cut", "api')
+    file.chmod(0o644)
+    ended = run("api-key", "shop", "--file", "keys.jsonl")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Every user of this machine can read keys.jsonl" in ended.stderr
+    assert "keys.jsonl, line 1 is not a JSON object" in ended.stderr
+    assert file.read_text() == '{"name": "cut", "api'
+    os.mkfifo(tmp_path / "pipe")
+    assert "it is a pipe" in run("api-key", "shop", "--file", "pipe").stderr
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"pass\xffword\n", "is not UTF-8"),
+        (b"pass\0word\n", "control characters"),
+        (b"one line\nand another\n", "control characters"),
+        (b"p" * 5000, "5,000 bytes; expected at most 4,096"),
+    ],
+)
+def test_a_password_that_could_not_be_sent_is_refused(sent: bytes, said: str) -> None:
+    ended = CliRunner().invoke(main, ["user", "ada", "--password-stdin"], input=sent)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert said in ended.stderr

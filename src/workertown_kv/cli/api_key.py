@@ -6,20 +6,24 @@ from typing import Any
 import click
 
 from ..auth import hash_api_key
-from .credential import credential_line, credential_options
+from ..options import ApiKeyCredential
+from .credential import NewCredential, credential_options
 
 
 @click.command(name="api-key")
-@click.argument("name")
 @credential_options
-def api_key(name: str, **limits: Any) -> None:
+def api_key(name: str, file: str | None, **limits: Any) -> None:
     """Make an API key for NAME.
 
-    The line that lets it in is printed for the variable KV_API_KEYS, or for the file that
-    KV_API_KEYS_FILE names; it holds a hash, by which nobody can find the key. The key itself goes
-    to the standard error, once.
+    The line that lets it in is printed for the variable KV_API_KEYS, or appended with --file to
+    the file that KV_API_KEYS_FILE names; it holds a hash, by which nobody can find the key. The
+    key itself is printed once: to the standard error, or to the standard output with --file.
     """
     made = f"kv_{secrets.token_urlsafe(32)}"
-    line = credential_line(name, hash_api_key(made), **limits)
-    click.echo(f"The API key of {name}, which is not shown again:\n\n    {made}\n", err=True)
-    click.echo(line)
+    new = NewCredential(ApiKeyCredential, name, file=file, **limits)
+    if file is None:
+        click.echo(f"The API key of {name}, which is not shown again:\n\n    {made}\n", err=True)
+        new.give(hash_api_key(made))
+    else:
+        new.give(hash_api_key(made))
+        click.echo(made)

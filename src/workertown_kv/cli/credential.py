@@ -1,4 +1,4 @@
-"""What the commands that make credentials share: what it may do, and the line that says so."""
+"""What the commands that make credentials share: what one may do, and the line that says so."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,20 +7,35 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
+from ..entry import is_unicode
+from ..options import Credential, Secret
 from ..user import VERBS, Scope, Verb
+from .credential_file import append
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _KEY_VERBS: Final[tuple[Verb, ...]] = ("read", "write", "list")
 
 
+class _Text(click.ParamType[str]):
+    """Text that is UTF-8; what a process is given may be any bytes."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not is_unicode(value):
+            self.fail("it is not UTF-8", param, ctx)
+        return str(value)
+
+
 def credential_options(command: _F) -> _F:
-    """The flags that limit a credential."""
+    """The name of a credential, and the flags that limit it and say where its line goes."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
+    click.argument("name", type=_Text()),
     click.option(
         "--verb",
         "verbs",
@@ -32,14 +47,17 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option(
         "--prefix",
         "prefixes",
+        type=_Text(),
         multiple=True,
         help="Only keys that begin with this; may be repeated.",
     ),
     click.option(
         "--namespace",
         "namespaces",
+        type=_Text(),
         multiple=True,
-        help="Only in this namespace; may be repeated.",
+        metavar="ID",
+        help="Only in the namespace with this id, or in default; may be repeated.",
     ),
     click.option(
         "--expires-in-days",
@@ -47,33 +65,62 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         type=click.IntRange(1, 36_500),
         help="It fits for so many days from now. Without it: until its line is removed.",
     ),
+    click.option(
+        "--file",
+        type=click.Path(),
+        metavar="FILE",
+        help="Append the line to this file, in place of printing it. A file that is missing is "
+        "made, and only its owner can read it.",
+    ),
 )
 
 
-def credential_line(
-    name: str,
-    hash: str,
-    *,
-    verbs: Sequence[Verb],
-    prefixes: Sequence[str],
-    namespaces: Sequence[str],
-    days: int | None,
-) -> str:
-    """The line that lets a credential in. Raises `click.UsageError` for what makes no sense."""
-    if not name or ":" in name:
-        raise click.UsageError(f"{name!r} is no name; expected some text without a colon")
-    line: dict[str, Any] = {"name": name, "hash": hash}
-    if verbs or prefixes or namespaces:
+class NewCredential:
+    """A credential that is being made: everything about it but the hash of its secret."""
+
+    def __init__(
+        self,
+        kind: type[Credential],
+        name: str,
+        *,
+        verbs: Sequence[Verb],
+        prefixes: Sequence[str],
+        namespaces: Sequence[str],
+        days: int | None,
+        file: str | None,
+    ) -> None:
+        """Raise `click.UsageError` for what a server would not accept."""
+        if "" in prefixes:
+            raise click.UsageError("--prefix is empty, which is all keys; expected some text")
+        limits: dict[str, Any] = {}
+        if days is not None:
+            limits["expires_at"] = int(time.time()) + days * 86_400
         try:
-            scope = Scope(
-                verbs=tuple(verbs) or _KEY_VERBS,
-                prefixes=tuple(prefixes) or ("",),
-                namespaces=tuple(namespaces) or None,
-            )
+            scopes = None
+            if verbs or prefixes or namespaces:
+                scope = Scope(
+                    verbs=tuple(verbs) or _KEY_VERBS,
+                    prefixes=tuple(prefixes) or ("",),
+                    namespaces=tuple(namespaces) or None,
+                )
+                scopes = (scope,)
+                given = (("prefixes", prefixes), ("namespaces", scope.namespaces))
+                named = {name: some for name, some in given if some}
+                limits = {"scopes": [{"verbs": scope.verbs, **named}], **limits}
+            kind(name=name, hash=Secret("not known yet"), scopes=scopes)
         except ValueError as error:
-            raise click.UsageError(f"These flags do not go together: {error}") from error
-        given = (("prefixes", prefixes), ("namespaces", namespaces))
-        line["scopes"] = [{"verbs": scope.verbs, **{name: some for name, some in given if some}}]
-    if days is not None:
-        line["expires_at"] = int(time.time()) + days * 86_400
-    return msgspec.json.encode(line).decode()
+            raise click.UsageError(str(error)) from error
+        self._kind = kind
+        self._name = name
+        self._limits = limits
+        self._file = file
+
+    def give(self, hash: str) -> None:
+        """Print the line that lets it in, or append it to the file."""
+        fields = {"name": self._name, "hash": hash, **self._limits}
+        line = msgspec.json.encode(fields).decode()
+        if self._file is None:
+            click.echo(line)
+        else:
+            append(self._kind, self._file, self._name, line)
+            click.echo(f"Added {self._name} to {self._file}", err=True)
