@@ -1,9 +1,11 @@
 """Entries in this process's memory: for tests, and for what may be lost."""
 
+import asyncio
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
+from typing import Final
 
 import msgspec
 
@@ -13,6 +15,9 @@ from ..operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from .batch import run_batch
 from .contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
 from .version import new_version
+
+SCANNED_ENTRIES: Final = 10_000
+"""A step of a listing looks at no more entries than these, expired or not."""
 
 
 class MemoryStorage(Storage):
@@ -51,7 +56,16 @@ class MemoryStorage(Storage):
         self._opened().delete(operation)
 
     async def list(self, operation: List) -> Page:
-        return self._opened().list(operation)
+        after = key_cursor(operation)
+        keys: list[KeyInfo] = []
+        wanted = operation.limit + 1  # the one more tells whether the page is the last
+        while len(keys) < wanted:
+            found, after = self._opened().list_some(operation, after, wanted - len(keys))
+            keys += found
+            if after is None:
+                break
+            await asyncio.sleep(0)
+        return Page(keys) if len(keys) < wanted else Page(keys[:-1], keys[-2].key)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         table = self._opened()
@@ -98,8 +112,13 @@ class _Table:
         self._check_precondition(operation)
         self.store(operation, None)
 
-    def list(self, operation: List) -> Page:
-        after = key_cursor(operation)
+    def list_some(
+        self, operation: List, after: str | None, wanted: int
+    ) -> tuple[list[KeyInfo], str | None]:
+        """Return the first keys after this one, as many as are wanted, out of `SCANNED_ENTRIES`.
+
+        With them comes the key to go on after, or `None` where there are enough or no more.
+        """
         entries = self._namespaces.get(operation.namespace, {})
         ordered = self._ordered.get(operation.namespace)
         if ordered is None:
@@ -111,23 +130,21 @@ class _Table:
             start = bisect_right(ordered, after)
         now = self._clock()
         keys: list[KeyInfo] = []
-        for position in range(start, len(ordered)):
+        end = min(start + SCANNED_ENTRIES, len(ordered))
+        for position in range(start, end):
             entry = entries[ordered[position]]
-            if not entry.key.startswith(operation.prefix):
-                break
-            if not _alive(entry, now):
-                continue
-            if len(keys) == operation.limit:
-                return Page(keys, keys[-1].key)
-            keys.append(
-                KeyInfo(
-                    key=entry.key,
-                    version=entry.version,
-                    expires_at=entry.expires_at,
-                    metadata=entry.metadata,
+            if not entry.key.startswith(operation.prefix) or len(keys) == wanted:
+                return keys, None
+            if _alive(entry, now):
+                keys.append(
+                    KeyInfo(
+                        key=entry.key,
+                        version=entry.version,
+                        expires_at=entry.expires_at,
+                        metadata=entry.metadata,
+                    )
                 )
-            )
-        return Page(keys)
+        return keys, ordered[end - 1] if end < len(ordered) else None
 
     def sweep(self, limit: int) -> int:
         before = self._clock() - SWEEP_MARGIN_SECONDS
