@@ -4,9 +4,11 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -17,9 +19,10 @@ from workertown_kv.errors import (
     StorageUnavailable,
     ValueTooLarge,
 )
-from workertown_kv.operations import Batch, Get, List, Operation, Precondition, Set
+from workertown_kv.operations import Batch, Get, List, Operation, Page, Precondition, Set
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.sqlite import SqliteStorage
+from workertown_kv.storage.sqlite.table import SCANNED_ROWS
 from workertown_kv.testing import MovedClock, StorageConformance
 
 pytestmark = pytest.mark.anyio
@@ -249,6 +252,59 @@ async def test_a_batch_reads_no_more_than_it_may_return(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 120_000_000
+    await storage.close()
+
+
+# Listing
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+async def test_a_listing_takes_a_step_for_so_many_rows_and_skips_none(
+    tmp_path: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite", clock=clock)
+    await storage.open()
+    count = 2 * SCANNED_ROWS + more
+    with storage._writer.db as db:
+        db.executemany(
+            "INSERT INTO entry VALUES ('default', ?, 'v', ?, NULL, '1')",
+            ((f"k/{i:06}", clock() - 1) for i in range(count)),
+        )
+    await storage.set(put("k/z1"))
+    await storage.set(put("k/z2"))
+    steps: list[int] = []
+    list_some = storage._lister.list_some
+
+    def counted(*asked: Any) -> Any:
+        found = list_some(*asked)
+        steps.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(storage._lister, "list_some", counted)
+    page = await storage.list(List("default", "k/", 1))
+    assert ([one.key for one in page.keys], page.cursor) == (["k/z1"], "k/z1")
+    assert len(steps) > 1
+    assert sum(steps) == 2
+    page = await storage.list(List("default", "k/", 1, page.cursor))
+    assert ([one.key for one in page.keys], page.cursor) == (["k/z2"], None)
+    assert await storage.list(List("default", "k/0", 1)) == Page([])
+    await storage.close()
+
+
+async def test_only_listings_wait_for_listings(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    await storage.set(put("large", b"x" * 100_000, is_json=False))
+    end = threading.Event()
+    storage._listing.submit(end.wait)
+    listing = asyncio.create_task(storage.list(List("default", "", 10)))
+    await storage.check()
+    await storage.probe()
+    await storage.get(Get("default", "large"))
+    await storage.batch(Batch([Get("default", "large")]))
+    assert not listing.done()
+    end.set()
+    assert len((await listing).keys) == 1
     await storage.close()
 
 

@@ -1,15 +1,18 @@
 """Group commit: what is waiting to be written shares one transaction, and so one fsync."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
-from ..errors import StorageUnavailable
+from ..errors import StorageFailure, StorageUnavailable
 
 _Job = TypeVar("_Job")
 _Done = TypeVar("_Done")
+_Waiting = tuple[_Job, int, float, asyncio.Future[_Done]]
+"""A job, its size, the moment until which it may wait, and who waits for it."""
 
 MOST_JOBS: Final = 256
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -19,18 +22,22 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 class GroupCommit(Generic[_Job, _Done]):
     """One thread that commits; whatever arrives in the meantime is the next group.
 
-    `commit` gets a group and returns what came of each job, in order: a result, or the exception
-    to raise where that job was submitted. Where `commit` itself raises, the whole group does.
+    `commit` gets a group, and the moment of `time.monotonic()` until which it may wait for a lock.
+    It returns what came of each job, in order: a result, or the exception to raise where that job
+    was submitted. Where `commit` itself raises, the whole group does; but where that says that
+    others are busy, the jobs that have not waited for `wait_seconds` yet are tried again.
     """
 
     def __init__(
         self,
-        commit: Callable[[Sequence[_Job]], Sequence[_Done | Exception]],
+        commit: Callable[[Sequence[_Job], float], Sequence[_Done | Exception]],
         executor: ThreadPoolExecutor,
+        wait_seconds: float,
     ) -> None:
         self._commit = commit
         self._executor = executor
-        self._waiting: deque[tuple[_Job, int, asyncio.Future[_Done]]] = deque()
+        self._wait_seconds = wait_seconds
+        self._waiting: deque[_Waiting[_Job, _Done]] = deque()
         self._running: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -43,7 +50,7 @@ class GroupCommit(Generic[_Job, _Done]):
         running = self._running
         if running is not None and not running.done() and running.get_loop() is not loop:
             raise RuntimeError("A storage belongs to one event loop at a time")
-        self._waiting.append((job, size, future))
+        self._waiting.append((job, size, time.monotonic() + self._wait_seconds, future))
         if running is None or running.done():
             self._running = loop.create_task(self._run())
         return await future
@@ -57,12 +64,17 @@ class GroupCommit(Generic[_Job, _Done]):
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            jobs, futures = self._next_group()
+            group = self._next_group()
+            jobs = [job for job, _, _, _ in group]
             try:
-                outcomes = await loop.run_in_executor(self._executor, self._commit, jobs)
+                outcomes = await loop.run_in_executor(
+                    self._executor, self._commit, jobs, group[0][2]
+                )
             except Exception as error:  # noqa: BLE001  (it is raised again, where the jobs came from)
-                outcomes = [error] * len(jobs)
-            for future, outcome in zip(futures, outcomes, strict=True):
+                if isinstance(error, StorageUnavailable) and error.kind is StorageFailure.BUSY:
+                    group = self._given_up(group)
+                outcomes = [error] * len(group)
+            for (_, _, _, future), outcome in zip(group, outcomes, strict=True):
                 if future.cancelled():
                     continue
                 if isinstance(outcome, Exception):
@@ -70,13 +82,20 @@ class GroupCommit(Generic[_Job, _Done]):
                 else:
                     future.set_result(outcome)
 
-    def _next_group(self) -> tuple[list[_Job], list[asyncio.Future[_Done]]]:
-        jobs: list[_Job] = []
-        futures: list[asyncio.Future[_Done]] = []
+    def _next_group(self) -> list[_Waiting[_Job, _Done]]:
+        group: list[_Waiting[_Job, _Done]] = []
         total = 0
-        while self._waiting and len(jobs) < MOST_JOBS and total < MOST_BYTES:
-            job, size, future = self._waiting.popleft()
-            jobs.append(job)
-            futures.append(future)
-            total += size
-        return jobs, futures
+        while self._waiting and len(group) < MOST_JOBS and total < MOST_BYTES:
+            one = self._waiting.popleft()
+            group.append(one)
+            total += one[1]
+        return group
+
+    def _given_up(self, group: list[_Waiting[_Job, _Done]]) -> list[_Waiting[_Job, _Done]]:
+        """Put those that may wait longer back; the others, and at least the first."""
+        now = time.monotonic()
+        given_up = 1
+        while given_up < len(group) and group[given_up][2] <= now:
+            given_up += 1
+        self._waiting.extendleft(reversed(group[given_up:]))
+        return group[:given_up]

@@ -6,9 +6,12 @@ import apsw
 
 from ...entry import Entry, KeyInfo
 from ...errors import PreconditionFailed
-from ...operations import Delete, Get, List, Page, Set
-from ..contract import SWEEP_MARGIN_SECONDS, Clock, key_cursor
+from ...operations import Delete, Get, List, Set
+from ..contract import SWEEP_MARGIN_SECONDS, Clock
 from ..version import new_version
+
+SCANNED_ROWS: Final = 20_000
+"""A step of a listing walks over no more rows than these, expired or not."""
 
 SWEEP_BYTES: Final = 8 * 1024 * 1024
 """A step of the sweep stops once it has removed values of this many bytes."""
@@ -30,15 +33,21 @@ _SET = """
         metadata = excluded.metadata, value = excluded.value
 """
 _DELETE = "DELETE FROM entry WHERE namespace = ? AND key = ?"
-# Every text sorts before every blob, so x'' is an end that no key reaches.
+# Every text sorts before every blob, so x'' is an end that no key reaches. The last row, which
+# comes only where the others are too few, is the key to go on after.
 _LIST = """
-    SELECT key, version, expires_at, CAST(metadata AS BLOB) FROM entry
-    WHERE namespace = ?1 AND key {start} ?2 AND key < coalesce(?3, x'')
-        AND (expires_at IS NULL OR expires_at > ?4)
-    ORDER BY key LIMIT ?5
+    SELECT * FROM (
+        SELECT key, version, expires_at, CAST(metadata AS BLOB) FROM (
+            SELECT key, version, expires_at, metadata {rows} LIMIT {scanned}
+        ) WHERE expires_at IS NULL OR expires_at > ?4
+    ) UNION ALL SELECT (SELECT key {rows} LIMIT 1 OFFSET {scanned} - 1), NULL, NULL, NULL
+    LIMIT ?5
 """
-_LIST_FROM = _LIST.format(start=">=")
-_LIST_AFTER = _LIST.format(start=">")
+_LISTED = """
+    FROM entry WHERE namespace = ?1 AND key {start} ?2 AND key < coalesce(?3, x'') ORDER BY key
+"""
+_LIST_FROM = _LIST.format(rows=_LISTED.format(start=">="), scanned=SCANNED_ROWS)
+_LIST_AFTER = _LIST.format(rows=_LISTED.format(start=">"), scanned=SCANNED_ROWS)
 _EXPIRED = """
     SELECT rowid, octet_length(value) FROM entry WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
 """
@@ -89,9 +98,13 @@ class EntryTable:
         self._check_precondition(operation)
         self.db.execute(_DELETE, (operation.namespace, operation.key))
 
-    def list(self, operation: List) -> Page:
-        """One page; reads one row more than it returns."""
-        after = key_cursor(operation)
+    def list_some(
+        self, operation: List, after: str | None, wanted: int
+    ) -> tuple[list[KeyInfo], str | None]:
+        """Return the first keys after this one, as many as are wanted, out of `SCANNED_ROWS` rows.
+
+        With them comes the key to go on after, or `None` where there are enough or no more.
+        """
         rows = self.db.execute(
             _LIST_FROM if after is None else _LIST_AFTER,
             (
@@ -99,14 +112,17 @@ class EntryTable:
                 operation.prefix if after is None else after,
                 _end_of_prefix(operation.prefix),
                 self._clock(),
-                operation.limit + 1,
+                wanted,
             ),
         ).fetchall()
+        going_on = None
+        if len(rows) < wanted or rows[-1][1] is None:
+            going_on = cast("str | None", rows.pop()[0])
         keys = [
             KeyInfo(key=key, version=version, expires_at=expires_at, metadata=metadata)
-            for key, version, expires_at, metadata in cast("list[_Row]", rows[: operation.limit])
+            for key, version, expires_at, metadata in cast("list[_Row]", rows)
         ]
-        return Page(keys, keys[-1].key if len(rows) > operation.limit else None)
+        return keys, going_on
 
     def sweep(self, limit: int) -> int:
         """Remove expired entries, the oldest first; how many."""

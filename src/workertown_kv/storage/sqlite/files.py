@@ -1,0 +1,223 @@
+"""The files of a database: whether they are still those that were opened, and their space."""
+
+import ctypes
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from ...errors import StorageFailure, StorageUnavailable
+from .failures import no_space
+
+RESERVE_BYTES: Final = 4 * 1024 * 1024
+"""The write-ahead log has at least this much of the disk, so that a full disk can be emptied."""
+
+GROWTH_BYTES: Final = 256 * 1024
+"""The file grows by steps of this size."""
+
+_KEEP_SIZE: Final = 1
+_NETWORKS: Final = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "ceph",
+        "lustre",
+        "afs",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+    }
+)
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class Files:
+    """The file at `path`, its write-ahead log and the index of that log, while they are in use.
+
+    SQLite goes on with files that were removed, and all that is written to them is lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log_path = Path(f"{path}-wal")
+        self._paths = (path, self.log_path, Path(f"{path}-shm"))
+        self.gone = False
+        self.log_bytes = 0
+        self._opened: list[tuple[int, int] | None] = []
+        self._descriptor: int | None = None
+        self._main_bytes = 0
+        self._reserved_bytes = 0
+
+    def open(self) -> None:
+        """Note which files there are. Every connection must have read before."""
+        self._opened = [_identity(found) for found in map(_stat, self._paths)]
+        # SQLite's locks on the file would go if any descriptor of it was closed in this process.
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        self.gone = False
+        self.check()
+        self.note_written()
+        with suppress(StorageUnavailable):
+            self.reserve()
+
+    def close(self) -> None:
+        """Let go of the file. Every connection must be closed already."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def check(self) -> None:
+        """Raise `StorageUnavailable` where a file is no longer the one that was opened."""
+        main, log, _ = found = [_stat(path) for path in self._paths]
+        for path, one, opened in zip(self._paths, found, self._opened, strict=True):
+            if _identity(one) != opened:
+                self._say_gone(path)
+                raise StorageUnavailable(
+                    f"{path.name}, a file of the database, was removed or replaced",
+                    StorageFailure.REMOVED,
+                )
+        self.gone = False
+        self._main_bytes = main.st_size if main else 0
+        self.log_bytes = log.st_size if log else 0
+        self._reserved_bytes = log.st_blocks * 512 if log else 0
+
+    def note_written(self) -> None:
+        """Remember the file as this process has just written it."""
+        self._written = _moment(_stat(self.path))
+
+    def may_be_completed(self) -> bool:
+        """Tell whether what is in the log belongs into the file, though the log may be removed.
+
+        It does not where something else has written the file, such as a backup copied over it, or
+        where there is another log already.
+        """
+        try:
+            self.check()
+        except StorageUnavailable:
+            main, *companions = map(_stat, self._paths)
+            opened, *companions_opened = self._opened
+            return (
+                _identity(main) == opened
+                and _moment(main) == self._written
+                and all(
+                    one is None or _identity(one) == before
+                    for one, before in zip(companions, companions_opened, strict=True)
+                )
+            )
+        return True
+
+    def reserve(self) -> None:
+        """Keep space for the log. Raises `StorageUnavailable` where there is none."""
+        if self._reserved_bytes >= RESERVE_BYTES:
+            return
+        # No lock is on the log itself, so that its descriptor may be closed.
+        with suppress(FileNotFoundError):
+            descriptor = os.open(self.log_path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                _allocate(descriptor, RESERVE_BYTES, _KEEP_SIZE)
+            finally:
+                os.close(descriptor)
+            self._reserved_bytes = RESERVE_BYTES
+
+    def grow(self, size: int) -> None:
+        """Give the file this many bytes of the disk. Raises `StorageUnavailable` without space.
+
+        What is in the log can always be written into the file then, which empties the log.
+        """
+        if size > self._main_bytes and self._descriptor is not None:
+            size += -size % GROWTH_BYTES
+            is_ours = _moment(_stat(self.path)) == self._written
+            _allocate(self._descriptor, size)
+            self._main_bytes = size
+            if is_ours:
+                self.note_written()
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should know of where the files are."""
+        found = []
+        kind = _file_system(self.path)
+        if kind in _NETWORKS:
+            found.append(
+                f"{self.path} is on a network file system ({kind}), where SQLite can lose or "
+                "damage entries; move it to a disk of this machine"
+            )
+        space = os.statvfs(self.path)
+        free = space.f_bavail * space.f_frsize
+        if free < 16 * RESERVE_BYTES:
+            found.append(
+                f"Only {free // 1_000_000:,} MB are left on the disk of {self.path}; make space "
+                "before writes fail"
+            )
+        return found
+
+    def _say_gone(self, path: Path) -> None:
+        if not self.gone:
+            self.gone = True
+            _LOG.error(
+                "%s was removed or replaced while the server uses it. Nothing is written any more: "
+                "restart the server",
+                path,
+            )
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
+def _moment(found: os.stat_result | None) -> tuple[int, int] | None:
+    return None if found is None else (found.st_mtime_ns, found.st_size)
+
+
+def _fallocate_of_system() -> Callable[..., int] | None:
+    if sys.platform != "linux":
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)
+    # In glibc, sizes of `fallocate` have 32 bits on machines with 32 bits; musl has only that name.
+    return getattr(libc, "fallocate64", None) or getattr(libc, "fallocate", None)
+
+
+_fallocate: Final = _fallocate_of_system()
+
+
+def _allocate(descriptor: int, size: int, mode: int = 0) -> None:
+    """Give a file space of the disk where the system can do that without writing anything.
+
+    `os.posix_fallocate` writes where the file system cannot, and others write these files too.
+    """
+    if _fallocate is None:
+        return
+    while _fallocate(descriptor, mode, ctypes.c_int64(0), ctypes.c_int64(size)) != 0:
+        match ctypes.get_errno():
+            case errno.EINTR:
+                continue
+            case errno.ENOSPC | errno.EDQUOT:
+                raise no_space()
+        return
+
+
+def _file_system(path: Path) -> str:
+    """Return the type of file system a file is on, where Linux says so."""
+    device = path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    for mount in mounts:
+        place, _, kind = mount.partition(" - ")
+        if place.split()[2] == number:
+            return kind.split()[0]
+    return ""

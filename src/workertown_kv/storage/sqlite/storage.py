@@ -1,0 +1,231 @@
+"""Entries in one SQLite file: the embedded default.
+
+The file is in WAL mode with `synchronous=FULL`, so an acknowledged write survives a loss of
+power; reads never wait for writes, and several processes may share the file. Small values are
+read where they are asked for, on the event loop, because that costs less than handing them to a
+thread; everything that may take longer goes aside. Listings have a thread to themselves, because
+one may walk over many entries that have expired.
+
+The driver is apsw, because it brings a current SQLite. Those before 3.51.3 can corrupt a file
+in WAL mode that several connections write (sqlite.org/wal.html#walresetbug).
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+import apsw
+
+from ...entry import DEFAULT_NAMESPACE, Entry, KeyInfo
+from ...errors import OptionsError, StorageError, StorageUnavailable
+from ...operations import Batch, Delete, Get, List, Page, Result, Set
+from ..batch import run_batch
+from ..contract import Clock, Migration, Storage, key_cursor
+from ..group_commit import GroupCommit
+from .connection import Patience, connect, savepoint
+from .failures import translated
+from .files import Files
+from .table import EntryTable
+from .writer import Job, Outcome, Probe, Sweep, Writer, size_of
+
+INLINE_BYTES: Final = 64 * 1024
+"""Larger values are read aside, so that nobody waits for them."""
+
+PROBE_SECONDS: Final = 1
+"""A probe that has not ended by then is looked at again by the next."""
+
+_T = TypeVar("_T")
+
+
+class SqliteStorage(Storage):
+    """Entries in the SQLite file at `path`, which is made where there is none.
+
+    A write waits at most `busy_timeout_seconds` for other processes that write the same file.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = "kv.sqlite",
+        *,
+        busy_timeout_seconds: float = 10,
+        clock: Clock = time.time,
+    ) -> None:
+        super().__init__(clock=clock)
+        if os.fspath(path) in ("", ":memory:"):
+            raise OptionsError(f"{path!r} is no path; for memory, use memory://")
+        self.path = Path(path)
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._opened = False
+        self._connections: list[apsw.Connection] = []
+
+    async def open(self) -> Sequence[Migration]:
+        self._files = Files(self.path)
+        self._writer = Writer(self._files, self.clock, self._busy_timeout_seconds)
+        self._writing = ThreadPoolExecutor(1, "kv-sqlite-write")
+        self._reading = ThreadPoolExecutor(1, "kv-sqlite-read")
+        self._listing = ThreadPoolExecutor(1, "kv-sqlite-list")
+        # Of its own, so that the health of the storage is known while large values are read.
+        self._checking = ThreadPoolExecutor(1, "kv-sqlite-check")
+        try:
+            migrations = await self._in(self._writing, self._connect_all)
+        except BaseException:
+            self._writing.submit(self._disconnect_all)
+            self._shut_down(wait=False)
+            raise
+        self._commits = GroupCommit(self._writer.commit, self._writing, self._busy_timeout_seconds)
+        self._probing: asyncio.Task[Outcome] | None = None
+        self._probe_failure: StorageError | None = None
+        self._opened = True
+        return migrations
+
+    async def close(self) -> None:
+        if not self._opened:
+            return
+        self._opened = False
+        await self._commits.close()
+        for executor in (self._reading, self._listing, self._checking):
+            await self._in(executor, lambda: None)  # all that was asked for has been read
+        await self._in(self._writing, self._disconnect_all)
+        self._shut_down()
+
+    async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
+        self._check_open()
+        return await self._in(self._writing, lambda: self._writer.migrate(to))
+
+    async def check(self) -> None:
+        self._check_open()
+        await self._in(self._checking, self._check)
+
+    async def probe(self) -> None:
+        await self.check()
+        if self._probing is None:
+            self._probing = asyncio.create_task(self._submit(Probe()))
+            self._probing_until = time.monotonic() + self._busy_timeout_seconds + PROBE_SECONDS
+        probing = self._probing
+        done, _ = await asyncio.wait([probing], timeout=PROBE_SECONDS)
+        if done:
+            self._probing = None
+            failure = probing.exception()
+            self._probe_failure = failure if isinstance(failure, StorageError) else None
+            if failure is not None:
+                raise failure
+        elif self._probe_failure is not None:
+            # Nothing has been written since.
+            raise self._probe_failure.with_traceback(None)
+        elif time.monotonic() > self._probing_until:
+            raise StorageUnavailable(f"Writing to {self.path} does not come to an end")
+
+    async def warnings(self) -> Sequence[str]:
+        self._check_open()
+        return await self._in(self._checking, self._files.warnings)
+
+    async def get(self, operation: Get) -> Entry | None:
+        self._check_open()
+        try:
+            entry = self._reader.get_up_to(operation, INLINE_BYTES)
+        except apsw.BusyError:
+            entry = False  # the event loop does not wait; the thread may
+        except apsw.Error as error:
+            raise self._translated(error) from error
+        if isinstance(entry, bool):
+            return await self._in(self._reading, lambda: self._aside.get(operation))
+        return entry
+
+    async def set(self, operation: Set) -> str:
+        return cast("str", await self._submit(operation))
+
+    async def delete(self, operation: Delete) -> None:
+        await self._submit(operation)
+
+    async def list(self, operation: List) -> Page:
+        after = key_cursor(operation)
+        keys: list[KeyInfo] = []
+        wanted = operation.limit + 1  # the one more tells whether the page is the last
+        while len(keys) < wanted:
+            self._check_open()
+            step = partial(self._lister.list_some, operation, after, wanted - len(keys))
+            found, after = await self._in(self._listing, step)
+            keys += found
+            if after is None:
+                break
+        if len(keys) < wanted:
+            return Page(keys)
+        return Page(keys[:-1], keys[-2].key)
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        self._check_open()
+        if all(isinstance(one, Get) for one in operation.operations):
+            return await self._in(self._reading, lambda: self._read_batch(operation))
+        return cast("Sequence[Result]", await self._submit(operation))
+
+    async def sweep(self, limit: int) -> int:
+        return cast("int", await self._submit(Sweep(limit)))
+
+    async def _submit(self, job: Job) -> Outcome:
+        self._check_open()
+        return await self._commits.submit(job, size_of(job))
+
+    def _shut_down(self, *, wait: bool = True) -> None:
+        for executor in (self._checking, self._reading, self._listing, self._writing):
+            executor.shutdown(wait=wait)
+
+    async def _in(self, executor: Executor, act: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, act)
+        except apsw.Error as error:
+            raise self._translated(error) from error
+
+    def _check_open(self) -> None:
+        if not self._opened:
+            raise StorageUnavailable("The storage is closed")
+
+    def _translated(self, error: apsw.Error) -> StorageError:
+        if self._opened:
+            try:
+                self._files.check()
+            except StorageUnavailable as gone:
+                return gone
+        return translated(error, self.path)
+
+    # What follows runs in the threads.
+
+    def _connect_all(self) -> Sequence[Migration]:
+        migrations = self._writer.open(self._connect(self._writer.patience))
+        self._reader = self._connect_reader(None)
+        self._aside = self._connect_reader(Patience(self._busy_timeout_seconds))
+        self._lister = self._connect_reader(Patience(self._busy_timeout_seconds))
+        self._checker = self._connect_reader(Patience(self._busy_timeout_seconds))
+        self._files.open()
+        return migrations
+
+    def _disconnect_all(self) -> None:
+        may_write = self._files.may_be_completed()
+        while self._connections:
+            db = self._connections.pop()
+            if not may_write:
+                db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            db.close()
+        self._files.close()
+
+    def _connect(self, patience: Patience | None) -> apsw.Connection:
+        db = connect(self.path, patience)
+        self._connections.append(db)
+        return db
+
+    def _connect_reader(self, patience: Patience | None) -> EntryTable:
+        db = self._connect(patience)
+        db.pragma("user_version")  # opens the log now: later, it may have been removed
+        return EntryTable(db, self.clock)
+
+    def _check(self) -> None:
+        self._files.check()
+        self._checker.get(Get(DEFAULT_NAMESPACE, "health"))
+
+    def _read_batch(self, batch: Batch) -> Sequence[Result]:
+        with savepoint(self._aside.db):  # all gets see the same moment
+            return run_batch(self._aside, batch)

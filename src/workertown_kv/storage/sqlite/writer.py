@@ -1,0 +1,241 @@
+"""The connection that writes: transactions of many jobs, and the log they are written to."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import apsw
+import msgspec
+
+from ...errors import StorageError, StorageFailure, StorageUnavailable
+from ...operations import Batch, Delete, Result, Set
+from ..batch import run_batch
+from ..contract import Clock, Migration
+from .connection import Patience, savepoint
+from .failures import translated
+from .files import Files
+from .schema import check_owner, migrate
+from .table import EntryTable
+
+LOG_BYTES: Final = 64 * 1024 * 1024
+"""A write-ahead log that has grown beyond this is cut back when it starts anew."""
+
+LOG_WARNING_BYTES: Final = 4 * LOG_BYTES
+"""Beyond this, somebody keeps the log from starting anew."""
+
+_WARNING_SECONDS: Final = 60
+_CHECKPOINT_PAGES: Final = 1000
+"""SQLite's own bound: the log is written into the file once it has this many pages."""
+_PROBED_BYTES: Final = 64 * 1024
+"""The disk is full where the file has no room for this much."""
+_SHORT_SECONDS: Final = 0.5
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """Remove at most this many expired entries."""
+
+    limit: int
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """Write without changing an entry."""
+
+
+Job = Set | Delete | Batch | Sweep | Probe
+Outcome = str | int | Sequence[Result] | None
+
+
+def size_of(job: Job) -> int:
+    """Return the bytes of the values that a job writes."""
+    match job:
+        case Set():
+            return len(job.value)
+        case Batch():
+            return sum(len(one.value) for one in job.operations if isinstance(one, Set))
+    return 0
+
+
+class Writer:
+    """Does all the writing, in one thread."""
+
+    def __init__(self, files: Files, clock: Clock, busy_timeout_seconds: float) -> None:
+        self._files = files
+        self._clock = clock
+        self.patience = Patience(busy_timeout_seconds)
+        self._log_pages = 0
+        self._warned_at = 0.0
+        self._is_completed = False
+
+    def open(self, db: apsw.Connection) -> Sequence[Migration]:
+        """Use this connection, which has `patience`, and bring the schema up to date."""
+        self.db = db
+        self._table = EntryTable(db, self._clock)
+        with savepoint(self.db):  # all that is read of the file is of one moment
+            check_owner(self.db)
+        if self.db.readonly("main"):
+            raise StorageError(
+                f"SQLite cannot use {self._files.path}: it may not be written",
+                StorageFailure.READ_ONLY,
+            )
+        if self.db.pragma("journal_mode", "WAL") != "wal":
+            raise StorageError(f"SQLite cannot keep a write-ahead log beside {self._files.path}")
+        self.db.pragma("synchronous", "FULL")
+        self.db.pragma("fullfsync", True)  # asks macOS for what fsync means elsewhere
+        self.db.pragma("journal_size_limit", LOG_BYTES)
+        self._page_bytes = self.db.pragma("page_size")
+        # In place of SQLite's own, which does not say when it has written the file.
+        self.db.set_wal_hook(self._note_log)
+        return self.migrate()
+
+    def migrate(self, to: int | None = None) -> Sequence[Migration]:
+        """Bring the schema to this migration, or up to date."""
+        self.patience.until = None
+        with self._transaction() as table:
+            return migrate(table.db, to)
+
+    def commit(self, jobs: Sequence[Job], until: float) -> Sequence[Outcome | Exception]:
+        """Do the jobs in one transaction, for whose lock others are waited for until this moment.
+
+        Where there is no space for all, each gets a transaction of its own: a removal needs little
+        space, and makes some.
+        """
+        self.patience.until = until
+        try:
+            outcomes = self._commit_together(jobs)
+        except StorageUnavailable as error:
+            if error.kind is not StorageFailure.FULL:
+                raise
+            self._start_log_anew()
+            self.patience.until = until
+            outcomes = [self._commit_alone(job) for job in jobs]
+        if self._log_pages >= _CHECKPOINT_PAGES:
+            self._write_log_into_file()
+        return outcomes
+
+    def _commit_together(self, jobs: Sequence[Job]) -> list[Outcome | Exception]:
+        if self._files.gone:
+            self._check_files()
+        try:
+            with self._transaction() as table:
+                outcomes = [self._outcome(table, job) for job in jobs]
+                if any(map(size_of, jobs)):
+                    self._make_room()
+        except apsw.Error as error:
+            raise translated(error, self._files.path, self.db.system_errno) from error
+        self._check_files()
+        with suppress(StorageUnavailable):
+            self._files.reserve()
+        return outcomes
+
+    def _commit_alone(self, job: Job) -> Outcome | Exception:
+        try:
+            return self._commit_together([job])[0]
+        except StorageError as error:
+            return error
+
+    def _outcome(self, table: EntryTable, job: Job) -> Outcome | Exception:
+        """What came of one job of a group; one that fails leaves no trace and fails alone."""
+        try:
+            match job:
+                case Set():
+                    return table.set(job)
+                case Delete():
+                    table.delete(job)
+                    return None
+                case Batch():
+                    with savepoint(table.db):
+                        return run_batch(table, job)
+                case Sweep():
+                    return table.sweep(job.limit)
+                case Probe():
+                    self._probe()
+                    return None
+        except apsw.Error:
+            raise
+        except Exception as error:  # noqa: BLE001  (it is raised again, where the job came from)
+            return error
+
+    def _probe(self) -> None:
+        # Writing the number that is there already writes a page of the file all the same.
+        self.db.pragma("user_version", self.db.pragma("user_version"))
+        free_bytes = self.db.pragma("freelist_count") * self._page_bytes
+        if free_bytes < _PROBED_BYTES:
+            self._make_room(_PROBED_BYTES)
+        self._files.reserve()
+
+    def _make_room(self, more: int = 0) -> None:
+        self._files.grow(self.db.pragma("page_count") * self._page_bytes + more)
+
+    def _check_files(self) -> None:
+        try:
+            self._files.check()
+        except StorageUnavailable:
+            if not self._is_completed and self._files.may_be_completed():
+                self._is_completed = True
+                self._complete_file()
+            raise
+
+    def _complete_file(self) -> None:
+        """Save what was acknowledged while the log, which is removed now, was still there."""
+        self.patience.until = time.monotonic() + self.patience.seconds
+        try:
+            self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
+        except apsw.Error as error:
+            _LOG.error(
+                "What was written last could not be saved into %s: %s", self._files.path, error
+            )
+        else:
+            _LOG.error("All that was written has been saved into %s", self._files.path)
+        self._files.note_written()
+
+    def _note_log(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _write_log_into_file(self) -> None:
+        # Others may be doing the same, or a full disk keep it from being done: the next commit
+        # tries again.
+        with suppress(apsw.Error):
+            self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._files.note_written()
+        now = time.monotonic()
+        if (
+            self._files.log_bytes > LOG_WARNING_BYTES
+            and now - self._warned_at > _WARNING_SECONDS
+            and not self._start_log_anew()
+        ):
+            self._warned_at = now
+            _LOG.warning(
+                "%s has grown to %s MB, because a program reads an old state of the database and "
+                "does not come to an end. Find it with `lsof %s`, and end it",
+                self._files.log_path,
+                f"{self._files.log_bytes // 1_000_000:,}",
+                self._files.path,
+            )
+
+    def _start_log_anew(self) -> bool:
+        """Write the log into the file and begin at its start again; whether that could be done."""
+        self.patience.until = time.monotonic() + _SHORT_SECONDS
+        try:
+            self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        except apsw.Error:
+            return False
+        finally:
+            self._files.note_written()
+        return True
+
+    @contextmanager
+    def _transaction(self) -> Iterator[EntryTable]:
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._table
+            self.db.execute("COMMIT")
+        except BaseException:
+            # Some failures of the engine have ended the transaction already.
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
