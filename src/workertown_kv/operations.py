@@ -98,7 +98,7 @@ class Batch(msgspec.Struct, frozen=True):
     operations: Sequence[Operation]
     atomic: bool = False
     """All or none: where one precondition does not hold, nothing is changed."""
-    read_bytes: int = 100 * 1024 * 1024
+    read_bytes: int = 32 * 1024 * 1024
     """The most bytes of values that its gets may return together."""
 
 

@@ -140,6 +140,19 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         if not self.may(verb, namespace, key):
             raise Forbidden(f"Out of scope: this needs {_scope_for(verb, namespace, key)}")
 
+    def check_somewhere(self, namespace: str, *verbs: Verb) -> None:
+        """Raise `Forbidden` where they may do none of this on any key there.
+
+        For requests with a large body, which is not read then.
+        """
+        if self.scopes is not None and not any(
+            scope.covers(verb, namespace) for scope in self.scopes for verb in verbs
+        ):
+            raise Forbidden(
+                f"Out of scope: this needs the verb {' or '.join(verbs)} "
+                f"in the namespace {namespace!r}"
+            )
+
     def check_admin(self) -> None:
         """Raise `Forbidden` where they may not administer."""
         if self.scopes is not None and not any("admin" in scope.verbs for scope in self.scopes):

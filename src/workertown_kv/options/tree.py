@@ -80,7 +80,7 @@ class LimitsOptions(Group, frozen=True):
     """The longest key, in UTF-8; more is 414."""
     batch_operations: int = 1000
     """The most operations in a batch; more is 400."""
-    batch_bytes: int = 100 * 1024 * 1024
+    batch_bytes: int = 32 * 1024 * 1024
     """Of the body of a batch, and of the values that it returns."""
     body_seconds: int = 30
     """How long a body may take to arrive, and a second more for each 16 KiB of it; then 408."""

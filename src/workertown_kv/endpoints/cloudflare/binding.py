@@ -213,6 +213,7 @@ class Binding(BaseRoute):
 
     async def _bulk_get(self, scope: Scope, receive: Receive, send: Send) -> None:
         space = await namespace_of(scope, self._namespaces, fresh=False)
+        user_of(scope).check_somewhere(space, "read")
         body = await read_body(
             scope, receive, SMALL_BYTES, "a bulk get", seconds=self._rules.body_seconds
         )

@@ -5,7 +5,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from ...entry import is_utf8
-from .errors import invalid
+from ..json_array import decoded_array
+from .errors import CloudflareError, invalid
 
 _T = TypeVar("_T")
 
@@ -15,9 +16,37 @@ SMALL_BYTES: Final = 1024 * 1024
 
 def decoded(body: bytes | bytearray, decoder: msgspec.json.Decoder[_T]) -> _T:
     """What a body in JSON says. The content type is not looked at: some clients send none."""
-    if not (body.isascii() or is_utf8(body)):
-        raise invalid(10012, "could not parse the request's body: it is not UTF-8")
+    _check_utf8(body)
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise invalid(10012, f"could not parse the request's body: {error}") from error
+        raise _unreadable(error) from error
+
+
+async def decoded_items(
+    body: bytes | bytearray,
+    array: msgspec.json.Decoder[list[_T]],
+    item: msgspec.json.Decoder[_T],
+    most: int,
+) -> list[_T]:
+    """The items of a body that is an array. More than `most` are an error of Cloudflare's."""
+    _check_utf8(body)
+    try:
+        items = await decoded_array(body, array, item, most)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _unreadable(error) from error
+    if len(items) > most:
+        raise invalid(10029, f"too many pairs: expected at most {most:,}")
+    return items
+
+
+def _check_utf8(body: bytes | bytearray) -> None:
+    if not (body.isascii() or is_utf8(body)):
+        raise invalid(10012, "could not parse the request's body: it is not UTF-8")
+
+
+def _unreadable(error: Exception) -> CloudflareError:
+    # The decoder may quote a text as long as the body.
+    at = "".join(getattr(error, "__notes__", ()))
+    place = f"item {at}: " if at else ""
+    return invalid(10012, f"could not parse the request's body: {place}{str(error)[:500]}")

@@ -14,7 +14,7 @@ from ....operations import Batch, Delete, Operation, Set
 from ....storage import Namespaces, Storage, permitted
 from ...envelope import StorageFailed
 from ...request import user_of
-from ..bodies import SMALL_BYTES, decoded
+from ..bodies import SMALL_BYTES, decoded_items
 from ..bulk_get import bulk_get, decoded_ask
 from ..errors import CloudflareError, invalid, told
 from ..rules import BULK_PAIRS, Rules, is_json
@@ -45,6 +45,7 @@ class _Checked(NamedTuple):
 
 
 _PAIRS: Final = msgspec.json.Decoder(list[_Pair])
+_PAIR: Final = msgspec.json.Decoder(_Pair)
 _KEYS: Final = msgspec.json.Decoder(list[str])
 _TEXT: Final = msgspec.json.Decoder(str)
 
@@ -63,11 +64,11 @@ class BulkRoutes:
     async def put(self, call: Call) -> None:
         """Write many values, all of which are checked before the first is written."""
         namespace = (await call.found(self._namespaces)).name
-        body = await call.body(self._rules, self._rules.bulk_bytes, "a bulk put")
-        pairs = decoded(body, _PAIRS)
-        _check_number(pairs)
-        now = self._storage.clock()
         user = user_of(call.scope)
+        user.check_somewhere(namespace, "write")
+        body = await call.body(self._rules, self._rules.bulk_bytes, "a bulk put")
+        pairs = await decoded_items(body, _PAIRS, _PAIR, BULK_PAIRS)
+        now = self._storage.clock()
         checked: list[_Checked] = []
         async for index, pair in _in_turns(pairs):
             user.check_key("write", namespace, pair.key)
@@ -77,10 +78,14 @@ class BulkRoutes:
     async def delete(self, call: Call) -> None:
         """Remove many values."""
         namespace = (await call.found(self._namespaces)).name
-        keys = decoded(await call.body(self._rules, _KEYS_BYTES, "a bulk delete"), _KEYS)
-        _check_number(keys)
         user = user_of(call.scope)
-        for key in keys:
+        user.check_somewhere(namespace, "write")
+        most = min(_KEYS_BYTES, self._rules.bulk_bytes)
+        body = await call.body(self._rules, most, "a bulk delete")
+        keys = await decoded_items(body, _KEYS, _TEXT, BULK_PAIRS)
+        for index, key in enumerate(keys):
+            if index % _GROUP_PAIRS == _GROUP_PAIRS - 1:
+                await asyncio.sleep(0)
             self._rules.check_key(key)
             user.check_key("write", namespace, key)
         await self._do(call, (Delete(namespace, key) for key in keys))
@@ -88,6 +93,7 @@ class BulkRoutes:
     async def get(self, call: Call) -> None:
         """Read many values, as text or as JSON."""
         namespace = (await call.found(self._namespaces, fresh=False)).name
+        user_of(call.scope).check_somewhere(namespace, "read")
         ask = decoded_ask(await call.body(self._rules, SMALL_BYTES, "a bulk get"))
         storage = permitted(self._storage, user_of(call.scope))
         read = await bulk_get(storage, namespace, ask, self._rules, with_expiration=True)
@@ -160,11 +166,6 @@ def _value(pair: _Pair) -> bytes:
         return base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
         raise invalid(10012, f"the value of {pair.key[:100]!r} is not base64: {error}") from error
-
-
-def _check_number(items: Sequence[object]) -> None:
-    if len(items) > BULK_PAIRS:
-        raise invalid(10029, f"too many pairs: {len(items):,}; expected at most {BULK_PAIRS:,}")
 
 
 async def _in_turns(pairs: Sequence[_Pair]) -> AsyncIterator[tuple[int, _Pair]]:

@@ -1,5 +1,6 @@
 """Request bodies: from JSON to what is asked, each value checked but not rebuilt."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import Final, TypeVar
@@ -11,6 +12,7 @@ from ....entry import check_key, check_value_size, compact_metadata, lifetime
 from ....errors import Detail, InputError, KvError
 from ....operations import Batch, Delete, Get, Operation, Precondition, Set
 from ....options import LimitsOptions
+from ...json_array import SHORT_BYTES, decoded_array
 from ...request import check_utf8
 
 
@@ -40,13 +42,27 @@ class _Delete(_Body, frozen=True, gc=False, tag="delete", tag_field="op"):
     if_version: str | UnsetType | None = UNSET
 
 
+_Operation = _Get | _Set | _Delete
+
+
 class _Batch(_Body, frozen=True):
-    operations: list[_Get | _Set | _Delete]
+    operations: list[_Operation]
+    atomic: bool = False
+
+
+class _LongBatch(_Body, frozen=True):
+    """A batch whose operations are still to be decoded."""
+
+    operations: Raw
     atomic: bool = False
 
 
 _PUT: Final = msgspec.json.Decoder(_Put)
 _BATCH: Final = msgspec.json.Decoder(_Batch)
+_LONG_BATCH: Final = msgspec.json.Decoder(_LongBatch)
+_OPERATIONS: Final = msgspec.json.Decoder(list[_Operation])
+_OPERATION: Final[msgspec.json.Decoder[_Operation]] = msgspec.json.Decoder(_Operation)
+_TURN_OPERATIONS: Final = 50
 _T = TypeVar("_T", bound=_Body)
 
 
@@ -63,15 +79,18 @@ def decode_put(
     return _set(_decode(_PUT, body), namespace, key, precondition, limits, now)
 
 
-def decode_batch(
+async def decode_batch(
     body: bytes | bytearray, *, namespace: str, limits: LimitsOptions, now: float
 ) -> Batch:
     """What the body of a batch asks for; one wrong operation refuses them all."""
-    batch = _decode(_BATCH, body)
+    is_long = len(body) > SHORT_BYTES
+    batch = await _long_batch(body, limits.batch_operations) if is_long else _decode(_BATCH, body)
     if len(batch.operations) > limits.batch_operations:
         raise _invalid(("operations",), f"Expected at most {limits.batch_operations:,} operations")
     operations: list[Operation] = []
     for index, one in enumerate(batch.operations):
+        if is_long and index % _TURN_OPERATIONS == 0:
+            await asyncio.sleep(0)
         try:
             check_key(one.key, limits.key_bytes)
         except InputError as error:
@@ -87,6 +106,20 @@ def decode_batch(
                 path = ("operations", index)
                 operations.append(_set(one, namespace, one.key, precondition, limits, now, path))
     return Batch(operations, atomic=batch.atomic, read_bytes=limits.batch_bytes)
+
+
+async def _long_batch(body: bytes | bytearray, most: int) -> _Batch:
+    long = _decode(_LONG_BATCH, body)
+    text = memoryview(long.operations)
+    try:
+        operations = await decoded_array(text, _OPERATIONS, _OPERATION, most)
+    except msgspec.ValidationError as error:
+        raise _explained(str(error), f"$.operations{_note(error)}") from error
+    return _Batch(operations, long.atomic)
+
+
+def _note(error: Exception) -> str:
+    return "".join(getattr(error, "__notes__", ()))
 
 
 def _if_version(version: str | None) -> Precondition:
@@ -126,12 +159,15 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), ", ".join(decoder.type.__struct_fields__)) from error
+        fields = ", ".join(decoder.type.__struct_fields__)
+        raise _explained(str(error), "$", fields) from error
     except RecursionError as error:
         raise _invalid((), "The JSON is nested too deeply") from error
     except msgspec.DecodeError as error:
-        # The decoder has several odd messages for half a surrogate pair.
-        halves = _HALF_PAIR.search(body)
+        # The decoder has several odd messages for half a surrogate pair, and says where it was.
+        at = _BYTE.search(str(error))
+        end = int(at[1]) + _ESCAPES if at else len(body)
+        halves = _HALF_PAIR.search(body, max(0, end - 2 * _ESCAPES), end)
         message = (
             f"Half of a surrogate pair, {halves[0].decode(errors='replace')}"
             if halves
@@ -140,10 +176,11 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
         raise _invalid((), message) from error
 
 
+_BYTE: Final = re.compile(r"\(byte (\d+)\)\Z")
+_ESCAPES: Final = len(r"\ud83d\ude00") + 4
 _HALF_PAIR: Final = re.compile(
     rb"(?i)(?<!\\)(?:\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]..)"
 )
-_AT: Final = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _NAMED: Final = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 _IN_OPERATION: Final = "op, key, if_version, and in a set what a PUT takes"
@@ -158,13 +195,18 @@ _EXPECTED: Final = {
 }
 
 
-def _explained(message: str, fields: str) -> KvError:
-    """The decoder's words on what does not fit, made into ours. `fields` are those of the body."""
-    match = _AT.fullmatch(message)
-    assert match is not None
-    text, at = match.groups()
+def _explained(message: str, root: str, fields: str = "") -> KvError:
+    """The decoder's words on what does not fit, made into ours.
+
+    `root` is where in the body it was decoding, and `fields` are those that it accepts there. The
+    message may quote a text as long as the body.
+    """
+    text, found, at = message.rpartition(" - at `$")
+    if not found:
+        text, at = message, ""
+    at = root[1:] + at.removesuffix("`")
     path: tuple[str | int, ...] = tuple(
-        int(index) if index else name for name, index in _STEP.findall(at or "")
+        int(index) if index else name for name, index in _STEP.findall(at)
     )
     named = _NAMED.fullmatch(text)
     if named:

@@ -80,6 +80,8 @@ class Collection:
     async def batch(self, space: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Do several operations and answer with what came of each."""
         check_json(scope)
+        # The storage would refuse it too, but only once the whole body is here.
+        user_of(scope).check_somewhere(space, "read", "write")
         body = await read_body(
             scope,
             receive,
@@ -87,7 +89,9 @@ class Collection:
             "a batch",
             seconds=self._limits.body_seconds,
         )
-        batch = decode_batch(body, namespace=space, limits=self._limits, now=self._storage.clock())
+        batch = await decode_batch(
+            body, namespace=space, limits=self._limits, now=self._storage.clock()
+        )
         results = await permitted(self._storage, user_of(scope)).batch(batch)
         for result in results:
             if isinstance(result, StorageError):

@@ -1,0 +1,71 @@
+"""Long JSON arrays, decoded item by item: so many items and no more, with pauses for others.
+
+A decoder makes all items before anybody can count them, and millions of tiny ones fit into a body.
+"""
+
+import asyncio
+import re
+from typing import Final, TypeVar
+
+import msgspec
+
+_T = TypeVar("_T")
+
+SHORT_BYTES: Final = 256 * 1024
+"""A shorter text is decoded in one go, whatever is in it."""
+
+_TURN_BYTES: Final = 1024 * 1024
+_TURN_ITEMS: Final = 500
+_ANY: Final = msgspec.json.Decoder(msgspec.Raw)
+_OPENING: Final = re.compile(rb"[ \t\r\n]*\[[ \t\r\n]*(\])?")
+_COMMA: Final = re.compile(rb",")
+_CLOSING: Final = re.compile(rb"\][ \t\r\n]*\Z")
+_TRAILING: Final = re.compile(r"JSON is malformed: trailing characters \(byte (\d+)\)")
+
+
+async def decoded_array(
+    text: bytes | bytearray | memoryview,
+    array: msgspec.json.Decoder[list[_T]],
+    item: msgspec.json.Decoder[_T],
+    most: int,
+) -> list[_T]:
+    """The items of an array, one more than `most` where there are more.
+
+    Raises what the decoder raises; `__notes__` then says which item it is about.
+    """
+    view = memoryview(text)
+    opening = _OPENING.match(view)
+    if len(view) <= SHORT_BYTES or opening is None or opening[1]:
+        return array.decode(view)
+    items: list[_T] = []
+    start, turn = opening.end(), 0
+    while True:
+        size = _size(view[start:])
+        try:
+            items.append(item.decode(view[start : start + size]))
+        except (msgspec.DecodeError, RecursionError) as error:
+            error.add_note(f"[{len(items)}]")
+            raise
+        start += size
+        if len(items) > most or _CLOSING.match(view, start):
+            return items
+        if not _COMMA.match(view, start):
+            raise msgspec.DecodeError(f"JSON is malformed: expected ',' or ']' (byte {start})")
+        start += 1
+        turn += size
+        if turn > _TURN_BYTES or len(items) % _TURN_ITEMS == 0:
+            turn = 0
+            await asyncio.sleep(0)
+
+
+def _size(text: memoryview) -> int:
+    """How many bytes the value at the beginning takes, with the white space after it."""
+    try:
+        _ANY.decode(text)
+    except msgspec.DecodeError as error:
+        # The one way in which the decoder says where a value ends.
+        trailing = _TRAILING.fullmatch(str(error))
+        if trailing:
+            return int(trailing[1]) - 1
+        raise
+    raise msgspec.DecodeError("Input data was truncated")
