@@ -113,6 +113,19 @@ def test_a_database_that_cannot_be_opened_changes_nothing(tmp_path: Path) -> Non
         assert store.stop() == 0
 
 
+def test_a_worker_that_cannot_open_the_storage_does_not_end_the_server(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with ServedStore(folder / "kv.sqlite") as store:
+        folder.rename(tmp_path / "away")
+        for worker in workers(store):
+            os.kill(worker, signal.SIGKILL)
+        store.read_until("A worker cannot open the storage, and will try again: There is no folder")
+        (tmp_path / "away").rename(folder)
+        wait_until(lambda: store._answers() and status(store, "test-key") == 200)
+        assert store.stop() == 0
+
+
 def test_a_worker_that_cannot_be_made_tries_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

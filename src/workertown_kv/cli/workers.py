@@ -7,7 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -153,6 +154,7 @@ def _load(flags: Flags, accepted: Accepted) -> Server:
         _LOG.critical("A worker could not start", exc_info=True)
         raise SystemExit(1) from None
     server.warns = False  # the main process has logged it
+    server.router.lifespan_context = _lifespan
     # What is here now stays; looking through it for garbage again and again takes 10 ms each time.
     gc.collect()
     gc.freeze()
@@ -176,6 +178,21 @@ def server_of_worker(flags: Flags, files: Files) -> Server:
         except KvError as error:
             _LOG.error("A worker cannot start, and will try again: %s", error.message)
             time.sleep(_AGAIN_SECONDS)
+
+
+@asynccontextmanager
+async def _lifespan(server: Server) -> AsyncIterator[None]:
+    """Serve without the storage, too: each request opens it then, or is told why it cannot.
+
+    The main process has opened it, so something has changed since. A worker that ended would end
+    all others with it.
+    """
+    try:
+        await server.open()
+    except KvError as error:
+        _LOG.error("A worker cannot open the storage, and will try again: %s", error.message)
+    yield
+    await server.close()
 
 
 def _stop_with(parent: int) -> None:
