@@ -32,7 +32,7 @@ def check_no_foreign_page(
         sent = fields.get(b"content-type", b"")
         media_type = sent.partition(b";")[0].strip().lower()
         if not media_type or media_type in FORM_TYPES:
-            got = f"got {sent.decode('latin-1')}" if media_type else "there is none"
+            got = f"got {sent[:100].decode('latin-1')}" if media_type else "there is none"
             raise UnsupportedMediaType(
                 "Expected Content-Type: application/json, without a body too, since a form of any "
                 f"page can send a POST without it; {got}"

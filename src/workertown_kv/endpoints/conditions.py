@@ -9,8 +9,10 @@ from ..errors import Detail, InputError
 from ..operations import Precondition
 from .request import header_list
 
-# RFC 9110, 8.8.3. A weak one never matches strongly, but it is well-formed.
-_TAG: Final = re.compile(rb'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+# RFC 9110, 8.8.3.
+_TAG: Final = re.compile(rb'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_CODING: Final = re.compile(r"(?:--?|;)(?:br|bzip2|deflate|gz|gzip|zstd)\Z")
+"""What proxies that compress an answer add to its version: Apache, Caddy, Jetty, LiteSpeed."""
 _LIST: Final = re.compile(rb"[ \t,]*+(?:%b[ \t]*+(?:,[ \t,]*+|\Z))++" % _TAG.pattern)
 
 
@@ -23,9 +25,9 @@ def write_precondition(scope: Scope) -> Precondition | None:
     if must_match is not None and must_not_match is not None:
         raise _invalid("if-match", "Expected If-Match or If-None-Match, not both")
     if must_match is not None:
-        return Precondition(_versions(must_match, "if-match", weak=False))
+        return Precondition(_versions(must_match, "if-match"))
     assert must_not_match is not None
-    return Precondition(_versions(must_not_match, "if-none-match", weak=True), negated=True)
+    return Precondition(_versions(must_not_match, "if-none-match"), negated=True)
 
 
 def read_precondition(scope: Scope, name: bytes) -> Precondition | None:
@@ -33,8 +35,7 @@ def read_precondition(scope: Scope, name: bytes) -> Precondition | None:
     field = header_list(scope, name)
     if field is None:
         return None
-    negated = name == b"if-none-match"
-    return Precondition(_versions(field, name.decode(), weak=negated), negated=negated)
+    return Precondition(_versions(field, name.decode()), negated=name == b"if-none-match")
 
 
 def etag(version: str) -> tuple[bytes, bytes]:
@@ -42,19 +43,20 @@ def etag(version: str) -> tuple[bytes, bytes]:
     return (b"etag", b'"%b"' % version.encode())
 
 
-def _versions(field: bytes, name: str, *, weak: bool) -> tuple[str, ...] | None:
+def _versions(field: bytes, name: str) -> tuple[str, ...] | None:
     """The versions in a list of entity tags; `None` for `*`, which is any of them.
 
-    `If-None-Match` compares weakly, so a tag that a proxy has weakened still counts there.
+    A tag that a proxy has changed, because it has compressed the answer, still names the version:
+    the server makes no weak tags, and none that end in the name of a coding.
     """
     field = field.strip()
     if field == b"*":
         return None
     if not _LIST.fullmatch(field):
         raise _invalid(name, 'Expected * or versions in double quotes, such as "0641…"')
-    return tuple(
-        tag.decode("latin-1") for weakness, tag in _TAG.findall(field) if weak or not weakness
-    )
+    tags = [tag.decode("latin-1") for tag in _TAG.findall(field)]
+    # A storage of somebody's own may make versions that do end so.
+    return tuple(dict.fromkeys([*tags, *(_CODING.sub("", tag) for tag in tags)]))
 
 
 def _invalid(name: str, message: str) -> InputError:

@@ -367,10 +367,14 @@ async def test_a_write_that_does_not_hold_is_412_and_changes_nothing(call: Calle
     assert first != second
     for condition in (
         {"If-Match": first},
-        {"If-Match": f"W/{second}"},
+        {"If-Match": f"W/{first}"},
+        {"If-Match": f'"{first[1:-1]}-gzip"'},
+        {"If-Match": f'"{second[1:-1]}-other"'},
+        {"If-Match": f'"{second[1:-1]}gzip"'},
         {"If-Match": '"x", "y"'},
         {"If-None-Match": "*"},
         {"If-None-Match": second},
+        {"If-None-Match": f'W/"{second[1:-1]}-gzip"'},
     ):
         for method in ("PUT", "DELETE"):
             answer = await call(method, "/v1/kv/a", json={"value": 3}, headers=condition)
@@ -393,6 +397,28 @@ async def test_a_write_that_holds_happens(call: Caller) -> None:
     assert deleted.status_code == 200
     again = await call("DELETE", "/v1/kv/a", headers={"If-None-Match": "*"})
     assert again.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *('W/"{}"', '"{}-gzip"', 'W/"{}-gzip"', '"{};gzip"', '"{};gz"', '"{}--gzip"'),
+        *('"{}-br"', '"{};br"', '"{}-zstd"', '"{}-deflate"'),
+    ],
+)
+async def test_what_a_compressing_proxy_adds_to_a_version_does_not_count(
+    call: Caller, changed: str
+) -> None:
+    rest = "/client/v4/accounts/a/storage/kv/namespaces/" + "0" * 32 + "/values/a"
+    for url in ("/v1/kv/a", rest):
+        for method in ("PUT", "DELETE"):
+            tag = changed.format((await call.put("a", 1)).headers["etag"][1:-1])
+            for name, status in (("If-Match", 200), ("If-None-Match", 304)):
+                assert (await call("GET", url, headers={name: tag})).status_code == status
+            refused = await call(method, url, json={"value": 2}, headers={"If-None-Match": tag})
+            assert refused.status_code == 412
+            written = await call(method, url, json={"value": 2}, headers={"If-Match": tag})
+            assert written.status_code == 200
 
 
 async def test_an_expired_value_counts_as_none_for_conditions(
