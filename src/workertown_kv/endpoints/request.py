@@ -135,15 +135,21 @@ def bad_query(name: str, message: str) -> InputError:
 
 
 def check_json(scope: Scope) -> None:
-    """Accept bodies that say they are JSON and are sent as they are."""
+    """Accept bodies that say they are JSON."""
     content_type = header(scope, b"content-type")
     media_type = (content_type or b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json":
         got = f"got {content_type[:100].decode('latin-1')}" if content_type else "there is none"
         raise UnsupportedMediaType(f"Expected Content-Type: application/json; {got}")
+
+
+def check_not_encoded(scope: Scope) -> None:
+    """Accept bodies that are sent as they are: nothing here would undo a `Content-Encoding`."""
     encoding = header(scope, b"content-encoding")
     if encoding and encoding.strip().lower() != b"identity":
-        raise UnsupportedMediaType("Expected a body without Content-Encoding")
+        raise UnsupportedMediaType(
+            f"Expected a body without Content-Encoding; got {encoding[:100].decode('latin-1')}"
+        )
 
 
 async def read_body(
@@ -151,9 +157,10 @@ async def read_body(
 ) -> bytes | bytearray:
     """The body, of at most `limit` bytes, which has `seconds` and a little more to arrive.
 
-    Raises `ValueTooLarge` as soon as it is known to have more, without reading the rest, and
-    `RequestTimeout` for a body that trickles in.
+    Raises `UnsupportedMediaType` for one that is compressed, `ValueTooLarge` as soon as it is known
+    to have more, without reading the rest, and `RequestTimeout` for one that trickles in.
     """
+    check_not_encoded(scope)
     too_large = f"The body has more than {limit:,} bytes, the most that {what} may have"
     length = header(scope, b"content-length")
     if length is not None:
