@@ -1,18 +1,23 @@
 """The server inside of another application, as the examples have it."""
 
 import importlib.util
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+import httpx2
 import pytest
 from openapi_spec_validator import validate
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from caller import API_KEY, make_server
 from workertown_kv import combine, kv
+from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing.strategies import ODD_KEYS
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "mounted"
@@ -101,3 +106,100 @@ def test_several_servers_can_be_mounted_as_one() -> None:
         document = client.get(f"/stores/{name}/open-api.json").json()
         assert document["servers"] == [{"url": "/stores"}]
         assert f"/{name}/v1/kv" in document["paths"]
+
+
+# Mounts that shorten the path, and leave what was sent as it was
+
+
+def shortening(app: ASGIApp) -> ASGIApp:
+    """A mount made by hand, at /store."""
+
+    async def mount(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix("/store") or "/"
+        await app({**scope, "path": path}, receive, send)
+
+    return mount
+
+
+def shortening_with_root(app: ASGIApp) -> ASGIApp:
+    """The same, which says where it is."""
+
+    async def mount(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix("/store") or "/"
+        await app({**scope, "path": path, "root_path": "/store"}, receive, send)
+
+    return mount
+
+
+def litestar(app: ASGIApp) -> ASGIApp:
+    """What Litestar 2.25 makes of the path for a handler with `is_mount`."""
+
+    async def mount(scope: Scope, receive: Receive, send: Send) -> None:
+        tidied = "/" + re.sub("/+", "/", scope["path"]).strip("/")
+        below = tidied.removeprefix("/store") or "/"
+        path = below if below.endswith("/") else f"{below}/"
+        await app({**scope, "path": path}, receive, send)
+
+    return mount
+
+
+def litestar_as_on_the_page(app: ASGIApp) -> ASGIApp:
+    async def handler(scope: Scope, receive: Receive, send: Send) -> None:
+        sent = {"path": unquote(scope["raw_path"]), "root_path": "/store"}
+        await app({**scope, **sent}, receive, send)
+
+    return litestar(handler)
+
+
+MOUNTS = [shortening, shortening_with_root, litestar, litestar_as_on_the_page]
+REST = "/client/v4/accounts/a/storage/kv/namespaces/" + "0" * 32 + "/values"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mount", MOUNTS)
+async def test_a_mount_that_shortens_the_path_changes_no_key(
+    mount: Callable[[ASGIApp], ASGIApp],
+) -> None:
+    server = make_server(MemoryStorage(), limits={"key_bytes": 512})
+    credentials = {"Authorization": f"Bearer {API_KEY}"}
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=mount(server)),
+        base_url="http://localhost",
+        headers=credentials,
+    ) as client:
+        assert (await client.get("/store/health")).json()["data"] == "OK"
+        kept = set()
+        for key in [*ODD_KEYS, "a", "a/", "/a", "a//b", "a/b", "%41", "store/v1/kv/a"]:
+            if {".", ".."} & {*key.split("/")} or len(key.encode()) > 512:
+                continue
+            for below in ("/v1/kv", REST):
+                url = f"/store{below}/{quote(key, safe='' if below == REST else '/')}"
+                put = await client.put(url, json={"value": key})
+                if mount is litestar and re.search("^/|//|/$|%2F$", key) and key != "a/":
+                    assert put.status_code in (400, 404), key
+                    continue
+                assert put.status_code == 200, (key, put.text)
+                assert (await client.get(url)).json() is not None
+                kept.add(key)
+        listed = await client.get("/store/v1/kv")
+        assert {one["key"] for one in listed.json()["data"]["keys"]} == kept
+
+
+@pytest.mark.anyio
+async def test_a_path_that_was_put_in_the_place_of_another_counts() -> None:
+    server = make_server(MemoryStorage())
+
+    async def moved(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].replace("/settings/", "/v1/kv/of everyone/")
+        await server({**scope, "path": path}, receive, send)
+
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=moved),
+        base_url="http://localhost",
+        headers={"Authorization": f"Bearer {API_KEY}"},
+    ) as client:
+        for key in ("a", "%20", "a%2Fb"):
+            assert (await client.put(f"/settings/{key}", json={"value": 1})).status_code == 200
+        listed = await client.get("/v1/kv")
+        keys = [one["key"] for one in listed.json()["data"]["keys"]]
+        assert keys == ["of everyone/ ", "of everyone/a", "of everyone/a/b"]

@@ -1,8 +1,10 @@
 """Reading requests: what every door needs to know of one."""
 
 import asyncio
+import re
+from itertools import islice
 from typing import Final
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
@@ -23,7 +25,10 @@ def user_of(scope: Scope) -> User:
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first header field of this name (in lower case), as it was sent."""
+    """The header field of this name (in lower case), as it was sent.
+
+    The guard refuses a request that has several of one name of which there can only be one.
+    """
     for field, value in scope["headers"]:
         if field == name:
             return value  # type: ignore[no-any-return]
@@ -50,16 +55,27 @@ def short_enough(field: bytes, name: bytes) -> bytes:
 def route_path(scope: Scope) -> str:
     """The path, decoded, relative to where the application is mounted."""
     path: str = scope["path"]
+    if path.endswith("/") and len(path) > 1 and not _was_sent_with_slash(scope):
+        path = path[:-1]
     root: str = scope.get("root_path", "")
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
         return path[len(root) :]
     return path
 
 
+def _was_sent_with_slash(scope: Scope) -> bool:
+    """Whether the slash at the end of the path is the client's: Litestar adds one by itself."""
+    raw = _raw_path(scope)
+    return raw is None or raw.upper().endswith((b"/", b"%2F", b"%252F"))
+
+
+def _raw_path(scope: Scope) -> bytes | None:
+    raw: bytes | None = scope.get("raw_path")
+    return None if raw is None else raw.partition(b"?")[0]
+
+
 def rest_of_path(scope: Scope, prefix: str) -> str:
     """What follows `prefix` in the route's path, percent-decoded once as UTF-8."""
-    if scope.get("raw_path") is None:
-        return route_path(scope)[len(prefix) :]
     return decode_percent(raw_rest_of_path(scope, prefix), "path")
 
 
@@ -67,24 +83,38 @@ def raw_rest_of_path(scope: Scope, prefix: str) -> bytes:
     """What follows `prefix` in the route's path, as it was sent.
 
     In the decoded path of the scope, bytes that are not UTF-8 have become U+FFFD, and it no longer
-    tells `%2F` from a slash.
+    tells `%2F` from a slash. But it is the path that counts: an application around this one may
+    have shortened it, or put another in its place, and left `raw_path` as it was.
     """
-    raw: bytes | None = scope.get("raw_path")
+    path = route_path(scope)
+    rest = path[len(prefix) :]
+    raw = _raw_path(scope)
     if raw is None:
-        return quote(route_path(scope)[len(prefix) :]).encode()
-    whole = (scope["path"].removesuffix(route_path(scope)) + prefix).encode()
-    raw = raw.partition(b"?")[0]
-    return raw[_raw_length(raw, whole) :]
+        return quote(rest).encode()
+    if "%" not in path and raw.endswith(path.encode()):
+        return rest.encode()
+    sent = decode_percent(raw, "path")
+    # Starlette's TestClient decodes the path a second time.
+    for decoded in (sent, unquote(sent)):
+        if decoded.endswith(path):
+            return raw[_raw_length(raw, (decoded.removesuffix(path) + prefix).encode()) :]
+    if sent.replace("/", "").endswith(path.replace("/", "")):
+        message = (
+            "An application around the server has removed slashes; it has to pass on the path as "
+            "it was sent"
+        )
+        raise InputError("Invalid path", details=[Detail("path", ("key",), message)])
+    return quote(rest).encode()
 
 
-def _raw_length(raw: bytes, prefix: bytes) -> int:
-    """How many bytes at the start of `raw` a decoded prefix takes."""
-    if raw.startswith(prefix):
-        return len(prefix)
-    position = 0
-    for _ in prefix:
-        position += 3 if raw[position : position + 1] == b"%" else 1
-    return position
+_BYTE: Final = re.compile(rb"%[0-9A-Fa-f]{2}|.", re.DOTALL)
+
+
+def _raw_length(raw: bytes, decoded: bytes) -> int:
+    """How many bytes at the start of `raw` a decoded beginning takes."""
+    if raw.startswith(decoded):
+        return len(decoded)
+    return sum(len(one[0]) for one in islice(_BYTE.finditer(raw), len(decoded)))
 
 
 def decode_percent(text: bytes, location: str) -> str:
