@@ -12,9 +12,10 @@ from workertown_kv.options.access import CORS_HEADERS
 SOURCE = Path(workertown_kv.__file__).parent
 READERS = ("header", "header_list", "read_precondition")
 
-READ_OTHERWISE = {
+READ_OTHERWISE: dict[str, set[str]] = {
     "access/forwarded.py": {"forwarded", "x-forwarded-for", "cf-connecting-ip"},
     "auth/guard.py": {"authorization", "content-type", "origin", "sec-fetch-site"},
+    "auth/jwt/strategy.py": set(),  # the one that an option names
     "auth/strategy.py": {"authorization"},
     "endpoints/cloudflare/rest/credentials.py": {
         *("authorization", "x-auth-email", "x-auth-key", "x-auth-user-service-key")

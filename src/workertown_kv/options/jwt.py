@@ -130,7 +130,7 @@ class JwtOptions(TokenRules, frozen=True):
     """More issuers, each with keys and rules of its own."""
     header: str = AUTHORIZATION
     """The header field that has the token: any but `Authorization` has it as it is, or after
-    `Bearer`."""
+    `Bearer`. A page of another origin needs it in `cors.headers`."""
     leeway_seconds: int = 10
     """How far the clock of the issuer may be off, for `exp`, `nbf` and `iat`."""
     get_credentials: Callable[[Any], Any] | None = None
