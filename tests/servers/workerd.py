@@ -82,10 +82,17 @@ class Worker:
 
 
 class RunningWorkerd(Worker):
-    """`workerd serve`, with a binding for each set of header fields that it is to inject."""
+    """`workerd serve`, with a binding for each set of header fields that it is to inject.
+
+    Another Worker than `caller.js` is one file, with all that it imports.
+    """
 
     def __init__(
-        self, modules: Path, server_url: str, bindings: Mapping[str, Mapping[str, str]]
+        self,
+        modules: Path,
+        server_url: str,
+        bindings: Mapping[str, Mapping[str, str]],
+        script: Path = SOURCES / "caller.js",
     ) -> None:
         super().__init__()
         self._modules = modules
@@ -97,14 +104,14 @@ class RunningWorkerd(Worker):
         )
         bound = ", ".join(f'(name = "{name}", kvNamespace = "{name}")' for name in bindings)
         folder = Path(self.folder.name)
-        (folder / "caller.js").write_text((SOURCES / "caller.js").read_text())
+        (folder / "worker.js").write_text(script.read_text())
         (folder / "config.capnp").write_text(
             'using Workerd = import "/workerd/workerd.capnp";\n'
-            f'const config :Workerd.Config = (services = [{services} (name = "caller", worker = ('
-            'modules = [(name = "caller", esModule = embed "caller.js")], '
+            f'const config :Workerd.Config = (services = [{services} (name = "worker", worker = ('
+            'modules = [(name = "worker", esModule = embed "worker.js")], '
             f'compatibilityDate = "{COMPATIBILITY_DATE}", bindings = [{bound}]))], '
             'sockets = [(name = "http", address = "127.0.0.1:0", http = (), '
-            'service = "caller")]);\n'
+            'service = "worker")]);\n'
         )
 
     def command(self) -> Sequence[str | Path]:
