@@ -26,7 +26,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 TESTS: Final = Path(__file__).parent
 
-INSTALLED: Final = {"npm", "modules", "packages", "sdk"}
+INSTALLED: Final = {"npm", "modules", "packages", "libraries", "sdk"}
 """The fixtures that install packages of their own."""
 
 STARTING: Final = (

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
+from docs.pages import ROOT
 
 from clients.conftest import HERE
 from servers.installed import Find, npm_packages
@@ -31,14 +32,24 @@ def told(
     """What a Worker tells that uses the libraries, with a namespace of the store."""
     script = tmp_path_factory.mktemp("libraries") / "worker.js"
     # wrangler brings esbuild, and this is what it does with a Worker.
-    bundle = [npm / ".bin" / "esbuild", SOURCES / "worker.js", "--bundle", "--format=esm"]
-    bundle += [f"--outfile={script}", "--conditions=workerd,worker,browser", "--log-level=warning"]
+    bundle: list[str | Path] = [npm / ".bin" / "esbuild", SOURCES / "worker.js"]
+    bundle += ["--bundle", "--format=esm", f"--outfile={script}"]
+    bundle += ["--conditions=workerd,worker,browser", "--log-level=warning"]
     bundle += ["--external:cloudflare:*", "--external:node:*"]
     subprocess.run(bundle, env={**os.environ, "NODE_PATH": str(libraries)}, check=True, timeout=60)
     with RunningWorkerd(npm, store.url, {"KV": store.headers}, script) as worker:
         answer = httpx2.get(worker.url, timeout=60)
         assert answer.status_code == 200, answer.text
         yield answer.json()
+
+
+def test_readers_are_shown_the_versions_that_are_tested() -> None:
+    page = (ROOT / "docs" / "reference" / "cloudflare-clients.md").read_text()
+    pins = msgspec.json.decode((SOURCES / "package.json").read_bytes())["dependencies"]
+    shown = set(pins) - {"@cloudflare/workers-types", "react", "react-router"}
+    rows = page.splitlines()
+    for name in shown:
+        assert any(name in row and pins[name] in row for row in rows), name
 
 
 def test_unstorage_keeps_its_items_by_the_binding(told: Any) -> None:
