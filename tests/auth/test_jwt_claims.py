@@ -354,6 +354,7 @@ async def why(store: Store, sent: str, caplog: pytest.LogCaptureFixture) -> str:
         ({"nbf": 10**30}, "nbf is an object or a very large number; expected at most "),
         ({"sub": 5}, "sub is 5; expected text"),
         ({"kv": [{"verbs": ["look"]}]}, "claim.kv[0].verbs[0] is str; expected 'read' or"),
+        ({"kv": [{"verbs": ["read"], "a\nFORGED": 1}]}, r"claim.kv[0].a\nFORGED"),
         ({"iss": "x" * 5000}, f"iss is '{'x' * 120}…'; expected 'https://i/'"),
         ({"iss": "a\nFORGED \x1b[2J \u202e"}, r"iss is 'a\nFORGED \x1b[2J \u202e'; expected"),
     ],
@@ -399,7 +400,11 @@ async def test_the_log_says_which_keys_there_are(
     with pytest.warns(match="2048"):
         short = RSAKey.generate_key(1024, {"kid": "short"})
     store = publish(
-        issuer, short.as_dict(private=False), public("RS256", "a"), public("ES256", "b")
+        issuer,
+        short.as_dict(private=False),
+        {"kty": "OKP", "crv": "X25519", "x": "AAAA", "kid": "agree"},
+        public("RS256", "a"),
+        public("ES256", "b"),
     )
     message = await why(store, store.token(aud="kv"), caplog)
     assert message == "No key has its kid 'one'; the key set has ['a', 'b']"
@@ -409,6 +414,9 @@ async def test_the_log_says_which_keys_there_are(
     assert message == (
         "The key with its kid 'short' is not used: it is RSA of 1024 bits; expected at least 2048"
     )
+    store.clock.move(refusal.QUIET_SECONDS)
+    agree = sign(store.claims(aud="kv"), key_for("EdDSA"), "EdDSA", {"kid": "agree"})
+    assert "its crv is 'X25519'; expected 'Ed25519' or 'Ed448'" in await why(store, agree, caplog)
     store.clock.move(refusal.QUIET_SECONDS)
     confused = sign(store.claims(aud="kv"), key_for("RS256"), "RS256", {"kid": "b"})
     message = await why(store, confused, caplog)
@@ -466,3 +474,8 @@ async def test_the_log_has_a_warning_of_each_kind_once_in_a_while(
         store.clock.move(refusal.QUIET_SECONDS)
         assert not await store.admits(token(store, iss="x"))
         assert [one.levelname for one in caplog.records] == ["WARNING"]
+        for seconds, level in ((40, "INFO"), (20, "WARNING")):
+            caplog.clear()
+            store.clock.move(seconds)
+            assert not await store.admits(token(store, iss="x"))
+            assert [one.levelname for one in caplog.records] == [level]

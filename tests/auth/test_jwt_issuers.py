@@ -34,6 +34,11 @@ def token_of(store: Store, issuer: Issuer, **claims: object) -> str:
     return store.token(issuer.keys[0], "ES256", iss=issuer.name, aud="kv", **claims)
 
 
+def key_set_of(store: Store) -> Any:
+    [only] = store.server.strategies[0]._issuers.values()  # type: ignore[attr-defined]
+    return only.key_set
+
+
 # Discovery
 
 
@@ -204,6 +209,7 @@ async def test_keys_are_fetched_again_when_the_issuer_asks_for_it(issuer: Issuer
     fresh = token_of(store, issuer, exp=store.clock() + 10**5)
     assert await store.admits(fresh)
     assert await asyncio.to_thread(issuer.asked.wait, 30)
+    assert not key_set_of(store)._fetch.done()
 
 
 @pytest.mark.parametrize(
@@ -221,15 +227,8 @@ async def test_keys_are_kept_within_bounds_whatever_the_issuer_asks(
 ) -> None:
     issuer.headers = {"Cache-Control": header}
     store = Store(jwks={"url": issuer.url}, audience="kv")
-    token = token_of(store, issuer, exp=store.clock() + 10**6)
-    assert await store.admits(token)
-    store.clock.move(kept - 1)
-    assert await store.admits(token_of(store, issuer, exp=store.clock() + 10**6))
-    assert issuer.fetches == 1
-    issuer.asked.clear()
-    store.clock.move(1)
-    assert await store.admits(token_of(store, issuer, exp=store.clock() + 10**6))
-    assert await asyncio.to_thread(issuer.asked.wait, 30)
+    assert await store.admits(token_of(store, issuer))
+    assert key_set_of(store).fresh_until == store.clock() + kept
 
 
 # Several issuers
@@ -359,3 +358,19 @@ def test_a_key_for_everybody_is_warned_of(
 ) -> None:
     Store(**jwt)
     assert ("KV_JWT_AUDIENCE" in caplog.text) is warned
+
+
+@pytest.mark.parametrize(
+    ("rules", "warned"),
+    [
+        ({}, True),
+        ({"required_claims": ["repository=octo-org/deploy"]}, False),
+        ({"scopes_claim": "repository"}, False),
+    ],
+)
+def test_an_issuer_for_everybody_is_warned_of(
+    rules: dict[str, Any], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    github = "https://token.actions.githubusercontent.com"
+    Store(issuers=[{"issuer": github, "audience": "kv", **rules}])
+    assert ("Everybody gets a token of" in caplog.text) is warned

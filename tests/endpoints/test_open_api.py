@@ -70,6 +70,17 @@ def test_it_names_the_strategies_that_are_configured() -> None:
     }
 
 
+def test_it_names_the_header_field_of_tokens() -> None:
+    jwt = {"secret": "x" * 40, "audience": "kv", "header": "X-Token"}
+    server = make_server(MemoryStorage(), auth={"jwt": jwt, "api_key": {"api_key": "k"}})
+    described = asyncio.run(server.request("GET", "/open-api.json")).json()
+    validate(described)
+    assert described["components"]["securitySchemes"] == {
+        "api_key": {"type": "http", "scheme": "bearer"},
+        "jwt": {"type": "apiKey", "in": "header", "name": "X-Token"},
+    }
+
+
 def test_it_says_by_what_any_request_may_be_refused() -> None:
     access = {"ip": ["127.0.0.1"], "rate_limit": {"limit": 10}}
     limited = asyncio.run(

@@ -13,20 +13,26 @@ _EVERYWHERE: Final = (400, 500, 503)
 
 
 def document(
-    paths: Mapping[str, Json], challenges: Mapping[str, str], refusals: Sequence[int] = ()
+    paths: Mapping[str, Json],
+    challenges: Mapping[str, str],
+    refusals: Sequence[int] = (),
+    fields: Mapping[str, str] = {},
 ) -> Json:
     """The whole description. `challenges` are the `WWW-Authenticate` of each strategy by name.
 
-    `refusals` are statuses by which any request may be refused, whatever it asks for.
+    `refusals` are statuses by which any request may be refused, whatever it asks for. `fields` are
+    the header fields of strategies whose credentials are not in `Authorization`.
     """
     described = {
         path: {method: _with_refusals(one, refusals) for method, one in methods.items()}
         for path, methods in paths.items()
     }
-    schemes = {
+    schemes: dict[str, Json] = {
         name: {"type": "http", "scheme": challenge.partition(" ")[0].lower()}
         for name, challenge in challenges.items()
     }
+    for name in schemes.keys() & fields.keys():
+        schemes[name] = {"type": "apiKey", "in": "header", "name": fields[name]}
     return {
         "openapi": "3.1.0",
         "info": {

@@ -147,11 +147,16 @@ class JwtOptions(TokenRules, frozen=True):
             raise ValueError(
                 "header is not the name of a header field; expected such as Cf-Access-Jwt-Assertion"
             )
-        if self.header != AUTHORIZATION and self.get_credentials is not None:
+        if self.has_own_field and self.get_credentials is not None:
             raise ValueError(
                 "header is given together with get_credentials, which would be asked in its place; "
                 "expected one of them"
             )
+
+    @property
+    def has_own_field(self) -> bool:
+        """Whether tokens are in another header field than other credentials."""
+        return self.header.lower() != AUTHORIZATION.lower()
 
 
 def texts(given: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -208,7 +208,9 @@ class Server(Starlette):
         refusals = {403: access.ip is not False, 429: access.rate_limit is not False}
         everywhere = [status for status, on in refusals.items() if on]
         described = self._doors.described | describe_public(prefix)
-        whole = document(described, challenges, everywhere)
+        jwt = options.auth.jwt
+        fields = {"jwt": jwt.header} if jwt is not False and jwt.has_own_field else {}
+        whole = document(described, challenges, everywhere, fields)
         return public_routes(self.health, whole, prefix)
 
     def _access(self) -> Iterator[Middleware]:

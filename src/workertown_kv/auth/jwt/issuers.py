@@ -13,6 +13,9 @@ from .discovery import check_issuer, is_protected
 from .jwks import KeySet
 from .keys import secret_key
 
+# They give a token for any audience to every job of every customer of theirs.
+_FOR_EVERYBODY: Final = ("https://token.actions.githubusercontent.com", "https://gitlab.com")
+
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
@@ -32,6 +35,14 @@ def issuers_of(options: JwtOptions, clock: Clock) -> Sequence[Issuer]:
     names = [one.name for one in found]
     if len(set(names)) < len(names):
         raise OptionsError("auth.jwt.issuers has an issuer that is configured twice; expected once")
+    for one in found:
+        is_narrowed = one.rules.required_claims or one.rules.scopes_claim
+        if one.name in _FOR_EVERYBODY and not (is_narrowed or options.verify_credentials):
+            _LOG.warning(
+                "Everybody gets a token of %s for any audience; set required_claims, such as "
+                "repository or namespace_path, to say whose tokens get in",
+                one.name,
+            )
     return found
 
 
@@ -59,8 +70,8 @@ def _main(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
     is_narrowed = options.required_claims or options.verify_credentials
     if not (names or options.names_recipient or is_narrowed):
         _LOG.warning(
-            "Every token that the JWT %s verifies gets in, whoever it is from; set %s or %s to "
-            "narrow that",
+            "Every token without aud that the JWT %s verifies gets in, whoever issued it; set %s "
+            "or %s to narrow that",
             "key set" if url else "secret",
             options.env.issuer,
             options.env.audience,

@@ -9,7 +9,7 @@ import msgspec
 from joserfc.jwk import Key
 from starlette.types import Scope
 
-from ...options import AUTHORIZATION, JwtOptions
+from ...options import JwtOptions
 from ...storage import Clock
 from ...user import User
 from ..hooks import call_hook, text_by_hook, user_by_verdict
@@ -48,8 +48,7 @@ class Jwt:
         self._clock = clock
         self._issuers = {one.name: one for one in issuers}
         self._names = tuple(one.name for one in issuers if one.name is not None)
-        self._field = options.header.lower().encode()
-        self._is_own_field = options.header.lower() != AUTHORIZATION.lower()
+        self._own_field = options.header.lower().encode() if options.has_own_field else None
         self._seen: Seen[_Verified] = Seen(SEEN_TOKENS)
         self._refusals = Refusals(clock)
 
@@ -58,7 +57,12 @@ class Jwt:
         return "tokens"
 
     async def authenticate(self, scope: Scope) -> User | None:
-        token = await self._sent(scope)
+        if self._options.get_credentials is not None:
+            token = await text_by_hook("auth.jwt", self._options.get_credentials, scope)
+        elif self._own_field is None:
+            token = authorization(scope, b"bearer")
+        else:
+            token = _in_field(scope, self._own_field)
         if not token:
             return None
         digest = self._seen.digest(token)
@@ -71,17 +75,6 @@ class Jwt:
                 return None
             self._seen.add(digest, verified)
         return await self._checked(verified)
-
-    async def _sent(self, scope: Scope) -> bytes | None:
-        if self._options.get_credentials is not None:
-            return await text_by_hook("auth.jwt", self._options.get_credentials, scope)
-        if not self._is_own_field:
-            return authorization(scope, b"bearer")
-        fields: list[bytes] = [value for name, value in scope["headers"] if name == self._field]
-        if len(fields) != 1:
-            return None  # of several, nobody knows which is meant
-        scheme, _, token = fields[0].partition(b" ")
-        return token.strip() if scheme.lower() == b"bearer" else fields[0]
 
     def _holds(self, verified: _Verified) -> bool:
         if self._clock() >= verified.until:
@@ -142,3 +135,12 @@ class Jwt:
         return user_by_verdict(
             name, await call_hook(name, hook, verified.user.claims), verified.user
         )
+
+
+def _in_field(scope: Scope, name: bytes) -> bytes | None:
+    """What a header field has, without `Bearer`; of several, nobody knows which is meant."""
+    fields: list[bytes] = [value for given, value in scope["headers"] if given == name]
+    if len(fields) != 1:
+        return None
+    scheme, _, token = fields[0].partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else fields[0]
