@@ -40,6 +40,7 @@ from workertown_kv.operations import (
 )
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS
 from workertown_kv.storage.sql import Session, SqlStorage, Undone
+from workertown_kv.storage.sql import storage as sql_storage
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.strategies import ODD_KEYS
 
@@ -422,6 +423,28 @@ class SqlCases(SqlCase):
     def restore(self, dump: str) -> None:
         """Make the table from what was written."""
         raise NotImplementedError
+
+    async def test_a_listing_goes_over_what_has_expired_in_bounded_steps(
+        self, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sql_storage, "STEP_ROWS", 10)
+        monkeypatch.setattr(sql_storage, "MOST_LOOKED_AT", 50)
+        storage = await self.opened(clock)
+        alive = ["a000", "a035", "a140"]
+        sets: list[Operation] = [put(f"a{i:03}", expires_at=clock() + 1) for i in range(200)]
+        await storage.batch(Batch(sets, atomic=True))
+        for key in alive:
+            await storage.set(put(key))
+        clock.move(1)
+        page = await storage.list(List("default", "a", 5))
+        assert [one.key for one in page.keys] == alive[:2]
+        assert page.cursor is not None, "it goes on, and has not looked at all of them yet"
+        pages = [page]
+        while (cursor := pages[-1].cursor) is not None:
+            pages.append(await storage.list(List("default", "a", 5, cursor)))
+        assert [one.key for page in pages for one in page.keys] == alive
+        assert all(page.keys for page in pages[:-1])
+        assert [one.key for one in (await storage.list(List("default", "a03", 1))).keys] == ["a035"]
 
     # Connections
 

@@ -21,7 +21,7 @@ from workertown_kv.errors import (
 )
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
-from workertown_kv.storage.keyspace import Script, sweeping
+from workertown_kv.storage.keyspace import Script, listing, sweeping
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock, StorageConformance
@@ -222,6 +222,21 @@ async def test_a_page_is_found_behind_many_that_have_expired(
     clock.move(1)
     page = await storage.list(List(SPACE, "", 1))
     assert ([one.key for one in page.keys], page.cursor) == (["z1"], "z1")
+
+
+async def test_a_page_ends_where_many_keys_were_looked_at_and_goes_on_from_there(
+    storage: RedisStorage, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "MOST_KEYS", 10)
+    monkeypatch.setattr(listing, "MOST_LOOKED_AT", 50)
+    dead: list[Operation] = [put(f"{i:05}", expires_at=clock() + 1) for i in range(300)]
+    await storage.batch(Batch([*dead, put("00010a"), put("z")]))
+    clock.move(1)
+    page = await storage.list(List(SPACE, "", 5))
+    assert [one.key for one in page.keys] == ["00010a"]
+    assert page.cursor is not None, "it goes on, and has not looked at all of them yet"
+    page = await storage.list(List(SPACE, "", 5, page.cursor))
+    assert [one.key for one in page.keys] == ["z"]
 
 
 # Over HTTP

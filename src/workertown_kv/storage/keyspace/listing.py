@@ -15,6 +15,9 @@ from .scripts import INFOS
 MOST_KEYS: Final = 1000
 """Where most have expired, so many keys are looked at in one step."""
 
+MOST_LOOKED_AT: Final = 20_000
+"""A listing that has looked at so many keys ends its page, once that has a key."""
+
 _Place = tuple[bytes, int]
 """A key, and the bucket that it is in."""
 
@@ -23,12 +26,15 @@ async def list_page(use: Use, operation: List, clock: Clock) -> Page:
     """One page. It asks for keys, and then for what is told of them; as a rule that is all."""
     merge = _Merge(use, operation)
     infos: list[KeyInfo] = []
-    step = operation.limit + 1
+    looked_at, step = 0, operation.limit + 1
     while len(infos) <= operation.limit:
         places = await merge.following(step)
         if not places:
             return Page(infos)
         infos += await _told(use, operation.namespace, places, clock)
+        looked_at += len(places)
+        if looked_at >= MOST_LOOKED_AT and 0 < len(infos) <= operation.limit:
+            return Page(infos, places[-1][0].decode())
         step = min(2 * step, max(MOST_KEYS, step))
     infos = infos[: operation.limit]
     return Page(infos, infos[-1].key)

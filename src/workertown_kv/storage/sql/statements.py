@@ -9,7 +9,6 @@ from typing import Final
 
 from ...entry import DEFAULT_NAMESPACE, Entry
 from ...operations import Delete, Get, List, Operation, Precondition, Set
-from ..contract import key_cursor
 from .rows import Place, columns_of, namespace, place
 from .session import Statement
 from .writing import Writing
@@ -160,11 +159,11 @@ class Statements(ABC):
             'ON entry.namespace = upto.namespace AND entry."key" = upto."key"'
         )
 
-    def list(self, operation: List, now: float) -> Statement:
-        """One key more than a page has."""
-        after = key_cursor(operation)
+    def list(self, operation: List, after: str | None, now: float, rows: int) -> Statement:
+        """At most this many rows of a listing, those that have expired without their metadata."""
         prefix = operation.prefix.encode()
         to = Writing(self.mark)
+        columns = f'"key", version, expires_at, CASE WHEN {_alive(to, now)} THEN metadata END'
         where = f"namespace = {to.add(namespace(operation))}"
         if after is None:
             where += f' AND "key" >= {to.add(prefix)}'
@@ -173,10 +172,8 @@ class Statements(ABC):
         if prefix:
             # UTF-8 never has the byte 255, so the last one can always be one more.
             where += f' AND "key" < {to.add(prefix[:-1] + bytes([prefix[-1] + 1]))}'
-        where += f" AND {_alive(to, now)}"
         return to.statement(
-            f'SELECT "key", version, expires_at, metadata FROM {self.table} WHERE {where} '
-            f'ORDER BY "key" LIMIT {to.add(operation.limit + 1)}'
+            f'SELECT {columns} FROM {self.table} WHERE {where} ORDER BY "key" LIMIT {to.add(rows)}'
         )
 
     def probe(self) -> Sequence[Statement]:

@@ -1,13 +1,13 @@
 """The operations of a storage on a database server, each in as few round trips as can be."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from ...entry import Entry
+from ...entry import Entry, KeyInfo
 from ...errors import KvError, PreconditionFailed, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ..batch import ReadBudget, guarded, run_batch
-from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
+from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
 from ..skew import skew_warnings
 from ..snapshot import Snapshot
 from ..version import new_version
@@ -17,6 +17,12 @@ from .pool import Pool
 from .rows import entry_of, key_info, place
 from .session import Session, Undone
 from .statements import Statements
+
+STEP_ROWS: Final = 2000
+"""How many rows a statement of a listing looks at where many have expired."""
+
+MOST_LOOKED_AT: Final = 20_000
+"""A listing that has looked at so many rows ends its page, once that has a key."""
 
 _T = TypeVar("_T")
 
@@ -196,6 +202,20 @@ class SqlStorage(Storage):
             return 0
 
     async def _list(self, session: Session, operation: List) -> Page:
-        rows = await session.fetch(self._statements.list(operation, self.clock()))
-        keys = [key_info(row) for row in rows[: operation.limit]]
-        return Page(keys, keys[-1].key if len(rows) > operation.limit else None)
+        now, after = self.clock(), key_cursor(operation)
+        keys: list[KeyInfo] = []
+        looked_at, step = 0, operation.limit + 1
+        while True:
+            rows = await session.fetch(self._statements.list(operation, after, now, step))
+            found = [key_info(row) for row in rows]
+            keys += [one for one in found if one.expires_at is None or one.expires_at > now]
+            if len(keys) > operation.limit:
+                keys = keys[: operation.limit]
+                return Page(keys, keys[-1].key)
+            if len(rows) < step:
+                return Page(keys)
+            after = found[-1].key
+            looked_at += step
+            if keys and looked_at >= MOST_LOOKED_AT:
+                return Page(keys, after)
+            step = max(step, STEP_ROWS)
