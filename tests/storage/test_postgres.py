@@ -56,6 +56,25 @@ class TestPostgres(SqlCases):
             asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'workertown-kv'"
             return int((await session.fetch((asked, ())))[0][0])
 
+    async def test_many_keys_are_found_one_by_one_in_a_table_without_statistics(self) -> None:
+        storage = await self.opened()
+        self.server.sql(
+            f"ALTER TABLE {self.table} SET (autovacuum_enabled = false);"
+            f"INSERT INTO {self.table} (namespace, key, version, value) "
+            "SELECT 'default', convert_to('k' || i, 'UTF8'), i, '1' "
+            "FROM generate_series(1, 30000) i"
+        )
+        places = [(b"default", b"k%d" % number) for number in range(1, 701)]
+        async with storage._database.opened().session() as session:
+            for sql, values in (
+                storage._statements.read(places, storage.clock(), 10_000),
+                storage._statements.remove(places),
+            ):
+                plan = str(await session.fetch((f"EXPLAIN {sql}", values)))
+                assert f"Index Scan using {self.table}_pkey" in plan
+                assert "Seq Scan" not in plan
+                assert "Bitmap" not in plan
+
     def limited(self, connections: int) -> str:
         self.server.sql(
             f"CREATE USER limited PASSWORD 'limited' CONNECTION LIMIT {connections};"
