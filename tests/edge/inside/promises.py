@@ -151,21 +151,26 @@ class TestKV(StorageConformance):
 
 
 @pytest.mark.parametrize(
-    ("thrown", "unavailable"),
+    ("thrown", "unavailable", "kind"),
     [
-        ("KV GET failed: 429 Too Many Requests", True),
-        ("KV GET failed: 500 Internal Server Error", True),
-        ("Network connection lost.", True),
-        ("KV GET failed: 400 Invalid cursor", False),
-        ("KV PUT failed: 413 Value length exceeds limit", False),
-        ("D1_ERROR: Network connection lost.", True),
-        ("D1_ERROR: D1 DB is overloaded. Requests queued for too long.", True),
-        ("D1_ERROR: database is locked: SQLITE_BUSY", True),
-        ("D1_ERROR: string or blob too big: SQLITE_TOOBIG", False),
-        ("D1_ERROR: no such table: entry: SQLITE_ERROR", False),
+        ("KV GET failed: 429 Too Many Requests", True, "busy"),
+        ("KV GET failed: 403 Forbidden", True, "refused"),
+        ("KV GET failed: 500 Internal Server Error", True, "unreachable"),
+        ("Network connection lost.", True, "unreachable"),
+        ("KV GET failed: 400 Invalid cursor", False, "failed"),
+        ("KV PUT failed: 413 Value length exceeds limit", False, "failed"),
+        ("D1_ERROR: Network connection lost.", True, "unreachable"),
+        ("D1_ERROR: D1 DB is overloaded. Requests queued for too long.", True, "busy"),
+        ("D1_ERROR: database is locked: SQLITE_BUSY", True, "busy"),
+        ("D1_ERROR: database or disk is full: SQLITE_FULL", True, "full"),
+        ("D1_ERROR: attempt to write a readonly database: SQLITE_READONLY", False, "read-only"),
+        ("D1_ERROR: string or blob too big: SQLITE_TOOBIG", False, "failed"),
+        ("D1_ERROR: no such table: entry: SQLITE_ERROR", False, "removed"),
     ],
 )
-async def test_what_a_binding_throws_is_an_error_of_ours(thrown: str, unavailable: bool) -> None:
+async def test_what_a_binding_throws_is_an_error_of_ours(
+    thrown: str, unavailable: bool, kind: str
+) -> None:
     script = "(() => { const fail = async () => { throw new Error(%s); }; return %s; })()"
     storage: Storage
     if thrown.startswith("D1"):
@@ -182,11 +187,13 @@ async def test_what_a_binding_throws_is_an_error_of_ours(thrown: str, unavailabl
         lambda: storage.delete(Delete(SPACE, "a")),
         lambda: storage.list(List(SPACE, "", 1)),
         storage.check,
+        storage.probe,
     ]
     for act in acts:
         with pytest.raises(StorageError) as caught:
             await act()
         assert isinstance(caught.value, StorageUnavailable) is unavailable
+        assert caught.value.kind == kind
         assert caught.value.__cause__ is not None
     cursor = "e3b0c442" + "any"
     if "Invalid cursor" in thrown:

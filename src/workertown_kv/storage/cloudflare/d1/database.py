@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ....errors import StorageError, StorageUnavailable
+from ....errors import StorageError, StorageFailure, StorageUnavailable
 from .. import bridge
 from .rows import Statement
 
@@ -12,10 +12,23 @@ from .rows import Statement
 class MissingTable(StorageError):
     """A table that a statement names is not there."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, StorageFailure.REMOVED)
+
 
 class Changed(StorageUnavailable):
     """What a batch was made for is not there any more; nothing of it was done."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, StorageFailure.BUSY)
+
+
+_KINDS: Final = (
+    (re.compile(r"SQLITE_(BUSY|LOCKED)|overloaded"), StorageFailure.BUSY),
+    (re.compile(r"SQLITE_FULL|maximum DB size"), StorageFailure.FULL),
+    (re.compile(r"SQLITE_READONLY"), StorageFailure.READ_ONLY),
+    (re.compile(r"SQLITE_AUTH"), StorageFailure.REFUSED),
+)
 
 # What SQLite answers with that asking again does not mend.
 _REFUSED: Final = re.compile(r"SQLITE_(?!BUSY|LOCKED|FULL|IOERR|INTERRUPT)|D1_TYPE_ERROR")
@@ -47,6 +60,7 @@ def _translated(message: str) -> StorageError:
         return Changed("Others write the same keys all the time")
     if "no such table" in message:
         return MissingTable("There is no table for the entries; POST /admin/migrate makes it")
+    kind = next((kind for words, kind in _KINDS if words.search(message)), None)
     if _REFUSED.search(message):
-        return StorageError(f"D1 refused: {message}")
-    return StorageUnavailable(f"D1 does not answer: {message}")
+        return StorageError(f"D1 refused: {message}", kind or StorageFailure.OTHER)
+    return StorageUnavailable(f"D1 does not answer: {message}", kind or StorageFailure.UNREACHABLE)

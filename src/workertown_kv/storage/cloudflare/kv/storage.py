@@ -7,7 +7,13 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from ....entry import DEFAULT_NAMESPACE, Entry, KeyInfo
-from ....errors import InputError, StorageError, StorageUnavailable, ValueTooLarge
+from ....errors import (
+    InputError,
+    StorageError,
+    StorageFailure,
+    StorageUnavailable,
+    ValueTooLarge,
+)
 from ....operations import Delete, Get, List, Operation, Page, Set
 from ...contract import Capability, Clock, Migration, Storage
 from ...version import new_version
@@ -16,6 +22,11 @@ from . import layout
 from .cursor import cursor_for, cursor_in
 
 _STATUS: Final = re.compile(r"failed: (\d{3})")
+_KINDS: Final = {
+    "401": StorageFailure.REFUSED,
+    "403": StorageFailure.REFUSED,
+    "429": StorageFailure.BUSY,
+}
 
 
 class KVBindingStorage(Storage):
@@ -134,10 +145,12 @@ def _translated() -> Iterator[None]:
         yield
     except bridge.JsError as error:
         message = str(error)
-        status = _STATUS.search(message)
-        if status is not None and status[1] in ("400", "404", "413", "414"):
+        found = _STATUS.search(message)
+        status = "" if found is None else found[1]
+        if status in ("400", "404", "413", "414"):
             raise _Refused(f"Workers KV refused: {message}") from error
-        raise StorageUnavailable(f"Workers KV does not answer: {message}") from error
+        kind = _KINDS.get(status, StorageFailure.UNREACHABLE)
+        raise StorageUnavailable(f"Workers KV does not answer: {message}", kind) from error
 
 
 def _text(metadata: Any) -> str | None:
