@@ -53,6 +53,7 @@ def acts_on(storage: Storage) -> dict[str, Callable[[], Awaitable[object]]]:
     batch: list[Operation] = [put("b"), Get(SPACE, "a")]
     return {
         "check": storage.check,
+        "probe": storage.probe,
         "get": lambda: storage.get(Get(SPACE, "a")),
         "set": lambda: storage.set(put("a")),
         "delete": lambda: storage.delete(Delete(SPACE, "a")),

@@ -28,6 +28,7 @@ ACTS: Final[dict[str, Act]] = {
     "atomic batch": lambda storage: storage.batch(Batch([put("e"), put("f")], atomic=True)),
     "sweep": lambda storage: storage.sweep(10),
     "check": lambda storage: storage.check(),
+    "probe": lambda storage: storage.probe(),
     "migrate": lambda storage: storage.migrate(),
 }
 

@@ -235,9 +235,7 @@ async def test_a_batch_reads_no_more_than_an_answer_may_have(upstash: StandInUps
 # Whatever happens to it
 
 
-async def test_an_upstash_that_cannot_be_reached_is_told_once_and_comes_back(
-    running: RunningRedis, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_upstash_that_cannot_be_reached_is_503_and_shows_no_token() -> None:
     (port,) = free_ports(1)
     async with opened(f"upstash+http://s3cret@127.0.0.1:{port}?sweep=0") as storage:
         for act in acts_on(storage).values():
@@ -246,10 +244,8 @@ async def test_an_upstash_that_cannot_be_reached_is_told_once_and_comes_back(
             assert isinstance(outcome, StorageUnavailable)
             assert outcome.message == "Upstash does not answer", "it was not even sent"
             assert outcome.__cause__ is not None
+            assert "s3cret" not in str(outcome.__cause__)
             assert monotonic() - started < 1
-        (warning,) = caplog.records
-        assert (warning.name, warning.levelname) == ("workertown_kv", "WARNING")
-        assert "s3cret" not in caplog.text
 
 
 async def test_connections_that_broke_while_idle_are_not_used(upstash: StandInUpstash) -> None:
@@ -325,16 +321,16 @@ async def test_a_status_that_tells_nothing_of_a_write_is_503(
         assert isinstance(entry, StorageUnavailable if status == 429 else Entry)
 
 
-async def test_what_is_no_upstash_is_503(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_is_no_upstash_is_503() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
         thread = Thread(target=other.serve_forever, args=(0.01,))
         thread.start()
         async with opened(f"upstash+http://token@127.0.0.1:{other.server_port}") as storage:
-            with pytest.raises(StorageUnavailable):
+            with pytest.raises(StorageUnavailable) as caught:
                 await storage.set(put("a"))
         other.shutdown()
         thread.join()
-    assert "no answer of its protocol" in caplog.text
+    assert "no answer of its protocol" in str(caught.value.__cause__)
 
 
 async def test_a_wrong_token_is_no_matter_of_trying_again(upstash: StandInUpstash) -> None:

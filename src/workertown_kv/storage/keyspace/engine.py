@@ -1,22 +1,15 @@
 """A Redis in use: from opening to closing, and everything that is asked of it in between."""
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from ...errors import KvError, StorageError, StorageUnavailable
 from .call import Call
 from .layout import LAYOUT, Layout, checked_buckets, default_buckets, layout_key
 from .slot import key_slot
 from .transport import Transport
-
-WARNING_SECONDS: Final = 60.0
-"""However many operations fail meanwhile, the log is told once."""
-
-_LOG: Final = logging.getLogger("workertown_kv")
 
 
 class Engine:
@@ -41,18 +34,16 @@ class Engine:
         self._transport: Transport | None = None
         self._layout: Layout | None = None
         self._under_way = 0
-        self._told_at = -WARNING_SECONDS
 
     async def open(self) -> None:
-        """Make ready. That Redis is down is only told to the log."""
+        """Make ready. A Redis that is down now is asked again later."""
         if self._transport is None:
             self._transport = self._connect()
             self._finished = asyncio.Event()
             self._finished.set()
         try:
-            await self.check()
-        except StorageUnavailable:
-            pass  # the log has been told
+            with suppress(StorageUnavailable):
+                await self.check()
         except BaseException:
             await self.close()
             raise
@@ -91,15 +82,6 @@ class Engine:
             if not self._under_way:
                 self._finished.set()
 
-    def tell(self, error: KvError) -> None:
-        """Tell the log of what may pass; the rest is logged where it ends."""
-        now = time.monotonic()
-        if isinstance(error, StorageUnavailable) and now - self._told_at >= WARNING_SECONDS:
-            self._told_at = now
-            cause = error.__cause__
-            detail = f"{type(cause).__name__}: {cause}".removesuffix(": ")
-            _LOG.warning("%s (%s)", error.message, detail)
-
     async def _read_layout(self, use: "Use", transport: Transport) -> Layout:
         try:
             self._layout = await self._found_layout(use, clustered=transport.clustered)
@@ -135,17 +117,12 @@ class Use:
         """All that is asked has at most so long together."""
         self.read_bytes = transport.read_bytes
         """The most bytes of values that an answer may have, where there is a limit."""
-        self._engine = engine
         self._transport = transport
         self._deadline = deadline
 
     async def ask(self, calls: Sequence[Call]) -> list[Any]:
         """Of each call the answer, or the `KvError` that came of it."""
-        outcomes = await self._transport.run(calls, self._deadline)
-        for outcome in outcomes:
-            if isinstance(outcome, KvError):
-                self._engine.tell(outcome)
-        return outcomes
+        return await self._transport.run(calls, self._deadline)
 
     async def one(self, call: Call) -> Any:
         """The answer to one call. Raises `KvError`."""
