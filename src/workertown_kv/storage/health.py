@@ -19,7 +19,7 @@ WRITE_SECONDS: Final = 5.0
 """How long a storage may take to say that it takes writes. Others may hold a lock meanwhile."""
 FRESH_SECONDS: Final = 1.0
 """How long all is known to be well. A storage that fails is asked again after this."""
-PATIENCE_SECONDS: Final = 0.05
+PATIENCE_SECONDS: Final = 0.03
 """How long a health request waits for a newer answer than the last."""
 
 _LATE_SECONDS: Final = 0.5
