@@ -152,6 +152,19 @@ async def test_a_delete_beside_a_write_that_finds_no_space_succeeds(disk: Path) 
     await opened.close()
 
 
+async def test_the_log_has_space_from_the_start(disk: Path) -> None:
+    opened = SqliteStorage(disk / "kv.sqlite")
+    await opened.open()
+    for i in range(20):
+        await opened.set(put(str(i), b"x" * 100_000))
+    await opened.close()  # which removes the log
+    await opened.open()
+    fill(disk)
+    for i in range(20):
+        await opened.delete(Delete("default", str(i)))
+    await opened.close()
+
+
 async def test_a_probe_finds_a_full_disk(disk: Path) -> None:
     opened = SqliteStorage(disk / "kv.sqlite")
     await opened.open()
