@@ -14,7 +14,7 @@ import pytest
 
 from servers.small_disk import fill, small_disk
 from workertown_kv.errors import StorageFailure, StorageUnavailable
-from workertown_kv.operations import Delete, Get, Set
+from workertown_kv.operations import Delete, Get, List, Set
 from workertown_kv.storage.sqlite import SqliteStorage, files, storage, writer
 from workertown_kv.testing import ServedStore
 
@@ -56,6 +56,28 @@ def test_nothing_acknowledged_is_lost_when_the_log_is_removed(
         server.start()
         assert numbers(client, acknowledged) == [200] * acknowledged
         assert client.get("/v1/kv/refused").status_code == 404
+
+
+async def test_what_several_servers_acknowledged_is_saved_too(tmp_path: Path) -> None:
+    file = tmp_path / "kv.sqlite"
+    servers = [SqliteStorage(file), SqliteStorage(file)]
+    for server in servers:
+        await server.open()
+    for i in range(8):
+        await servers[i % 2].set(put(str(i), b"x" * 300_000))
+    (tmp_path / "kv.sqlite-wal").unlink()
+    for server in servers:
+        with pytest.raises(StorageUnavailable):
+            await server.set(put("refused"))
+    # What a crash would leave. Another process copies: closing the file here would free its locks.
+    await asyncio.to_thread(subprocess.run, ["cp", str(file), str(tmp_path / "left.sqlite")])
+    for server in servers:
+        await server.close()
+    left = SqliteStorage(tmp_path / "left.sqlite")
+    await left.open()
+    found = {one.key for one in (await left.list(List("default", "", 100))).keys}
+    assert found >= set(map(str, range(8)))
+    await left.close()
 
 
 @pytest.mark.parametrize(

@@ -90,12 +90,13 @@ class Files:
     def note_written(self) -> None:
         """Remember the file as this process has just written it."""
         self._written = _moment(_stat(self.path))
+        self._header = self._read_header()
 
     def may_be_completed(self) -> bool:
         """Tell whether what is in the log belongs into the file, though the log may be removed.
 
-        It does not where something else has written the file, such as a backup copied over it, or
-        where there is another log already.
+        It does not where something else than a server has written the file, such as a backup
+        copied over it, or where there is another log already.
         """
         try:
             self.check()
@@ -104,13 +105,36 @@ class Files:
             opened, *companions_opened = self._opened
             return (
                 _identity(main) == opened
-                and _moment(main) == self._written
+                and (_moment(main) == self._written or self._has_gone_on())
                 and all(
                     one is None or _identity(one) == before
                     for one, before in zip(companions, companions_opened, strict=True)
                 )
             )
         return True
+
+    def _has_gone_on(self) -> bool:
+        """Tell whether the file may be what another server has made of the one noted.
+
+        Servers only count up, keep the schema and the write-ahead log, and cut nothing off that
+        they have not counted.
+        """
+        mode, schema, count, size = self._read_header()
+        mode_before, schema_before, count_before, size_before = self._header
+        return (mode, schema) == (mode_before, schema_before) and (
+            count > count_before or (count == count_before and size >= size_before)
+        )
+
+    def _read_header(self) -> tuple[bytes, bytes, int, int]:
+        """Return the mode of the log, the version of the schema, a count of writes and the size.
+
+        They are at fixed places in the file (sqlite.org/fileformat.html).
+        """
+        if self._descriptor is None:
+            return b"", b"", 0, 0
+        header = os.pread(self._descriptor, 100, 0)
+        size = os.fstat(self._descriptor).st_size
+        return header[18:20], header[40:44], int.from_bytes(header[24:28], "big"), size
 
     def reserve(self) -> None:
         """Keep space for the log. Raises `StorageUnavailable` where there is none."""
@@ -132,10 +156,10 @@ class Files:
         """
         if size > self._main_bytes and self._descriptor is not None:
             size += -size % GROWTH_BYTES
-            is_ours = _moment(_stat(self.path)) == self._written
+            is_known = _moment(_stat(self.path)) == self._written
             _allocate(self._descriptor, size)
             self._main_bytes = size
-            if is_ours:
+            if is_known:
                 self.note_written()
 
     def warnings(self) -> list[str]:

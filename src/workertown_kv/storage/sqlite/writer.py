@@ -89,7 +89,12 @@ class Writer:
         self._page_bytes = self.db.pragma("page_size")
         # In place of SQLite's own, which does not say when it has written the file.
         self.db.set_wal_hook(self._note_log)
-        return self.migrate()
+        migrations = self.migrate()
+        if migrations:
+            # From now on, the head of the file itself says which schema it has.
+            with suppress(apsw.Error):
+                self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return migrations
 
     def migrate(self, to: int | None = None) -> Sequence[Migration]:
         """Bring the schema to this migration, or up to date."""
