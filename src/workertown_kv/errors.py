@@ -18,6 +18,7 @@ KvError
 ├── NamespaceExists          409   a namespace with this title
 ├── PreconditionFailed       412
 ├── RateLimited              429   too many requests; `retry_after` says when to come back
+├── Overloaded               503   the memory for bodies and answers is in use
 └── StorageError             500   the storage failed
     ├── StorageUnavailable   503   it does not answer, for now
     └── StorageUnsupported   501   it cannot do what was asked
@@ -191,6 +192,18 @@ class RateLimited(KvError):
         super().__init__(f"Too many requests; try again in {retry_after} s")
         self.retry_after = retry_after
         self.fields = tuple(fields)
+
+
+class Overloaded(KvError):
+    """Other large requests take the memory that this one needs; nothing was done or changed.
+
+    `limits.memory_bytes` says how much they may take together. One user gets half of it.
+    """
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("Too many large requests at the moment; try again in 1 s")
 
 
 class StorageFailure(StrEnum):

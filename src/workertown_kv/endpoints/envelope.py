@@ -15,6 +15,7 @@ from ..errors import (
     Detail,
     KvError,
     MethodNotAllowed,
+    Overloaded,
     RateLimited,
     RequestTimeout,
     StorageError,
@@ -22,7 +23,7 @@ from ..errors import (
     Unauthorized,
     ValueTooLarge,
 )
-from .request import header
+from .request import UNCOUNTED_BYTES, header, hold
 
 Headers = Sequence[tuple[bytes, bytes]]
 SendError = Callable[[Scope, Send, Exception, str], Awaitable[None]]
@@ -35,12 +36,16 @@ StorageFailed = Callable[[StorageError], None]
 JOINED_BYTES: Final = 64 * 1024
 """Larger data is sent as it is between the two ends of the envelope, and not copied into it."""
 
+PIECE_BYTES: Final = 256 * 1024
+"""A longer answer is sent in such pieces: a server takes the next when the client has read some."""
+
 _READ_BYTES: Final = 1024 * 1024
 _READ_SECONDS: Final = 1
 
 _LOG: Final = logging.getLogger("workertown_kv")
 _OPENING: Final = b'{"status":200,"success":true,"data":'
 _CLOSING: Final = b"}"
+ENVELOPE_BYTES: Final = len(_OPENING + _CLOSING)
 _JSON: Final = (b"content-type", b"application/json")
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 
@@ -73,14 +78,22 @@ async def send_bytes(
     scope: Scope, send: Send, status: int, parts: Sequence[bytes], headers: Headers
 ) -> None:
     """Answer with these parts as the body, and no body where the request is a HEAD."""
-    length = str(sum(map(len, parts))).encode()
-    fields = [*headers, _NO_SNIFFING, (b"content-length", length)]
+    size = sum(map(len, parts))
+    if size > UNCOUNTED_BYTES and scope["method"] != "HEAD":
+        hold(scope, size)
+    fields = [*headers, _NO_SNIFFING, (b"content-length", str(size).encode())]
     await send({"type": "http.response.start", "status": status, "headers": fields})
     if scope["method"] == "HEAD":
         parts = (b"",)
-    for part in parts[:-1]:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": parts[-1]})
+    last = len(parts) - 1
+    for index, part in enumerate(parts):
+        start = 0
+        while len(part) - start > PIECE_BYTES:
+            piece = part[start : start + PIECE_BYTES]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            start += PIECE_BYTES
+        rest = part[start:] if start else part
+        await send({"type": "http.response.body", "body": rest, "more_body": index < last})
 
 
 class HalfAnAnswer(Exception):
@@ -198,7 +211,7 @@ def headers_of(error: Exception, request_id: str = "") -> Headers:
         case RateLimited():
             fields = [("retry-after", str(error.retry_after)), *error.fields]
             return [(name.encode(), text.encode()) for name, text in fields]
-        case StorageUnavailable():
+        case StorageUnavailable() | Overloaded():
             return [(b"retry-after", b"1")]
     return []
 

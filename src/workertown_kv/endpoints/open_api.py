@@ -167,7 +167,8 @@ _REASONS: Final = {
     429: "Too many requests",
     500: "Internal error",
     501: "The storage of this server cannot do this",
-    503: "The storage does not answer; a write may or may not have happened",
+    503: "The storage does not answer, and a write may or may not have happened; or other large "
+    "requests take the memory, and nothing was done",
 }
 
 _SCHEMAS: Final[Json] = {

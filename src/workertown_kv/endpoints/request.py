@@ -15,6 +15,12 @@ from ..user import User
 FIELD_BYTES: Final = 8 * 1024
 """The longest header field that is taken apart."""
 
+UNCOUNTED_BYTES: Final = 64 * 1024
+"""What a smaller body or answer takes of memory is not counted."""
+
+BODY_COPIES: Final = 2
+"""A body, and what is made of it: the value, and a copy on its way into the storage."""
+
 SLOWEST_BYTES: Final = 16 * 1024
 """How many bytes a second a body has to bring at least, once its time is up."""
 
@@ -188,9 +194,11 @@ async def read_body(
     """The body, of at most `limit` bytes, which has `seconds` and a little more to arrive.
 
     Raises `UnsupportedMediaType` for one that is compressed, `ValueTooLarge` as soon as it is known
-    to have more, without reading the rest, and `RequestTimeout` for one that trickles in.
+    to have more, without reading the rest, `RequestTimeout` for one that trickles in, and
+    `Overloaded` where other requests take the memory for it.
     """
     check_not_encoded(scope)
+    counted = 0
     too_large = f"The body has more than {limit:,} bytes, the most that {what} may have"
     length = header(scope, b"content-length")
     if length is not None:
@@ -210,6 +218,9 @@ async def read_body(
                     raise InputError("The body ended before it was whole")
                 if len(body) > limit:
                     raise ValueTooLarge(too_large)
+                if len(body) - counted > UNCOUNTED_BYTES:
+                    hold(scope, BODY_COPIES * (len(body) - counted))
+                    counted = len(body)
                 if not message.get("more_body"):
                     return body
                 allowed.reschedule(deadline + len(body) / SLOWEST_BYTES)
@@ -217,6 +228,20 @@ async def read_body(
                 body += message.get("body", b"")
     except TimeoutError as error:
         raise RequestTimeout(f"The body did not arrive within {seconds} s") from error
+
+
+def hold(scope: Scope, size: int) -> None:
+    """Count so many bytes for as long as the request is under way. Raises `Overloaded`."""
+    held = scope.get("memory")
+    if held is not None and size > UNCOUNTED_BYTES:
+        held.add(size)
+
+
+def expect(scope: Scope, size: int) -> None:
+    """Count the answer of a write before it is done. Raises `Overloaded`."""
+    held = scope.get("memory")
+    if held is not None and size > UNCOUNTED_BYTES:
+        held.expect(size)
 
 
 def check_utf8(body: bytes | bytearray) -> None:

@@ -5,7 +5,7 @@ object is immutable. A strategy or a group of endpoints that may be turned off i
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
@@ -71,6 +71,10 @@ class EnvOptions(Group, frozen=True):
     the binding of a KV namespace or a D1 database."""
 
 
+_SLACK: Final = 8 * 1024 * 1024
+"""What requests have beside values: keys, metadata."""
+
+
 class LimitsOptions(Group, frozen=True):
     """How large things may be."""
 
@@ -85,8 +89,23 @@ class LimitsOptions(Group, frozen=True):
     body_seconds: int = 30
     """How long a body may take to arrive, and a second more for each 16 KiB of it; then 408."""
 
+    memory_bytes: int | None = None
+    """How much memory the bodies and answers of all requests may take in a process; past that 503.
+    One user gets half of it. Without it, a quarter of the memory there is, and at least 264 MiB."""
+
     def __post_init__(self) -> None:
-        self.check_at_least(1, *self.__struct_fields__)
+        self.check_at_least(1, *(set(self.__struct_fields__) - {"memory_bytes"}))
+        if self.memory_bytes is not None and self.memory_bytes < self.least_memory():
+            raise ValueError(
+                f"memory_bytes is {self.memory_bytes}; expected at least "
+                f"{self.least_memory()}, of which one user gets half for the largest request "
+                "that value_bytes and batch_bytes allow"
+            )
+
+    def least_memory(self) -> int:
+        """Twice what the largest request needs, since one user gets half."""
+        # A body with what is made of it, and an answer; a batch has values besides its answer.
+        return 2 * max(3 * self.value_bytes, 4 * self.batch_bytes) + _SLACK
 
 
 class CacheOptions(Group, frozen=True):

@@ -22,6 +22,7 @@ from ..access import (
 )
 from ..auth import ApiKey, Guard, configured_strategies
 from ..endpoints.envelope import ErrorBoundary
+from ..endpoints.memory import Memory, MemoryLimit
 from ..endpoints.open_api import document
 from ..endpoints.public import LIVE, describe_public, public_routes
 from ..endpoints.request import route_path
@@ -34,6 +35,7 @@ from ..storage import CachedStorage, Health, Namespaces
 from .background import Background
 from .doors import check_apart, doors_of, methods_at, template_of
 from .layers import layers_of
+from .memory import memory_for
 
 if TYPE_CHECKING:
     import httpx2
@@ -238,12 +240,15 @@ class Server(Starlette):
             is_allowed_origin=self._is_allowed_origin,
             methods_of=lambda scope: methods_at(self.routes, scope),
         )
+        memory = Middleware(MemoryLimit, Memory(memory_for(self.options.limits)))
         if self._limiter is None:
             yield guard
+            yield memory
             return
         # A boundary of its own inside, so that errors too are answers that tell the rate limit.
         limit = (Middleware(RateLimit, self._limiter, self._address_of), self._boundary)
         yield from (guard, *limit) if self._limiter.by == "user" else (*limit, guard)
+        yield memory
 
 
 @asynccontextmanager

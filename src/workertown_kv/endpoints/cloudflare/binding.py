@@ -224,6 +224,7 @@ class Binding(BaseRoute):
             space,
             ask,
             self._rules,
+            scope,
             lossy=True,
         )
         await _send_json(scope, send, read)

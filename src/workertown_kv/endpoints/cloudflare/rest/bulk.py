@@ -96,7 +96,9 @@ class BulkRoutes:
         user_of(call.scope).check_somewhere(namespace, "read")
         ask = decoded_ask(await call.body(self._rules, SMALL_BYTES, "a bulk get"))
         storage = permitted(self._storage, user_of(call.scope))
-        read = await bulk_get(storage, namespace, ask, self._rules, with_expiration=True)
+        read = await bulk_get(
+            storage, namespace, ask, self._rules, call.scope, with_expiration=True
+        )
         await send_result(call.scope, call.send, {"values": read})
 
     async def _do(self, call: Call, operations: Iterator[Operation]) -> None:

@@ -67,6 +67,7 @@ class ValueRoutes:
         precondition = write_precondition(call.scope)
         body = await call.body(rules, rules.value_bytes + FORM_SLACK, "a value")
         form = await form_of(call.scope, body)
+        del body  # a form has copies of its parts
         rules.check_value(len(form.value))
         version = await permitted(self._storage, user).set(
             Set(

@@ -14,11 +14,15 @@ from ....operations import Get, List, Operation, Result
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
 from ...envelope import StorageFailed, send_object
-from ...request import bad_query, check_json, read_body, user_of
+from ...request import bad_query, check_json, expect, hold, read_body, user_of
 from .bodies import decode_batch
 
 MOST_KEYS: Final = 1000
 """The largest page of a listing, and the default."""
+
+
+ANSWER_COPIES: Final = 2
+"""The values that a batch reads, and the JSON that they become."""
 
 
 class _Key(Struct, omit_defaults=True, gc=False):
@@ -92,7 +96,13 @@ class Collection:
         batch = await decode_batch(
             body, namespace=space, limits=self._limits, now=self._storage.clock()
         )
+        del body
+        gets = sum(isinstance(one, Get) for one in batch.operations)
+        if 0 < gets < len(batch.operations):
+            most = min(self._limits.batch_bytes, gets * self._limits.value_bytes)
+            expect(scope, ANSWER_COPIES * most)
         results = await permitted(self._storage, user_of(scope)).batch(batch)
+        hold(scope, sum(len(one.value) for one in results if isinstance(one, Entry)))
         for result in results:
             if isinstance(result, StorageError):
                 self._failed(result)

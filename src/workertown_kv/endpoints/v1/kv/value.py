@@ -11,8 +11,8 @@ from ....operations import Delete, Get
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
 from ...conditions import etag, read_precondition, write_precondition
-from ...envelope import send_bytes, send_success
-from ...request import check_json, header_list, read_body, user_of
+from ...envelope import ENVELOPE_BYTES, send_bytes, send_success
+from ...request import check_json, expect, header_list, read_body, user_of
 from .bodies import decode_put
 
 BODY_SLACK: Final = 64 * 1024
@@ -76,8 +76,11 @@ class Values:
             limits=self._limits,
             now=self._storage.clock(),
         )
+        wants_minimum = _wants_minimum(scope)
+        if not wants_minimum:
+            expect(scope, len(operation.value) + ENVELOPE_BYTES)
         version = await self._storage_of(scope).set(operation)
-        if _wants_minimum(scope):
+        if wants_minimum:
             applied = (b"preference-applied", b"return=minimal")
             await send_success(scope, send, b"null", (etag(version), applied))
         else:
