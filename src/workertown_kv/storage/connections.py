@@ -35,12 +35,12 @@ class Connections(Generic[_Connection]):
         """Make a connection, or wait for one that another has used."""
         while True:
             if self._count and asyncio.get_running_loop().time() < self._crowded_until:
-                connection = await self._handed_on()
-                if connection is not None:
-                    return connection
+                handed_on = await self._handed_on()
+                if handed_on is not None:
+                    return handed_on
             self._count += 1
             try:
-                return await self._connect()
+                made = await self._connect()
             except self._refusal as error:
                 self._count -= 1
                 self._crowded_until = asyncio.get_running_loop().time() + CROWDED_SECONDS
@@ -50,6 +50,10 @@ class Connections(Generic[_Connection]):
             except BaseException:
                 self.ended()
                 raise
+            else:
+                # There is room, perhaps for more.
+                self._crowded_until = 0.0
+                return made
 
     def keep(self, connection: _Connection) -> None:
         """Give a connection to the first who waits, or keep it for the next who comes."""
