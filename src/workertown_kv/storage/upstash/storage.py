@@ -27,13 +27,6 @@ class UpstashStorage(KeyspaceStorage):
         super().__init__(engine, clock=clock)
         self._sweep_seconds = settings.sweep
         self._idle_since = -math.inf
-        self._usable_since = -math.inf
-
-    async def probe(self) -> None:
-        # As for sweeping: what is found holds for a while.
-        if self.clock() - self._usable_since >= self._sweep_seconds:
-            await super().probe()
-            self._usable_since = self.clock()
 
     async def sweep(self, limit: int) -> int:
         # Servers ask all the time, and each look at Upstash is a command to be paid for.
