@@ -1,6 +1,7 @@
 """CONTRIBUTING is the map of the house as it stands."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,19 +17,43 @@ def test_everything_on_the_map_is_there() -> None:
     assert [path for path in found if not path.exists()] == []
 
 
-def test_every_room_is_on_the_map() -> None:
-    rooms = {
-        path
-        for path in PACKAGE.iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
-    assert rooms - set(_mapped()) == set()
+def test_a_room_that_is_opened_on_the_map_shows_all_that_is_in_it() -> None:
+    found = set(_mapped())
+    opened = {path.parent for path in found if PACKAGE in path.parents}
+    assert {PACKAGE, PACKAGE / "storage" / "sqlite"} <= opened
+    missing = {path for folder in opened for path in _modules(folder)} - found
+    assert missing == set()
 
 
-def test_every_module_that_it_names_is_there() -> None:
-    names = re.findall(r"`((?:\w+/)+\w+\.py)`", CONTRIBUTING.read_text())
-    assert "storage/url.py" in names
-    assert [one for one in names if not ((PACKAGE / one).exists() or (ROOT / one).exists())] == []
+def test_what_it_names_is_in_the_module_that_it_names() -> None:
+    text = CONTRIBUTING.read_text()
+    modules = re.findall(r"`((?:\w+/)+\w+\.py)`", text)
+    assert "storage/url.py" in modules
+    assert [one for one in modules if not _path(one).exists()] == []
+    named = re.findall(r"`(?:\w+\.)?(\w+)(?:\(\))?`\s+(?:in|from)\s+`([\w/]+\.py)`", text)
+    assert ("lifetime", "entry.py") in named
+    assert [(name, one) for name, one in named if name not in _path(one).read_text()] == []
+
+
+def test_it_has_the_layers_that_imports_are_checked_against() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = [one["layers"] for one in contracts["contracts"] if one["type"] == "layers"][:1]
+    (said,) = re.findall(r"Imports point one way: `([^`]+)`", CONTRIBUTING.read_text())
+    assert [set(rank.split(", ")) for rank in " ".join(said.split()).split(" → ")] == [
+        set(rank.split(" | ")) for rank in layers if rank != "__main__"
+    ]
+
+
+def _path(name: str) -> Path:
+    below = PACKAGE / name
+    return below if below.exists() else ROOT / name
+
+
+def _modules(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        is_module = path.suffix == ".py" and (path.name != "__init__.py" or folder == PACKAGE)
+        if is_module or (path / "__init__.py").exists():
+            yield path
 
 
 def _mapped() -> Iterator[Path]:
