@@ -1,6 +1,7 @@
 """What the docs show can be done, and where they point there is something."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def test_every_page_is_on_the_map() -> None:
     linked = {(index.parent / link.partition("#")[0]).resolve() for link in links(index)}
     unlinked = {name_of(page) for page in {*PAGES} - linked}
     assert unlinked == {"README.md", "docs/index.md"}
+
+
+def test_nothing_installs_this_package_from_an_index() -> None:
+    # Whoever publishes something under its name there would be installed instead.
+    examples = (ROOT / "examples").rglob("*.md")
+    installs = re.compile(r"(pip install|uv add|uvx|pipx run)[^\n`]* [\"']?workertown-kv\b")
+    texts = {path: path.read_text() for path in (*PAGES, *examples)}
+    assert [name_of(path) for path, text in texts.items() if installs.search(text)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

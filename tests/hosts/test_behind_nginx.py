@@ -1,25 +1,50 @@
-"""Behind a real nginx that compresses answers: their versions are still good for conditions."""
+"""Behind a real nginx: one that compresses answers, and one as the docs configure it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import httpx2
 import pytest
+from docs.pages import ROOT, blocks
 
-from servers.nginx import RunningNginx
+from servers.nginx import COMPRESSING, RunningNginx
 from workertown_kv.testing import ServedStore
+
+PAGE = ROOT / "docs" / "how-to" / "behind-a-proxy.md"
 
 REST = "/client/v4/accounts/a/storage/kv/namespaces/" + "0" * 32 + "/values/"
 
 
 @pytest.fixture(scope="module")
-def client(require_program: Callable[[str, str], str]) -> Iterator[httpx2.Client]:
-    program = require_program("nginx", "nginx")
+def program(require_program: Callable[[str, str], str]) -> str:
+    return require_program("nginx", "nginx")
+
+
+@pytest.fixture(scope="module")
+def client(program: str) -> Iterator[httpx2.Client]:
+    with ServedStore() as store, behind(program, store, COMPRESSING) as client:
+        yield client
+
+
+@contextmanager
+def behind(program: str, store: ServedStore, server: str) -> Iterator[httpx2.Client]:
     with (
-        ServedStore() as store,
-        RunningNginx(program, store.url) as nginx,
+        RunningNginx(program, store.url.removeprefix("http://"), server) as nginx,
         httpx2.Client(base_url=nginx.url, headers=store.headers, timeout=30) as client,
     ):
         yield client
+
+
+def test_the_configuration_of_the_docs_passes_on_keys_and_large_bodies(program: str) -> None:
+    (documented,) = (one.text for one in blocks(PAGE) if one.text.startswith("upstream "))
+    with ServedStore() as store, behind(program, store, documented) as client:
+        for key in ("a%2Fb//c%20%25/%3F", "caf%C3%A9", "..%2Fup"):
+            assert client.put(f"/v1/kv/{key}", json={"value": key}).status_code == 200
+            with store.client() as straight:
+                assert straight.get(f"/v1/kv/{key}").json()["data"] == key
+        values = [{"op": "set", "key": name, "value": "x" * 15_900_000} for name in "ab"]
+        answer = client.post("/v1/kv", json={"operations": values})
+        assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("below", ["/v1/kv/", REST])

@@ -1,4 +1,4 @@
-"""nginx in front of a server, compressing what it answers."""
+"""nginx in front of a server."""
 
 import socket
 import subprocess
@@ -24,33 +24,43 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+    {server}
+}}
+"""
+
+COMPRESSING: Final = """
     gzip on;
     gzip_types application/json application/octet-stream;
     gzip_proxied any;
     gzip_min_length 1;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass {behind};
+    server {
+        listen 80;
+        location / {
+            proxy_pass http://127.0.0.1:8787;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-        }}
-    }}
-}}
+        }
+    }
 """
 
 
 class RunningNginx:
-    """A context manager: it starts and waits until it listens."""
+    """A context manager: it starts and waits until it listens.
 
-    def __init__(self, program: str, behind: str) -> None:
+    `server` is the part of the configuration that says what it does, with `listen 80` and the
+    server behind it at 127.0.0.1:8787. Both become addresses that are free here.
+    """
+
+    def __init__(self, program: str, behind: str, server: str) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._program = program
         self._port = port
         self._folder = TemporaryDirectory()
         self._config = Path(self._folder.name) / "nginx.conf"
-        self._config.write_text(_CONFIG.format(folder=self._folder.name, port=port, behind=behind))
+        server = server.replace("listen 80;", f"listen 127.0.0.1:{port};")
+        server = server.replace("127.0.0.1:8787", behind)
+        self._config.write_text(_CONFIG.format(folder=self._folder.name, server=server))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:

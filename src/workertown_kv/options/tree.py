@@ -57,7 +57,7 @@ class EndpointsOptions(Group, frozen=True):
     v1: V1Options = V1Options()
     cloudflare: CloudflareEndpointsOptions = CloudflareEndpointsOptions()
     public: str | Literal[False] = "/"
-    """`health` and `open-api.json`, which need no credentials."""
+    """What needs no credentials: `health`, `health/live`, `health/ready` and `open-api.json`."""
 
     def __post_init__(self) -> None:
         check_paths(public=self.public)
