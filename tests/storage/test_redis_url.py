@@ -12,6 +12,7 @@ from workertown_kv.errors import (
     StorageUnavailable,
 )
 from workertown_kv.storage.redis.failures import translated
+from workertown_kv.storage.redis.settings import parse_url
 from workertown_kv.storage.url import storage_from_url
 
 
@@ -64,6 +65,12 @@ def test_a_malformed_url_is_refused_and_not_shown(url: str) -> None:
 def test_a_parameter_that_makes_no_sense_is_refused(query: str, message: str) -> None:
     with pytest.raises(OptionsError, match=message):
         storage_from_url(f"redis://:hunter2@a?{query}")
+
+
+def test_an_ipv6_address_may_come_after_another_host() -> None:
+    settings = parse_url("redis+cluster://kv:a%40b@one,[::1]:7000,[::2]")
+    assert settings.hosts == (("one", 6379), ("::1", 7000), ("::2", 6379))
+    assert settings.password.reveal() == "a@b"
 
 
 _WITHOUT = """

@@ -11,6 +11,7 @@ import msgspec
 
 from ...errors import OptionsError
 from ...options import Secret
+from ..url_parts import url_parts
 
 Address = tuple[str, int]
 """A host and a port."""
@@ -86,7 +87,7 @@ def parse_url(url: str) -> Settings:
 
 
 def _parsed(url: str) -> Settings:
-    parts = urlsplit(url)
+    parts = url_parts(url)
     kind = Kind(re.sub("^rediss", "redis", parts.scheme))
     credentials, _, hosts = parts.netloc.rpartition("@")
     username, _, password = credentials.partition(":")

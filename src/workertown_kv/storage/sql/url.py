@@ -9,6 +9,7 @@ import msgspec
 
 from ...errors import OptionsError
 from ...options.group import Secret
+from ..url_parts import url_parts
 
 TlsMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
@@ -76,7 +77,7 @@ def parse_url(url: str, schemes: str, port: int) -> ServerUrl:
     """
     form = f"{schemes}://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…]/DATABASE"
     try:
-        parts = urlsplit(url)
+        parts = url_parts(url)
         given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         who, _, where = parts.netloc.rpartition("@")
         hosts = [_host(one, port) for one in where.split(",")]
