@@ -6,10 +6,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve check test test-all coverage lint format bench docs lock clean
+.PHONY: help install serve check check-lowest check-newest test test-all coverage lint format bench docs lock clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.dev ## Make the environment with all that development needs
 
@@ -17,9 +17,28 @@ serve: $(VENV)/.run ## Start a server at http://127.0.0.1:8787 (more: make serve
 	@$(BIN)/workertown-kv serve $(ARGS)
 
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
+STARTS_NOTHING := -m "not program and not process and not network and not deep"
 
 check: $(VENV)/.dev ## Run the tests that start nothing: no Debian package, no network, a minute at most
-	$(PYTEST) -m "not program and not process and not network and not deep" $(ARGS)
+	$(PYTEST) $(STARTS_NOTHING) $(ARGS)
+
+check-lowest: ## Run the tests of `make check` with the lowest versions that pyproject.toml permits
+	$(call CHECK_WITH,.venv-lowest,lowest-direct)
+
+check-newest: ## Run the tests of `make check` with the newest versions that pyproject.toml permits
+	$(call CHECK_WITH,.venv-newest,highest)
+
+# What users may get is another than what is pinned; the tools of the tests stay as they are pinned.
+# A warning that a version brings breaks nothing yet, so it is only shown.
+define CHECK_WITH
+$(PYTHON) -m venv .venv-uv
+.venv-uv/bin/python -m pip --quiet --disable-pip-version-check install uv==0.13.9
+.venv-uv/bin/uv venv --quiet --clear --python $(PYTHON) $(1)
+.venv-uv/bin/uv pip install --quiet --python $(1) --require-hashes -r requirements/dev.txt
+.venv-uv/bin/uv pip install --python $(1) --upgrade --resolution $(2) --all-extras -r pyproject.toml
+.venv-uv/bin/uv pip install --quiet --python $(1) --no-deps --no-build-isolation --editable .
+$(1)/bin/python -m pytest -n auto --dist loadgroup -W default $(STARTS_NOTHING) $(ARGS)
+endef
 
 test: $(VENV)/.dev ## Run the tests (some of them: make test ARGS="-k sqlite")
 	$(PYTEST) -m "not deep" $(ARGS)
