@@ -11,6 +11,7 @@ import msgspec
 
 from ..entry import is_unicode
 from ..errors import OptionsError
+from ..nesting import JSON_DEPTH
 from .access import AccessOptions, CorsOptions, SentryOptions
 from .auth import AuthOptions
 from .group import Group, Secret, without_credentials
@@ -86,6 +87,9 @@ class LimitsOptions(Group, frozen=True):
     """The most operations in a batch; more is 400."""
     batch_bytes: int = 32 * 1024 * 1024
     """Of the body of a batch, and of the values that it returns."""
+    json_depth: int = JSON_DEPTH
+    """How many arrays and objects may stand inside one another in a value or in metadata; more is
+    400. A Cloudflare door keeps a value that is deeper as bytes."""
     body_seconds: int = 30
     """How long a body may take to arrive, and a second more for each 16 KiB of it; then 408."""
 

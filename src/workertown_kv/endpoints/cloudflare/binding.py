@@ -31,7 +31,7 @@ from .errors import NO_SUCH_KEY, NOT_FOUND, CloudflareError, invalid, told
 from .listing import encoded_cursor, listed
 from .put_body import PutBody
 from .query import lenient_query
-from .rules import LEAST_CACHE_TTL, Rules, is_json
+from .rules import LEAST_CACHE_TTL, Rules
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -198,7 +198,7 @@ class Binding(BaseRoute):
                 namespace=space,
                 key=key,
                 value=bytes(value),
-                is_json=is_json(value),
+                is_json=await rules.is_json(value),
                 metadata=kept,
                 expires_at=expires_at,
             )

@@ -7,7 +7,9 @@ import msgspec
 
 from ...entry import METADATA_BYTES, check_key, check_value_size, is_utf8, lifetime
 from ...errors import InputError, KeyTooLong, ValueTooLarge
+from ...nesting import is_deeper, too_deep
 from ...options import Options
+from ..json_depth import is_deeper_in_turns
 from .errors import CloudflareError, invalid
 
 KEY_BYTES: Final = 512
@@ -33,6 +35,7 @@ class Rules(msgspec.Struct, frozen=True):
     key_bytes: int
     value_bytes: int
     bulk_bytes: int
+    json_depth: int
     body_seconds: int
 
     @classmethod
@@ -44,6 +47,7 @@ class Rules(msgspec.Struct, frozen=True):
             key_bytes=limits.key_bytes if relaxed else min(KEY_BYTES, limits.key_bytes),
             value_bytes=limits.value_bytes,
             bulk_bytes=limits.batch_bytes,
+            json_depth=limits.json_depth,
             body_seconds=limits.body_seconds,
         )
 
@@ -107,6 +111,8 @@ class Rules(msgspec.Struct, frozen=True):
         """JSON text as metadata; `null` is none. Any JSON is allowed, not only objects."""
         if not is_utf8(text):
             raise invalid(10047, "metadata must be valid JSON: it is not UTF-8")
+        if is_deeper(text, self.json_depth):
+            raise invalid(10047, f"metadata must be valid JSON: {too_deep(self.json_depth)}")
         try:
             compact = msgspec.json.format(bytes(_JSON.decode(text)), indent=-1)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -118,6 +124,19 @@ class Rules(msgspec.Struct, frozen=True):
                 f"Metadata length of {len(compact)} exceeds limit of {METADATA_BYTES}.",
             )
         return None if compact == b"null" else compact
+
+    async def is_json(self, value: bytes | bytearray) -> bool:
+        """Return whether these bytes are JSON text, which the native API gives as what it says.
+
+        They are kept as they came in, with white space around them too.
+        """
+        if not value or not (value.isascii() or is_utf8(value)):
+            return False
+        try:
+            _JSON.decode(value)
+        except (msgspec.DecodeError, RecursionError):
+            return False
+        return len(value) <= self.json_depth or not await is_deeper_in_turns(value, self.json_depth)
 
     def page(self, text: str | None, *, least: int = LEAST_PAGE) -> int:
         """The size of a page of keys, which has at least this many unless limits are relaxed."""
@@ -135,17 +154,3 @@ def _seconds(text: str, name: str, code: int) -> int:
     if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20:
         return int(text)
     raise invalid(code, f"Invalid {name} of {text[:30]}. Please specify integer greater than 0.")
-
-
-def is_json(value: bytes | bytearray) -> bool:
-    """Whether these bytes are JSON text, and may be read through the native API as what they say.
-
-    They are kept as they came in, with white space around them too.
-    """
-    if not value or not (value.isascii() or is_utf8(value)):
-        return False
-    try:
-        _JSON.decode(value)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True

@@ -17,7 +17,7 @@ from ...request import user_of
 from ..bodies import SMALL_BYTES, decoded_items
 from ..bulk_get import bulk_get, decoded_ask
 from ..errors import CloudflareError, invalid, told
-from ..rules import BULK_PAIRS, Rules, is_json
+from ..rules import BULK_PAIRS, Rules
 from .call import Call
 from .envelope import send_result
 
@@ -40,6 +40,7 @@ class _Checked(NamedTuple):
     """A pair that may be written, less its value."""
 
     pair: _Pair
+    is_json: bool
     metadata: bytes | None
     expires_at: float | None
 
@@ -67,12 +68,12 @@ class BulkRoutes:
         user = user_of(call.scope)
         user.check_somewhere(namespace, "write")
         body = await call.body(self._rules, self._rules.bulk_bytes, "a bulk put")
-        pairs = await decoded_items(body, _PAIRS, _PAIR, BULK_PAIRS)
+        pairs = await decoded_items(body, _PAIRS, _PAIR, BULK_PAIRS, self._rules.json_depth)
         now = self._storage.clock()
         checked: list[_Checked] = []
         async for index, pair in _in_turns(pairs):
             user.check_key("write", namespace, pair.key)
-            checked.append(self._checked(pair, index, now))
+            checked.append(await self._checked(pair, index, now))
         await self._do(call, (_set(namespace, one) for one in checked))
 
     async def delete(self, call: Call) -> None:
@@ -82,7 +83,7 @@ class BulkRoutes:
         user.check_somewhere(namespace, "write")
         most = min(_KEYS_BYTES, self._rules.bulk_bytes)
         body = await call.body(self._rules, most, "a bulk delete")
-        keys = await decoded_items(body, _KEYS, _TEXT, BULK_PAIRS)
+        keys = await decoded_items(body, _KEYS, _TEXT, BULK_PAIRS, self._rules.json_depth)
         for index, key in enumerate(keys):
             if index % _GROUP_PAIRS == _GROUP_PAIRS - 1:
                 await asyncio.sleep(0)
@@ -119,11 +120,13 @@ class BulkRoutes:
         told: dict[str, Any] = {"successful_key_count": done, "unsuccessful_keys": failed}
         await send_result(call.scope, call.send, told)
 
-    def _checked(self, pair: _Pair, index: int, now: float) -> _Checked:
+    async def _checked(self, pair: _Pair, index: int, now: float) -> _Checked:
         rules = self._rules
         try:
             rules.check_key(pair.key)
-            rules.check_value(len(_value(pair)))
+            value = _value(pair)
+            rules.check_value(len(value))
+            is_json = await rules.is_json(value)
             expires_at = None
             if pair.expiration_ttl is not None:
                 ttl = _whole(pair.expiration_ttl, "expiration_ttl", 10034)
@@ -135,7 +138,7 @@ class BulkRoutes:
         except KvError as error:
             status, code, words = told(error)
             raise CloudflareError(status, code, f"pair {index}: {words}") from error
-        return _Checked(pair, metadata, expires_at)
+        return _Checked(pair, is_json, metadata, expires_at)
 
 
 def _set(namespace: str, checked: _Checked) -> Set:
@@ -144,7 +147,7 @@ def _set(namespace: str, checked: _Checked) -> Set:
         namespace=namespace,
         key=checked.pair.key,
         value=value,
-        is_json=is_json(value),
+        is_json=checked.is_json,
         metadata=checked.metadata,
         expires_at=checked.expires_at,
     )

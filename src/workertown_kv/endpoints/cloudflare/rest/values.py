@@ -12,7 +12,7 @@ from ...conditions import etag, read_precondition, write_precondition
 from ...envelope import Headers, send_bytes
 from ...request import user_of
 from ..errors import NOT_FOUND, CloudflareError
-from ..rules import Rules, is_json
+from ..rules import Rules
 from .call import Call
 from .envelope import send_result
 from .form import FORM_SLACK, form_of
@@ -74,7 +74,7 @@ class ValueRoutes:
                 namespace=namespace,
                 key=call.key,
                 value=bytes(form.value),
-                is_json=is_json(form.value),
+                is_json=await rules.is_json(form.value),
                 metadata=None if form.metadata is None else rules.metadata(form.metadata),
                 expires_at=expires_at,
                 precondition=precondition,

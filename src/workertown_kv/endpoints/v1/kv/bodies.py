@@ -10,9 +10,11 @@ from msgspec import UNSET, Raw, UnsetType
 
 from ....entry import check_key, check_value_size, compact_metadata, lifetime
 from ....errors import Detail, InputError, KvError
+from ....nesting import too_deep
 from ....operations import Batch, Delete, Get, Operation, Precondition, Set
 from ....options import LimitsOptions
 from ...json_array import SHORT_BYTES, decoded_array
+from ...json_depth import is_deeper_in_turns
 from ...request import check_utf8
 
 
@@ -63,10 +65,14 @@ _LONG_BATCH: Final = msgspec.json.Decoder(_LongBatch)
 _OPERATIONS: Final = msgspec.json.Decoder(list[_Operation])
 _OPERATION: Final[msgspec.json.Decoder[_Operation]] = msgspec.json.Decoder(_Operation)
 _TURN_OPERATIONS: Final = 50
+_PUT_DEPTH: Final = 1
+"""How deep a value or metadata stands in the body of a `PUT`."""
+_BATCH_DEPTH: Final = 3
+"""The same in a batch."""
 _T = TypeVar("_T", bound=_Body)
 
 
-def decode_put(
+async def decode_put(
     body: bytes | bytearray,
     *,
     namespace: str,
@@ -76,6 +82,7 @@ def decode_put(
     now: float,
 ) -> Set:
     """What the body of a `PUT` asks for."""
+    await _check_depth(body, limits.json_depth, _PUT_DEPTH)
     return _set(_decode(_PUT, body), namespace, key, precondition, limits, now)
 
 
@@ -83,6 +90,7 @@ async def decode_batch(
     body: bytes | bytearray, *, namespace: str, limits: LimitsOptions, now: float
 ) -> Batch:
     """What the body of a batch asks for; one wrong operation refuses them all."""
+    await _check_depth(body, limits.json_depth, _BATCH_DEPTH)
     is_long = len(body) > SHORT_BYTES
     batch = await _long_batch(body, limits.batch_operations) if is_long else _decode(_BATCH, body)
     if len(batch.operations) > limits.batch_operations:
@@ -106,6 +114,12 @@ async def decode_batch(
                 path = ("operations", index)
                 operations.append(_set(one, namespace, one.key, precondition, limits, now, path))
     return Batch(operations, atomic=batch.atomic, read_bytes=limits.batch_bytes)
+
+
+async def _check_depth(body: bytes | bytearray, most: int, around: int) -> None:
+    # A body of fewer bytes cannot be too deep.
+    if len(body) > most and await is_deeper_in_turns(body, most + around):
+        raise _invalid((), too_deep(most))
 
 
 async def _long_batch(body: bytes | bytearray, most: int) -> _Batch:
@@ -162,7 +176,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
         fields = ", ".join(decoder.type.__struct_fields__)
         raise _explained(str(error), "$", fields) from error
     except RecursionError as error:
-        raise _invalid((), "The JSON is nested too deeply") from error
+        raise _invalid((), "The JSON is nested deeper than this Python can read") from error
     except msgspec.DecodeError as error:
         # The decoder has several odd messages for half a surrogate pair, and says where it was.
         at = _BYTE.search(str(error))

@@ -66,7 +66,7 @@ class Values:
         # The storage would refuse it too, but only once the whole body is here.
         user_of(scope).check_key("write", space, key)
         most = self._limits.value_bytes + BODY_SLACK
-        operation = decode_put(
+        operation = await decode_put(
             await read_body(
                 scope, receive, most, "the body of a PUT", seconds=self._limits.body_seconds
             ),

@@ -14,6 +14,7 @@ import msgspec
 
 from ....entry import Entry, KeyInfo, is_utf8
 from ....errors import Detail, InputError, KeyTooLong
+from ....nesting import JSON_DEPTH, is_deeper
 from ....operations import Set
 from ...contract import SWEEP_MARGIN_SECONDS
 
@@ -144,4 +145,4 @@ def _is_json(value: bytes) -> bool:
         msgspec.json.decode(value, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
         return False
-    return is_utf8(value)
+    return is_utf8(value) and not is_deeper(value, JSON_DEPTH)
