@@ -15,9 +15,10 @@ from .credential import NewCredential, credential_options
 def api_key(name: str, file: str | None, **limits: Any) -> None:
     """Make an API key for NAME.
 
-    The line that lets it in is printed for the variable KV_API_KEYS, or appended with --file to
-    the file that KV_API_KEYS_FILE names; it holds a hash, by which nobody can find the key. The
-    key itself is printed once: to the standard error, or to the standard output with --file.
+    Prints a line for the variable KV_API_KEYS or, with --file, appends it to the file that
+    KV_API_KEYS_FILE names. The line lets the key in, and has a hash from which nobody can find
+    the key. Prints the key itself once: to the standard error or, with --file, to the standard
+    output.
     """
     made = f"kv_{secrets.token_urlsafe(32)}"
     new = NewCredential(ApiKeyCredential, name, file=file, **limits)

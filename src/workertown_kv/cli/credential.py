@@ -69,8 +69,8 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         "--file",
         type=click.Path(),
         metavar="FILE",
-        help="Append the line to this file, in place of printing it. A file that is missing is "
-        "made, and only its owner can read it.",
+        help="Append the line to this file, in place of printing it. If there is no such file, it "
+        "is created, readable only by its owner.",
     ),
 )
 

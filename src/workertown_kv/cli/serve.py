@@ -96,8 +96,8 @@ def serve(*, database: str, **flags: Any) -> None:
 
     Credentials come from the environment: KV_API_KEY, KV_API_KEYS or KV_API_KEYS_FILE; KV_USERNAME
     with KV_PASSWORD, KV_USERS or KV_USERS_FILE; KV_JWT_SECRET, KV_JWKS_URL or KV_JWT_ISSUER.
-    Without any, the server makes an API key for this run and prints it. On SIGHUP it reads files
-    with credentials again.
+    Without any, the server makes an API key for this run and prints it. On SIGHUP it reads the
+    files with credentials and options again.
     """
     choose_database(database)
     shown = without_credentials(database)

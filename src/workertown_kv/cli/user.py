@@ -23,8 +23,9 @@ _MOST_BYTES = 1024 * 1024
 def user(name: str, from_stdin: bool, **limits: Any) -> None:
     """Make a user NAME with a password, for Basic authentication.
 
-    The line that lets them in is printed for the variable KV_USERS, or appended with --file to the
-    file that KV_USERS_FILE names; it holds a hash of the password that is slow to guess from.
+    Prints a line for the variable KV_USERS or, with --file, appends it to the file that
+    KV_USERS_FILE names. The line lets the user in, and has a hash of the password, from which
+    guessing is slow.
     """
     new = NewCredential(UserCredential, name, **limits)
     if from_stdin:
