@@ -65,7 +65,7 @@ def check_value_size(size: int, limit: int) -> None:
 
 
 def is_id(text: str) -> bool:
-    """Whether this could be the id of a namespace."""
+    """Tell whether this could be the id of a namespace."""
     return _NAMESPACE_ID.fullmatch(text) is not None
 
 

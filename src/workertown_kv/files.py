@@ -24,9 +24,9 @@ class Files:
         self._texts: dict[str, str] = {}
 
     def text(self, path: str, *, private: bool = False) -> str:
-        """The text of a file. Raises `OptionsError`, which says why it cannot be read.
+        """Return the text of a file. Raises `OptionsError`, which says why it cannot be read.
 
-        Where it is private, and everybody may read it, there is a warning.
+        Warns of a private file that every user of the machine can read.
         """
         if path not in self._texts:
             try:
@@ -45,7 +45,7 @@ class Files:
 
 
 def _read(path: str) -> tuple[int, str]:
-    """The mode and the text. Raises `OSError` and `ValueError`."""
+    """Read the mode and the text of a file. Raises `OSError` and `ValueError`."""
     file = Path(path)
     status = file.stat()
     if stat.S_ISDIR(status.st_mode):

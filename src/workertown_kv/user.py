@@ -119,7 +119,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def reaches_all_namespaces(self) -> bool:
-        """Whether some scope of theirs names no namespaces, and so holds in all of them."""
+        """Tell whether some scope names no namespaces, and so holds in all of them."""
         return self.scopes is None or any(scope.namespaces is None for scope in self.scopes)
 
     def check(self, operation: Get | Set | Delete | Batch) -> None:

@@ -53,7 +53,7 @@ def test_where_nobody_reads_lines_are_dropped_and_counted(
         assert set(os.read(pipe[0], 65536)) == set(b"x\n")
     (message,) = caplog.messages
     dropped = int(message.split()[0])
-    assert message == f"{dropped} lines were dropped, since nobody read the output"
+    assert message == f"{dropped} lines were dropped, because nobody read the output"
     assert kept <= 1000 < dropped < sent
 
 

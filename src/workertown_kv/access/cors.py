@@ -26,7 +26,10 @@ _REFUSED: Final = msgspec.json.encode(
 
 
 def allowed_origins(options: CorsOptions | Literal[False]) -> Callable[[str], bool]:
-    """Whether an origin may use the server; one that cannot be decided on may not."""
+    """Return the function that tells whether an origin may use the server.
+
+    An origin on which the user's own function fails may not.
+    """
     if options is False:
         return lambda _: False
     given = options.origin
@@ -76,7 +79,7 @@ class Cors(CORSMiddleware):
         self._is_allowed_origin = is_allowed_origin
 
     def is_allowed_origin(self, origin: str) -> bool:
-        """Whether an origin may use the server."""
+        """Tell whether an origin may use the server."""
         return self._is_allowed_origin(origin)
 
     def preflight_response(self, request_headers: Headers) -> Response:

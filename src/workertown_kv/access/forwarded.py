@@ -27,7 +27,7 @@ _WITH_PORT: Final = re.compile(r"([^:]*):(?:\d{1,5}|_[\w.-]+)")
 
 
 def forwarded_hosts(scope: Scope) -> Mapping[str, Hosts]:
-    """The hosts in each of the fields that a request has, by the name of the field.
+    """Return the hosts in each of the fields that a request has, by the name of the field.
 
     Raises `InputError` where one is too long to be taken apart.
     """

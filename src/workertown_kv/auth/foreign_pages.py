@@ -34,6 +34,6 @@ def check_no_foreign_page(
         if not media_type or media_type in FORM_TYPES:
             got = f"got {sent[:100].decode('latin-1')}" if media_type else "there is none"
             raise UnsupportedMediaType(
-                "Expected Content-Type: application/json, without a body too, since a form of any "
+                "Expected Content-Type: application/json, even without a body, since a form of any "
                 f"page can send a POST without it; {got}"
             )

@@ -41,7 +41,7 @@ def parse_api_key_hash(text: str) -> bytes:
 
 
 def as_compared(sent: bytes) -> bytes | None:
-    """A user name or password in NFC (RFC 7617, 2.1), `None` for what can be neither.
+    """Return a user name or password in NFC (RFC 7617, 2.1), `None` for what can be neither.
 
     Other bytes must not get to scrypt, which is made of HMAC: that puts NULs behind a short
     password, and has a digest in place of a long one, so that these fit the same hash.
@@ -94,7 +94,7 @@ class PasswordHash(NamedTuple):
         return f"scrypt:{self.log_n}:{self.r}:{self.p}:{salt}:{key}"
 
     def fits(self, password: bytes) -> bool:
-        """Whether it is the hash of this password, as `as_compared()` gives it.
+        """Tell whether this is the hash of the password, which is as `as_compared()` returns it.
 
         Takes a good part of a second, on purpose.
         """

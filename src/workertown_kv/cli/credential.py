@@ -28,7 +28,7 @@ class _Text(click.ParamType[str]):
 
 
 def credential_options(command: _F) -> _F:
-    """The name of a credential, and the flags that limit it and say where its line goes."""
+    """Add the name of a credential, and the flags that limit it and say where its line goes."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -90,7 +90,7 @@ class Lines:
                 dropped, self._dropped = self._dropped, 0
                 self._changed.notify_all()
             if dropped:
-                _LOG.warning("%d lines were dropped, since nobody read the output", dropped)
+                _LOG.warning("%d lines were dropped, because nobody read the output", dropped)
 
     def _put(self, text: str) -> None:
         left = text.encode(errors="backslashreplace")

@@ -39,7 +39,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _whole(text: str) -> str:
-    """Without half characters, as file names may have them; JSON would carry them as such.
+    """Replace half characters, which file names may have and JSON would pass on.
 
     An error may quote what it is about, which may be long.
     """

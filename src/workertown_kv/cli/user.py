@@ -42,7 +42,7 @@ def user(name: str, from_stdin: bool, **limits: Any) -> None:
 
 
 def _from_stdin() -> str:
-    """All of the standard input, without the line break at its end."""
+    """Read all of the standard input, without the line break at its end."""
     sent = sys.stdin.buffer.read(_MOST_BYTES).removesuffix(b"\n").removesuffix(b"\r")
     # What is not UTF-8 is kept as it is, and refused with what no password may have.
     return sent.decode(errors="surrogateescape")

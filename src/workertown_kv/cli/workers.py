@@ -162,7 +162,7 @@ def _load(flags: Flags, accepted: Accepted) -> Server:
 
 
 def server_of_worker(flags: Flags, files: Files) -> Server:
-    """The server of a worker; waits until it can be made.
+    """Make the server of a worker; wait until that is possible.
 
     The main process has made the same one, so something has changed since, such as a certificate
     of the database. A worker that ended would end all others with it.

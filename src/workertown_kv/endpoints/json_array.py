@@ -29,7 +29,7 @@ async def decoded_array(
     item: msgspec.json.Decoder[_T],
     most: int,
 ) -> list[_T]:
-    """The items of an array, one more than `most` where there are more.
+    """Return the items of an array, one more than `most` if there are more.
 
     Raises what the decoder raises; `__notes__` then says which item it is about.
     """
@@ -59,7 +59,7 @@ async def decoded_array(
 
 
 def _size(text: memoryview) -> int:
-    """How many bytes the value at the beginning takes, with the white space after it."""
+    """Count the bytes of the value at the beginning, with the white space after it."""
     try:
         _ANY.decode(text)
     except msgspec.DecodeError as error:

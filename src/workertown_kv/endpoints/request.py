@@ -31,7 +31,7 @@ def user_of(scope: Scope) -> User:
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The header field of this name (in lower case), as it was sent.
+    """Return the header field of this name (in lower case), as it was sent.
 
     The guard refuses a request that has several of one name of which there can only be one.
     """
@@ -42,7 +42,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 def header_list(scope: Scope, name: bytes) -> bytes | None:
-    """All header fields of this name (in lower case), joined as RFC 9110, 5.3 has it.
+    """Return all header fields of this name (in lower case), joined as RFC 9110, 5.3 has it.
 
     Raises `InputError` where they are too long to be taken apart.
     """
@@ -51,7 +51,7 @@ def header_list(scope: Scope, name: bytes) -> bytes | None:
 
 
 def short_enough(field: bytes, name: bytes) -> bytes:
-    """The header field, if it is no longer than `FIELD_BYTES`. Raises `InputError`."""
+    """Return the header field. Raises `InputError` if it is longer than `FIELD_BYTES`."""
     if len(field) > FIELD_BYTES:
         message = f"Expected at most {FIELD_BYTES:,} bytes"
         raise InputError("Invalid header", details=[Detail("header", (name.decode(),), message)])
@@ -70,7 +70,7 @@ def route_path(scope: Scope) -> str:
 
 
 def _was_sent_with_slash(scope: Scope) -> bool:
-    """Whether the slash at the end of the path is the client's: Litestar adds one by itself."""
+    """Tell whether the slash at the end of the path is the client's: Litestar adds one."""
     raw = _raw_path(scope)
     return raw is None or raw.upper().endswith((b"/", b"%2F", b"%252F"))
 
@@ -117,7 +117,7 @@ _BYTE: Final = re.compile(rb"%[0-9A-Fa-f]{2}|.", re.DOTALL)
 
 
 def _raw_length(raw: bytes, decoded: bytes) -> int:
-    """How many bytes at the start of `raw` a decoded beginning takes."""
+    """Count the bytes at the start of `raw` that a decoded beginning takes."""
     if raw.startswith(decoded):
         return len(decoded)
     return sum(len(one[0]) for one in islice(_BYTE.finditer(raw), len(decoded)))

@@ -38,7 +38,7 @@ def without_credentials(text: str) -> str:
 
 
 def is_async(function: object) -> bool:
-    """Whether an answer has to be waited for, as far as that can be known before a call."""
+    """Tell whether a function is async, as far as that can be known before a call."""
     while isinstance(function, partial):
         function = function.func
     called = (function, getattr(type(function), "__call__", None))  # noqa: B004  (not whether, but which)

@@ -95,7 +95,7 @@ class TokenRules(Group, frozen=True):
 
     @property
     def names_recipient(self) -> bool:
-        """Whether a token must say that it is for this server, or for a client of it."""
+        """Tell whether a token must say that it is for this server, or for a client of it."""
         return bool(self.audience or self.client_id)
 
 
@@ -155,12 +155,12 @@ class JwtOptions(TokenRules, frozen=True):
 
     @property
     def has_own_field(self) -> bool:
-        """Whether tokens are in another header field than other credentials."""
+        """Tell whether tokens are in another header field than other credentials."""
         return self.header.lower() != AUTHORIZATION.lower()
 
 
 def texts(given: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    """The texts of an option that takes one or several."""
+    """Return the texts of an option that takes one or several."""
     return (given,) if isinstance(given, str) and given else tuple(given or ())
 
 

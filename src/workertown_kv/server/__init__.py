@@ -59,7 +59,7 @@ def kv(options: Mapping[str, object] | Options | None = None, **named: object) -
 def kv_from(
     files: Files, options: Mapping[str, object] | Options | None = None, **named: object
 ) -> "Server":
-    """A server as `kv()` makes it, with files that may have been read already."""
+    """Make a server as `kv()` does, with files that may have been read already."""
     return Server(parse_layers(layers_of(options, named, files)), files)
 
 

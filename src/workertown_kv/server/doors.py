@@ -112,7 +112,7 @@ def template_of(routes: Sequence[BaseRoute], scope: Scope) -> str:
 
 
 def methods_at(routes: Sequence[BaseRoute], scope: Scope) -> frozenset[str]:
-    """The methods of the path of a request, none where there is no such path."""
+    """Return the methods of the path of a request, none if there is no such path."""
     route = _route_of(routes, scope)
     methods = None if route is None else route.templates.get(route.template_of(scope))
     return methods or frozenset()

@@ -16,13 +16,13 @@ _OF_CONTROL_GROUP: Final = (
 
 
 def memory_for(limits: LimitsOptions) -> int:
-    """How many bytes the bodies and answers of all requests may take together."""
+    """Return how many bytes the bodies and answers of all requests may take together."""
     least = max(limits.least_memory(), LEAST_BYTES)
     return limits.memory_bytes or max(_memory_there_is() // 4, least)
 
 
 def _memory_there_is() -> int:
-    """What the machine has, or the control group (such as a container) that this runs in.
+    """Return the memory of the machine, or of the control group (such as a container) in use.
 
     0 where neither is known.
     """

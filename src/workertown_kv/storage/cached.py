@@ -143,7 +143,7 @@ class CachedStorage(Storage):
 
 
 def _size(key: _Key, entry: Entry | None) -> int:
-    """How much memory it takes to keep this, about."""
+    """Estimate how much memory it takes to keep this."""
     kept = key if entry is None else (*key, entry.key, entry.value, entry.metadata, entry.version)
     return _OVERHEAD_BYTES + sum(map(getsizeof, kept))
 

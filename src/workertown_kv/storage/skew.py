@@ -19,6 +19,6 @@ def skew_warnings(engine: str, theirs: float, before: float, after: float) -> Se
     sentence = (
         f"The clock of this machine is {abs(ahead):,.1f} s {side} that of {engine}, so entries "
         "expire at a wrong time here; set the clocks of all machines by NTP. A server that is "
-        f"ahead of others by more than {SWEEP_MARGIN_SECONDS:g} s removes what lives for them."
+        f"ahead by more than {SWEEP_MARGIN_SECONDS:g} s removes entries that others still have."
     )
     return [sentence]

@@ -77,7 +77,10 @@ def _check_client(claims: Mapping[str, Any], accepted: tuple[str, ...]) -> None:
 
 
 def scopes_of(claims: Mapping[str, Any], rules: TokenRules) -> tuple[Scope, ...] | None:
-    """What the claims permit; `None`: everything. Raises `TokenRefused` for malformed claims."""
+    """Return what the claims permit, `None` for everything.
+
+    Raises `TokenRefused` for malformed claims.
+    """
     try:
         if not rules.scopes_claim:
             given = claims.get(_OWN_SCOPES)
@@ -107,7 +110,7 @@ def _scopes(claims: Mapping[str, Any], rules: TokenRules) -> Iterator[Scope]:
 
 
 def _claim(claims: Mapping[str, Any], path: str) -> Any:
-    """A claim; a dot leads into an object, unless a name has that dot. `None` where it is not."""
+    """Return a claim, or `None`. A dot leads into an object, unless a name has that dot."""
     if path in claims:
         return claims[path]
     for end, letter in enumerate(path):

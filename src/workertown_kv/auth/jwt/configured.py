@@ -11,7 +11,7 @@ from ..strategy import Strategy
 
 
 def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
-    """The strategy, where there is a secret, a key set, or an issuer that has one."""
+    """Make the strategy if there is a secret, a key set, or an issuer that has one."""
     if not isinstance(options.auth.jwt, JwtOptions):
         return None
     chosen = _with_environment(options.auth.jwt, options)
@@ -26,7 +26,7 @@ def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
 
 
 def _with_environment(chosen: JwtOptions, options: Options) -> JwtOptions:
-    """The options, and what the environment says where they say nothing."""
+    """Return the options, completed from the environment."""
     env = chosen.env
     url = chosen.jwks.url or options.secret(env.jwks_url)
     try:

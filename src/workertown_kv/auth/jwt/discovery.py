@@ -15,7 +15,7 @@ _DOCUMENT: Final = "/.well-known/openid-configuration"
 
 
 def is_protected(url: str) -> bool:
-    """Whether nobody on the way can change what a URL gives. Raises `ValueError` for no URL."""
+    """Tell whether a URL is safe from changes on the way. Raises `ValueError` for no URL."""
     parts = _parts(url)
     return parts.scheme == "https" or parts.hostname in _LOCAL
 
@@ -38,7 +38,7 @@ def check_issuer(issuer: str) -> None:
 
 
 async def discovered(issuer: str, fetch: Callable[[str], Awaitable[Fetched]]) -> str:
-    """The URL of the key set of an issuer. Raises `ValueError` where its document names none."""
+    """Return the URL of an issuer's key set. Raises `ValueError` if its document names none."""
     text = (await fetch(issuer.rstrip("/") + _DOCUMENT)).text
     try:
         document: dict[str, Any] = msgspec.json.decode(text, type=dict[str, Any])

@@ -26,7 +26,7 @@ class Fetched(NamedTuple):
 
 @asynccontextmanager
 async def client_for(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
-    """A client that has so long for all that it fetches."""
+    """Make a client that has this long for all that it fetches."""
     import httpx2  # noqa: PLC0415  (only servers with a key set need it)
 
     async with (
@@ -38,7 +38,7 @@ async def client_for(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
 
 @cache
 def _trusted() -> "ssl.SSLContext | bool":
-    """The certificates that are trusted. Reading them takes long enough for others to notice."""
+    """Read the trusted certificates. This takes long enough for other requests to notice."""
     if sys.platform == "emscripten":  # the host fetches there, and has its own
         return True
     import httpx2  # noqa: PLC0415
@@ -47,7 +47,7 @@ def _trusted() -> "ssl.SSLContext | bool":
 
 
 async def fetched(client: "httpx2.AsyncClient", url: str, limit_bytes: int) -> Fetched:
-    """What the URL gives. Raises whatever keeps it from giving something of the size allowed."""
+    """Fetch the URL. Raises whatever keeps it from giving something of the size allowed."""
     text = bytearray()
     # Without compression, so that what is read is what is counted.
     headers = {"Accept-Encoding": "identity"}

@@ -30,7 +30,7 @@ class Issuer(NamedTuple):
 
 
 def issuers_of(options: JwtOptions, clock: Clock) -> Sequence[Issuer]:
-    """All issuers that are configured. Raises `OptionsError` for one that cannot be used."""
+    """Return all configured issuers. Raises `OptionsError` for one that cannot be used."""
     found = [*_main(options, clock), *_others(options, clock)]
     names = [one.name for one in found]
     if len(set(names)) < len(names):
@@ -47,7 +47,7 @@ def issuers_of(options: JwtOptions, clock: Clock) -> Sequence[Issuer]:
 
 
 def _main(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
-    """The issuers outside of the list: one with keys that are given, or several to discover."""
+    """Return the issuers outside of the list: one with given keys, or several to discover."""
     names = texts(options.issuer)
     path = f"auth.jwt.issuer ({options.env.issuer})"
     url = options.jwks.url

@@ -64,7 +64,7 @@ class Token(NamedTuple):
 
 
 def parse_token(token: bytes) -> Token:
-    """What a token claims. Raises `TokenRefused`."""
+    """Read what a token claims. Raises `TokenRefused`."""
     parts = token.count(b".") + 1
     if parts == 5:
         raise TokenRefused(

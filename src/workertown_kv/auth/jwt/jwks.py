@@ -52,7 +52,7 @@ class KeySet:
         """Another number for other keys."""
 
     async def keys(self, kid: str | None) -> Sequence[Key]:
-        """The keys that may have signed a token with this key id; all of them where it has none.
+        """Return the keys that may have signed a token with this key id, all if it has none.
 
         Raises `TokenRefused` where there are none.
         """
@@ -127,7 +127,7 @@ class KeySet:
             _LOG.warning("%s has no key that verifies signatures", self._named())
 
     async def _published(self) -> Fetched:
-        """The key set, as it is published."""
+        """Fetch the key set as it is published."""
         options = self._options
         async with client_for(options.timeout_seconds) as client:
             url = self._url

@@ -51,17 +51,17 @@ class PublicKeys(NamedTuple):
     """The ids of those that are left out though they may be meant for signatures."""
 
     def of_id(self, kid: str | None) -> Sequence[Key]:
-        """The keys that may have signed a token with this key id; all of them where it has none."""
+        """Return the keys that may have signed a token with this key id, all if it has none."""
         if kid is None:
             return self.used
         return [key for key in self.used if key.kid in (kid, None)]
 
     def why_left_out(self) -> str:
-        """Which keys are left out that may be meant for signatures, and why."""
+        """Say which keys that may be meant for signatures are left out, and why."""
         return ", ".join(f"{shown(kid)}: {self.left_out[kid]}" for kid in self.faulty[:5])
 
     def why_none(self, kid: str | None) -> str:
-        """Why no key may have signed a token with this key id."""
+        """Say why no key may have signed a token with this key id."""
         if kid is not None and kid in self.left_out:
             return f"The key with its kid {shown(kid)} is not used: {self.left_out[kid]}"
         if not self.used:
@@ -71,7 +71,7 @@ class PublicKeys(NamedTuple):
 
 
 def secret_key(secret: str) -> OctKey:
-    """The key of a shared secret. Raises `ValueError` for a public key in its place."""
+    """Make the key of a shared secret. Raises `ValueError` for a public key in its place."""
     if len(secret.encode()) < _LEAST_SECRET_BYTES:
         _LOG.warning(
             "The JWT secret has fewer than %s bytes, and can be guessed from one token",
@@ -81,7 +81,7 @@ def secret_key(secret: str) -> OctKey:
 
 
 def public_keys(text: bytes) -> PublicKeys:
-    """The keys of a key set. Raises `ValueError`, which says what it is, where it is none."""
+    """Read the keys of a key set. Raises `ValueError`, which says what the text is instead."""
     try:
         document = msgspec.json.decode(text)
     except UNREADABLE as error:
@@ -123,7 +123,7 @@ def _what_else(document: object) -> str:
 
 
 def _public_key(given: object) -> Key:
-    """The key. Raises one of `UNREADABLE` where it cannot be used."""
+    """Read a key. Raises one of `UNREADABLE` if it cannot be used."""
     if not isinstance(given, dict):
         raise TypeError("it is not an object")
     # Some providers write what a key does not have as null or as nothing, and some pad base64.
@@ -155,7 +155,7 @@ def _reason(error: Exception) -> str:
 
 
 def _quietly(make: Callable[[Any], _T], given: object) -> _T:
-    """Without the library's warnings of weak keys, which are refused or warned of here."""
+    """Call without the library's warnings of weak keys: this module refuses or warns of them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SecurityWarning)
         return make(given)

@@ -59,7 +59,7 @@ class Refusals:
 
 
 def shown(value: object) -> str:
-    """What a token or a key set says, as the log may have it: escaped, and cut."""
+    """Return what a token or a key set says, escaped and cut for the log."""
     if isinstance(value, list):
         items = [_shown_one(one) for one in value[:_MOST_ITEMS]]
         return f"[{', '.join([*items, '…'] if len(value) > _MOST_ITEMS else items)}]"
@@ -67,7 +67,7 @@ def shown(value: object) -> str:
 
 
 def one_of(values: tuple[str, ...]) -> str:
-    """What is expected: one of these, cut."""
+    """Return what is expected: one of these, cut for the log."""
     items = [shown(one) for one in values[:_MOST_ITEMS]]
     return " or ".join([*items, "…"] if len(values) > _MOST_ITEMS else items)
 

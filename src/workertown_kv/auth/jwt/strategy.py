@@ -103,7 +103,7 @@ class Jwt:
         return _Verified(user, until, key_set, revision)
 
     def _issuer_of(self, claims: Mapping[str, Any]) -> Issuer:
-        """The issuer that the token says it is from: only its keys may verify it."""
+        """Return the issuer that the token names: only its keys may verify the token."""
         name = claims.get("iss")
         known = self._issuers.get(name) if isinstance(name, str) else None
         found = known or self._issuers.get(None)
@@ -113,7 +113,7 @@ class Jwt:
         return found
 
     async def _keys(self, token: Token, issuer: Issuer) -> tuple[Sequence[Key], KeySet | None]:
-        """The keys that may have signed a token, and the key set that they are from."""
+        """Return the keys that may have signed a token, and the key set that they are from."""
         algorithm = token.algorithm
         if algorithm in SECRET_ALGORITHMS and issuer.secret is not None:
             return (issuer.secret,), None
@@ -138,7 +138,7 @@ class Jwt:
 
 
 def _in_field(scope: Scope, name: bytes) -> bytes | None:
-    """What a header field has, without `Bearer`; of several, nobody knows which is meant."""
+    """Return what a header field has, without `Bearer`. Of several, nobody knows which is meant."""
     fields: list[bytes] = [value for given, value in scope["headers"] if given == name]
     if len(fields) != 1:
         return None

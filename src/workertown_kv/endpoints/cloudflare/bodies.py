@@ -37,7 +37,7 @@ async def decoded_items(
     most: int,
     depth: int,
 ) -> list[_T]:
-    """The items of a body that is an array. More than `most` are an error of Cloudflare's.
+    """Return the items of a body that is an array. More than `most` are an error of Cloudflare's.
 
     `depth` is how deep the metadata of an item may be nested.
     """

@@ -90,7 +90,7 @@ class Rules(msgspec.Struct, frozen=True):
         return lifetime(ttl=ttl, expires_at=None, now=now)
 
     def expiring_at(self, expiration: int, now: float) -> float | None:
-        """An expiry in Unix seconds, if it is far enough ahead of the present second.
+        """Return an expiry in Unix seconds, if it is far enough ahead of the present second.
 
         Clients add the least lifetime to whole seconds, and Cloudflare compares as they count.
         """

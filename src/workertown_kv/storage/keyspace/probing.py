@@ -31,7 +31,7 @@ async def probe(use: Use, now: float) -> None:
 
 
 async def warnings(use: Use, clock: Clock) -> Sequence[str]:
-    """What may happen to entries. What the user may not ask is left out."""
+    """Say what may happen to entries. What the user may not ask is left out."""
     before = clock()
     name = layout_key(use.layout.prefix)
     (time,) = await use.ask([Call(use.layout.slot_of(name), ("TIME",))])

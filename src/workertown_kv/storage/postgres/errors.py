@@ -72,7 +72,7 @@ def translated(error: Exception, *, asked: bool) -> StorageError:
 
 
 def not_begun(error: Exception, answer: bytes) -> bool:
-    """Whether the server ended the connection before it began with a statement.
+    """Tell whether the server ended the connection before it began with a statement.
 
     `answer` is the first byte of what it sent after the statement. A server answers in order, so
     where the first thing is the error with which it ends the connection, it has bound no values,

@@ -65,7 +65,7 @@ class PostgresStatements(Statements):
         )
 
     def _each(self, to: Writing, places: Sequence[Place], columns: str, condition: str) -> str:
-        """The rows at these places, each found by the primary key.
+        """Select the rows at these places, each by the primary key.
 
         For a list of keys, PostgreSQL reads the whole table while it has no statistics of it.
         """

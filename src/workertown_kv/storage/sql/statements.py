@@ -48,7 +48,7 @@ class Statements(ABC):
     @property
     @abstractmethod
     def now(self) -> Statement:
-        """The time of the engine, in Unix seconds."""
+        """Select the time of the engine, in Unix seconds."""
 
     @abstractmethod
     def sweep(self, before: float, limit: int) -> Statement:
@@ -160,7 +160,7 @@ class Statements(ABC):
         )
 
     def list(self, operation: List, after: str | None, now: float, rows: int) -> Statement:
-        """At most this many rows of a listing, those that have expired without their metadata."""
+        """Select at most this many rows of a listing, expired ones without their metadata."""
         prefix = operation.prefix.encode()
         to = Writing(self.mark)
         columns = f'"key", version, expires_at, CASE WHEN {_alive(to, now)} THEN metadata END'
@@ -177,9 +177,9 @@ class Statements(ABC):
         )
 
     def probe(self) -> Sequence[Statement]:
-        """What needs all rights that there must be, and a server that takes writes.
+        """Return statements that need all rights of a store, and a server that takes writes.
 
-        No row is changed: they are about a key that no entry can have.
+        They change no row, since they are about a key that no entry can have.
         """
         nowhere = f"""WHERE namespace = '{DEFAULT_NAMESPACE}' AND "key" = {self.mark(1)}"""
         columns = f'namespace, "key", {", ".join(COLUMNS)}'

@@ -143,7 +143,7 @@ class Writer:
             return error
 
     def _outcome(self, table: EntryTable, job: Job) -> Outcome | Exception:
-        """What came of one job of a group; one that fails leaves no trace and fails alone."""
+        """Do one job of a group. A job that fails leaves no trace, and the others go on."""
         try:
             match job:
                 case Set():

@@ -33,7 +33,7 @@ _UNAVAILABLE: Final = {
     "capacity quota exceeded": _FULL,
     "OOM": _FULL,
     "LOADING": ("Upstash is still loading the data", StorageFailure.BUSY),
-    "READONLY": ("Upstash has nobody just now who takes writes", StorageFailure.READ_ONLY),
+    "READONLY": ("Upstash has no server that takes writes at the moment", StorageFailure.READ_ONLY),
     "BUSY": ("Upstash is busy with a script", StorageFailure.BUSY),
 }
 _UNAVAILABLE_FOUND: Final = re.compile(rf"\b({'|'.join(_UNAVAILABLE)})\b")

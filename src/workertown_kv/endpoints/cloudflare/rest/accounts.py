@@ -28,11 +28,11 @@ class AccountRoutes:
         self._configured = configured
 
     async def list(self, call: Call) -> None:
-        """One page of the accounts."""
+        """Answer with one page of the accounts."""
         await send_page(call, [self._described(id) for id in await self._seen(call)])
 
     async def memberships(self, call: Call) -> None:
-        """One page of the accounts, as what the user is a member of."""
+        """Answer with one page of the accounts, as memberships of the user."""
         found = [
             {"id": id, "status": "accepted", "account": self._described(id), "roles": []}
             for id in await self._seen(call)
@@ -40,18 +40,18 @@ class AccountRoutes:
         await send_page(call, found)
 
     async def get(self, call: Call) -> None:
-        """One account."""
+        """Answer with one account."""
         if self._configured and call.account not in await self._seen(call):
             raise NotFound("account not found")
         await send_result(call.scope, call.send, self._described(call.account))
 
     async def user(self, call: Call) -> None:
-        """Who makes the request. Clients show the email address as their name."""
+        """Answer with the user. Clients show the email address as the name."""
         id = user_of(call.scope).id
         await send_result(call.scope, call.send, {"id": id, "email": id})
 
     async def verify(self, call: Call) -> None:
-        """Whether the credentials are good, which the guard has found out."""
+        """Answer that the credentials are good, which the guard has found out."""
         verified = {"id": user_of(call.scope).id, "status": "active"}
         await send_result(call.scope, call.send, verified)
 

@@ -210,7 +210,7 @@ _EXPECTED: Final = {
 
 
 def _explained(message: str, root: str, fields: str = "") -> KvError:
-    """The decoder's words on what does not fit, made into ours.
+    """Make an error of ours from what the decoder says does not fit.
 
     `root` is where in the body it was decoding, and `fields` are those that it accepts there. The
     message may quote a text as long as the body.
