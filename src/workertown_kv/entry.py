@@ -18,7 +18,7 @@ DEFAULT_NAMESPACE: Final = "default"
 """The namespace of every call that names none."""
 
 DEFAULT_ID: Final = "0" * 32
-"""The id of the default namespace, for clients that know 32 hexadecimal digits alone."""
+"""The id of the default namespace, for clients that know only 32 hexadecimal digits."""
 
 _NAMESPACE_ID: Final = re.compile("[0-9a-f]{32}")
 

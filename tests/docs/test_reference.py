@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 from docs.generate import REFERENCE, commands, error_classes, options, pages
-from docs.pages import name_of
+from docs.pages import PAGES, name_of
 
 from workertown_kv import kv, runtime
 from workertown_kv.cli import main
@@ -39,6 +39,32 @@ def test_every_command_and_flag_is_documented() -> None:
         for parameter in command.params:
             assert all(flag in page for flag in parameter.opts)
             assert not isinstance(parameter, click.Option) or parameter.help, parameter.name
+
+
+def test_a_default_that_a_page_says_in_parentheses_is_the_default() -> None:
+    defaults = {one.path: one.default for one in options(Options)}
+    flags = {
+        name: one.default
+        for one in main.commands["serve"].params
+        if isinstance(one, click.Option)
+        for name in (*one.opts, one.envvar)
+    }
+    said = [
+        (page, name, int(number.replace(",", "")))
+        for page in PAGES
+        for name, number in re.findall(r"`([\w.-]+)`\s+\((\d[\d,]*)\b", page.read_text())
+    ]
+    wrong = []
+    known = 0
+    for page, name, number in said:
+        # Without its path, only a name of several words is surely that of an option.
+        paths = [one for one in defaults if f".{one}".endswith(f".{name}") and "_" in name]
+        expected = {flags[name]} if name in flags else {defaults[path] for path in paths}
+        known += bool(expected)
+        if expected and number not in expected:
+            wrong.append(f"{name_of(page)}: {name} ({number}), which is {expected}")
+    assert known > 5
+    assert wrong == []
 
 
 def test_every_error_is_documented_with_its_status() -> None:

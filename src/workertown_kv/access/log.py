@@ -9,10 +9,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..options import Logger
 
 PATH_BYTES: Final = 1024
-"""How much is told of a path; three dots stand for the rest."""
+"""How much of a path is logged; three dots stand for the rest."""
 
 METHOD_CHARACTERS: Final = 20
-"""How much is told of a method, which may be any word."""
+"""How much of a method is logged, which may be any word."""
 
 _PRINTABLE: Final = bytes(range(0x21, 0x7F))
 

@@ -20,10 +20,10 @@ from .schema import check_owner, migrate
 from .table import EntryTable
 
 LOG_BYTES: Final = 64 * 1024 * 1024
-"""A write-ahead log that has grown beyond this is cut back when it starts anew."""
+"""A write-ahead log that has grown beyond this is cut back when it starts again."""
 
 LOG_WARNING_BYTES: Final = 4 * LOG_BYTES
-"""Beyond this, somebody keeps the log from starting anew."""
+"""Beyond this, somebody keeps the log from starting again."""
 
 _WARNING_SECONDS: Final = 60
 _CHECKPOINT_PAGES: Final = 1000
