@@ -19,6 +19,7 @@ KvError
 ├── PreconditionFailed       412
 ├── RateLimited              429   too many requests; `retry_after` says when to come back
 ├── Overloaded               503   the memory for bodies and answers is in use
+├── OtherEventLoop           503   the server is used on an event loop in another thread
 └── StorageError             500   the storage failed
     ├── StorageUnavailable   503   it does not answer, for now
     └── StorageUnsupported   501   it cannot do what was asked
@@ -204,6 +205,18 @@ class Overloaded(KvError):
 
     def __init__(self) -> None:
         super().__init__("Too many large requests at the moment; try again in 1 s")
+
+
+class OtherEventLoop(KvError):
+    """Another event loop uses the server, in another thread."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This server is in use on the event loop of another thread; make a server in each "
+            "thread, or send all requests to one event loop: asyncio.run_coroutine_threadsafe"
+        )
 
 
 class StorageFailure(StrEnum):

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from starlette.applications import Starlette
@@ -32,8 +32,9 @@ from ..files import Files
 from ..options import Options, parse_layers
 from ..runtime import Runtime, resolve_runtime
 from ..storage import CachedStorage, Health, Namespaces
-from .background import Background
+from .background import Background, leave_task
 from .doors import check_apart, doors_of, methods_at, template_of
+from .event_loop import UsedLoop
 from .layers import layers_of
 from .memory import memory_for
 
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 WARNINGS_SECONDS: Final = 5.0
 """How long a storage may take to say what an operator should know."""
+
+LEAVE_SECONDS: Final = 1.0
+"""How long a storage may take to let go of what belongs to an event loop that has ended."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -87,9 +91,11 @@ class Server(Starlette):
         self._is_allowed_origin = allowed_origins(options.cors)
         self._limiter = configured_limiter(options)
         self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
-        self._opened = False
+        self._used_loop = UsedLoop()
+        self._opened_on: asyncio.AbstractEventLoop | None = None
+        self._ending: asyncio.Task[None] | None = None
         self.warns = True
-        """Whether opening logs what the storage warns of."""
+        """Whether opening for the first time logs what the storage warns of."""
         public = self._public()
         self._public_paths = frozenset(route.path for route in public)
         check_apart(options, self._doors, public)
@@ -124,25 +130,63 @@ class Server(Starlette):
         return await self.fetch(httpx2.Request(method, url, **given))
 
     async def open(self) -> None:
-        """Open the storage and, where the runtime lets it, sweep it; harmless when repeated."""
+        """Open the storage and, where the runtime lets it, sweep it; harmless when repeated.
+
+        It is open for the running event loop, and closes where that ends by cancelling its tasks,
+        as `asyncio.run` does. The next event loop opens it again.
+        """
+        self._used_loop.claim()
         async with self._lock():
-            if not self._opened:
-                await self.runtime.storage.open()
-                self._opened = True
-                self.health.opened()
-                if self.warns:
-                    await self.warn()
-                if self.runtime.background:
-                    self._background.start()
+            loop = asyncio.get_running_loop()
+            if self._opened_on is loop:
+                return
+            if self._opened_on is not None:
+                await self._leave()
+            await self.runtime.storage.open()
+            self._opened_on = loop
+            self.health.opened()
+            if self.warns:
+                self.warns = False
+                await self.warn()
+            if self.runtime.background:
+                self._background.start()
+                self._ending = asyncio.create_task(self._close_with_loop())
 
     async def close(self) -> None:
         """Finish what has been accepted and close the storage; harmless when repeated."""
+        self._used_loop.claim()
         async with self._lock():
-            if self._opened:
-                self._opened = False
+            if self._opened_on is asyncio.get_running_loop():
+                self._opened_on = None
                 await self._background.stop()
+                ending, self._ending = self._ending, None
+                if ending is not None and ending is not asyncio.current_task():
+                    ending.cancel()
                 await self.runtime.storage.close()
                 for one in (self._limiter, self._report):
+                    if one is not None:
+                        await one.close()
+            elif self._opened_on is not None:
+                await self._leave()
+            self._used_loop.release()
+
+    async def _close_with_loop(self) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+
+    async def _leave(self) -> None:
+        """Let go of what belongs to an event loop that has ended without cancelling its tasks."""
+        self._opened_on = None
+        self._background.leave()
+        if self._ending is not None:
+            leave_task(self._ending)
+        for one in (self.runtime.storage, self._limiter):
+            # What belongs to another event loop may raise anything. It is not used again.
+            with suppress(Exception):
+                async with asyncio.timeout(LEAVE_SECONDS):
                     if one is not None:
                         await one.close()
 
@@ -172,7 +216,7 @@ class Server(Starlette):
         await self.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._opened and scope["type"] != "lifespan":
+        if self._opened_on is not asyncio.get_running_loop() and scope["type"] != "lifespan":
             try:
                 await self._open_for(scope)
             except Exception as error:  # noqa: BLE001  (whatever it is, it gets an answer)

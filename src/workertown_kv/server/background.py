@@ -1,7 +1,8 @@
 """What a server does beside answering: watch its storage, and reclaim space in small steps."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Final
 
 from ..errors import StorageError
@@ -14,6 +15,18 @@ PURGE_SECONDS: Final = 60.0
 PURGE_KEYS: Final = 200
 PAUSE_SECONDS: Final = 0.01
 """Between two steps, for those who read and write."""
+
+
+def leave_task(task: asyncio.Task[None]) -> None:
+    """End a task of an event loop that does not run, and may never run again."""
+    if not task.get_loop().is_closed():
+        task.cancel()
+        return
+    coroutine = task.get_coro()
+    assert isinstance(coroutine, Coroutine)
+    # Left to the garbage collector, one that waits in `asyncio.timeout` may crash Python 3.11.
+    with suppress(RuntimeError):
+        coroutine.close()
 
 
 class Background:
@@ -36,6 +49,12 @@ class Background:
             task.cancel()
         self._tasks = []
         await self._health.stop()
+
+    def leave(self) -> None:
+        """End tasks of an event loop that has ended."""
+        for task in self._tasks:
+            leave_task(task)
+        self._tasks = []
 
     async def _sweep(self) -> None:
         """Reclaim the space of entries that have expired."""

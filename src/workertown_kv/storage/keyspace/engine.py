@@ -39,6 +39,7 @@ class Engine:
         """Make ready. A Redis that is down now is asked again later."""
         if self._transport is None:
             self._transport = self._connect()
+            self._under_way = 0  # there may be more, of an event loop that has ended
             self._finished = asyncio.Event()
             self._finished.set()
         try:

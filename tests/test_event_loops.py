@@ -1,0 +1,132 @@
+"""One server on several event loops: one after the other, and in threads."""
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from servers.mariadb import RunningMariadb
+from servers.postgres import RunningPostgres, postgres_programs
+from servers.redis import RunningRedis
+from servers.redis_cluster import RunningCluster
+from servers.upstash import StandInUpstash
+from workertown_kv import Server, kv
+
+KEY = {"Authorization": "Bearer s3cret"}
+Find = Callable[[str, str], str]
+
+
+def _url(name: str, require_program: Find, folder: Path, running: ExitStack) -> str:
+    match name:
+        case "postgres":
+            return running.enter_context(RunningPostgres(postgres_programs(require_program))).url
+        case "mariadb":
+            program = require_program("mariadbd", "mariadb-server")
+            return running.enter_context(RunningMariadb(program)).url
+        case "redis" | "upstash":
+            program = require_program("redis-server", "redis-server")
+            redis = running.enter_context(RunningRedis(program, folder))
+            if name == "redis":
+                return redis.url
+            return running.enter_context(StandInUpstash(redis.port, "s3cr3t")).url
+        case "cluster":
+            program = require_program("redis-server", "redis-server")
+            return running.enter_context(RunningCluster(program, folder)).url
+        case "sqlite":
+            return str(folder / "kv.sqlite")
+    return "memory://"
+
+
+# In one group each, so that no engine is started twice.
+STORAGES: Final = [
+    pytest.param(name, marks=pytest.mark.xdist_group(f"event loops: {name}"))
+    for name in ("memory", "sqlite", "postgres", "mariadb", "redis", "cluster", "upstash")
+]
+
+
+@pytest.fixture(scope="module", params=STORAGES)
+def url(
+    request: pytest.FixtureRequest,
+    require_program: Find,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("database")
+    with ExitStack() as running:
+        yield _url(request.param, require_program, folder, running)
+
+
+def make(url: str, **options: Any) -> Server:
+    given = {"auth": {"api_key": {"api_key": "s3cret"}}, **options}
+    return kv(given, get_env=lambda: {"KV_DB": url})
+
+
+async def put_and_get(server: Server, number: int) -> None:
+    """Several at once, so that a storage has several connections."""
+    paths = [f"/v1/kv/{number}-{i}" for i in range(5)]
+    for method, given in (("PUT", {"json": {"value": number}}), ("GET", {})):
+        answers = await asyncio.gather(
+            *(server.request(method, path, headers=KEY, **given) for path in paths)
+        )
+        assert [answer.json()["data"] for answer in answers] == [number] * 5
+    ready = await server.request("GET", "/health/ready")
+    assert ready.status_code == 200, ready.text
+
+
+def test_each_event_loop_may_use_it_after_the_other(url: str) -> None:
+    server = make(url, cache={"ttl": 60})
+    for number in range(3):
+        asyncio.run(put_and_get(server, number))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # what such a loop leaves is not closed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_ends_without_closing_anything_does_no_harm(url: str) -> None:
+    server = make(url)
+    for number in range(3):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(put_and_get(server, number))
+        loop.close()
+    asyncio.run(put_and_get(server, 4))
+    gc.collect()
+
+
+def test_threads_may_use_it_one_after_the_other(url: str) -> None:
+    server = make(url)
+    for number in range(3):
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, put_and_get(server, number)).result()
+
+
+def test_a_second_event_loop_at_the_same_time_is_told_what_to_do(url: str) -> None:
+    server = make(url)
+
+    async def from_another_thread() -> None:
+        await put_and_get(server, 1)
+        answer = await asyncio.to_thread(
+            asyncio.run, server.request("GET", "/v1/kv/1-1", headers=KEY)
+        )
+        assert answer.status_code == 503
+        assert "run_coroutine_threadsafe" in answer.json()["error"]
+        await put_and_get(server, 2)
+
+    asyncio.run(from_another_thread())
+    asyncio.run(put_and_get(server, 3))
+
+
+def test_all_threads_may_send_requests_to_one_event_loop(url: str) -> None:
+    server = make(url)
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+
+        def ask(number: int) -> None:
+            asyncio.run_coroutine_threadsafe(put_and_get(server, number), loop).result()
+
+        await asyncio.gather(*(asyncio.to_thread(ask, number) for number in range(3)))
+
+    asyncio.run(serve())
