@@ -2,11 +2,12 @@
 
 import asyncio
 import re
+import tomllib
 from typing import Any
 
 import click
 from docs.generate import REFERENCE, commands, error_classes, options, pages
-from docs.pages import PAGES, name_of
+from docs.pages import PAGES, ROOT, name_of
 
 from workertown_kv import kv, runtime
 from workertown_kv.cli import main
@@ -39,6 +40,20 @@ def test_every_command_and_flag_is_documented() -> None:
         for parameter in command.params:
             assert all(flag in page for flag in parameter.opts)
             assert not isinstance(parameter, click.Option) or parameter.help, parameter.name
+
+
+def test_every_package_that_this_one_needs_is_on_the_page_of_dependencies() -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text()
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = declared["project"]
+    extras = project["optional-dependencies"]
+    groups = (project["dependencies"], *extras.values(), *declared["dependency-groups"].values())
+    needed = {
+        re.split("[<>=;]", one)[0] for group in groups for one in group if isinstance(one, str)
+    }
+    assert {"starlette", "joserfc", "ruff"} <= needed
+    assert [one for one in needed if not re.search(rf"[|,\[] ?{one}[],]? ?", page)] == []
+    assert [one for one in extras if f"`{one}`" not in page] == []
 
 
 def test_a_default_that_a_page_says_in_parentheses_is_the_default() -> None:
