@@ -111,6 +111,52 @@ def test_a_backup_restored_under_a_running_server_stays_as_it_is(
     db.close()
 
 
+@pytest.mark.parametrize("removed", [["-wal"], ["-wal", "-shm"]])
+def test_the_log_of_a_file_behind_a_link_is_watched_too(tmp_path: Path, removed: list[str]) -> None:
+    real, link = tmp_path / "disk" / "data.sqlite", tmp_path / "kv.sqlite"
+    real.parent.mkdir()
+    link.symlink_to(real)
+    with ServedStore(link) as server, server.client() as client:
+        client.put("/v1/kv/0", json={"value": 1})
+        for end in removed:
+            Path(f"{real}{end}").unlink()
+        assert client.put("/v1/kv/refused", json={"value": 1}).status_code == 503
+        server.kill()
+        server.start()
+        assert numbers(client, 1) == [200]
+
+
+@pytest.mark.parametrize(
+    ("end", "what"), [("", "backup"), ("", "old copy"), ("", "nothing"), ("-wal", "nothing")]
+)
+def test_nothing_is_acknowledged_once_a_file_was_overwritten(
+    tmp_path: Path, end: str, what: str
+) -> None:
+    file, copy = tmp_path / "kv.sqlite", tmp_path / "copy.sqlite"
+    with ServedStore(file) as server, server.client() as client:
+        client.put("/v1/kv/old", json={"value": 1})
+        db = apsw.Connection(str(file))
+        if what == "backup":
+            db.execute("VACUUM INTO ?", (str(copy),))
+        elif what == "old copy":
+            shutil.copyfile(file, copy)
+        else:
+            copy.touch()
+        # So much is written into the file at once; a little stays in the log.
+        client.put("/v1/kv/more", json={"value": "x" * (10 if end else 5_000_000)})
+        db.close()
+        shutil.copyfile(copy, f"{file}{end}")  # in place: it is the same file still
+        for key in ("old", "new"):
+            client.put(f"/v1/kv/{key}", json={"value": 1})
+        refused = client.put("/v1/kv/refused", json={"value": 1})
+        assert (refused.status_code, f"kv.sqlite{end}," in refused.json()["error"]) == (503, True)
+        assert client.get("/health").status_code == 503
+    assert server.output.count("was overwritten or cut while the server uses it") == 1
+    if end:  # of such a log, a server that starts makes an empty one
+        with ServedStore(file) as server, server.client() as client:
+            assert client.put("/v1/kv/again", json={"value": 1}).status_code == 200
+
+
 async def test_a_read_from_removed_files_is_no_internal_error(tmp_path: Path) -> None:
     opened = SqliteStorage(tmp_path / "kv.sqlite")
     await opened.open()

@@ -46,12 +46,17 @@ class Files:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.log_path = Path(f"{path}-wal")
-        self._paths = (path, self.log_path, Path(f"{path}-shm"))
+        # Where the path is a link, SQLite has the others beside the file that it leads to.
+        real = os.path.realpath(path)
+        self.log_path = Path(f"{real}-wal")
+        self._paths = (path, self.log_path, Path(f"{real}-shm"))
         self.gone = False
+        self._overwritten: Path | None = None
+        self._log_has_head = False
         self.log_bytes = 0
         self._opened: list[tuple[int, int] | None] = []
         self._descriptor: int | None = None
+        self._log_descriptor: int | None = None
         self._main_bytes = 0
         self._reserved_bytes = 0
 
@@ -60,28 +65,39 @@ class Files:
         self._opened = [_identity(found) for found in map(_stat, self._paths)]
         # SQLite's locks on the file would go if any descriptor of it was closed in this process.
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        self._log_descriptor = os.open(self.log_path, os.O_RDWR | os.O_CLOEXEC)
         self.gone = False
-        self.check()
+        self._overwritten = None
+        self._log_has_head = False
         self.note_written()
+        self.check()
         with suppress(StorageUnavailable):
             self.reserve()
 
     def close(self) -> None:
         """Let go of the file. Every connection must be closed already."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        for descriptor in (self._descriptor, self._log_descriptor):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptor = self._log_descriptor = None
 
     def check(self) -> None:
         """Raise `StorageUnavailable` where a file is no longer the one that was opened."""
         main, log, _ = found = [_stat(path) for path in self._paths]
         for path, one, opened in zip(self._paths, found, self._opened, strict=True):
             if _identity(one) != opened:
-                self._say_gone(path)
+                self._say_gone(path, "removed or replaced")
                 raise StorageUnavailable(
                     f"{path.name}, a file of the database, was removed or replaced",
                     StorageFailure.REMOVED,
                 )
+        overwritten = self._find_overwritten()
+        if overwritten is not None:
+            self._say_gone(overwritten, "overwritten or cut")
+            raise StorageUnavailable(
+                f"{overwritten.name}, a file of the database, was overwritten or cut",
+                StorageFailure.REMOVED,
+            )
         self.gone = False
         self._main_bytes = main.st_size if main else 0
         self.log_bytes = log.st_size if log else 0
@@ -98,6 +114,8 @@ class Files:
         It does not where something else than a server has written the file, such as a backup
         copied over it, or where there is another log already.
         """
+        if self._find_overwritten() is not None:
+            return False
         try:
             self.check()
         except StorageUnavailable:
@@ -112,6 +130,24 @@ class Files:
                 )
             )
         return True
+
+    def _find_overwritten(self) -> Path | None:
+        """Return the file whose head something else than SQLite has written.
+
+        A copy is put over a file in place, or cuts it, without making another file of it.
+        """
+        if self._overwritten is None and self._descriptor is not None:
+            mode, _, count, _ = self._read_header()
+            mode_before, _, count_before, _ = self._header
+            if mode != mode_before or count < count_before:
+                self._overwritten = self.path
+            elif self._log_descriptor is not None:
+                head = os.pread(self._log_descriptor, 4, 0)  # none where the log is empty
+                if any(head):
+                    self._log_has_head = True
+                elif head and self._log_has_head:
+                    self._overwritten = self.log_path
+        return self._overwritten
 
     def _has_gone_on(self) -> bool:
         """Tell whether the file may be what another server has made of the one noted.
@@ -140,13 +176,8 @@ class Files:
         """Keep space for the log. Raises `StorageUnavailable` where there is none."""
         if self._reserved_bytes >= RESERVE_BYTES:
             return
-        # No lock is on the log itself, so that its descriptor may be closed.
-        with suppress(FileNotFoundError):
-            descriptor = os.open(self.log_path, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                _allocate(descriptor, RESERVE_BYTES, _KEEP_SIZE)
-            finally:
-                os.close(descriptor)
+        if self._log_descriptor is not None:
+            _allocate(self._log_descriptor, RESERVE_BYTES, _KEEP_SIZE)
             self._reserved_bytes = RESERVE_BYTES
 
     def grow(self, size: int) -> None:
@@ -180,13 +211,14 @@ class Files:
             )
         return found
 
-    def _say_gone(self, path: Path) -> None:
+    def _say_gone(self, path: Path, what: str) -> None:
         if not self.gone:
             self.gone = True
             _LOG.error(
-                "%s was removed or replaced while the server uses it. Nothing is written any more: "
-                "restart the server",
+                "%s was %s while the server uses it. Nothing is written any more: restart the "
+                "server",
                 path,
+                what,
             )
 
 
