@@ -1,4 +1,4 @@
-"""What keeps failing, in the log: once a minute, however many requests meet it."""
+"""Logs what keeps failing once a minute, however many requests meet it."""
 
 import logging
 import time

@@ -16,8 +16,8 @@ _LOG: Final = logging.getLogger("workertown_kv")
 class Files:
     """Reads each file once.
 
-    Whoever makes a second server with the same object, in another process too, makes it from the
-    same texts, whatever has become of the files meanwhile.
+    A second server that is made with the same object, in another process too, has the same texts,
+    whatever has become of the files meanwhile.
     """
 
     def __init__(self) -> None:

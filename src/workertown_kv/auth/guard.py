@@ -37,16 +37,16 @@ def configured_strategies(options: Options, clock: Clock, files: Files) -> Seque
 
 
 class Guard:
-    """Middleware: whatever is not public needs credentials that fit; who has some is `user`.
+    """Middleware: whatever is not public needs credentials that fit, which give the scope its `user`.
 
     It stands in front of all routes at once, so a route that is added later is guarded without
     asking for it. `other_credentials` gives the request again for each other way in which its door
     lets credentials be sent. Credentials that do not fit are refused no sooner than after
     `auth.failure_seconds`, whatever is wrong with them.
 
-    A browser sends its user's credentials for any page. So what changes something needs more than
-    credentials: `is_allowed_origin` says whose pages may do it. `methods_of` gives the methods of
-    the path of a request, none where there is no such path.
+    A browser sends its user's credentials for any page. So a request that changes something needs
+    more than credentials: `is_allowed_origin` says whose pages may send it. `methods_of` gives the
+    methods of the path of a request, none where there is no such path.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Guard:
         if user is not None:
             if scope.get("method", "GET") not in _READING:
                 self._check_page(scope, fields)
-            # A copy: whoever this application is mounted in may have a user of their own there.
+            # A copy: the application around this one may have a user of its own there.
             await self.app({**scope, "user": user}, receive, send)
             return
         await self._slow_down(scope, started)
@@ -137,7 +137,7 @@ class Guard:
         return None
 
     async def _slow_down(self, scope: Scope, started: float) -> None:
-        """Make guessing slow. Who sends nothing does not guess, and need not wait."""
+        """Make guessing slow. A request without credentials is no guess, and need not wait."""
         left = self._failure_seconds - (perf_counter() - started)
         if left > 0 and (self._sent_anywhere or self._sends_credentials(scope)):
             await self._sleep(left)

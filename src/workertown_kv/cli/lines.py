@@ -67,8 +67,8 @@ class Lines:
     def _start(self) -> None:
         # Not one that the end of the process waits for: its reader may never come back.
         self._writer = threading.Thread(target=self._write_all, name="log", daemon=True)
-        # It has the signal mask of who starts it, and shall take no signal from a thread that waits
-        # for one.
+        # It has the signal mask of the thread that starts it, and must take no signal from a thread
+        # that waits for one.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self._writer.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -94,7 +94,7 @@ class Lines:
 
     def _put(self, text: str) -> None:
         left = text.encode(errors="backslashreplace")
-        # Whoever read the output may have gone; that is no reason to stop answering.
+        # The program that read the output may be gone, which is no reason to stop answering.
         with suppress(OSError):
             while left:
                 left = left[os.write(self._descriptor, left) :]

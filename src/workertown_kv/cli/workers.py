@@ -182,7 +182,7 @@ def server_of_worker(flags: Flags, files: Files) -> Server:
 
 @asynccontextmanager
 async def _lifespan(server: Server) -> AsyncIterator[None]:
-    """Serve without the storage, too: each request opens it then, or is told why it cannot.
+    """Serve even without the storage: each request opens it then, or is answered why it cannot.
 
     The main process has opened it, so something has changed since. A worker that ended would end
     all others with it.

@@ -31,7 +31,7 @@ class Credential(Group, frozen=True):
     """What named API keys and users have in common."""
 
     name: str
-    """Who it is; the id of the user."""
+    """The name of the credential, which is the id of the user."""
     hash: Secret | None = None
     """In place of the secret, the hash of it, as `workertown-kv api-key` or `user` prints it."""
     scopes: tuple[Scope, ...] | None = None

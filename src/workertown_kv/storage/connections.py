@@ -1,4 +1,4 @@
-"""The connections that a pool keeps, and those who wait while the engine takes no more of them."""
+"""The connections of a pool, and the requests that wait while the engine takes no more of them."""
 
 import asyncio
 from collections import deque
@@ -23,9 +23,9 @@ class Connections(Generic[_Connection]):
         self, connect: Callable[[], Awaitable[_Connection]], refusal: type[Exception]
     ) -> None:
         self.idle: list[_Connection] = []
-        """Those that nobody uses."""
+        """The connections that nobody uses."""
         self.waiting: deque[asyncio.Future[_Connection | None]] = deque()
-        """Those who wait, each for a connection, or for `None`: leave to make one."""
+        """The requests that wait, each for a connection or for `None`, which lets it make one."""
         self._connect = connect
         self._refusal = refusal
         self._count = 0
@@ -56,7 +56,7 @@ class Connections(Generic[_Connection]):
                 return made
 
     def keep(self, connection: _Connection) -> None:
-        """Give a connection to the first who waits, or keep it for the next who comes."""
+        """Give a connection to the first request that waits, or keep it for the next one."""
         if not self._hand(connection):
             self.idle.append(connection)
 

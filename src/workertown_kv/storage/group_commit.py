@@ -12,7 +12,7 @@ from ..errors import StorageFailure, StorageUnavailable
 _Job = TypeVar("_Job")
 _Done = TypeVar("_Done")
 _Waiting = tuple[_Job, int, float, asyncio.Future[_Done]]
-"""A job, its size, the moment until which it may wait, and who waits for it."""
+"""A job, its size, the moment until which it may wait, and the future of its outcome."""
 
 MOST_JOBS: Final = 256
 MOST_BYTES: Final = 16 * 1024 * 1024

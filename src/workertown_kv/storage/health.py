@@ -18,9 +18,9 @@ READ_SECONDS: Final = 2.0
 WRITE_SECONDS: Final = 5.0
 """How long a storage may take to say that it takes writes. Others may hold a lock meanwhile."""
 FRESH_SECONDS: Final = 1.0
-"""How long all is known to be well. A storage that fails is asked again after this."""
+"""How long a good result counts. A storage that fails is checked again after this."""
 PATIENCE_SECONDS: Final = 0.03
-"""How long a health request waits for a newer answer than the last."""
+"""How long a request for the health waits for a newer result than the last."""
 
 _LATE_SECONDS: Final = 0.5
 _TRIES: Final = 3
@@ -47,10 +47,10 @@ class Report(msgspec.Struct, frozen=True):
 class Health:
     """What is known of a storage, and the log of its failures.
 
-    Where the process lives on between requests (`background`), `run` asks the storage every
-    `Storage.probe_seconds`, and after a failure at once and every second. A question that comes
-    in between has the storage asked too, but waits only a moment for the answer. Elsewhere the
-    storage is asked when somebody wants to know.
+    Where the process lives on between requests (`background`), `run` checks the storage every
+    `Storage.probe_seconds`, and after a failure at once and every second. A request for the health
+    in between begins a check too, but waits only a moment for its result. Elsewhere each request
+    for the health checks the storage.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Health:
         self._reads: StorageError | None = never
         self._writes: StorageError | None = never
         self._asked_at: float | None = None
-        """When the last round of questions ended."""
+        """When the last check ended."""
         self._asking: asyncio.Task[None] | None = None
         self._suspected = asyncio.Event()
         self._last: Failure | None = None
@@ -126,7 +126,7 @@ class Health:
             await asyncio.wait([asking])
 
     async def _refresh(self) -> None:
-        """Have the storage asked unless all was well a moment ago, and wait for it a little."""
+        """Check the storage, unless all was well a moment ago, and wait a little for the result."""
         age = float("inf") if self._asked_at is None else self._clock() - self._asked_at
         if not self._is_open:
             return
@@ -134,16 +134,16 @@ class Health:
         if is_well and age < FRESH_SECONDS:
             return
         if not self._background:
-            # What one request has begun, another may not wait for in a Worker of Cloudflare.
+            # In a Cloudflare Worker, a request must not wait for what another one has begun.
             await self._ask()
             return
-        # With an answer that `run` cannot have got, the process has slept, as on AWS Lambda.
+        # If the last check is older than `run` lets it be, the process has slept, as on AWS Lambda.
         is_recent = age < self._storage.probe_seconds + READ_SECONDS + WRITE_SECONDS + FRESH_SECONDS
         patience = PATIENCE_SECONDS if is_recent else READ_SECONDS
         await asyncio.wait([self._ask_once()], timeout=patience)
 
     def _ask_once(self) -> asyncio.Task[None]:
-        """Return the round of questions that is under way, begun now where there is none."""
+        """Return the check that is under way, or begin one."""
         asking = self._asking
         if asking is None or asking.done() or asking.get_loop() is not asyncio.get_running_loop():
             asking = self._asking = asyncio.create_task(self._ask())
@@ -153,10 +153,10 @@ class Health:
         self._suspected.clear()
         was_down = self._last is not None and self._writes is not None
         self._reads = await _outcome(
-            self._storage.check, READ_SECONDS, StorageFailure.UNREACHABLE, "a read"
+            self._storage.check, READ_SECONDS, StorageFailure.UNREACHABLE, "answer a read"
         )
         self._writes = self._reads or await _outcome(
-            self._storage.probe, WRITE_SECONDS, StorageFailure.BUSY, "the question about writes"
+            self._storage.probe, WRITE_SECONDS, StorageFailure.BUSY, "say whether it takes writes"
         )
         self._asked_at = self._clock()
         if self._writes is not None:
@@ -164,7 +164,7 @@ class Health:
         elif was_down:
             self._log.recovered("The storage works again: entries can be read and written")
         else:
-            # Requests met what no question did. That they succeed now, only their silence says.
+            # Requests met what no check did. Only their silence says that they succeed now.
             self._log.recovered(
                 f"No request has met a failure of the storage for {QUIET_SECONDS:.0f} s",
                 after_seconds=QUIET_SECONDS,
@@ -180,7 +180,7 @@ class Health:
 async def _outcome(
     ask: Callable[[], Awaitable[None]], seconds: float, late: StorageFailure, what: str
 ) -> StorageError | None:
-    """Return what came of a question, `None` where all is well."""
+    """Return the error that a check ended with, `None` where all is well."""
     now = asyncio.get_running_loop().time
     for _ in range(_TRIES):
         began = now()
@@ -199,7 +199,7 @@ async def _outcome(
             return failure
         else:
             return None
-    return StorageUnavailable(f"The storage did not answer {what} within {seconds:g} s", late)
+    return StorageUnavailable(f"The storage did not {what} within {seconds:g} s", late)
 
 
 def _described(error: StorageError) -> str:
