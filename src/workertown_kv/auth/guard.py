@@ -37,7 +37,7 @@ def configured_strategies(options: Options, clock: Clock, files: Files) -> Seque
 
 
 class Guard:
-    """Middleware: whatever is not public needs credentials that fit, which give the scope its `user`.
+    """Middleware: whatever is not public needs credentials that fit; they give the scope a `user`.
 
     It stands in front of all routes at once, so a route that is added later is guarded without
     asking for it. `other_credentials` gives the request again for each other way in which its door
