@@ -17,7 +17,7 @@ REST = "/client/v4/accounts/a/storage/kv/namespaces/" + "0" * 32 + "/values/"
 
 @pytest.fixture(scope="module")
 def program(require_program: Callable[[str, str], str]) -> str:
-    return require_program("nginx", "nginx")
+    return require_program("nginx", "nginx-light")
 
 
 @pytest.fixture(scope="module")
