@@ -29,6 +29,7 @@ The place that knows best raises; each door turns errors into its own answers.
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -36,11 +37,18 @@ import msgspec
 class Detail(msgspec.Struct, frozen=True):
     """One thing that is wrong with a request: where it stands and what would be right."""
 
-    location: str
-    """`"body"`, `"query"`, `"path"` or `"header"`."""
-    path: tuple[str | int, ...]
-    """The way to it, such as `("operations", 3, "ttl")`."""
-    message: str
+    location: Annotated[
+        str,
+        msgspec.Meta(
+            description="The part of the request",
+            extra_json_schema={"enum": ["body", "header", "path", "query"]},
+        ),
+    ]
+    path: Annotated[
+        tuple[str | int, ...],
+        msgspec.Meta(description="The way to it", examples=[["operations", 3, "ttl"]]),
+    ]
+    message: Annotated[str, msgspec.Meta(description="What would be right")]
 
 
 class KvError(Exception):

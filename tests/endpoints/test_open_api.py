@@ -1,16 +1,23 @@
 """The OpenAPI description, checked by a validator and driven by schemathesis."""
 
 import asyncio
+import keyword
+import re
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
+from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import validate
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from caller import API_KEY, make_server
+from workertown_kv import Server
 from workertown_kv.endpoints.cloudflare.binding import Binding
+from workertown_kv.endpoints.schemas import ref
 from workertown_kv.storage import Capability
 from workertown_kv.storage.memory import MemoryStorage
 
@@ -49,7 +56,11 @@ def test_it_describes_every_route_and_method() -> None:
         for path, methods in route.templates.items()  # type: ignore[attr-defined]
         for method in methods
     }
-    assert described == routed
+    # Where there is a GET there is a HEAD, and the document says so once for all.
+    heads = {(path, "HEAD") for path, method in described if method == "GET"}
+    assert described | heads == routed
+    assert described & heads == {("/v1/kv/{key}", "HEAD")}
+    assert "answers `HEAD` too" in document["info"]["description"]
 
 
 def test_what_is_public_says_so_and_nothing_else_does() -> None:
@@ -65,8 +76,17 @@ def test_it_names_the_strategies_that_are_configured() -> None:
     auth = {"basic": {"username": "u", "password": "p"}, "api_key": False}
     basic = make_server(MemoryStorage(), auth=auth)
     described = asyncio.run(basic.request("GET", "/open-api.json")).json()
-    assert described["components"]["securitySchemes"] == {
-        "basic": {"type": "http", "scheme": "basic"}
+    schemes = described["components"]["securitySchemes"]
+    assert (schemes["basic"]["type"], schemes["basic"]["scheme"]) == ("http", "basic")
+    assert described["security"] == [{"basic": []}]
+    # Cloudflare's clients have header fields of their own.
+    assert described["paths"]["/client/v4/user"]["get"]["security"] == [
+        {"basic": []},
+        {"cloudflare_password": [], "cloudflare_email": []},
+    ]
+    assert {one["name"] for name, one in schemes.items() if name != "basic"} == {
+        "X-Auth-Key",
+        "X-Auth-Email",
     }
 
 
@@ -75,10 +95,10 @@ def test_it_names_the_header_field_of_tokens() -> None:
     server = make_server(MemoryStorage(), auth={"jwt": jwt, "api_key": {"api_key": "k"}})
     described = asyncio.run(server.request("GET", "/open-api.json")).json()
     validate(described)
-    assert described["components"]["securitySchemes"] == {
-        "api_key": {"type": "http", "scheme": "bearer"},
-        "jwt": {"type": "apiKey", "in": "header", "name": "X-Token"},
-    }
+    schemes = described["components"]["securitySchemes"]
+    assert (schemes["api_key"]["type"], schemes["api_key"]["scheme"]) == ("http", "bearer")
+    assert (schemes["jwt"]["type"], schemes["jwt"]["name"]) == ("apiKey", "X-Token")
+    assert {"cloudflare_key": []} in described["paths"]["/client/v4/user"]["get"]["security"]
 
 
 def test_it_says_by_what_any_request_may_be_refused() -> None:
@@ -109,7 +129,227 @@ def test_it_says_501_where_the_storage_lacks_something() -> None:
     assert "501" not in str(document["paths"])
 
 
+OPERATIONS: list[tuple[str, str, dict[str, Any]]] = [
+    (path, method, operation)
+    for path, methods in document["paths"].items()
+    for method, operation in methods.items()
+]
+SCHEMAS: dict[str, Any] = document["components"]["schemas"]
+
+
+def parts(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """All objects of a part of the document, and where they are."""
+    if isinstance(node, dict):
+        yield at, node
+    for name, one in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(one, dict | list):
+            yield from parts(one, f"{at}/{name}")
+
+
+def contents() -> Iterator[tuple[str, dict[str, Any]]]:
+    """What each operation takes and answers, by media types."""
+    for _, _, operation in OPERATIONS:
+        for answer in (operation.get("requestBody", {}), *operation["responses"].values()):
+            yield from answer.get("content", {}).items()
+
+
+def strict(node: Any) -> Any:
+    """A schema that knows all the fields there are."""
+    if isinstance(node, list):
+        return [strict(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {"additionalProperties": False} if node.get("type") == "object" else {}
+    return {name: one if name == "not" else strict(one) for name, one in (closed | node).items()}
+
+
+STRICT = {"components": strict(document["components"])}
+
+
+def check(value: object, schema: dict[str, Any]) -> None:
+    Draft202012Validator(STRICT | strict(schema)).validate(value)
+
+
+def test_each_operation_has_a_name_a_tag_words_and_examples() -> None:
+    tags = {one["name"] for one in document["tags"]}
+    names = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len({*names}) == len(names)
+    for _, _, operation in OPERATIONS:
+        assert re.fullmatch("[a-z]+(_[a-z]+)*", operation["operationId"])
+        assert not keyword.iskeyword(operation["operationId"])
+        assert {*operation["tags"]} <= tags
+        assert operation["summary"]
+        assert operation["description"]
+        for one in operation["parameters"]:
+            assert one["description"]
+            check(one["example"], one["schema"])
+        for answer in operation["responses"].values():
+            assert all(
+                field["description"] and field["example"]
+                for field in answer.get("headers", {}).values()
+            )
+    summaries = [operation["summary"] for _, _, operation in OPERATIONS]
+    assert {one for one in summaries if summaries.count(one) > 1} == {
+        # By the path and by the query; by Cloudflare's two clients.
+        *("Set a value", "Delete a value", "Delete many values"),
+    }
+
+
+def test_each_schema_has_a_name_and_each_example_is_one() -> None:
+    referred = {node["$ref"] for _, node in parts(document) if "$ref" in node}
+    assert referred == {f"#/components/schemas/{name}" for name in SCHEMAS}
+    for media_type, content in contents():
+        schema = content["schema"]
+        assert "$ref" in schema or schema.get("format") == "binary" or not parts_of(schema)
+        for example in content["examples"].values():
+            if media_type == "application/json":
+                check(example["value"], schema)
+
+
+def parts_of(schema: dict[str, Any]) -> object:
+    return schema.get("properties") or schema.get("items")
+
+
+def test_generators_find_no_form_that_they_do_not_know() -> None:
+    for at, node in parts(document["paths"]):
+        assert node.get("type") != "array" or "items" in node, at
+    for name, schema in SCHEMAS.items():
+        for at, node in parts(schema, name):
+            if "/examples/" in at or at.endswith(("/properties", "/required")):
+                continue
+            assert node.get("type") != "array" or "items" in node, at
+            # Free objects say so, and the others say what they have.
+            if node.get("type") == "object":
+                assert (
+                    "properties" in node
+                    or "maxProperties" in node
+                    or ("additionalProperties" in node)
+                ), at
+            # As a field, and not as one of a union.
+            assert node.get("type") != "null" or "/anyOf/" in at, at
+            assert not isinstance(node.get("const"), bool), at
+
+
+def test_the_operations_of_a_batch_are_told_apart_by_their_op() -> None:
+    discriminator = SCHEMAS["BatchOperation"]["discriminator"]
+    assert discriminator["propertyName"] == "op"
+    assert {
+        op: SCHEMAS[place.rpartition("/")[2]]["properties"]["op"]["const"]
+        for op, place in discriminator["mapping"].items()
+    } == {"get": "get", "set": "set", "delete": "delete"}
+
+
 HEADERS = {"Authorization": f"Bearer {API_KEY}"}
+
+
+async def full_server() -> tuple[Server, str]:
+    """A server that has what the examples name, and the id of the namespace that they name."""
+    full = make_server(MemoryStorage())
+    for key in ("theme", "user/ada", ".."):
+        await full.request(
+            "PUT",
+            f"/v1/kv?key={key}",
+            headers=HEADERS,
+            json={"value": {"theme": "dark"}, "ttl": 60, "metadata": {"from": "web"}},
+        )
+    made = await full.request(
+        "POST", "/admin/namespaces", headers=HEADERS, json={"title": "photos"}
+    )
+    return full, made.json()["data"]["id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "operation"),
+    [pytest.param(*one, id=one[2]["operationId"]) for one in OPERATIONS],
+)
+def test_what_the_examples_ask_is_answered_as_described(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    bodies = [
+        (media_type, example["value"])
+        for media_type, content in operation.get("requestBody", {}).get("content", {}).items()
+        for example in content["examples"].values()
+    ]
+    for media_type, body in bodies or [(None, None)]:
+        asyncio.run(ask(path, method, operation, media_type, body))
+
+
+async def ask(
+    path: str, method: str, operation: dict[str, Any], media_type: str | None, body: Any
+) -> None:
+    full, namespace = await full_server()
+    query = {}
+    for one in operation["parameters"]:
+        if one["in"] == "path":
+            # The default namespace, which is the example, can be neither renamed nor deleted.
+            is_namespace = one["name"] == "namespace_id" and path.endswith("{namespace_id}")
+            path = path.replace(f"{{{one['name']}}}", namespace if is_namespace else one["example"])
+        elif one.get("required"):
+            query[one["name"]] = one["example"]
+    fields = dict(HEADERS)
+    given: dict[str, Any] = {}
+    if media_type == "multipart/form-data":
+        given["files"] = {name: text.encode() for name, text in body.items()}
+    elif media_type == "application/json":
+        # The title that is taken in a new namespace's example is that of the one there is.
+        free = path.endswith("namespaces") and body == {"title": "photos"}
+        given["json"] = {"title": "others"} if free else body
+    elif media_type is not None:
+        fields["Content-Type"] = media_type
+        given["content"] = body
+    answer = await full.request(method.upper(), path, params=query, headers=fields, **given)
+    assert answer.status_code == 200, answer.text
+    described = operation["responses"]["200"]
+    assert {
+        name for name in answer.headers if name.lower() in ("etag", "expires", "x-kv-metadata")
+    } <= {name.lower() for name in described.get("headers", {})}
+    if method == "head":
+        return
+    media_type = answer.headers["content-type"]
+    schema = described["content"][media_type]["schema"]
+    if media_type == "application/json":
+        check(answer.json(), schema)
+    else:
+        assert schema["format"] == "binary"
+
+
+def test_failures_and_what_comes_of_each_operation_are_as_described() -> None:
+    async def ask_for(method: str, path: str, **given: Any) -> Any:
+        full, _ = await full_server()
+        answer = await full.request(method, path, **{"headers": HEADERS, **given})
+        return answer.json()
+
+    async def ask_all() -> None:
+        check(await ask_for("GET", "/v1/kv/theme", headers={}), ref("Failure"))
+        refused = await ask_for("PUT", "/v1/kv/theme", json={"value": 1, "ttl": "x"})
+        assert refused["errors"]
+        check(refused, ref("Failure"))
+        rest = "/client/v4/accounts/a/storage/kv/namespaces"
+        check(await ask_for("GET", f"{rest}/{'0' * 32}/values/none"), ref("CloudflareFailure"))
+        results = await ask_for(
+            "POST",
+            "/v1/kv",
+            json={
+                "operations": [
+                    {"op": "get", "key": "theme"},
+                    {"op": "get", "key": "none"},
+                    {"op": "set", "key": "a", "value": None},
+                    {"op": "set", "key": "a", "value": 1, "if_version": "x"},
+                    {"op": "delete", "key": "a", "if_version": None},
+                    {"op": "delete", "key": "b"},
+                ]
+            },
+        )
+        assert [one.keys() for one in results["data"]] == [
+            {"key", "value", "version", "expires_at", "metadata"},
+            {"key", "value", "version"},
+            {"key", "version"},
+            *2 * [{"key", "status", "error"}],
+            {"key"},
+        ]
+        check(results, ref("BatchAnswer"))
+
+    asyncio.run(ask_all())
 
 
 @schema.exclude(path_regex="^/client/v4").parametrize()

@@ -5,9 +5,10 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import (
@@ -24,6 +25,7 @@ from ..errors import (
     ValueTooLarge,
 )
 from .request import UNCOUNTED_BYTES, header, hold
+from .schemas import No, NoData
 
 Headers = Sequence[tuple[bytes, bytes]]
 SendError = Callable[[Scope, Send, Exception, str], Awaitable[None]]
@@ -50,12 +52,16 @@ _JSON: Final = (b"content-type", b"application/json")
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 
 
-class _Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    status: int
-    success: bool
-    data: None
-    error: str
-    errors: tuple[Detail, ...] = ()
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer where something went wrong."""
+
+    status: Annotated[int, Meta(description="The HTTP status")]
+    success: No
+    data: NoData
+    error: Annotated[str, Meta(description="One line on what went wrong")]
+    errors: Annotated[
+        tuple[Detail, ...], Meta(description="Where it is known, each thing that is wrong")
+    ] = ()
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -192,9 +198,9 @@ async def _read_rest(scope: Scope, receive: Receive) -> None:
 async def send_error(scope: Scope, send: Send, error: Exception, request_id: str = "") -> None:
     """Answer with an error: its own words, or only `request_id` where it is not for the client."""
     if not isinstance(error, KvError) or request_id:
-        failure = _Failure(500, False, None, f"Internal error (request id {request_id})")
+        failure = Failure(500, False, None, f"Internal error (request id {request_id})")
     else:
-        failure = _Failure(error.status, False, None, error.message, _details(error))
+        failure = Failure(error.status, False, None, error.message, _details(error))
     headers = [_JSON, *headers_of(error, request_id)]
     await send_bytes(scope, send, failure.status, (_encode(failure),), headers)
 

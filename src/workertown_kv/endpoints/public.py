@@ -1,6 +1,7 @@
 """`endpoints.public`: what anyone may ask."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Final
 from urllib.parse import quote
 
@@ -10,12 +11,14 @@ from starlette.types import Receive, Scope, Send
 from ..errors import StorageUnavailable
 from ..storage import Health
 from .envelope import send_bytes, send_error, send_success
-from .open_api import Json, operation, success, without_body
+from .open_api import NATIVE, Group, described, operation, success
 from .resource import Resource
+from .schemas import Json
 
 LIVE: Final = "/health/live"
 """The path, below the prefix, that is answered whatever the storage does."""
 
+_TAG: Final = "Server"
 _OK: Final = b'"OK"'
 _DESCRIPTION: Final = (
     (b"content-type", b"application/json"),
@@ -24,9 +27,12 @@ _DESCRIPTION: Final = (
 )
 
 
-def public_routes(health: Health, document: Mapping[str, object], prefix: str) -> list[Resource]:
-    """Return the routes of the group: `{prefix}/health`, those below it, and the description."""
-    open_api = msgspec.json.encode(document)
+def public_routes(health: Health, document: Callable[[], Json], prefix: str) -> list[Resource]:
+    """Return the routes of the group: `{prefix}/health`, those below it, and the description.
+
+    `document` makes the description, which most servers are never asked for.
+    """
+    made = cache(document)
 
     async def healthy(scope: Scope, _: Receive, send: Send) -> None:
         if await health.reads() is None:
@@ -49,11 +55,11 @@ def public_routes(health: Health, document: Mapping[str, object], prefix: str) -
         await send_error(scope, send, StorageUnavailable(words))
 
     async def describe(scope: Scope, _: Receive, send: Send) -> None:
-        text = open_api
+        description = made()
         if root := scope.get("root_path", ""):
             # Its paths are relative to where the server is mounted.
-            text = msgspec.json.encode({**document, "servers": [{"url": quote(root)}]})
-        await send_bytes(scope, send, 200, (text,), _DESCRIPTION)
+            description = {**description, "servers": [{"url": quote(root)}]}
+        await send_bytes(scope, send, 200, (msgspec.json.encode(description),), _DESCRIPTION)
 
     base = prefix.rstrip("/")
     return [
@@ -64,34 +70,51 @@ def public_routes(health: Health, document: Mapping[str, object], prefix: str) -
     ]
 
 
-def describe_public(prefix: str) -> dict[str, Json]:
-    """What the OpenAPI document says of the group."""
+def describe_public(prefix: str) -> Group:
+    """The group, as the OpenAPI document describes it."""
     base = prefix.rstrip("/")
-    healthy, live, ready = (
-        {"200": success(description, {"const": "OK"})}
-        for description in (
-            "The storage answers",
-            "The process serves",
-            "Entries can be read and written",
-        )
+    description = described(
+        {"title": "Document", "type": "object", "additionalProperties": True},
+        document={"openapi": "3.1.0", "info": {"title": "workertown-kv", "version": "1"}},
     )
-    described = {
-        "200": {
-            "description": "This document",
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        }
+    document = {
+        "200": {"description": "This document", "content": {"application/json": description}}
     }
-    return {
-        path: {
-            "get": operation(name, summary, answers, public=True),
-            "head": operation(
-                f"head_{name}", "The same without a body", without_body(answers), public=True
+    return Group(
+        tags={_TAG: "Whether the server is well, and what it can do; without credentials."},
+        paths={
+            f"{base}/health": _get(
+                "check_health",
+                "Ask whether the storage answers",
+                "503 where the storage does not answer reads.",
+                _well("The storage answers"),
             ),
-        }
-        for path, name, summary, answers in (
-            (f"{base}/health", "health", "Whether the storage answers", healthy),
-            (f"{base}{LIVE}", "live", "Whether the process serves", live),
-            (f"{base}/health/ready", "ready", "Whether entries can be read and written", ready),
-            (f"{base}/open-api.json", "open_api", "This document", described),
-        )
-    }
+            f"{base}{LIVE}": _get(
+                "check_live",
+                "Ask whether the process serves",
+                "200 while the process serves, whatever the storage does.",
+                _well("The process serves"),
+            ),
+            f"{base}/health/ready": _get(
+                "check_ready",
+                "Ask whether entries can be read and written",
+                "503 where they cannot; `error` names the kind of failure.",
+                _well("Entries can be read and written"),
+            ),
+            f"{base}/open-api.json": _get(
+                "get_open_api",
+                "Get this document",
+                "The OpenAPI description of this server, as it is configured.",
+                document,
+            ),
+        },
+        failures=NATIVE,
+    )
+
+
+def _well(description: str) -> dict[str, Json]:
+    return {"200": success("HealthAnswer", description, {"type": "string", "const": "OK"}, "OK")}
+
+
+def _get(name: str, summary: str, description: str, answers: Mapping[str, Json]) -> Json:
+    return {"get": operation(name, _TAG, summary, description, answers, form=NATIVE, public=True)}

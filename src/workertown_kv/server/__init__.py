@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from starlette.applications import Starlette
@@ -84,7 +85,16 @@ class Server(Starlette):
         self.health = Health(storage, background=self.runtime.background)
         self._background = Background(storage, self.namespaces, self.health)
         cached = storage if options.cache is False else CachedStorage(storage, options.cache)
-        self._doors = doors_of(options, storage, cached, self.namespaces, self.health)
+        strategies = {one.name: one.challenge for one in self.strategies}
+        self._challenges = strategies or {ApiKey.name: ApiKey.challenge}
+        jwt = options.auth.jwt
+        self._fields = {"jwt": jwt.header} if jwt is not False and jwt.has_own_field else {}
+        in_authorization = [
+            one for name, one in self._challenges.items() if name not in self._fields
+        ]
+        self._doors = doors_of(
+            options, storage, cached, self.namespaces, self.health, in_authorization
+        )
         self._errors = (self._report, self._doors.send_error_of, self.health.failed)
         self._boundary = Middleware(ErrorBoundary, *self._errors)
         self._address_of = client_address(options.access.trusted_proxies)
@@ -248,15 +258,11 @@ class Server(Starlette):
         if options.endpoints.public is False:
             return []
         prefix = options.path(options.endpoints.public)
-        strategies = {one.name: one.challenge for one in self.strategies}
-        challenges = strategies or {ApiKey.name: ApiKey.challenge}
         access = options.access
         refusals = {403: access.ip is not False, 429: access.rate_limit is not False}
         everywhere = [status for status, on in refusals.items() if on]
-        described = self._doors.described | describe_public(prefix)
-        jwt = options.auth.jwt
-        fields = {"jwt": jwt.header} if jwt is not False and jwt.has_own_field else {}
-        whole = document(described, challenges, everywhere, fields)
+        described = [*self._doors.described, describe_public(prefix)]
+        whole = partial(document, described, self._challenges, everywhere, self._fields)
         return public_routes(self.health, whole, prefix)
 
     def _access(self) -> Iterator[Middleware]:

@@ -10,7 +10,7 @@ from starlette.types import Scope
 from ..endpoints.cloudflare.binding import Binding, send_line
 from ..endpoints.cloudflare.rest import describe_rest, other_credentials, rest_routes, send_failure
 from ..endpoints.envelope import SendError, send_error
-from ..endpoints.open_api import Json
+from ..endpoints.open_api import Group
 from ..endpoints.request import route_path
 from ..endpoints.resource import Resource
 from ..endpoints.v1.admin import admin_routes, describe_admin
@@ -27,7 +27,7 @@ class Doors(msgspec.Struct, frozen=True):
     admin: Sequence[Resource]
     rest: Sequence[Resource]
     binding: Binding | None
-    described: dict[str, Json]
+    described: Sequence[Group]
     """What the OpenAPI document says of them."""
 
     def routes(self) -> list[BaseRoute]:
@@ -56,27 +56,35 @@ class Doors(msgspec.Struct, frozen=True):
 
 
 def doors_of(
-    options: Options, storage: Storage, cached: Storage, namespaces: Namespaces, health: Health
+    options: Options,
+    storage: Storage,
+    cached: Storage,
+    namespaces: Namespaces,
+    health: Health,
+    challenges: Sequence[str],
 ) -> Doors:
-    """The doors that the options ask for; values are read through `cached`."""
+    """The doors that the options ask for; values are read through `cached`.
+
+    `challenges` are those of the strategies whose credentials are in `Authorization`.
+    """
     endpoints = options.endpoints
     values: list[Resource] = []
     admin: list[Resource] = []
     rest: list[Resource] = []
     binding = None
-    described: dict[str, Json] = {}
+    described: list[Group] = []
     if endpoints.v1.kv is not False:
         prefix = options.path(endpoints.v1.kv)
         values = kv_routes(options.limits, cached, namespaces, prefix, health.failed)
-        described |= describe_kv(storage, options.limits, prefix)
+        described.append(describe_kv(storage, options.limits, prefix))
     if endpoints.v1.admin is not False:
         prefix = options.path(endpoints.v1.admin)
         admin = admin_routes(options, storage, namespaces, prefix, health)
-        described |= describe_admin(storage, prefix)
+        described.append(describe_admin(storage, prefix))
     if endpoints.cloudflare.rest is not False:
         prefix = options.path(endpoints.cloudflare.rest)
         rest = rest_routes(options, cached, namespaces, prefix, health.failed)
-        described |= describe_rest(options, storage, prefix)
+        described.append(describe_rest(options, storage, prefix, challenges))
     if endpoints.cloudflare.binding is not False:
         binding = Binding(options, cached, namespaces, options.path(endpoints.cloudflare.binding))
     return Doors(values, admin, rest, binding, described)

@@ -2,7 +2,7 @@
 
 from .cached import CachedStorage
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
-from .health import Health
+from .health import Health, HealthReport
 from .namespace import TITLE_CHARACTERS, Namespace
 from .namespaces import Namespaces
 from .permitted import permitted
@@ -14,6 +14,7 @@ __all__ = [
     "Capability",
     "Clock",
     "Health",
+    "HealthReport",
     "Migration",
     "Namespace",
     "Namespaces",

@@ -27,7 +27,7 @@ _TRIES: Final = 3
 _MESSAGE_CHARACTERS: Final = 500
 
 
-class Failure(msgspec.Struct, frozen=True):
+class LastFailure(msgspec.Struct, frozen=True):
     """The last failure, for those who may administer."""
 
     kind: StorageFailure
@@ -35,13 +35,13 @@ class Failure(msgspec.Struct, frozen=True):
     at: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class HealthReport(msgspec.Struct, frozen=True):
     """What is known of a storage, for those who may administer."""
 
     reads: str
     """`OK`, or the kind of failure."""
     writes: str
-    last_failure: Failure | None
+    last_failure: LastFailure | None
 
 
 class Health:
@@ -73,7 +73,7 @@ class Health:
         """When the last check ended."""
         self._asking: asyncio.Task[None] | None = None
         self._suspected = asyncio.Event()
-        self._last: Failure | None = None
+        self._last: LastFailure | None = None
 
     async def reads(self) -> StorageFailure | None:
         """Return why entries cannot be read, `None` where they can."""
@@ -85,11 +85,11 @@ class Health:
         await self._refresh()
         return self._writes.kind if self._writes else None
 
-    async def report(self) -> Report:
+    async def report(self) -> HealthReport:
         """Return all that is known."""
         await self._refresh()
         reads, writes = (one.kind if one else "OK" for one in (self._reads, self._writes))
-        return Report(reads, writes, self._last)
+        return HealthReport(reads, writes, self._last)
 
     def failed(self, error: StorageError) -> None:
         """Take note of a failure that a request met: log it, and have the storage asked soon."""
@@ -173,7 +173,7 @@ class Health:
     def _note(self, error: StorageError) -> None:
         message = _described(error)
         at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        self._last = Failure(error.kind, message, at)
+        self._last = LastFailure(error.kind, message, at)
         self._log.failed(error.kind, f"Storage failure ({error.kind}): {message}")
 
 

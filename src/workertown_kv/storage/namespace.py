@@ -5,7 +5,7 @@ storage of many servers can change them at one moment.
 """
 
 import hashlib
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -25,10 +25,20 @@ _PAGE: Final = 1000
 class Namespace(msgspec.Struct, frozen=True, omit_defaults=True):
     """A namespace: its id never changes and is never used again, its title may change."""
 
-    id: str
-    title: str
-    account: str = ""
-    """The account of Cloudflare's REST API that it belongs to, where there are several."""
+    id: Annotated[
+        str,
+        msgspec.Meta(
+            description="The id, which stays", extra_json_schema={"pattern": "^[0-9a-f]{32}$"}
+        ),
+    ]
+    title: Annotated[str, msgspec.Meta(description="The title, which may change")]
+    account: Annotated[
+        str,
+        msgspec.Meta(
+            description="The account of Cloudflare's REST API that it belongs to, where there are "
+            "several"
+        ),
+    ] = ""
 
     @property
     def name(self) -> str:

@@ -1,9 +1,9 @@
 """Reading many values at once, as both of Cloudflare's doors do."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 from starlette.types import Scope
 
 from ...entry import Entry, whole_seconds
@@ -15,20 +15,33 @@ from .errors import invalid
 from .rules import BULK_KEYS, Rules
 
 
-class Ask(msgspec.Struct, frozen=True, rename="camel"):
-    """What a body asks for."""
+class BulkGetBody(msgspec.Struct, frozen=True, rename="camel"):
+    """Which values to get, and how."""
 
-    keys: list[str]
-    type: str = "text"
-    with_metadata: bool = False
-    cache_ttl: str | None = None
-    """Sent by workerd alone."""
+    keys: Annotated[
+        list[str],
+        Meta(
+            description=f"1 to {BULK_KEYS} keys",
+            extra_json_schema={"minItems": 1, "maxItems": BULK_KEYS},
+        ),
+    ]
+    type: Annotated[
+        str,
+        Meta(
+            description="Whether values are given as text, or as the JSON that they are",
+            extra_json_schema={"enum": ["text", "json"]},
+        ),
+    ] = "text"
+    with_metadata: Annotated[
+        bool, Meta(description="Give an object with the value and its metadata for each key")
+    ] = False
+    cache_ttl: Annotated[str | None, Meta(description="Ignored; sent by workerd")] = None
 
 
-_ASK: Final = msgspec.json.Decoder(Ask)
+_ASK: Final = msgspec.json.Decoder(BulkGetBody)
 
 
-def decoded_ask(body: bytes | bytearray) -> Ask:
+def decoded_ask(body: bytes | bytearray) -> BulkGetBody:
     """What a body asks for."""
     return decoded(body, _ASK)
 
@@ -36,7 +49,7 @@ def decoded_ask(body: bytes | bytearray) -> Ask:
 async def bulk_get(
     storage: Storage,
     namespace: str,
-    ask: Ask,
+    ask: BulkGetBody,
     rules: Rules,
     scope: Scope,
     *,

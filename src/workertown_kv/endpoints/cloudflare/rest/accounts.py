@@ -1,7 +1,10 @@
 """Accounts and users: what clients ask for before they ask for namespaces."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
 
 from ....errors import NotFound
 from ....storage import Namespaces
@@ -14,6 +17,37 @@ MADE_UP: Final = "0" * 32
 """The id of the one account that is listed where any id will do."""
 
 _NAME: Final = "workertown-kv"
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account."""
+
+    id: str
+    name: str
+    type: Annotated[str, Meta(extra_json_schema={"const": "standard"})]
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """An account, as what the user is a member of."""
+
+    id: str
+    account: Account
+    status: Annotated[str, Meta(extra_json_schema={"const": "accepted"})]
+    roles: tuple[str, ...]
+
+
+class CloudflareUser(msgspec.Struct, frozen=True):
+    """Who makes the request."""
+
+    id: str
+    email: Annotated[str, Meta(description="The same as the id: clients show it as the name")]
+
+
+class VerifiedToken(msgspec.Struct, frozen=True):
+    """Credentials that are good."""
+
+    id: str
+    status: Annotated[str, Meta(extra_json_schema={"const": "active"})]
 
 
 class AccountRoutes:
@@ -34,8 +68,7 @@ class AccountRoutes:
     async def memberships(self, call: Call) -> None:
         """Answer with one page of the accounts, as memberships of the user."""
         found = [
-            {"id": id, "status": "accepted", "account": self._described(id), "roles": []}
-            for id in await self._seen(call)
+            Membership(id, self._described(id), "accepted", ()) for id in await self._seen(call)
         ]
         await send_page(call, found)
 
@@ -48,11 +81,11 @@ class AccountRoutes:
     async def user(self, call: Call) -> None:
         """Answer with the user. Clients show the email address as the name."""
         id = user_of(call.scope).id
-        await send_result(call.scope, call.send, {"id": id, "email": id})
+        await send_result(call.scope, call.send, CloudflareUser(id, id))
 
     async def verify(self, call: Call) -> None:
         """Answer that the credentials are good, which the guard has found out."""
-        verified = {"id": user_of(call.scope).id, "status": "active"}
+        verified = VerifiedToken(user_of(call.scope).id, "active")
         await send_result(call.scope, call.send, verified)
 
     async def _seen(self, call: Call) -> Sequence[str]:
@@ -68,5 +101,5 @@ class AccountRoutes:
             if any(self._namespaces.belongs(one, id) for one in usable)
         ]
 
-    def _described(self, id: str) -> dict[str, Any]:
-        return {"id": id, "name": id if self._configured else _NAME, "type": "standard"}
+    def _described(self, id: str) -> Account:
+        return Account(id, id if self._configured else _NAME, "standard")

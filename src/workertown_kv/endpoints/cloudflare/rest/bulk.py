@@ -4,16 +4,17 @@ import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ....errors import KvError, StorageError
 from ....operations import Batch, Delete, Operation, Set
 from ....storage import Namespaces, Storage, permitted
 from ...envelope import StorageFailed
 from ...request import user_of
+from ...schemas import Key
 from ..bodies import SMALL_BYTES, decoded_items
 from ..bulk_get import bulk_get, decoded_ask
 from ..errors import CloudflareError, invalid, told
@@ -26,27 +27,51 @@ _GROUP_PAIRS: Final = 500
 _KEYS_BYTES: Final = BULK_PAIRS * 6 * 1024
 
 
-class _Pair(msgspec.Struct, frozen=True, gc=False):
-    key: str
-    value: Raw
-    """A string. It is made into bytes only when its turn comes, so that there is never much."""
-    expiration: int | float | None = None
-    expiration_ttl: int | float | None = None
-    metadata: Raw | UnsetType = UNSET
-    base64: bool | None = None
+_Seconds = int | float | None
+
+
+class BulkPair(msgspec.Struct, frozen=True, gc=False):
+    """A value to write."""
+
+    key: Key
+    # It is made into bytes only when its turn comes, so that there is never much.
+    value: Annotated[Raw, Meta(description="The value", extra_json_schema={"type": "string"})]
+    expiration: Annotated[_Seconds, Meta(description="An expiry in Unix seconds")] = None
+    expiration_ttl: Annotated[_Seconds, Meta(description="A lifetime in seconds; it wins")] = None
+    metadata: Annotated[Raw, Meta(description="Any JSON")] | UnsetType = UNSET
+    base64: Annotated[bool | None, Meta(description="Whether the value is in base64")] = None
+
+
+class BulkResult(msgspec.Struct, frozen=True):
+    """How many were done, and which were not."""
+
+    successful_key_count: int
+    unsuccessful_keys: list[str]
+
+
+class BulkValues(msgspec.Struct, frozen=True):
+    """The values by their keys."""
+
+    values: Annotated[
+        dict[str, Any],
+        Meta(
+            description="For each key, text or JSON, or `null` where there is no value; with "
+            "`withMetadata`, an object: `value`, `metadata`, and `expiration` where there is one"
+        ),
+    ]
 
 
 class _Checked(NamedTuple):
     """A pair that may be written, less its value."""
 
-    pair: _Pair
+    pair: BulkPair
     is_json: bool
     metadata: bytes | None
     expires_at: float | None
 
 
-_PAIRS: Final = msgspec.json.Decoder(list[_Pair])
-_PAIR: Final = msgspec.json.Decoder(_Pair)
+_PAIRS: Final = msgspec.json.Decoder(list[BulkPair])
+_PAIR: Final = msgspec.json.Decoder(BulkPair)
 _KEYS: Final = msgspec.json.Decoder(list[str])
 _TEXT: Final = msgspec.json.Decoder(str)
 
@@ -100,7 +125,7 @@ class BulkRoutes:
         read = await bulk_get(
             storage, namespace, ask, self._rules, call.scope, with_expiration=True
         )
-        await send_result(call.scope, call.send, {"values": read})
+        await send_result(call.scope, call.send, BulkValues(read))
 
     async def _do(self, call: Call, operations: Iterator[Operation]) -> None:
         """Do them in groups, and tell which did not succeed."""
@@ -117,10 +142,9 @@ class BulkRoutes:
                     raise result
                 else:
                     done += 1
-        told: dict[str, Any] = {"successful_key_count": done, "unsuccessful_keys": failed}
-        await send_result(call.scope, call.send, told)
+        await send_result(call.scope, call.send, BulkResult(done, failed))
 
-    async def _checked(self, pair: _Pair, index: int, now: float) -> _Checked:
+    async def _checked(self, pair: BulkPair, index: int, now: float) -> _Checked:
         rules = self._rules
         try:
             rules.check_key(pair.key)
@@ -160,7 +184,7 @@ def _whole(number: float, name: str, code: int) -> int:
     return int(number)
 
 
-def _value(pair: _Pair) -> bytes:
+def _value(pair: BulkPair) -> bytes:
     try:
         text = _TEXT.decode(pair.value)
     except msgspec.DecodeError as error:
@@ -173,7 +197,7 @@ def _value(pair: _Pair) -> bytes:
         raise invalid(10012, f"the value of {pair.key[:100]!r} is not base64: {error}") from error
 
 
-async def _in_turns(pairs: Sequence[_Pair]) -> AsyncIterator[tuple[int, _Pair]]:
+async def _in_turns(pairs: Sequence[BulkPair]) -> AsyncIterator[tuple[int, BulkPair]]:
     """The pairs, with a pause for others after each few megabytes."""
     size = 0
     for index, pair in enumerate(pairs):

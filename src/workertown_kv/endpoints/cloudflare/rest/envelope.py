@@ -1,16 +1,22 @@
 """The envelope of Cloudflare's REST API: `result`, `success`, `errors`, `messages`."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 from starlette.types import Scope, Send
 
 from ....errors import KvError
 from ...envelope import Headers, headers_of, send_bytes
+from ...schemas import No, NoData
 from ..errors import told
 
 _JSON: Final = (b"content-type", b"application/json")
 _encode: Final = msgspec.json.Encoder().encode
+
+Messages = Annotated[
+    tuple[str, ...], Meta(description="Always empty", extra_json_schema={"maxItems": 0})
+]
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -20,19 +26,23 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     success: bool
     errors: tuple[()]
     messages: tuple[()]
-    result_info: dict[str, Any] | None = None
+    result_info: object = None
 
 
-class _Error(msgspec.Struct, frozen=True):
-    code: int
-    message: str
+class CloudflareDetail(msgspec.Struct, frozen=True):
+    """One thing that went wrong."""
+
+    code: Annotated[int, Meta(description="The code that Cloudflare has for it, or the status")]
+    message: Annotated[str, Meta(description="One line on what went wrong")]
 
 
-class _Failure(msgspec.Struct, frozen=True):
-    result: None
-    success: bool
-    errors: tuple[_Error, ...]
-    messages: tuple[()] = ()
+class CloudflareFailure(msgspec.Struct, frozen=True):
+    """The answer where something went wrong."""
+
+    result: NoData
+    success: No
+    errors: Annotated[tuple[CloudflareDetail, ...], Meta(description="What went wrong")]
+    messages: Messages
 
 
 class Failed(KvError):
@@ -50,7 +60,7 @@ async def send_result(
     send: Send,
     result: object,
     *,
-    info: dict[str, Any] | None = None,
+    info: object = None,
     headers: Headers = (),
 ) -> None:
     """Answer 200 with this result."""
@@ -69,7 +79,7 @@ async def send_failure(scope: Scope, send: Send, error: Exception, request_id: s
         status, code, message = told(error)
     if operation:
         message = f"{operation}: '{message}'"
-    failure = _Failure(None, False, (_Error(code, message),))
+    failure = CloudflareFailure(None, False, (CloudflareDetail(code, message),), ())
     headers = [_JSON, *headers_of(error, request_id)]
     if status == 501:
         # The SDKs try anything from 500 again; what a storage cannot do it will not do then.

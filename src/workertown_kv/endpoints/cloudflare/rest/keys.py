@@ -1,8 +1,8 @@
 """Listing the keys of a namespace."""
 
-from typing import Any
+from typing import Annotated
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ....entry import KeyInfo, whole_seconds
 from ....storage import Namespaces, Storage, permitted
@@ -13,12 +13,19 @@ from .call import Call
 from .envelope import send_result
 
 
-class Key(Struct, omit_defaults=True, gc=False):
+class CloudflareKey(Struct, omit_defaults=True, gc=False):
     """A key as Cloudflare lists it."""
 
-    name: str
-    expiration: int | UnsetType = UNSET
-    metadata: Raw | UnsetType = UNSET
+    name: Annotated[str, Meta(description="The key")]
+    expiration: Annotated[int, Meta(description="The expiry, in Unix seconds")] | UnsetType = UNSET
+    metadata: Annotated[Raw, Meta(description="Any JSON")] | UnsetType = UNSET
+
+
+class CursorInfo(Struct, gc=False):
+    """What is to be known of a page of keys."""
+
+    count: Annotated[int, Meta(description="How many keys the page has")]
+    cursor: Annotated[str, Meta(description="Asks for the next page; empty on the last")]
 
 
 class KeyRoutes:
@@ -36,8 +43,8 @@ class KeyRoutes:
         limit = self._rules.page(asked.get("limit"))
         storage = permitted(self._storage, user_of(call.scope))
         page = await listed(storage, namespace, asked.get("prefix", ""), limit, asked.get("cursor"))
-        keys = [Key(info.key, *shown(info)) for info in page.keys]
-        info: dict[str, Any] = {"count": len(keys), "cursor": encoded_cursor(page.cursor)}
+        keys = [CloudflareKey(info.key, *shown(info)) for info in page.keys]
+        info = CursorInfo(len(keys), encoded_cursor(page.cursor))
         await send_result(call.scope, call.send, keys, info=info)
 
 

@@ -1,12 +1,14 @@
 """Namespaces: list, create, get, rename, delete."""
 
-from typing import Any, Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from ....errors import Forbidden, InputError
 from ....storage import TITLE_CHARACTERS, Namespace, Namespaces
 from ...request import user_of
+from ...schemas import Yes
 from ..bodies import SMALL_BYTES, decoded
 from ..errors import invalid
 from ..rules import Rules
@@ -18,11 +20,30 @@ _ORDERS: Final = ("id", "title")
 _DIRECTIONS: Final = ("asc", "desc")
 
 
-class _Body(msgspec.Struct, frozen=True):
-    title: str = ""
+class CloudflareNamespace(msgspec.Struct, frozen=True):
+    """A namespace as Cloudflare shows it."""
+
+    id: Annotated[str, Meta(extra_json_schema={"pattern": "^[0-9a-f]{32}$"})]
+    title: str
+    supports_url_encoding: Yes
 
 
-_BODY: Final = msgspec.json.Decoder(_Body)
+class CloudflareTitleBody(msgspec.Struct, frozen=True):
+    """What a namespace is to be called."""
+
+    title: (
+        Annotated[
+            str,
+            Meta(
+                description="The title, which no other namespace of the account has",
+                extra_json_schema={"minLength": 1, "maxLength": TITLE_CHARACTERS},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+_BODY: Final = msgspec.json.Decoder(CloudflareTitleBody)
 
 
 class NamespaceRoutes:
@@ -43,20 +64,20 @@ class NamespaceRoutes:
         user = user_of(call.scope)
         found = [one for one in await self._namespaces.all(call.account) if user.may_use(one.name)]
         found.sort(key=lambda one: getattr(one, order), reverse=direction == "desc")
-        await send_page(call, [described(one) for one in found])
+        await send_page(call, [_described(one) for one in found])
 
     async def create(self, call: Call) -> None:
         """Make a namespace, which has no keys yet."""
         user_of(call.scope).check_admin()
         namespace = await self._namespaces.create(await self._title(call), call.account)
-        await send_result(call.scope, call.send, described(namespace))
+        await send_result(call.scope, call.send, _described(namespace))
 
     async def get(self, call: Call) -> None:
         """One namespace."""
         namespace = await call.found(self._namespaces)
         if not user_of(call.scope).may_use(namespace.name):
             raise Forbidden(f"Out of scope: the namespace {namespace.name!r}")
-        await send_result(call.scope, call.send, described(namespace))
+        await send_result(call.scope, call.send, _described(namespace))
 
     async def rename(self, call: Call) -> None:
         """Give a namespace another title."""
@@ -64,7 +85,7 @@ class NamespaceRoutes:
         namespace = await call.found(self._namespaces)
         title = await self._title(call)
         renamed = await self._namespaces.rename(namespace.id, title)
-        await send_result(call.scope, call.send, described(renamed))
+        await send_result(call.scope, call.send, _described(renamed))
 
     async def delete(self, call: Call) -> None:
         """Delete a namespace with all its keys."""
@@ -83,6 +104,5 @@ class NamespaceRoutes:
         return title
 
 
-def described(namespace: Namespace) -> dict[str, Any]:
-    """A namespace as Cloudflare shows it."""
-    return {"id": namespace.id, "title": namespace.title, "supports_url_encoding": True}
+def _described(namespace: Namespace) -> CloudflareNamespace:
+    return CloudflareNamespace(namespace.id, namespace.title, True)

@@ -1,7 +1,10 @@
 """Lists that are asked for by the number of a page."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
 
 from ....errors import InputError
 from .call import Call
@@ -11,20 +14,24 @@ _PER_PAGE: Final = 20
 _MOST_PER_PAGE: Final = 1000
 
 
-async def send_page(call: Call, found: Sequence[dict[str, Any]]) -> None:
+class PageInfo(msgspec.Struct, frozen=True, gc=False):
+    """What is to be known of a page of a list."""
+
+    page: Annotated[int, Meta(description="The number of the page")]
+    per_page: Annotated[int, Meta(description="How many items a page has at most")]
+    count: Annotated[int, Meta(description="How many items this page has")]
+    total_count: Annotated[int, Meta(description="How many items there are")]
+    total_pages: Annotated[int, Meta(description="How many pages there are")]
+
+
+async def send_page(call: Call, found: Sequence[object]) -> None:
     """Answer with the page that the query asks for; past the last page it is empty."""
     asked = call.query()
     page = _number(asked.get("page"), "page", 1, None)
     per_page = _number(asked.get("per_page"), "per_page", _PER_PAGE, _MOST_PER_PAGE)
     start = (page - 1) * per_page
     shown = found[start : start + per_page]
-    info = {
-        "page": page,
-        "per_page": per_page,
-        "count": len(shown),
-        "total_count": len(found),
-        "total_pages": -(-len(found) // per_page),
-    }
+    info = PageInfo(page, per_page, len(shown), len(found), -(-len(found) // per_page))
     await send_result(call.scope, call.send, shown, info=info)
 
 

@@ -1,6 +1,7 @@
 """Namespaces: list, create, get, rename, delete."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -9,17 +10,26 @@ from ....errors import Detail, InputError
 from ....options import LimitsOptions
 from ....storage import TITLE_CHARACTERS, Namespace, Namespaces, Storage
 from ...envelope import send_object, send_success
-from ...open_api import Json, operation, parameter, success, without_body
+from ...open_api import NATIVE, described, operation, parameter, success
 from ...request import check_json, check_utf8, query, read_body, rest_of_path
+from ...schemas import TRUE, Json, ref
 
 _BODY_BYTES: Final = 64 * 1024
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    title: str
+class TitleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a namespace is to be called."""
+
+    title: Annotated[
+        str,
+        msgspec.Meta(
+            description="The title, which no other namespace has",
+            extra_json_schema={"minLength": 1, "maxLength": TITLE_CHARACTERS},
+        ),
+    ]
 
 
-_BODY: Final = msgspec.json.Decoder(_Body)
+_BODY: Final = msgspec.json.Decoder(TitleBody)
 
 
 class NamespaceRoutes:
@@ -75,76 +85,78 @@ class NamespaceRoutes:
 
 
 def describe_namespaces(storage: Storage, path: str) -> dict[str, Json]:
-    """What the OpenAPI document says of them."""
+    """Their paths, as the OpenAPI document describes them."""
     alone = [501] if storage.lacks else []
-    one = success("The namespace", _NAMESPACE)
-    named = parameter(
-        "path",
-        "namespace",
-        "The id or title of a namespace",
-        {"type": "string", "minLength": 1},
-        required=True,
-    )
-    each = {"200": success("All namespaces", {"type": "array", "items": _NAMESPACE})}
+    body = {"application/json": described(ref("TitleBody"), title={"title": "photos"})}
     return {
         path: {
-            "get": operation("namespaces", "List namespaces", each, failures=alone),
-            "head": operation("head_namespaces", "The same without a body", without_body(each)),
-            "post": operation(
+            "get": _operation(
+                "list_namespaces",
+                "List namespaces",
+                "All of them, in the order of their titles.",
+                _ALL,
+                failures=alone,
+            ),
+            "post": _operation(
                 "create_namespace",
                 "Make a namespace",
-                {"200": one},
-                failures=[400, 408, 409, 413, 415, *alone],
-                body=_TITLED,
+                "It has no keys yet. 409 where there is one with this title.",
+                _ONE,
+                failures=[408, 409, 413, *alone],
+                body=body,
             ),
         },
         f"{path}/{{namespace}}": {
-            "get": operation(
-                "namespace",
+            "get": _operation(
+                "get_namespace",
                 "Get a namespace",
-                {"200": one},
-                failures=[400, 404],
-                parameters=[named],
+                "Its id and its title.",
+                _ONE,
+                failures=[404],
+                parameters=[_NAMED],
             ),
-            "head": operation(
-                "head_namespace",
-                "The same without a body",
-                without_body({"200": one}),
-                failures=[400, 404],
-                parameters=[named],
-            ),
-            "put": operation(
+            "put": _operation(
                 "rename_namespace",
                 "Give a namespace another title",
-                {"200": one},
-                failures=[400, 404, 408, 409, 413, 415, *alone],
-                parameters=[named],
-                body=_TITLED,
+                "Its id and its keys stay. `default` cannot be renamed.",
+                _ONE,
+                failures=[404, 408, 409, 413, *alone],
+                parameters=[_NAMED],
+                body=body,
             ),
-            "delete": operation(
+            "delete": _operation(
                 "delete_namespace",
                 "Delete a namespace with all its keys",
-                {"200": success("It is gone", {"const": True})},
-                failures=[400, 404, *alone],
-                parameters=[named],
+                "`default` cannot be deleted.",
+                _GONE,
+                failures=[404, *alone],
+                parameters=[_NAMED],
             ),
         },
     }
 
 
-_TITLED: Final = {
-    "type": "object",
-    "required": ["title"],
-    "properties": {"title": {"type": "string", "minLength": 1, "maxLength": TITLE_CHARACTERS}},
-    "additionalProperties": False,
+NAMESPACES: Final = "Namespaces"
+
+
+def _operation(
+    name: str, summary: str, description: str, answers: Mapping[str, Json], **more: Any
+) -> Json:
+    return operation(name, NAMESPACES, summary, description, answers, form=NATIVE, **more)
+
+
+_NAMED: Final = parameter(
+    "path",
+    "namespace",
+    "The id or title of a namespace",
+    {"type": "string", "minLength": 1},
+    example="photos",
+)
+_SHOWN: Final = {"id": "0f2e8a61c5d94b7f8a3d5c1b7e9f6042", "title": "photos"}
+_ONE: Final = {"200": success("NamespaceAnswer", "The namespace", ref("Namespace"), _SHOWN)}
+_ALL: Final = {
+    "200": success(
+        "NamespacesAnswer", "All namespaces", {"type": "array", "items": ref("Namespace")}, [_SHOWN]
+    )
 }
-_NAMESPACE: Final = {
-    "type": "object",
-    "required": ["id", "title"],
-    "properties": {
-        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-        "title": {"type": "string"},
-        "account": {"type": "string", "description": "Where accounts are configured"},
-    },
-    "additionalProperties": False,
-}
+_GONE: Final = {"200": success("DeletedAnswer", "It is gone", TRUE, True)}

@@ -3,10 +3,10 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ....entry import check_key, check_value_size, compact_metadata, lifetime
 from ....errors import Detail, InputError, KvError
@@ -16,40 +16,56 @@ from ....options import LimitsOptions
 from ...json_array import SHORT_BYTES, decoded_array
 from ...json_depth import is_deeper_in_turns
 from ...request import check_utf8
+from ...schemas import ExpiresAt, Key, Metadata, Ttl, Value
+
+_IfVersion = Annotated[
+    str | None,
+    Meta(description="The version that the value must have; null: there must be no value"),
+]
 
 
 class _Body(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     pass
 
 
-class _Put(_Body, frozen=True, gc=False):
-    value: Raw
-    ttl: int | UnsetType = UNSET
-    expires_at: int | UnsetType = UNSET
-    metadata: Raw | UnsetType = UNSET
+class PutBody(_Body, frozen=True, gc=False):
+    """What to write. Without ttl and expires_at, the value lives until it is deleted."""
+
+    value: Value
+    ttl: Ttl | UnsetType = UNSET
+    expires_at: ExpiresAt | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
 
 
-class _Get(_Body, frozen=True, gc=False, tag="get", tag_field="op"):
-    key: str
-    if_version: str | UnsetType | None = UNSET
+class GetOperation(_Body, frozen=True, gc=False, tag="get", tag_field="op"):
+    """Get a value."""
+
+    key: Key
+    if_version: _IfVersion | UnsetType = UNSET
 
 
-class _Set(_Put, frozen=True, gc=False, kw_only=True, tag="set", tag_field="op"):
-    key: str
-    if_version: str | UnsetType | None = UNSET
+class SetOperation(PutBody, frozen=True, gc=False, kw_only=True, tag="set", tag_field="op"):
+    """Set a value."""
+
+    key: Key
+    if_version: _IfVersion | UnsetType = UNSET
 
 
-class _Delete(_Body, frozen=True, gc=False, tag="delete", tag_field="op"):
-    key: str
-    if_version: str | UnsetType | None = UNSET
+class DeleteOperation(_Body, frozen=True, gc=False, tag="delete", tag_field="op"):
+    """Delete a value."""
+
+    key: Key
+    if_version: _IfVersion | UnsetType = UNSET
 
 
-_Operation = _Get | _Set | _Delete
+BatchOperation = GetOperation | SetOperation | DeleteOperation
 
 
-class _Batch(_Body, frozen=True):
-    operations: list[_Operation]
-    atomic: bool = False
+class BatchBody(_Body, frozen=True):
+    """Operations, which are done in order."""
+
+    operations: list[BatchOperation]
+    atomic: Annotated[bool, Meta(description="Do all of them at one moment, or none")] = False
 
 
 class _LongBatch(_Body, frozen=True):
@@ -59,11 +75,11 @@ class _LongBatch(_Body, frozen=True):
     atomic: bool = False
 
 
-_PUT: Final = msgspec.json.Decoder(_Put)
-_BATCH: Final = msgspec.json.Decoder(_Batch)
+_PUT: Final = msgspec.json.Decoder(PutBody)
+_BATCH: Final = msgspec.json.Decoder(BatchBody)
 _LONG_BATCH: Final = msgspec.json.Decoder(_LongBatch)
-_OPERATIONS: Final = msgspec.json.Decoder(list[_Operation])
-_OPERATION: Final[msgspec.json.Decoder[_Operation]] = msgspec.json.Decoder(_Operation)
+_OPERATIONS: Final = msgspec.json.Decoder(list[BatchOperation])
+_OPERATION: Final[msgspec.json.Decoder[BatchOperation]] = msgspec.json.Decoder(BatchOperation)
 _TURN_OPERATIONS: Final = 50
 _PUT_DEPTH: Final = 1
 """How deep a value or metadata stands in the body of a `PUT`."""
@@ -106,11 +122,11 @@ async def decode_batch(
             raise type(error)("Invalid request body", details=[detail]) from error
         precondition = None if one.if_version is UNSET else _if_version(one.if_version)
         match one:
-            case _Get():
+            case GetOperation():
                 operations.append(Get(namespace, one.key, precondition))
-            case _Delete():
+            case DeleteOperation():
                 operations.append(Delete(namespace, one.key, precondition))
-            case _Set():
+            case SetOperation():
                 path = ("operations", index)
                 operations.append(_set(one, namespace, one.key, precondition, limits, now, path))
     return Batch(operations, atomic=batch.atomic, read_bytes=limits.batch_bytes)
@@ -122,14 +138,14 @@ async def _check_depth(body: bytes | bytearray, most: int, around: int) -> None:
         raise _invalid((), too_deep(most))
 
 
-async def _long_batch(body: bytes | bytearray, most: int) -> _Batch:
+async def _long_batch(body: bytes | bytearray, most: int) -> BatchBody:
     long = _decode(_LONG_BATCH, body)
     text = memoryview(long.operations)
     try:
         operations = await decoded_array(text, _OPERATIONS, _OPERATION, most)
     except msgspec.ValidationError as error:
         raise _explained(str(error), f"$.operations{_note(error)}") from error
-    return _Batch(operations, long.atomic)
+    return BatchBody(operations, long.atomic)
 
 
 def _note(error: Exception) -> str:
@@ -141,7 +157,7 @@ def _if_version(version: str | None) -> Precondition:
 
 
 def _set(
-    put: _Put,
+    put: PutBody,
     namespace: str,
     key: str,
     precondition: Precondition | None,

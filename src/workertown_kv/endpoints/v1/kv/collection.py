@@ -3,9 +3,9 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from starlette.types import Receive, Scope, Send
 
 from ....entry import Entry, KeyInfo, whole_seconds
@@ -15,6 +15,7 @@ from ....options import LimitsOptions
 from ....storage import Storage, permitted
 from ...envelope import StorageFailed, send_object
 from ...request import bad_query, check_json, expect, hold, read_body, user_of
+from ...schemas import ExpiresAt, Key, Metadata, Version
 from .bodies import decode_batch
 
 MOST_KEYS: Final = 1000
@@ -24,37 +25,50 @@ MOST_KEYS: Final = 1000
 ANSWER_COPIES: Final = 2
 """The values that a batch reads, and the JSON that they become."""
 
-
-class _Key(Struct, omit_defaults=True, gc=False):
-    key: str
-    version: str
-    expires_at: int | UnsetType = UNSET
-    metadata: Raw | UnsetType = UNSET
+_NULL: Final = Raw(b"null")
 
 
-class _Page(Struct, gc=False):
-    keys: list[_Key]
-    cursor: str | None
-    complete: bool
+class ListedKey(Struct, omit_defaults=True, gc=False):
+    """A key, and what is known of its value."""
+
+    key: Key
+    version: Version
+    expires_at: ExpiresAt | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
 
 
-class _Got(Struct, gc=False):
-    key: str
-    value: Raw | None = None
-    version: str | None = None
-    expires_at: int | UnsetType = UNSET
-    metadata: Raw | UnsetType = UNSET
+class KeyPage(Struct, gc=False):
+    """A page of keys, in the order of their bytes in UTF-8."""
+
+    keys: list[ListedKey]
+    cursor: Annotated[str | None, Meta(description="Asks for the next page; null on the last")]
+    complete: Annotated[bool, Meta(description="Whether this is the last page")]
 
 
-class _Done(Struct, gc=False):
-    key: str
-    version: str | UnsetType = UNSET
+class BatchResult(Struct, gc=False):
+    """What came of an operation of a batch."""
 
-
-class _Failed(Struct, gc=False):
-    key: str
-    status: int
-    error: str
+    key: Key
+    value: (
+        Annotated[Raw, Meta(description="Of a get: the value; null where there is none")]
+        | UnsetType
+    ) = UNSET
+    version: (
+        Annotated[
+            str | None,
+            Meta(description="Of a get or set: the version; null where there is no value"),
+        ]
+        | UnsetType
+    ) = UNSET
+    expires_at: ExpiresAt | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    status: (
+        Annotated[int, Meta(description="Where it failed: the status it would have by itself")]
+        | UnsetType
+    ) = UNSET
+    error: (
+        Annotated[str, Meta(description="Where it failed: one line on what went wrong")] | UnsetType
+    ) = UNSET
 
 
 class Collection:
@@ -78,8 +92,8 @@ class Collection:
             )
         )
         cursor = None if page.cursor is None else _encoded_cursor(page.cursor)
-        keys = [_Key(info.key, info.version, *_optional(info)) for info in page.keys]
-        await send_object(scope, send, _Page(keys, cursor, cursor is None))
+        keys = [ListedKey(info.key, info.version, *_optional(info)) for info in page.keys]
+        await send_object(scope, send, KeyPage(keys, cursor, cursor is None))
 
     async def batch(self, space: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Do several operations and answer with what came of each."""
@@ -110,18 +124,19 @@ class Collection:
         await send_object(scope, send, [_result(*pair) for pair in pairs])
 
 
-def _result(operation: Operation, result: Result) -> _Got | _Done | _Failed:
+def _result(operation: Operation, result: Result) -> BatchResult:
     key = operation.key
     match result:
         case KvError():
-            return _Failed(key, result.status, result.message)
+            return BatchResult(key, status=result.status, error=result.message)
         case Entry(is_json=False):
-            return _Failed(key, 406, "The value is not JSON; read it by itself as bytes")
+            unreadable = "The value is not JSON; read it by itself as bytes"
+            return BatchResult(key, status=406, error=unreadable)
         case Entry():
-            return _Got(key, Raw(result.value), result.version, *_optional(result))
+            return BatchResult(key, Raw(result.value), result.version, *_optional(result))
         case str():
-            return _Done(key, result)
-    return _Got(key) if isinstance(operation, Get) else _Done(key)
+            return BatchResult(key, version=result)
+    return BatchResult(key, _NULL, None) if isinstance(operation, Get) else BatchResult(key)
 
 
 def _optional(info: KeyInfo) -> tuple[int | UnsetType, Raw | UnsetType]:

@@ -1,244 +1,301 @@
 """What the OpenAPI document says of `endpoints.v1.kv`."""
 
+from functools import partial
 from typing import Final
 
 from ....entry import MAX_EXPIRES_AT
 from ....options import LimitsOptions
 from ....storage import Capability, Storage
-from ...open_api import Json, header_field, operation, parameter, ref, success, without_body
-from .collection import MOST_KEYS
+from ...open_api import (
+    NATIVE,
+    Group,
+    described,
+    header_field,
+    operation,
+    parameter,
+    success,
+    without_body,
+)
+from ...schemas import METADATA, TRUE, Json, ref
+from .bodies import BatchBody, BatchOperation, PutBody
+from .collection import MOST_KEYS, BatchResult, KeyPage
+
+_VALUES: Final = "Values"
+_KEYS: Final = "Keys"
+
+_operation = partial(operation, form=NATIVE)
 
 
-def describe_kv(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[str, Json]:
-    """The paths of the group, with what this storage lacks left out or answered by 501."""
+def describe_kv(storage: Storage, limits: LimitsOptions, prefix: str) -> Group:
+    """The group, with what this storage lacks left out or answered by 501."""
     lacks = storage.lacks
-    unconditional = [501] if Capability.PRECONDITIONS in lacks else []
-    in_path = parameter(
-        "path",
-        "key",
-        f"The key, percent-encoded; at most {limits.key_bytes:,} bytes of UTF-8",
-        _key(limits),
-        required=True,
-    )
-    in_query = parameter(
-        "query", "key", "The key, for those that a path cannot carry", _key(limits), required=True
-    )
-    what = [in_query | {"required": False}, *_WHAT_TO_LIST, *_READ]
     unlisted = [501] if Capability.LISTING in lacks else []
+    unconditional = [501] if Capability.PRECONDITIONS in lacks else []
+    key = {"type": "string", "minLength": 1, "maxLength": limits.key_bytes}
+    most = f"The key; at most {limits.key_bytes:,} bytes of UTF-8"
+    in_path = parameter("path", "key", f"{most}, percent-encoded", key, example="theme")
+    in_query = parameter("query", "key", most, key, required=True, example="..")
     collection = {
-        "get": operation(
-            "list",
-            "List keys; with `key`, get that value",
+        "get": _operation(
+            "list_keys",
+            _KEYS,
+            "List keys",
+            "One page of keys, in the order of their bytes in UTF-8. Ask for the next page with "
+            f"its `cursor`, until `complete` is `true`.{_BY_QUERY.format(prefix)}",
             _LISTED,
-            failures=[*_GET_FAILURES, *unlisted],
-            parameters=what,
+            failures=[404, *unlisted],
+            parameters=[*_WHAT_TO_LIST, *_SPACE],
         ),
-        "head": operation(
-            "head_list",
-            "The same without a body",
-            without_body(_LISTED),
-            failures=[*_GET_FAILURES, *unlisted],
-            parameters=what,
+        **_writes(
+            "_by_query",
+            "For keys that a path cannot carry, such as `..`. ",
+            in_query,
+            unconditional,
         ),
-        **_writes("_by_query", in_query, unconditional),
-        "post": operation(
+        "post": _operation(
             "batch",
-            "Do several operations, in order",
-            {"200": success("One result for each operation, in order", _RESULTS)},
-            failures=[400, 404, 408, 409, 413, 414, 415, *([501] if lacks else [])],
+            _KEYS,
+            "Do several operations",
+            "Gets, sets and deletes, done in order. Without `atomic`, an operation that fails has "
+            "the error as its result, and the others are done.",
+            {
+                "200": success(
+                    "BatchAnswer",
+                    "One result for each operation, in order",
+                    _RESULTS,
+                    _RESULTS_SHOWN,
+                )
+            },
+            failures=[404, 408, 409, 413, 414, *([501] if lacks else [])],
             parameters=_SPACE,
-            body=_batch(limits),
+            body={"application/json": described(ref("BatchBody"), batch=_BATCH_SHOWN)},
         ),
     }
-    read = [in_path, *_READ]
     value = {
-        "get": operation("get", "Get a value", _GOT, failures=_GET_FAILURES, parameters=read),
-        "head": operation(
-            "head",
-            "The same without a body",
+        "get": _operation(
+            "get_value",
+            _VALUES,
+            "Get a value",
+            "The value, in the envelope or, with `Accept: application/octet-stream`, as its own "
+            f"bytes.{_BY_QUERY.format(prefix)}",
+            _GOT,
+            failures=_GET_FAILURES,
+            parameters=[in_path, *_READ],
+        ),
+        "head": _operation(
+            "head_value",
+            _VALUES,
+            "See whether there is a value",
+            "The version, the expiry and the metadata of a value, without the value.",
             without_body(_GOT),
             failures=_GET_FAILURES,
-            parameters=read,
+            parameters=[in_path, *_READ],
         ),
-        **_writes("", in_path, unconditional),
+        **_writes("", "", in_path, unconditional),
     }
-    return {prefix: collection, f"{prefix.rstrip('/')}/{{key}}": value}
+    named = {"maxLength": limits.key_bytes}
+    return Group(
+        tags={
+            _VALUES: "A JSON value under each key.",
+            _KEYS: "Many keys at once: listings, and batches of operations.",
+        },
+        paths={prefix: collection, f"{prefix.rstrip('/')}/{{key}}": value},
+        structs=[PutBody, BatchBody, KeyPage, BatchResult],
+        unions={"BatchOperation": BatchOperation},
+        schemas={"Metadata": METADATA},
+        narrowed={
+            "PutBody": _ONE_LIFETIME,
+            "SetOperation": _ONE_LIFETIME,
+            "PutBody.expires_at": {"maximum": MAX_EXPIRES_AT},
+            "SetOperation.expires_at": {"maximum": MAX_EXPIRES_AT},
+            "GetOperation.key": named,
+            "SetOperation.key": named,
+            "DeleteOperation.key": named,
+            "BatchBody.operations": {
+                "items": ref("BatchOperation"),
+                "maxItems": limits.batch_operations,
+                "description": f"At most {limits.batch_operations:,} operations",
+            },
+        },
+        failures=NATIVE,
+    )
 
 
-def _writes(suffix: str, key: Json, unconditional: list[int]) -> dict[str, Json]:
+def _writes(suffix: str, when: str, key: Json, unconditional: list[int]) -> dict[str, Json]:
     return {
-        "put": operation(
-            f"set{suffix}",
+        "put": _operation(
+            f"set_value{suffix}",
+            _VALUES,
             "Set a value",
+            f"{when}Replaces the value, its lifetime and its metadata. The answer comes once the "
+            "value is durable.",
             _SET,
-            failures=[400, 404, 408, 412, 413, 414, 415, *unconditional],
+            failures=[404, 408, 412, 413, 414, *unconditional],
             parameters=[key, *_WRITE, _PREFER],
-            body=_PUT,
+            body={
+                "application/json": described(
+                    ref("PutBody"),
+                    value={"value": {"theme": "dark"}},
+                    session={"value": "ada", "ttl": 3600, "metadata": {"from": "web"}},
+                )
+            },
         ),
-        "delete": operation(
-            f"delete{suffix}",
+        "delete": _operation(
+            f"delete_value{suffix}",
+            _VALUES,
             "Delete a value",
+            f"{when}Answers `true`, whether or not there was a value.",
             _DELETED,
-            failures=[400, 404, 412, 414, *unconditional],
+            failures=[404, 412, 414, *unconditional],
             parameters=[key, *_WRITE],
         ),
     }
 
 
-def _key(limits: LimitsOptions) -> Json:
-    return {"type": "string", "minLength": 1, "maxLength": limits.key_bytes}
+_GET_FAILURES: Final = [404, 406, 412, 414]
+_BY_QUERY: Final = " With `?key=`, `GET {}` answers like `get_value`, for keys such as `..`."
 
-
-def _batch(limits: LimitsOptions) -> Json:
-    guard = {"if_version": {"type": ["string", "null"], "description": "null: there is none"}}
-    named = {"key": _key(limits), **guard}
-    return _object(
-        {
-            "operations": {
-                "type": "array",
-                "maxItems": limits.batch_operations,
-                "items": {
-                    "oneOf": [
-                        _object({"op": {"const": "get"}, **named}, "op", "key"),
-                        _object({"op": {"const": "delete"}, **named}, "op", "key"),
-                        _object({"op": {"const": "set"}, **named, **_FIELDS}, "op", "key", "value")
-                        | _ONE_LIFETIME,
-                    ]
-                },
-            },
-            "atomic": {"type": "boolean", "default": False, "description": "All or none"},
-        },
-        "operations",
-    )
-
-
-def _object(properties: Json, *required: str) -> Json:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-_GET_FAILURES: Final = [400, 404, 406, 412, 414]
-
-_FIELDS: Final = {
-    "value": ref("Value"),
-    "ttl": {"type": "integer", "minimum": 1, "description": "Seconds to live"},
-    "expires_at": {
-        "type": "integer",
-        "maximum": MAX_EXPIRES_AT,
-        "description": "Unix seconds, in the future; not together with ttl",
-    },
-    "metadata": ref("Metadata"),
+_ONE_LIFETIME: Final = {
+    "not": {"properties": {"ttl": {}, "expires_at": {}}, "required": ["ttl", "expires_at"]}
 }
-_ONE_LIFETIME: Final = {"not": {"required": ["ttl", "expires_at"]}}
-_PUT: Final = _object(_FIELDS, "value") | _ONE_LIFETIME
 
-_ETAG: Final = {"ETag": header_field("The version, in double quotes")}
+_VERSION: Final = "0641b2f0c8a7d3e1"
+_ETAG: Final = {"ETag": header_field("The version, in double quotes", f'"{_VERSION}"')}
 _DESCRIBED: Final = {
     **_ETAG,
-    "Cache-Control": header_field("no-cache: ask each time, with the ETag"),
-    "Vary": header_field("Accept"),
-    "Expires": header_field("When the value expires, where it does"),
-    "X-KV-Metadata": header_field("The metadata, as JSON in ASCII, where there is some"),
+    "Cache-Control": header_field("Asks caches to ask each time, with the ETag", "no-cache"),
+    "Vary": header_field("The form of the answer depends on this", "accept"),
+    "Expires": header_field(
+        "When the value expires, where it does", "Fri, 01 Jan 2027 00:00:00 GMT"
+    ),
+    "X-KV-Metadata": header_field(
+        "The metadata, as JSON in ASCII, where there is some", '{"from":"web"}'
+    ),
 }
-_AS_BYTES: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_UNCHANGED: Final = {
-    "description": "The version is the one in If-None-Match",
-    "headers": _DESCRIBED,
+_APPLIED: Final = {
+    "Preference-Applied": header_field(
+        "Where the request had this in Prefer, and the value is left out", "return=minimal"
+    )
+}
+_VALUE: Final = {"description": "The value: any JSON"}
+_AS_BYTES: Final = {
+    "application/octet-stream": described(
+        {"type": "string", "format": "binary"}, bytes='{"theme":"dark"}'
+    )
 }
 _GOT: Final = {
-    "200": success("The value", ref("Value"), headers=_DESCRIBED, content=_AS_BYTES),
-    "304": _UNCHANGED,
-}
-_SET: Final = {
-    "200": success("The value, once it is durable", ref("Value"), headers=_ETAG),
-}
-_DELETED: Final = {"200": success("There is no value any more", {"const": True})}
-
-_OPTIONAL: Final = {"expires_at": ref("ExpiresAt"), "metadata": ref("Metadata")}
-_PAGE: Final = _object(
-    {
-        "keys": {
-            "type": "array",
-            "maxItems": MOST_KEYS,
-            "items": _object(
-                {"key": {"type": "string"}, "version": ref("Version"), **_OPTIONAL},
-                "key",
-                "version",
-            ),
-        },
-        "cursor": {"type": ["string", "null"], "description": "null on the last page"},
-        "complete": {"type": "boolean"},
-    },
-    "keys",
-    "cursor",
-    "complete",
-)
-_LISTED: Final = {
     "200": success(
-        "A page of keys; with `key`, the value",
-        {"anyOf": [_PAGE, ref("Value")]},
+        "ValueAnswer",
+        "The value",
+        _VALUE,
+        {"theme": "dark"},
         headers=_DESCRIBED,
         content=_AS_BYTES,
     ),
-    "304": _UNCHANGED,
+    "304": {"description": "The version is the one in If-None-Match", "headers": _DESCRIBED},
 }
-_RESULTS: Final = {
-    "type": "array",
-    "items": {
-        "anyOf": [
-            _object(
-                {
-                    "key": {"type": "string"},
-                    "value": ref("Value"),
-                    "version": {"anyOf": [ref("Version"), {"type": "null"}]},
-                    **_OPTIONAL,
-                },
-                "key",
-                "value",
-                "version",
-            ),
-            _object({"key": {"type": "string"}, "version": ref("Version")}, "key"),
-            _object(
-                {
-                    "key": {"type": "string"},
-                    "status": {"type": "integer"},
-                    "error": {"type": "string"},
-                },
-                "key",
-                "status",
-                "error",
-            ),
-        ]
-    },
+_SET: Final = {
+    "200": success(
+        "ValueAnswer",
+        "The value, once it is durable",
+        _VALUE,
+        {"theme": "dark"},
+        headers=_ETAG | _APPLIED,
+    ),
+}
+_DELETED: Final = {"200": success("DeletedAnswer", "There is no value any more", TRUE, True)}
+_LISTED: Final = {
+    "200": success(
+        "KeyPageAnswer",
+        "A page of keys",
+        ref("KeyPage"),
+        {
+            "keys": [
+                {"key": "theme", "version": _VERSION},
+                {"key": "user/ada", "version": "0641b2f0c8a7d3e2", "expires_at": 1798761600},
+            ],
+            "cursor": None,
+            "complete": True,
+        },
+    )
+}
+_RESULTS: Final = {"type": "array", "items": ref("BatchResult")}
+_RESULTS_SHOWN: Final = [
+    {"key": "user/ada", "version": "0641b2f0c8a7d3e2"},
+    {"key": "theme", "value": {"theme": "dark"}, "version": _VERSION},
+    {"key": "old", "status": 412, "error": "Precondition failed"},
+]
+_BATCH_SHOWN: Final = {
+    "operations": [
+        {"op": "set", "key": "user/ada", "value": {"name": "Ada"}, "ttl": 3600},
+        {"op": "get", "key": "theme"},
+        {"op": "delete", "key": "old", "if_version": _VERSION},
+    ]
 }
 
-_TAGS: Final = {"type": "string"}
+_TEXT: Final = {"type": "string"}
 _SPACE: Final = [
-    parameter("query", "namespace", "Its id or title; else default", {"type": "string"}),
-    parameter("header", "X-KV-Namespace", "The same, as a header field", {"type": "string"}),
+    parameter(
+        "query",
+        "namespace",
+        "The id or title of the namespace; else `default`",
+        _TEXT,
+        example="default",
+    ),
+    parameter("header", "X-KV-Namespace", "The same as `namespace`", _TEXT, example="default"),
 ]
+_TAGS: Final = f'"{_VERSION}"'
 _READ: Final = [
     *_SPACE,
-    parameter("header", "If-None-Match", "Answer 304 where the version is one of these", _TAGS),
-    parameter("header", "If-Match", "Answer 412 where the version is none of these", _TAGS),
+    parameter(
+        "header",
+        "If-None-Match",
+        "Answer 304 where the version is one of these",
+        _TEXT,
+        example=_TAGS,
+    ),
+    parameter(
+        "header", "If-Match", "Answer 412 where the version is none of these", _TEXT, example=_TAGS
+    ),
 ]
 _WRITE: Final = [
     *_SPACE,
-    parameter("header", "If-Match", "Only where the version is one of these; *: any", _TAGS),
-    parameter("header", "If-None-Match", "Only where the version is none; *: no value", _TAGS),
+    parameter(
+        "header",
+        "If-Match",
+        "Only where the version is one of these; `*`: only where there is a value",
+        _TEXT,
+        example=_TAGS,
+    ),
+    parameter(
+        "header",
+        "If-None-Match",
+        "Only where the version is none of these; `*`: only where there is no value",
+        _TEXT,
+        example="*",
+    ),
 ]
-_PREFER: Final = parameter("header", "Prefer", "return=minimal leaves the echo out", _TAGS)
+_PREFER: Final = parameter(
+    "header",
+    "Prefer",
+    "`return=minimal` leaves the value out of the answer",
+    _TEXT,
+    example="return=minimal",
+)
 _WHAT_TO_LIST: Final = [
-    parameter("query", "prefix", "Only keys that begin with this", {"type": "string"}),
+    parameter("query", "prefix", "Only keys that begin with this", _TEXT, example="user/"),
     parameter(
         "query",
         "limit",
         "The most keys of a page",
         {"type": "integer", "minimum": 1, "maximum": MOST_KEYS, "default": MOST_KEYS},
+        example=100,
     ),
-    parameter("query", "cursor", "The cursor of the page before", {"type": "string"}),
+    parameter(
+        "query",
+        "cursor",
+        "The cursor of the page before, with the same `prefix`",
+        _TEXT,
+        example="dXNlci9hZGE",
+    ),
 ]

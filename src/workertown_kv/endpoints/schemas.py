@@ -1,0 +1,98 @@
+"""The schemas of the OpenAPI document, made from the structs that are decoded and encoded.
+
+The types here are those of fields. What they say of a field is only described: the handlers check
+it, and have words of their own for what is wrong.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Raw
+
+Json = dict[str, Any]
+
+_PLACE: Final = "#/components/schemas/"
+
+
+def ref(schema: str) -> Json:
+    """Return a reference to one of the shared schemas."""
+    return {"$ref": f"{_PLACE}{schema}"}
+
+
+Key = Annotated[str, Meta(description="The key", extra_json_schema={"minLength": 1})]
+Value = Annotated[Raw, Meta(description="Any JSON value")]
+Version = Annotated[str, Meta(description="The version: opaque, and new with every write")]
+Ttl = Annotated[
+    int,
+    Meta(
+        description="A lifetime in seconds; not with expires_at", extra_json_schema={"minimum": 1}
+    ),
+]
+ExpiresAt = Annotated[int, Meta(description="When the value expires, in Unix seconds")]
+Metadata = Annotated[Raw, Meta(extra_json_schema=ref("Metadata"))]
+# OpenAPI Generator fails on a field of type null, and takes a constant boolean for a text.
+NOTHING: Final[Json] = {
+    "type": ["string", "null"],
+    "enum": [None],
+    "description": "Always null",
+}
+TRUE: Final[Json] = {"type": "boolean", "description": "Always true"}
+NoData = Annotated[None, Meta(description="Always null")]
+Yes = Annotated[bool, Meta(extra_json_schema=TRUE)]
+No = Annotated[bool, Meta(description="Always false")]
+
+METADATA: Final[Json] = {
+    "title": "Metadata",
+    "type": "object",
+    "description": "What is kept beside a value: at most 1,024 bytes of JSON in UTF-8, without "
+    "white space",
+    "additionalProperties": True,
+}
+
+
+def schemas_of(
+    structs: Sequence[type], unions: Mapping[str, Any], narrowed: Mapping[str, Json]
+) -> dict[str, Json]:
+    """Return the schemas of structs, and of those that they refer to, by their names.
+
+    `unions` are unions of structs, by the names that their schemas get.
+
+    `narrowed` is what the types cannot say, by the name of a schema or of one of its fields
+    (`PutBody`, `PutBody.ttl`).
+    """
+    united, found = msgspec.json.schema_components(
+        [*unions.values(), *structs], ref_template=f"{_PLACE}{{name}}"
+    )
+    named = dict(zip(unions, united, strict=False))
+    schemas: dict[str, Json] = {name: _plain(one) for name, one in (named | found).items()}
+    for place, more in narrowed.items():
+        name, _, field = place.partition(".")
+        schema = schemas[name]["properties"][field] if field else schemas[name]
+        schema |= more
+    return schemas
+
+
+def _plain(schema: Any) -> Any:
+    """Return a schema in the forms that generators know best."""
+    if isinstance(schema, list):
+        return [_plain(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: _plain(part) for name, part in schema.items()}
+    if not isinstance(plain.get("default"), dict):
+        # Where there is one, openapi-typescript makes the field one that has to be sent.
+        plain.pop("default", None)
+    if plain.get("type") == "null" and len(plain) > 1:
+        return NOTHING  # as one of several types in a union, it is known
+    if plain.get("type") == "object":
+        # What has no fields of its own is open.
+        plain |= {} if "properties" in plain else {"additionalProperties": True}
+    if plain.keys() == {"enum"} and len(plain["enum"]) == 1:
+        return {"type": "string", "const": plain["enum"][0]}  # the tag of a struct
+    either = plain.get("anyOf", ())
+    if either and all(one.keys() == {"type"} for one in either):
+        del plain["anyOf"]
+        types = [one["type"] for one in either]
+        plain["type"] = [one for one in types if one != "integer" or "number" not in types]
+    return plain
