@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from .errors import OptionsError
-from .options import Environment, Options, without_credentials
+from .options import Environment, Options, text_of, without_credentials
 from .storage import Storage
 from .storage.memory import MemoryStorage
 from .storage.url import storage_from_url
@@ -42,7 +42,7 @@ RuntimeResolver = Callable[[Options, Environment], Runtime]
 
 def local(options: Options, env: Environment) -> Runtime:
     """An ordinary machine: the storage that `KV_DB` names, else SQLite at `kv.sqlite`."""
-    return Runtime(storage_from_url(env.get(options.env.database) or DEFAULT_DATABASE))
+    return Runtime(storage_from_url(text_of(env, options.env.database) or DEFAULT_DATABASE))
 
 
 def edge(options: Options, env: Environment) -> Runtime:
@@ -51,7 +51,7 @@ def edge(options: Options, env: Environment) -> Runtime:
     Raises `OptionsError` where it names none. No storage is chosen that the place cannot reach.
     """
     name = options.env.database
-    url = env.get(name) or ""
+    url = text_of(env, name) or ""
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in EDGE_SCHEMES:
         # No more of it is shown: there may be a password in what was meant for another storage.

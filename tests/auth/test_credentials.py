@@ -199,7 +199,7 @@ def test_a_hash_of_a_password_that_cannot_be_used_is_refused(text: str) -> None:
 def test_a_variable_that_is_not_utf8_is_named(variable: str) -> None:
     with pytest.raises(OptionsError) as caught:
         server_with({"KV_USERNAME": "ada", variable: "k\udcff"})
-    assert caught.value.message == f"The variable {variable} is not UTF-8"
+    assert caught.value.message == f"The variable {variable} is not UTF-8; expected text in UTF-8"
 
 
 def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_a_file_that_everybody_can_read_is_warned_of(
 )
 def test_a_key_that_can_never_fit_is_refused(key: str, words: str) -> None:
     with pytest.raises(OptionsError, match=words):
-        server_with({"KV_API_KEY": key})
+        server_with(api_key={"api_key": key})
 
 
 @pytest.mark.parametrize(

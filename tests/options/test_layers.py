@@ -86,7 +86,8 @@ def test_a_variable_that_is_not_utf_8_is_named() -> None:
         with pytest.raises(OptionsError) as raised:
             from_variables(AUTH__API_KEY__API_KEY=text)
         assert (
-            raised.value.message == "The variable KV_OPTIONS__AUTH__API_KEY__API_KEY is not UTF-8"
+            raised.value.message == "The variable KV_OPTIONS__AUTH__API_KEY__API_KEY is not UTF-8; "
+            "expected text in UTF-8"
         )
 
 
@@ -98,10 +99,52 @@ def test_a_variable_in_two_spellings_is_refused_and_an_empty_one_counts_not() ->
 
 @given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30))
 def test_text_is_taken_as_it_is(text: str) -> None:
-    options = from_variables(ENV__DATABASE=f" {text} ", AUTH__BASIC__PASSWORD=f" {text} ")
-    assert options.env.database == f" {text} "
+    options = from_variables(ENV__DATABASE=f"a {text} b", AUTH__BASIC__PASSWORD=f"a {text} b")
+    assert options.env.database == f"a {text} b"
     assert options.auth.basic
-    assert options.auth.basic.password == Secret(f" {text} ")
+    assert options.auth.basic.password == Secret(f"a {text} b")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("s3cret\n", "ends with a line feed (`echo` and editors put one"),
+        ("s3cret\r\n", "ends with a line feed"),
+        ("s3cret\r", "ends with a carriage return (`echo`"),
+        ("s3cret ", "ends with a space; expected the same text without it"),
+        ("s3cret\xa0", "ends with the character U+00A0"),
+        ("\ts3cret", "begins with a tab"),
+        ("\ufeffs3cret", "begins with a byte order mark"),
+        ("s3\x1bcret", "has the character U+001B in it; expected text without control"),
+        ("s3\ncret", "has a line feed in it"),
+        ("s3\x85cret", "has the character U+0085 in it"),
+    ],
+)
+def test_text_that_was_surely_not_meant_is_refused_in_every_variable(text: str, words: str) -> None:
+    names = ("KV_API_KEY", "KV_PASSWORD", "KV_DB", "KV_API_KEYS_FILE", "KV_JWT_SECRET", "MY_KEY")
+    for name in (*names, "KV_CONFIG", "KV_SENTRY_DSN", "KV_OPTIONS__BASE_PATH"):
+        env = {"KV_USERNAME": "ada"} if name == "KV_PASSWORD" else {}
+        own = {"api_key": {"env": {"api_key": "MY_KEY"}}} if name == "MY_KEY" else {}
+        with pytest.raises(OptionsError, match=f"The variable {name} ") as raised:
+            kv(get_env=lambda name=name, env=env: {name: text, **env}, auth=own)
+        assert words in raised.value.message
+        assert "cret" not in raised.value.message
+
+
+def test_lines_and_json_keep_their_line_ends() -> None:
+    line = '{"name": "%s", "api_key": "%s"}\r\n'
+    env = {
+        "KV_API_KEYS": "\n" + line % ("a", "a1") + line % ("b", "b1"),
+        "KV_OPTIONS__AUTH__API_KEY__API_KEYS": "[\n  " + line % ("c", "c1") + "]\n",
+    }
+    [strategy] = kv(runtime="testing", get_env=lambda: env).strategies
+    assert strategy.summary == "3 API keys"
+
+
+@pytest.mark.parametrize("name", ["KV_API_KEYS", "KV_USERS"])
+def test_a_variable_for_credentials_without_any_is_refused(name: str) -> None:
+    with pytest.raises(OptionsError, match=f"{name} has no credentials; expected at least one"):
+        kv(runtime="testing", get_env=lambda: {name: "# nobody yet\n"})
 
 
 def test_code_wins_over_variables_and_these_over_the_file(tmp_path: Path) -> None:

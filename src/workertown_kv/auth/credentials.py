@@ -49,15 +49,17 @@ def named_credentials(
     Raises `OptionsError` for a line or a file that cannot be used, and for a name used twice.
     """
     found = [("the options", one) for one in given]
-    text = options.environment(variable)
-    if text is not None:
-        found += parse_lines(kind, text, variable).items()
+    texts = {variable: options.environment(variable, lines=True)}
     if file:
-        lines = parse_lines(kind, files.text(file, private=True), file)
+        texts[file] = files.text(file, private=True)
+    for source, text in texts.items():
+        if text is None:
+            continue
+        lines = parse_lines(kind, text, source)
         if not lines:
             # A file that is being written, or that a full disk has cut, looks the same.
             raise OptionsError(
-                f"{file} has no credentials; expected at least one line with a JSON object"
+                f"{source} has no credentials; expected at least one line with a JSON object"
             )
         found += lines.items()
     if all(single.values()):

@@ -13,6 +13,7 @@ from .auth import (
     Credential,
     UserCredential,
 )
+from .environment import check_text, text_of
 from .group import Secret, is_async, without_credentials
 from .jwt import AUTHORIZATION, JwksOptions, JwtIssuer, JwtOptions, TokenRules, texts
 from .layers import (
@@ -69,6 +70,7 @@ __all__ = [
     "TokenRules",
     "UserCredential",
     "V1Options",
+    "check_text",
     "describe_options",
     "given_options",
     "is_async",
@@ -81,6 +83,7 @@ __all__ = [
     "parse_options",
     "parse_scopes",
     "source_of",
+    "text_of",
     "texts",
     "variable_of",
     "without_credentials",

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from ..entry import is_unicode
 from ..errors import OptionsError
+from .environment import check_text
 from .group import Secret
 from .parsing import all_paths, merged, parse_options, unknown
 from .tree import Options
@@ -51,8 +51,7 @@ def layer_of_variables(environment: Mapping[str, str]) -> Layer:
         text = environment.get(name)
         if not name.upper().startswith(PREFIX) or not isinstance(text, str) or not text:
             continue
-        if not is_unicode(text):
-            raise OptionsError(f"The variable {name} is not UTF-8")
+        check_text(f"The variable {name}", text, lines=True)
         path = tuple(name[len(PREFIX) :].lower().split("__"))
         kind = _kind_of(path, name)
         if path in sources:
@@ -62,6 +61,9 @@ def layer_of_variables(environment: Mapping[str, str]) -> Layer:
         value = _read(kind, text)
         if value is _UNFIT:
             raise OptionsError(f"The variable {name} does not fit; expected {_expected(kind)}")
+        # White space around and between the parts of JSON says nothing.
+        is_json = isinstance(value, list | dict) and text.lstrip().startswith(("[", "{"))
+        check_text(f"The variable {name}", text, lines=is_json)
         values = merged(values, _nested(path, value))
         sources[path] = name
     return Layer(values, sources)

@@ -9,11 +9,10 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from ..entry import is_unicode
-from ..errors import OptionsError
 from ..nesting import JSON_DEPTH
 from .access import AccessOptions, CorsOptions, SentryOptions
 from .auth import AuthOptions
+from .environment import text_of
 from .group import Group, Secret, without_credentials
 
 
@@ -183,15 +182,13 @@ class Options(Group, frozen=True):
         parts = (self.base_path.strip("/"), endpoint.strip("/"), name.strip("/"))
         return "/" + "/".join(part for part in parts if part)
 
-    def environment(self, variable: str) -> str | None:
-        """What the environment says; a variable that is empty counts as not set.
+    def environment(self, variable: str, *, lines: bool = False) -> str | None:
+        """Return what the environment says; a variable that is empty counts as not set.
 
-        Raises `OptionsError` for one that is not UTF-8.
+        `lines` says that it may have several lines. Raises `OptionsError` for text that was surely
+        not meant, such as one with a line feed at its end.
         """
-        text = self.get_env().get(variable) or None
-        if text is not None and not is_unicode(text):
-            raise OptionsError(f"The variable {variable} is not UTF-8")
-        return text
+        return text_of(self.get_env(), variable, lines=lines)
 
     def secret(self, variable: str) -> Secret | None:
         """The secret that the environment holds, `None` where it holds none."""

@@ -15,6 +15,7 @@ from ..options import (
     layer_of_code,
     layer_of_file,
     layer_of_variables,
+    text_of,
 )
 
 CONFIG_VARIABLE: Final = "KV_CONFIG"
@@ -37,7 +38,7 @@ def layers_of(
     if not hasattr(environment, "get"):
         raise OptionsError(f"get_env answered {type(environment).__name__}; expected a mapping")
     layers = [layer_of_variables(environment), code]
-    path = environment.get(CONFIG_VARIABLE)
+    path = text_of(environment, CONFIG_VARIABLE)
     if path:
         layers.insert(0, read_file(path, files)[0])
     return layers
