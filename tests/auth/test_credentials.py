@@ -197,8 +197,9 @@ def test_a_hash_of_a_password_that_cannot_be_used_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("variable", ["KV_API_KEY", "KV_API_KEYS", "KV_PASSWORD", "KV_JWT_SECRET"])
 def test_a_variable_that_is_not_utf8_is_named(variable: str) -> None:
+    user = {"KV_USERNAME": "ada"} if variable == "KV_PASSWORD" else {}
     with pytest.raises(OptionsError) as caught:
-        server_with({"KV_USERNAME": "ada", variable: "k\udcff"})
+        server_with({variable: "k\udcff"} | user)
     assert caught.value.message == f"The variable {variable} is not UTF-8; expected text in UTF-8"
 
 
@@ -366,3 +367,44 @@ def test_a_hash_fits_its_password_alone(password: str) -> None:
     assert kept.fits(sent)
     assert not kept.fits(sent + b"x")
     assert str(PasswordHash.of(password)) != str(kept)
+
+
+@pytest.mark.parametrize(
+    ("env", "auth", "words"),
+    [
+        (
+            {"KV_USERNAME": "a"},
+            {},
+            "(KV_USERNAME) is set without auth.basic.password (KV_PASSWORD)",
+        ),
+        (
+            {"KV_PASSWORD": "p"},
+            {},
+            "(KV_PASSWORD) is set without auth.basic.username (KV_USERNAME)",
+        ),
+        (
+            {"MY_USER": "a"},
+            {"basic": {"env": {"username": "MY_USER"}}},
+            "username (MY_USER) is set",
+        ),
+        ({}, {"basic": {"username": "a"}}, "auth.basic.username (KV_USERNAME) is set without"),
+        ({}, {"basic": {"password": "p"}}, "auth.basic.password (KV_PASSWORD) is set without"),
+        ({"KV_JWT_AUDIENCE": "a"}, {}, "auth.jwt.audience (KV_JWT_AUDIENCE) is set without what"),
+        ({"KV_JWT_CLIENT_ID": "a"}, {}, "auth.jwt.client_id (KV_JWT_CLIENT_ID) is set without"),
+        (
+            {"KV_JWT_ISSUER": "https://a.example"},
+            {},
+            "is set without a key, an audience or a client",
+        ),
+        ({}, {"jwt": {"required_claims": ["a=b"]}}, "expected auth.jwt.secret (KV_JWT_SECRET), "),
+        ({}, {"jwt": {"scopes_claim": "scope"}}, "auth.jwt.scopes_claim is set without what"),
+        ({}, {"jwt": {"header": "X-Token"}}, "auth.jwt.header is set without what verifies"),
+    ],
+)
+def test_half_of_a_credential_is_refused(
+    env: dict[str, str], auth: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(OptionsError) as caught:
+        server_with(env, **auth)
+    assert words in caught.value.message
+    assert "expected" in caught.value.message

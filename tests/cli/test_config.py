@@ -118,7 +118,10 @@ def test_the_database_of_a_file_is_helped_with_without_credentials(
 
 def test_a_credential_that_is_not_text_is_said_in_one_line(run: Run) -> None:
     ended = run("config", KV_API_KEY="\udcff")
-    assert (ended.returncode, ended.stderr) == (1, "Error: The variable KV_API_KEY is not UTF-8; expected text in UTF-8\n")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "Error: The variable KV_API_KEY is not UTF-8; expected text in UTF-8\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,8 @@ def test_a_url_in_a_wrong_place_is_described_without_credentials() -> None:
 
 def test_secrets_are_never_shown() -> None:
     server = make_server(
-        MemoryStorage(), auth={"api_key": {"api_key": API_KEY}, "basic": {"password": "hidden"}}
+        MemoryStorage(),
+        auth={"api_key": {"api_key": API_KEY}, "basic": {"username": "a", "password": "hidden"}},
     )
     for shown in (
         repr(server.options),

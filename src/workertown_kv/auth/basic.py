@@ -67,14 +67,24 @@ class Basic:
         chosen = options.auth.basic
         if not isinstance(chosen, BasicOptions):
             return None
+        single = {
+            "name": chosen.username or options.environment(chosen.env.username),
+            "password": chosen.password or options.secret(chosen.env.password),
+        }
+        if bool(single["name"]) is not bool(single["password"]):
+            given, missing = (
+                ("username", "password") if single["name"] else ("password", "username")
+            )
+            names = {"username": chosen.env.username, "password": chosen.env.password}
+            raise OptionsError(
+                f"auth.basic.{given} ({names[given]}) is set without auth.basic.{missing} "
+                f"({names[missing]}); expected both, or neither"
+            )
         users = named_credentials(
             UserCredential,
             options,
             files,
-            single={
-                "name": chosen.username or options.environment(chosen.env.username),
-                "password": chosen.password or options.secret(chosen.env.password),
-            },
+            single=single,
             given=chosen.users,
             variable=chosen.env.users,
             file=chosen.file or options.environment(chosen.env.file),

@@ -1,42 +1,65 @@
 """What the commands share: which database and options, and errors in one line."""
 
+import difflib
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import click
-from click.types import OptionHelpExtra
+from click.types import OptionHelpExtra, StringParamType
 
 from ..errors import KvError, OptionsError
 from ..files import Files
-from ..options import EnvOptions, without_credentials
+from ..options import CONFIG, EnvOptions, check_text, unread_variables, without_credentials
 from ..runtime import DEFAULT_DATABASE
-from ..server.layers import CONFIG_VARIABLE, read_file
+from ..server import Server, kv_from
+from ..server.layers import read_file
+from .flag import Flag
 
-_VARIABLE = EnvOptions().database
+_VARIABLE: Final = EnvOptions().database
+_LOG: Final = logging.getLogger("workertown_kv")
 
 
 def _choose_config(context: click.Context, _param: click.Parameter, path: str | None) -> None:
     """Make every server of this process, and of those it starts, use this file."""
-    if path:
-        with one_line_errors():
-            flags = read_file(path, Files())[1]
-            known = {one.name for one in context.command.params}
-            for name in flags:
-                # Each command has some of the flags, and serve has all of them.
-                if name not in known and context.command.name == "serve":
-                    expected = ", ".join(sorted(known - {"config"}))
-                    raise OptionsError(
-                        f"{path}: there is no flag serve.{name}; expected {expected}"
-                    )
-        context.default_map = {name: value for name, value in flags.items() if name in known}
-        os.environ[CONFIG_VARIABLE] = path
+    if path is None:
+        return
+    if not path:
+        raise click.UsageError("--config is empty; expected the path of a TOML file")
+    with one_line_errors():
+        flags = read_file(path, Files())[1]
+        known = {one.name or "": one for one in context.command.params}
+        if context.command.name == "serve":
+            # Each command has some of the flags, and serve has all of them.
+            _check_flags(path, flags, known)
+    context.default_map = {name: value for name, value in flags.items() if name in known}
+    os.environ[CONFIG] = path
+
+
+def _check_flags(
+    path: str, given: Mapping[str, object], known: Mapping[str, click.Parameter]
+) -> None:
+    names = sorted(known.keys() - {"config"})
+    for name, value in given.items():
+        if name not in names:
+            near = difflib.get_close_matches(name.replace("-", "_"), names, n=1)
+            hint = f"; did you mean serve.{near[0]}?" if near else f"; expected {', '.join(names)}"
+            raise OptionsError(f"{path}: there is no flag serve.{name}{hint}")
+        is_text = isinstance(value, str)
+        is_wrong = isinstance(known[name].type, StringParamType) and not is_text
+        if is_wrong or isinstance(value, list | dict):
+            expected = "text" if is_wrong else "a single value"
+            raise OptionsError(
+                f"{path}: serve.{name} is {type(value).__name__}; expected {expected}"
+            )
 
 
 config_option: Callable[[Any], Any] = click.option(
     "--config",
-    envvar=CONFIG_VARIABLE,
+    cls=Flag,
+    envvar=CONFIG,
     show_envvar=True,
     metavar="FILE",
     is_eager=True,
@@ -46,7 +69,7 @@ config_option: Callable[[Any], Any] = click.option(
 )
 
 
-class _DatabaseOption(click.Option):
+class _DatabaseOption(Flag):
     """Shows no password in its help, where a file has the default."""
 
     def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
@@ -77,7 +100,38 @@ def choose_database(url: str) -> None:
     """Make every server of this process, and of those it starts, use this database."""
     if not url:
         raise click.UsageError("--database is empty; expected a storage URL or a path")
+    with one_line_errors():
+        check_text("--database", url)
     os.environ[_VARIABLE] = url
+
+
+def configured_server(files: Files) -> Server:
+    """The server that options and variables ask for.
+
+    Raises `OptionsError` for a variable whose name is nearly right: what it says would not be
+    done, and the server might use another database, or make an API key that may do everything.
+    """
+    server = kv_from(files)
+    for variable in unread_variables(server.options):
+        if variable.near is not None:
+            raise OptionsError(variable.sentence)
+        _LOG.warning("%s", variable.sentence)
+    return server
+
+
+def made_by_opening(server: Server) -> bool:
+    """Whether opening the storage makes a file, since there is none."""
+    file = server.runtime.storage.file
+    return file is not None and not file.exists()
+
+
+def check_made(server: Server) -> None:
+    """Refuse to make a database where one was expected. Raises `OptionsError`."""
+    if made_by_opening(server):
+        raise OptionsError(
+            f"There is no database {server.runtime.storage.file}; expected one that `serve` or "
+            "`migrate` has made, named by --database or KV_DB"
+        )
 
 
 @contextmanager

@@ -10,13 +10,23 @@ from .log import LogFormat, json_line
 KEY_VARIABLE = ApiKeyEnv().api_key
 
 
-def greet(host: str, port: int, database: str, made: str | None, log_format: LogFormat) -> None:
-    """Print it. `made` is the API key that was made, if any."""
+def greet(
+    host: str, port: int, database: str, made: str | None, log_format: LogFormat, *, is_new: bool
+) -> None:
+    """Print it. `made` is the API key that was made, if any; `is_new` is said of the database."""
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}"
     listens = f"workertown-kv listens on {url}, values are in {database}"
+    if is_new:
+        listens += ", which is new"
     if log_format == "json":
-        start = {"event": "start", "message": listens, "url": url, "database": database}
+        start = {
+            "event": "start",
+            "message": listens,
+            "url": url,
+            "database": database,
+            "new": is_new,
+        }
         click.echo(json_line("info", start))
         if made is not None:
             key = {"event": "api_key", "message": _MADE, "api_key": made}

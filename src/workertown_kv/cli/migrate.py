@@ -5,8 +5,15 @@ import logging
 
 import click
 
-from ..server import Server, kv
-from .database import choose_database, database_option, one_line_errors
+from ..files import Files
+from ..server import Server
+from .database import (
+    check_made,
+    choose_database,
+    configured_server,
+    database_option,
+    one_line_errors,
+)
 
 
 @click.command()
@@ -22,6 +29,10 @@ from .database import choose_database, database_option, one_line_errors
 def migrate(database: str, to: int | None, yes: bool) -> None:
     """Bring the database's schema up to date; harmless when repeated."""
     choose_database(database)
+    with one_line_errors():
+        server = configured_server(Files())
+        if to is not None:
+            check_made(server)
     if to is not None and not yes:
         click.confirm(
             f"Migrations after number {to} are undone, with all that they hold. Go on?",
@@ -29,7 +40,7 @@ def migrate(database: str, to: int | None, yes: bool) -> None:
             err=True,
         )
     with one_line_errors():
-        ran = asyncio.run(_migrate(kv(), to))
+        ran = asyncio.run(_migrate(server, to))
     for line in ran or ["Nothing to do: the schema is up to date"]:
         click.echo(line)
 

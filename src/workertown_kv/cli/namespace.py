@@ -6,10 +6,18 @@ from collections.abc import Awaitable, Callable
 
 import click
 
+from ..entry import DEFAULT_ID
 from ..errors import OptionsError
-from ..server import Server, kv
+from ..files import Files
+from ..server import Server
 from ..storage import Namespace, Namespaces
-from .database import choose_database, database_option, one_line_errors
+from .database import (
+    check_made,
+    choose_database,
+    configured_server,
+    database_option,
+    one_line_errors,
+)
 
 _Act = Callable[[Namespaces], Awaitable[list[str]]]
 
@@ -70,11 +78,13 @@ def delete(name: str, yes: bool, database: str) -> None:
     It is gone at once. Its keys are removed here and now; what is left where this is interrupted,
     a server on the same database removes.
     """
-    if not yes:
-        click.confirm(f"Delete the namespace {name} with all its keys?", abort=True, err=True)
 
     async def act(namespaces: Namespaces) -> list[str]:
         found = await namespaces.named(name)
+        # The default one is refused anyway.
+        if not yes and found.id != DEFAULT_ID:
+            question = f"Delete the namespace {_line(found)} with all its keys?"
+            click.confirm(question, abort=True, err=True)
         await namespaces.delete(found.id)
         removed = 0
         while step := await namespaces.purge_one(found.id, _STEP):
@@ -95,7 +105,7 @@ def _line(one: Namespace) -> str:
 def _run(database: str, act: _Act) -> None:
     choose_database(database)
     with one_line_errors():
-        lines = asyncio.run(_act_on(kv(), act))
+        lines = asyncio.run(_act_on(configured_server(Files()), act))
     for line in lines:
         click.echo(line)
 
@@ -104,6 +114,7 @@ async def _act_on(server: Server, act: _Act) -> list[str]:
     storage = server.runtime.storage
     if not storage.shared:
         raise OptionsError("The namespaces of a storage in memory are those of its own process")
+    check_made(server)
     await storage.open()
     try:
         return await act(server.namespaces)

@@ -1,94 +1,91 @@
 """`workertown-kv serve`: the server on Granian."""
 
 import asyncio
+import errno
 import os
 import secrets
 import socket
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
 
 import click
 from click.core import ParameterSource
 
 from ..files import Files
-from ..options import without_credentials
-from ..server import kv_from
-from .database import choose_database, database_option, one_line_errors
+from ..options import variable_of_flag, without_credentials
+from .database import (
+    choose_database,
+    configured_server,
+    database_option,
+    made_by_opening,
+    one_line_errors,
+)
+from .flag import Flag, WholeNumber
 from .greeting import KEY_VARIABLE, greet
 from .log import LogFormat, LogLevel, set_up_log
 from .workers import Flags, run, try_out
 
 
+def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
+    """A flag with a variable."""
+    name = declared.partition("/")[0].removeprefix("--")
+    return click.option(
+        declared,
+        cls=Flag,
+        envvar=variable_of_flag(name),
+        show_envvar=True,
+        show_default=True,
+        **attributes,
+    )
+
+
 @click.command()
-@click.option(
+@_flag(
     "--host",
-    envvar="KV_HOST",
     default="127.0.0.1",
-    show_default=True,
-    show_envvar=True,
     help="Address to listen on; 0.0.0.0 is all of this machine's.",
 )
-@click.option(
+@_flag(
     "--port",
-    envvar="KV_PORT",
-    type=click.IntRange(1, 65535),
+    type=WholeNumber(1, 65535),
     default=8787,
-    show_default=True,
-    show_envvar=True,
     help="Port to listen on.",
 )
-@click.option(
+@_flag(
     "--workers",
-    envvar="KV_WORKERS",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=1,
-    show_default=True,
-    show_envvar=True,
     help="Processes that answer requests.",
 )
 @database_option
-@click.option(
+@_flag(
     "--access-log/--no-access-log",
-    envvar="KV_ACCESS_LOG",
     default=True,
-    show_default=True,
-    show_envvar=True,
     help="Print a line for each request: METHOD path status ms.",
 )
-@click.option(
+@_flag(
     "--log-format",
-    envvar="KV_LOG_FORMAT",
     type=click.Choice(get_args(LogFormat)),
     default="text",
-    show_default=True,
-    show_envvar=True,
     help="What is printed: lines for people, or one JSON object a line.",
 )
-@click.option(
+@_flag(
     "--log-level",
-    envvar="KV_LOG_LEVEL",
     type=click.Choice(get_args(LogLevel)),
     default="warning",
-    show_default=True,
-    show_envvar=True,
     help="What is logged at least, beside requests; info says why a token was refused.",
 )
-@click.option(
+@_flag(
     "--client-seconds",
-    envvar="KV_CLIENT_SECONDS",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=30,
-    show_default=True,
-    show_envvar=True,
     help="How long a client may take to send header fields, and how long a body, which has a "
     "second more for each 16 KiB. A connection that is idle for so long is closed.",
 )
-@click.option(
+@_flag(
     "--drain-seconds",
-    envvar="KV_DRAIN_SECONDS",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     default=30,
-    show_default=True,
-    show_envvar=True,
     help="How long requests under way may take to finish when the server is told to stop.",
 )
 def serve(*, database: str, **flags: Any) -> None:
@@ -100,12 +97,13 @@ def serve(*, database: str, **flags: Any) -> None:
     files with credentials and options again.
     """
     choose_database(database)
-    shown = without_credentials(database)
     chosen = Flags(**flags, body_seconds=_chosen("client_seconds"))
     set_up_log(chosen.log_format, chosen.log_level)
     with one_line_errors():
         files = Files()
-        server = kv_from(files)
+        server = configured_server(files)
+        shown = str(server.runtime.storage.file or without_credentials(database))
+        is_new = made_by_opening(server)
         made = None
         if not server.strategies:
             made = os.environ[KEY_VARIABLE] = secrets.token_urlsafe(24)
@@ -115,7 +113,7 @@ def serve(*, database: str, **flags: Any) -> None:
             f"{chosen.workers} workers would each have a {shown} of their own; expected --workers 1"
         )
     _check_port(chosen.host, chosen.port)
-    greet(chosen.host, chosen.port, shown, made, chosen.log_format)
+    greet(chosen.host, chosen.port, shown, made, chosen.log_format, is_new=is_new)
     run(chosen, files)
 
 
@@ -127,6 +125,8 @@ def _chosen(flag: str) -> Any:
 
 
 def _check_port(host: str, port: int) -> None:
+    if not host:
+        raise click.UsageError("--host is empty; expected an address, such as 127.0.0.1")
     try:
         address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, name = address[0]
@@ -135,5 +135,21 @@ def _check_port(host: str, port: int) -> None:
             # listens on is refused. SO_REUSEADDR lets one pass that was closed a moment ago.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(name)
-    except OSError as error:
-        raise click.ClickException(f"Cannot listen on {host}:{port}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        # Python has not even a name for a host that it cannot encode.
+        reason = error.strerror if isinstance(error, OSError) else "no host has such a name"
+        number = error.errno if isinstance(error, OSError) else None
+        expected = _EXPECTED_PORTS.get(number, _EXPECTED_HOST)
+        raise click.ClickException(
+            f"Cannot listen on {host}:{port}: {reason}; expected {expected}"
+        ) from error
+
+
+_EXPECTED_HOST: Final = (
+    "--host to be a name or an address of this machine by itself, such as 127.0.0.1, or 0.0.0.0 "
+    "for all of them"
+)
+_EXPECTED_PORTS: Final[Mapping[int | None, str]] = {
+    errno.EADDRINUSE: "--port to be one that no program listens on",
+    errno.EACCES: "--port to be one that this user may use, from 1024 on",
+}

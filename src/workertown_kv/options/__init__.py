@@ -40,9 +40,20 @@ from .tree import (
     describe_options,
     no_environment,
 )
+from .variables import (
+    CONFIG,
+    FLAGS,
+    UnreadVariable,
+    is_of_service,
+    named_variables,
+    unread_variables,
+    variable_of_flag,
+)
 
 __all__ = [
     "AUTHORIZATION",
+    "CONFIG",
+    "FLAGS",
     "AccessOptions",
     "ApiKeyCredential",
     "ApiKeyEnv",
@@ -68,15 +79,18 @@ __all__ = [
     "Secret",
     "SentryOptions",
     "TokenRules",
+    "UnreadVariable",
     "UserCredential",
     "V1Options",
     "check_text",
     "describe_options",
     "given_options",
     "is_async",
+    "is_of_service",
     "layer_of_code",
     "layer_of_file",
     "layer_of_variables",
+    "named_variables",
     "no_environment",
     "parse_layers",
     "parse_lines",
@@ -85,6 +99,8 @@ __all__ = [
     "source_of",
     "text_of",
     "texts",
+    "unread_variables",
     "variable_of",
+    "variable_of_flag",
     "without_credentials",
 ]

@@ -47,7 +47,7 @@ def layer_of_variables(environment: Mapping[str, str]) -> Layer:
     """The options that variables give. Raises `OptionsError`, which names the variable."""
     values: dict[str, object] = {}
     sources: dict[_Path, str] = {}
-    for name in sorted(_names(environment)):
+    for name in sorted(names_in(environment)):
         text = environment.get(name)
         if not name.upper().startswith(PREFIX) or not isinstance(text, str) or not text:
             continue
@@ -115,7 +115,8 @@ def _told(error: OptionsError, sources: Mapping[_Path, str]) -> OptionsError:
     return error if source == CODE else OptionsError(f"{error.message} (from {source})")
 
 
-def _names(environment: Mapping[str, str]) -> Iterator[str]:
+def names_in(environment: Mapping[str, str]) -> Iterator[str]:
+    """The names of the variables in an environment."""
     try:
         yield from list(environment)
     except TypeError:
@@ -126,7 +127,7 @@ def _names(environment: Mapping[str, str]) -> Iterator[str]:
 def _kind_of(path: _Path, name: str) -> Any:
     kind: Any = Options
     for depth, part in enumerate(path):
-        group = next((one for one in _kinds(kind) if _is_group(one)), None)
+        group = next((one for one in kinds_of(kind) if is_group(one)), None)
         fields = {} if group is None else {one.name: one for one in msgspec.structs.fields(group)}
         if part not in fields:
             hint = unknown(part, tuple(fields), path[:depth])
@@ -135,11 +136,13 @@ def _kind_of(path: _Path, name: str) -> Any:
     return kind
 
 
-def _kinds(kind: Any) -> Sequence[Any]:
+def kinds_of(kind: Any) -> Sequence[Any]:
+    """The types that a union is of."""
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
-def _is_group(kind: Any) -> bool:
+def is_group(kind: Any) -> bool:
+    """Whether a type is an object of options."""
     return isinstance(kind, type) and not get_origin(kind) and issubclass(kind, msgspec.Struct)
 
 
@@ -151,7 +154,7 @@ _FLAGS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": Fa
 def _read(kind: Any, text: str) -> object:
     """What a text says, for an option of this type; `_UNFIT` where it says nothing that fits."""
     # Any text is text, so that is the last thing to take it for.
-    kinds = sorted(_kinds(kind), key=lambda one: one in _TEXTS)
+    kinds = sorted(kinds_of(kind), key=lambda one: one in _TEXTS)
     for one in kinds:
         if get_origin(one) is tuple and str in kinds and not ("," in text or text.startswith("[")):
             continue
@@ -176,9 +179,9 @@ def _read_one(kind: Any, text: str) -> object:
             return _UNFIT
     if origin is tuple:
         (inner, _) = get_args(kind)
-        listed = text.startswith("[") or _is_group(inner)
+        listed = text.startswith("[") or is_group(inner)
         return _json(text, list) if listed else [one.strip() for one in text.split(",")]
-    if _is_group(kind):
+    if is_group(kind):
         return True if flag else _json(text, dict)
     return _UNFIT
 
@@ -192,7 +195,7 @@ def _json(text: str, kind: type) -> object:
 
 
 def _expected(kind: Any) -> str:
-    return " or ".join(dict.fromkeys(filter(None, map(_expected_one, _kinds(kind)))))
+    return " or ".join(dict.fromkeys(filter(None, map(_expected_one, kinds_of(kind)))))
 
 
 def _expected_one(kind: Any) -> str:
@@ -204,8 +207,8 @@ def _expected_one(kind: Any) -> str:
     if kind in (int, float):
         return "a whole number" if kind is int else "a number"
     if origin is tuple:
-        return "a list in JSON" if _is_group(get_args(kind)[0]) else "texts with commas between"
-    if _is_group(kind):
+        return "a list in JSON" if is_group(get_args(kind)[0]) else "texts with commas between"
+    if is_group(kind):
         return f"true, an object in JSON, or variables for {', '.join(kind.__struct_fields__)}"
     if origin is not None and origin is Callable:
         return "nothing: it is a function, and can be given in code alone"

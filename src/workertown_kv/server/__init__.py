@@ -30,7 +30,7 @@ from ..endpoints.request import route_path
 from ..endpoints.resource import Resource
 from ..errors import NotFound, StorageError
 from ..files import Files
-from ..options import Options, parse_layers
+from ..options import Options, parse_layers, unread_variables
 from ..runtime import Runtime, resolve_runtime
 from ..storage import CachedStorage, Health, Namespaces
 from .background import Background, leave_task
@@ -56,9 +56,14 @@ def kv(options: Mapping[str, object] | Options | None = None, **named: object) -
 
     Options are one object, keywords, or both, and are merged deeply over those of the environment
     (`KV_OPTIONS__…`), over those of the file that `KV_CONFIG` names, over the defaults. Raises
-    `OptionsError` for one that is wrong.
+    `OptionsError` for one that is wrong, and warns of variables whose names are nearly right.
     """
-    return kv_from(Files(), options, **named)
+    server = kv_from(Files(), options, **named)
+    for variable in unread_variables(server.options):
+        # Others may well be of the program around.
+        if variable.near is not None:
+            _LOG.warning("%s", variable.sentence)
+    return server
 
 
 def kv_from(

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from ..errors import OptionsError
 from ..files import Files
 from ..options import (
+    CONFIG,
     Environment,
     Layer,
     Options,
@@ -17,9 +18,6 @@ from ..options import (
     layer_of_variables,
     text_of,
 )
-
-CONFIG_VARIABLE: Final = "KV_CONFIG"
-"""Names the variable with the path of a TOML file."""
 
 
 def layers_of(
@@ -38,7 +36,7 @@ def layers_of(
     if not hasattr(environment, "get"):
         raise OptionsError(f"get_env answered {type(environment).__name__}; expected a mapping")
     layers = [layer_of_variables(environment), code]
-    path = text_of(environment, CONFIG_VARIABLE)
+    path = text_of(environment, CONFIG)
     if path:
         layers.insert(0, read_file(path, files)[0])
     return layers

@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar, Final
 
 import msgspec
@@ -76,6 +77,10 @@ class Storage(ABC):
 
     More where each question costs money.
     """
+
+    file: Path | None = None
+    """The file with the entries, which `open` makes where there is none; `None`: there is no such
+    file."""
 
     def __init__(self, *, clock: Clock = time.time) -> None:
         self.clock = clock

@@ -23,6 +23,12 @@ def configured_limiter(options: Options, *, clock: Clock = time.monotonic) -> Li
     """
     chosen = options.access.rate_limit
     if not isinstance(chosen, RateLimitOptions):
+        variable = RateLimitOptions().env.store
+        if options.environment(variable):
+            raise OptionsError(
+                f"The variable {variable} is set, and access.rate_limit is off; expected "
+                "KV_OPTIONS__ACCESS__RATE_LIMIT=true too, or neither"
+            )
         return None
     try:
         return _limiter(chosen, options, clock)

@@ -1,6 +1,7 @@
 """From the options and the environment to the strategy."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import structs
 
@@ -16,6 +17,7 @@ def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
         return None
     chosen = _with_environment(options.auth.jwt, options)
     if not (chosen.secret or chosen.jwks.url or chosen.issuer or chosen.issuers):
+        _check_no_half(chosen)
         return None
     try:
         from .issuers import issuers_of  # noqa: PLC0415
@@ -23,6 +25,31 @@ def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
     except ModuleNotFoundError as error:
         raise MissingExtra("auth.jwt", "jwt") from error
     return Jwt(chosen, clock, issuers_of(chosen, clock))
+
+
+def _check_no_half(chosen: JwtOptions) -> None:
+    """Refuse rules for tokens where no token can be verified: somebody expects tokens to get in."""
+    default = JwtOptions()
+    env = chosen.env
+    variables = {"audience": f" ({env.audience})", "client_id": f" ({env.client_id})"}
+    for name in _RULES:
+        if getattr(chosen, name) != getattr(default, name):
+            raise OptionsError(
+                f"auth.jwt.{name}{variables.get(name, '')} is set without what verifies tokens; "
+                f"expected auth.jwt.secret ({env.secret}), auth.jwt.jwks.url ({env.jwks_url}), "
+                f"auth.jwt.issuer ({env.issuer}) or auth.jwt.issuers too"
+            )
+
+
+_RULES: Final = (
+    "audience",
+    "client_id",
+    "required_claims",
+    "scopes_claim",
+    "header",
+    "get_credentials",
+    "verify_credentials",
+)
 
 
 def _with_environment(chosen: JwtOptions, options: Options) -> JwtOptions:

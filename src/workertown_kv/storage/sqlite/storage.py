@@ -59,6 +59,7 @@ class SqliteStorage(Storage):
         if os.fspath(path) in ("", ":memory:"):
             raise OptionsError(f"{path!r} is no path; for memory, use memory://")
         self.path = Path(path)
+        self.file = self.path.absolute()
         self._busy_timeout_seconds = busy_timeout_seconds
         self._opened = False
         self._connections: list[apsw.Connection] = []

@@ -1,0 +1,161 @@
+"""Every environment variable that is read, and what to say of those that are not.
+
+The variables are those that options name (`options.env.…`), those of flags, `CONFIG`, and one for
+each option. A variable that is added in one of these places is known here without more.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from .layers import PREFIX, is_group, kinds_of, names_in, variable_of
+from .parsing import all_paths
+from .tree import Options
+
+CONFIG: Final = "KV_CONFIG"
+"""The variable that holds the path of a TOML file with options."""
+
+FLAGS: Final = (
+    "host",
+    "port",
+    "workers",
+    "access-log",
+    "log-format",
+    "log-level",
+    "client-seconds",
+    "drain-seconds",
+)
+"""The flags of `serve` with a variable, besides those for `CONFIG` and `KV_DB`."""
+
+_OURS: Final = re.compile("(WORKERTOWN_)?KV_", re.IGNORECASE)
+
+# What Kubernetes sets in every container for a Service whose name is or begins with `kv`:
+# https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+_SERVICE: Final = re.compile(
+    r"KV_([A-Z0-9_]+_)?"
+    r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_URL: Final = re.compile(r"(tcp|udp|sctp)://\S+")
+
+_ALSO_CALLED: Final = {
+    "ADDR": "HOST",
+    "ADDRESS": "HOST",
+    "BIND": "HOST",
+    "DATABASE": "DB",
+    "DSN": "DB",
+    "HOSTNAME": "HOST",
+    "KEY": "API_KEY",
+    "KEYS": "API_KEYS",
+    "LISTEN": "HOST",
+    "LOGIN": "USERNAME",
+    "PROCESSES": "WORKERS",
+    "PWD": "PASSWORD",
+    "SQLITE": "DB",
+    "STORAGE": "DB",
+    "THREADS": "WORKERS",
+    "USER": "USERNAME",
+}
+_NEAR: Final = 0.75
+_VERY_NEAR: Final = 0.9
+_SHORT: Final = 4
+
+
+def named_variables(options: Options) -> dict[str, str]:
+    """The variables that options name, each with the path of the option."""
+    return {name: ".".join(path) for name, path in _named(Options, options, ())}
+
+
+def variable_of_flag(flag: str) -> str:
+    """The variable for a flag of `serve`."""
+    return "KV_" + flag.replace("-", "_").upper()
+
+
+def is_of_service(name: str, text: object) -> bool:
+    """Whether Kubernetes has set a variable, for a Service of that name."""
+    if name.endswith("_PORT") and isinstance(text, str) and _SERVICE_URL.fullmatch(text):
+        return name.startswith("KV_")
+    return _SERVICE.fullmatch(name) is not None
+
+
+class UnreadVariable(NamedTuple):
+    """A variable that is ours by its name, and that nothing reads."""
+
+    name: str
+    near: str | None
+    """The variable that was meant, as far as the name tells."""
+
+    @property
+    def sentence(self) -> str:
+        """What to say of it."""
+        if self.near is None:
+            return (
+                f"There is no variable {self.name}; `workertown-kv config --all` prints those "
+                "that there are"
+            )
+        return f"There is no variable {self.name}; did you mean {self.near}?"
+
+
+def unread_variables(options: Options) -> Iterator[UnreadVariable]:
+    """The variables whose names begin as ours do, and that nothing reads."""
+    environment = options.get_env()
+    known = {CONFIG, *map(variable_of_flag, FLAGS)}
+    known |= named_variables(Options()).keys() | named_variables(options).keys()
+    for name in sorted(names_in(environment)):
+        is_read = name in known or name.upper().startswith(PREFIX)
+        if not _OURS.match(name) or is_read or not environment.get(name):
+            continue
+        if not is_of_service(name, environment[name]):
+            yield UnreadVariable(name, _nearest(name, known))
+
+
+def _named(kind: Any, group: Any, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for field in msgspec.structs.fields(kind):
+        here = (*path, field.name)
+        value = getattr(group, field.name)
+        inner = next(filter(is_group, kinds_of(field.type)), None)
+        if inner is not None:
+            # What is off reads nothing, and its names are known all the same.
+            yield from _named(inner, value if isinstance(value, inner) else inner(), here)
+        elif "env" in path:
+            yield value, here
+
+
+def _nearest(name: str, known: set[str]) -> str | None:
+    """The variable that was meant, as far as its name tells."""
+    words = _OURS.sub("", name, count=1).upper()
+    parts = re.split("[_-]+", words)
+    parts[0] = _ALSO_CALLED.get(parts[0], parts[0])
+    renamed = "_".join(parts)
+    variables = {_squeezed(one.removeprefix("KV_")): one for one in sorted(known)}
+    paths = [path for path in all_paths(Options) if "env" not in path]
+    options = {_squeezed("".join(path)): variable_of(path) for path in paths}
+    prefixed = {f"OPTIONS{text}": variable for text, variable in options.items()}
+    all_names: Mapping[str, str] = prefixed | options | variables
+    for spelled in map(_squeezed, (words, renamed)):
+        if spelled in all_names:
+            return all_names[spelled]
+    near = difflib.get_close_matches(_squeezed(words), variables, n=1, cutoff=_VERY_NEAR)
+    if near and len(words) > _SHORT:
+        return variables[near[0]]
+    if "_" in words:
+        for text, variable in options.items():
+            if text.endswith(_squeezed(words)):
+                return variable
+    for spelled in map(_squeezed, (words, renamed)):
+        # Short names are near many others.
+        near = difflib.get_close_matches(spelled, all_names, n=1, cutoff=_NEAR)
+        if near and len(spelled) > _SHORT:
+            return all_names[near[0]]
+    for end in range(len(parts) - 1, 0, -1):
+        begun = "".join(parts[:end]).replace("_", "")
+        if begun in variables:
+            return variables[begun]
+    longer = [text for text in variables if text.startswith(_squeezed(words))]
+    return variables[min(longer, key=len)] if longer and len(words) >= _SHORT else None
+
+
+def _squeezed(name: str) -> str:
+    return name.replace("_", "").replace("-", "").upper()
