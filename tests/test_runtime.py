@@ -50,7 +50,7 @@ def test_the_variable_that_edge_reads_can_be_another() -> None:
         ("", "KV_DB is not set"),
         ("kv.sqlite", "KV_DB is no URL"),
         ("redis://:s3cret@host", "KV_DB is redis://…"),
-        ("upstash://host", "no URL of a database at Upstash"),
+        ("upstash://host", "The URL of a database at Upstash is malformed"),
     ],
 )
 def test_edge_takes_no_storage_that_it_cannot_reach(database: str | None, words: str) -> None:

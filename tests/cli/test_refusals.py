@@ -74,7 +74,10 @@ def test_a_database_in_a_missing_folder(run: Run, command: list[str], tmp_path: 
 
 
 def test_a_database_that_is_a_folder(run: Run, command: list[str], tmp_path: Path) -> None:
-    check_refused(run(*command, "--database", tmp_path), "SQLite cannot use", str(tmp_path))
+    check_refused(
+        run(*command, "--database", tmp_path),
+        f"SQLite cannot use {tmp_path}: it is a folder; expected the path of a file",
+    )
 
 
 def test_a_database_in_a_folder_that_cannot_be_written(
@@ -83,7 +86,11 @@ def test_a_database_in_a_folder_that_cannot_be_written(
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o500)
     skip_if_writable(folder)
-    check_refused(run(*command, "--database", folder / "kv.sqlite"), "SQLite cannot use", "locked")
+    check_refused(
+        run(*command, "--database", folder / "kv.sqlite"),
+        "SQLite cannot use",
+        "locked is read-only for the user",
+    )
 
 
 def test_a_database_that_cannot_be_written(run: Run, command: list[str], tmp_path: Path) -> None:
@@ -91,7 +98,9 @@ def test_a_database_that_cannot_be_written(run: Run, command: list[str], tmp_pat
     assert run("migrate", "--database", database).returncode == 0
     database.chmod(0o400)
     skip_if_writable(database)
-    check_refused(run(*command, "--database", database), "SQLite cannot use", "kv.sqlite")
+    check_refused(
+        run(*command, "--database", database), "SQLite cannot use", "kv.sqlite is read-only for"
+    )
 
 
 def skip_if_writable(path: Path) -> None:
@@ -141,3 +150,80 @@ def make(file: Path, *statements: str, version: int) -> None:
         db.execute(statement)
     db.commit()
     db.close()
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "namespace list"])
+def test_a_variable_whose_name_is_nearly_right(run: Run, command: str, tmp_path: Path) -> None:
+    ended = run(*command.split(), KV_DATABASE="other.sqlite")
+    check_refused(ended, "There is no variable KV_DATABASE; did you mean KV_DB?")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_of_a_pair_makes_no_key_for_all(run: Run, tmp_path: Path) -> None:
+    for half in ("KV_USERNAME", "KV_PASSWORD", "KV_JWT_AUDIENCE", "KV_RATE_LIMIT_STORE"):
+        check_refused(run("serve", **{half: "redis://localhost"}), half, "expected")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variable_of_another_program_is_warned_of(run: Run) -> None:
+    ended = run("migrate", KV_REST_API_URL="https://x.example")
+    assert ended.returncode == 0
+    assert ended.stderr.startswith("There is no variable KV_REST_API_URL; ")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kv.sqlite\n", "The variable KV_DB ends with a line feed"),
+        ("kv\udcff", "The variable KV_DB is not UTF-8"),
+        ("~/kv.sqlite", "begins with ~"),
+        ("potgres://h/d", "did you mean postgres://?"),
+    ],
+)
+def test_a_database_that_was_surely_not_meant(
+    run: Run, text: str, words: str, tmp_path: Path
+) -> None:
+    check_refused(run("migrate", KV_DB=text), words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("KV_PORT", "abc", "'abc' is not a whole number from 1 to 65535"),
+        ("KV_PORT", "0", "'0' is not a whole number from 1 to 65535"),
+        ("KV_PORT", "8787\n", "The variable KV_PORT ends with a line feed"),
+        ("KV_WORKERS", "0", "'0' is not a whole number of at least 1"),
+        ("KV_LOG_FORMAT", "xml", "'xml' is not one of 'text', 'json'"),
+        ("KV_LOG_LEVEL", "info\r", "The variable KV_LOG_LEVEL ends with a carriage return"),
+        (
+            "KV_HOST",
+            "nonsense.invalid",
+            "expected --host to be a name or an address of this machine",
+        ),
+        ("KV_HOST", "a" * 70, "no host has such a name; expected --host"),
+        ("KV_CONFIG", "nowhere.toml", "Cannot read nowhere.toml: No such file"),
+    ],
+)
+def test_a_flag_that_makes_no_sense(run: Run, variable: str, text: str, words: str) -> None:
+    ended = run("serve", "--database", "memory://", **{variable: text})
+    assert ended.returncode != 0
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_kubernetes_sets_for_a_service_named_kv_chooses_no_port(
+    run: Run, tmp_path: Path, port: str
+) -> None:
+    # The port of the file is in use only so that the server ends.
+    (tmp_path / "kv.toml").write_text(f"[serve]\nport = {port}\ndatabase = 'memory://'\n")
+    ended = run(
+        "serve",
+        "--config",
+        "kv.toml",
+        KV_PORT="tcp://10.96.0.1:8787",
+        KV_SERVICE_HOST="10.96.0.1",
+        KV_SERVICE_PORT="8787",
+        KV_PORT_8787_TCP_ADDR="10.96.0.1",
+    )
+    check_refused(ended, f"Cannot listen on 127.0.0.1:{port}", "that no program listens on")

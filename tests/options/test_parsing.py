@@ -89,7 +89,10 @@ def test_options_are_immutable() -> None:
         ({"logger": True}, ["logger is True", "a function or False"]),
         ({"runtime": 5}, ["runtime is int", "Runtime(storage="]),
         ({"runtime": lambda options, env: 5}, ["runtime is int"]),
-        ({"get_env": lambda: {"KV_DB": "postgrs://x"}}, ["postgrs://", "memory://"]),
+        (
+            {"get_env": lambda: {"KV_DB": "postgrs://x"}},
+            ["postgrs://", "did you mean postgres://?"],
+        ),
         ({"get_env": lambda: {"KV_DB": "memory://x"}}, ["memory://x"]),
         ({"get_env": lambda: {"KV_DB": "sqlite://host/x"}}, ["sqlite:///relative/path"]),
         ({1: 2}, ["no option 1"]),

@@ -49,7 +49,11 @@ def test_a_malformed_url_is_refused_and_not_shown(url: str) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("conections=1", "expected some of connections, timeout, prefix, wait, buckets, ssl_ca_"),
+        ("conections=1", "a parameter 'conections'; did you mean connections. Expected some of"),
+        ("pool=1", "a parameter 'pool'; expected some of connections, timeout, prefix, wait"),
+        ("er2=1@a", "a parameter that is not known; expected some of connections, timeout"),
+        ("ssl_ca_certs=/x", "needs TLS; expected rediss://"),
+        ("sentinel_password=x", "are for sentinels; expected them in a URL"),
         ("connections=0", "connections: expected a whole number from 1 to 10,000"),
         ("connections=many", "connections: expected a whole number"),
         ("timeout=0", "timeout: expected seconds"),
@@ -71,6 +75,28 @@ def test_an_ipv6_address_may_come_after_another_host() -> None:
     settings = parse_url("redis+cluster://kv:a%40b@one,[::1]:7000,[::2]")
     assert settings.hosts == (("one", 6379), ("::1", 7000), ("::2", 6379))
     assert settings.password.reveal() == "a@b"
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("redis://a:port", "has a port that is not a whole number from 1 to 65535"),
+        ("redis://a:0", "has a port that is not a whole number from 1 to 65535"),
+        ("redis://a,b", "has several hosts, which only sentinels and a cluster have"),
+        ("redis://a/x", "has a database that is not a number"),
+        ("redis://:x#y@a", "has a #, which is %23 in a password"),
+        ("redis://hunter2@a", "has a user without a password"),
+        ("redis:///0", "has no host"),
+        ("redis+sentinel://a", "does not name the service"),
+        ("redis+sentinel://a/s?sentinel_username=x", "expected sentinel_password too"),
+        ("redis+cluster://a/1", "has a database, and a cluster has only one"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_named(url: str, wrong: str) -> None:
+    with pytest.raises(OptionsError, match="expected") as caught:
+        storage_from_url(url)
+    assert wrong in caught.value.message
+    assert "hunter2" not in caught.value.message
 
 
 _WITHOUT = """

@@ -76,6 +76,8 @@ def test_several_hosts_may_have_it() -> None:
         ("sslrootcert=/x", "together with sslmode=require"),
         ("sslmode=require&sslcert=/not/there", "cannot be used"),
         ("pool=5", "a parameter 'pool'; expected connections, timeout, table"),
+        ("time_out=5", "a parameter 'time_out'; did you mean timeout? Expected connections, "),
+        ("sslmode=require&sslkey=/not/there", "expected sslcert too"),
     ],
 )
 def test_a_parameter_that_is_wrong_is_named_with_what_is_right(
@@ -129,6 +131,21 @@ def test_a_malformed_url_is_refused_without_showing_it(rest: str) -> None:
             assert part not in error.message
         assert error.__cause__ is None
         assert error.__suppress_context__ or error.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("rest", "wrong"),
+    [
+        ("localhost", "names no database"),
+        ("localhost/a/b", "has several parts in its path"),
+        ("localhost:port/kv", "has a port that is not a whole number from 1 to 65535"),
+        ("localhost:0/kv", "has a port that is not a whole number from 1 to 65535"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_named(rest: str, wrong: str) -> None:
+    with pytest.raises(OptionsError) as caught:
+        storage_from_url(f"mysql://{rest}")
+    assert wrong in caught.value.message
 
 
 _WITHOUT_DRIVERS = """

@@ -1,6 +1,9 @@
 """From the text in `KV_DB` to a storage. The only place that knows the storages by name."""
 
+import difflib
 import importlib
+import os
+import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +18,31 @@ _SCHEMES: Final = {
     "postgres": "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
     "mysql": "mysql://USER:PASSWORD@HOST:PORT/DATABASE",
 }
+_SERVERS: Final = {
+    "postgres": ("postgres", "PostgresStorage"),
+    "postgresql": ("postgres", "PostgresStorage"),
+    "mysql": ("mysql", "MysqlStorage"),
+    "mariadb": ("mysql", "MysqlStorage"),
+    "redis": ("redis", "RedisStorage"),
+    "redis+sentinel": ("redis", "RedisStorage"),
+    "redis+cluster": ("redis", "RedisStorage"),
+    "rediss": ("redis", "RedisStorage"),
+    "rediss+sentinel": ("redis", "RedisStorage"),
+    "rediss+cluster": ("redis", "RedisStorage"),
+    "upstash": ("upstash", "UpstashStorage"),
+    "upstash+http": ("upstash", "UpstashStorage"),
+}
+_ALL: Final = ("memory", "sqlite", *_SERVERS)
+_ALSO_CALLED: Final = {
+    "file": "sqlite",
+    "mem": "memory",
+    "pg": "postgres",
+    "pgsql": "postgres",
+    "valkey": "redis",
+    "valkeys": "rediss",
+}
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_WINDOWS: Final = re.compile(r"[A-Za-z]:|.*\\", re.DOTALL)
 
 
 def storage_from_url(url: str) -> Storage:
@@ -23,41 +51,82 @@ def storage_from_url(url: str) -> Storage:
     Its module, and with it its driver, is imported only now. Raises `OptionsError`.
     """
     scheme, separator, _ = url.partition("://")
+    scheme = scheme.lower()
     if not separator:
+        _check_path(url)
         return _sqlite(url)
-    match scheme:
-        case "memory":
-            if url != "memory://":
-                raise OptionsError(f"{url!r} is no storage URL; expected memory://")
-            module = importlib.import_module(".memory", __package__)
-            storage: Storage = module.MemoryStorage()
-            return storage
-        case "sqlite":
-            parts = urlsplit(url)
-            if parts.netloc or not parts.path.strip("/") or parts.query or parts.fragment:
-                raise OptionsError(f"{url!r} is no storage URL; expected {_SCHEMES['sqlite']}")
-            return _sqlite(unquote(parts.path[1:]))
-        case "postgres" | "postgresql":
-            return _server("postgres", "PostgresStorage", url)
-        case "mysql" | "mariadb":
-            return _server("mysql", "MysqlStorage", url)
-        case "redis" | "redis+sentinel" | "redis+cluster":
-            return _server("redis", "RedisStorage", url)
-        case "rediss" | "rediss+sentinel" | "rediss+cluster":
-            return _server("redis", "RedisStorage", url)
-        case "upstash" | "upstash+http":
-            return _server("upstash", "UpstashStorage", url)
-    raise OptionsError(
-        f"There is no storage for {scheme}://; expected one of {'; '.join(_SCHEMES.values())}"
-    )
+    if scheme in _SERVERS:
+        module, name = _SERVERS[scheme]
+        storage: Storage = getattr(importlib.import_module(f".{module}", __package__), name)(url)
+        return storage
+    if scheme == "sqlite":
+        return _sqlite(_path_of(url))
+    if scheme != "memory":
+        raise _unknown(scheme)
+    if url.partition("://")[2]:
+        raise OptionsError(f"{url!r} is no storage URL; expected memory://")
+    memory: Storage = importlib.import_module(".memory", __package__).MemoryStorage()
+    return memory
+
+
+def _path_of(url: str) -> str:
+    """The path in an SQLite URL."""
+    parts = urlsplit(url)
+    path = unquote(parts.path[1:])
+    if parts.netloc or not path.strip("/") or parts.query or parts.fragment:
+        rest = unquote(parts.netloc + parts.path)
+        hint = f"; for a file of this name, sqlite:///{rest}" if parts.netloc else ""
+        raise OptionsError(f"{url!r} is no storage URL; expected {_SCHEMES['sqlite']}{hint}")
+    _check_path(path, is_certain=True)
+    return path
+
+
+def _check_path(path: str, *, is_certain: bool = False) -> None:
+    """Refuse what would make a file of an odd name, and was surely meant to be something else."""
+    if os.path.exists(path):  # noqa: PTH110  (Path raises for some paths that cannot be)
+        return
+    scheme = _SCHEME.match(path)
+    if scheme is not None and not is_certain:
+        # No more of it is shown: there may be a password in what was meant for another storage.
+        raise _unknown(scheme[1].lower(), scheme[0])
+    if path.startswith("~"):
+        whole = os.path.expanduser(path)  # noqa: PTH111  (Path raises for an unknown user)
+        raise OptionsError(
+            f"{path!r} begins with ~, which only a shell replaces; expected the whole path, such "
+            f"as {whole if whole != path else '/home/ada/kv.sqlite'}"
+        )
+    if os.name != "nt" and _WINDOWS.match(path):
+        raise OptionsError(
+            f"'{path}' is a path of Windows; expected one of this system, such as /data/kv.sqlite"
+        )
+    if path.lower() in _ALL and not is_certain:
+        raise OptionsError(
+            f"{path!r} is a kind of storage; expected {_form_of(path.lower())}, or ./{path} for an "
+            "SQLite file of this name"
+        )
+
+
+def _unknown(scheme: str, given: str = "") -> OptionsError:
+    """Return the error for what is no scheme or, where it is given, has no slashes behind it."""
+    found = difflib.get_close_matches(scheme, _ALL, n=1)
+    near = _ALSO_CALLED.get(scheme) or (found[0] if found else None)
+    forms = _form_of(near) if near else f"one of {'; '.join(_SCHEMES.values())}"
+    hint = f"did you mean {near}://? Expected {forms}" if near else f"expected {forms}"
+    if given:
+        return OptionsError(
+            f"What begins with {given} is neither a URL nor a path; {hint}, or ./{given}… for an "
+            "SQLite file of this name"
+        )
+    return OptionsError(f"There is no storage for {scheme}://; {hint}")
+
+
+def _form_of(scheme: str) -> str:
+    """How the URLs look that begin with a scheme."""
+    kind = _SERVERS.get(scheme, (scheme, ""))[0]
+    return _SCHEMES[kind]
 
 
 def _sqlite(path: str) -> Storage:
     module = importlib.import_module(".sqlite", __package__)
     storage: Storage = module.SqliteStorage(path)
-    return storage
-
-
-def _server(module: str, name: str, url: str) -> Storage:
-    storage: Storage = getattr(importlib.import_module(f".{module}", __package__), name)(url)
     return storage

@@ -1,11 +1,12 @@
 """From a URL to what it says. No message here shows any of the URL, since passwords are in it."""
 
+import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -71,30 +72,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Over how many buckets the entries are spread; `None`: as the data says."""
 
 
+class _Malformed(ValueError):
+    """Has what is wrong with a URL, and nothing of the URL itself."""
+
+
 def parse_url(url: str) -> Settings:
     """Raises `OptionsError` for a URL that is malformed, or has an unknown parameter."""
     try:
-        found = _parsed(url)
-    except (ValueError, IndexError):
-        found = None
+        return _parsed(url)
+    except _Malformed as error:
+        wrong = str(error)
+    except ValueError:
+        wrong = "cannot be taken apart"
     # Raised out here, so that no traceback shows the error that has a part of the URL in it.
-    if found is None:
-        raise OptionsError(
-            f"This is no URL of a Redis; expected one of {', '.join(FORMS)}; rediss for the same "
-            "with TLS. Special characters in a password are percent-encoded"
-        )
-    return found
+    raise OptionsError(
+        f"The URL of the Redis {wrong}; expected one of {', '.join(FORMS)}; rediss for the same "
+        "with TLS. Special characters in a password are percent-encoded"
+    )
 
 
 def _parsed(url: str) -> Settings:
     parts = url_parts(url)
     kind = Kind(re.sub("^rediss", "redis", parts.scheme))
     credentials, _, hosts = parts.netloc.rpartition("@")
-    username, _, password = credentials.partition(":")
+    username, separator, password = credentials.partition(":")
     if parts.fragment:
-        raise ValueError
+        raise _Malformed("has a #, which is %23 in a password")
+    if username and not separator:
+        raise _Malformed(
+            "has a user without a password, which is :PASSWORD@ where Redis knows no users"
+        )
     service, database = _path(kind, parts.path)
-    return Settings(
+    found = Settings(
         kind=kind,
         hosts=tuple(_hosts(hosts, 26379 if kind is Kind.SENTINEL else 6379, kind)),
         service=service,
@@ -102,41 +111,78 @@ def _parsed(url: str) -> Settings:
         username=unquote(username) or None,
         password=Secret(unquote(password)),
         tls=parts.scheme.startswith("rediss"),
-        **_parameters(dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)))
-        if parts.query
-        else {},
+        **_parameters(_query(parts.query), secret="@" in parts.query),
     )
+    _check_no_half(found)
+    return found
+
+
+def _query(text: str) -> dict[str, str]:
+    if not text:
+        return {}
+    return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=True))
+
+
+def _check_no_half(found: Settings) -> None:
+    """Refuse parameters that would do nothing by themselves."""
+    if found.ssl_ca_certs and not found.tls:
+        raise OptionsError("ssl_ca_certs needs TLS; expected rediss:// in place of redis://")
+    by_sentinels = found.sentinel_username or found.sentinel_password
+    if by_sentinels and found.kind is not Kind.SENTINEL:
+        raise OptionsError(
+            "sentinel_username and sentinel_password are for sentinels; expected them in a URL "
+            "that begins with redis+sentinel://"
+        )
+    if found.sentinel_username and not found.sentinel_password:
+        raise OptionsError("sentinel_username needs a password; expected sentinel_password too")
 
 
 def _hosts(text: str, default_port: int, kind: Kind) -> Iterator[Address]:
     hosts = text.split(",")
     if kind is Kind.SINGLE and len(hosts) > 1:
-        raise ValueError
+        raise _Malformed("has several hosts, which only sentinels and a cluster have")
     for host in hosts:
         parts = urlsplit(f"//{host}")
         if not parts.hostname or parts.netloc != host or "@" in host:
-            raise ValueError
-        yield parts.hostname, default_port if parts.port is None else parts.port
+            raise _Malformed("has no host, or one without a name")
+        yield parts.hostname, _port(parts, default_port)
+
+
+def _port(parts: SplitResult, default: int) -> int:
+    try:
+        port = default if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if not port:
+        raise _Malformed("has a port that is not a whole number from 1 to 65535") from None
+    return port
 
 
 def _path(kind: Kind, path: str) -> tuple[str, int]:
     """The service and the database that a path names."""
     names = [unquote(name) for name in path.strip("/").split("/")] if path.strip("/") else []
-    service = names.pop(0) if kind is Kind.SENTINEL else ""
+    service = names.pop(0) if kind is Kind.SENTINEL and names else ""
     if kind is Kind.SENTINEL and not service:
-        raise ValueError
+        raise _Malformed("does not name the service of the sentinels")
+    if kind is Kind.CLUSTER and path[1:]:
+        raise _Malformed("has a database, and a cluster has only one")
     database = names.pop() if names else "0"
-    if names or not re.fullmatch("[0-9]{1,5}", database) or (kind is Kind.CLUSTER and path[1:]):
-        raise ValueError
+    if names or not re.fullmatch("[0-9]{1,5}", database):
+        raise _Malformed("has a database that is not a number, such as 0")
     return service, int(database)
 
 
-def _parameters(given: Mapping[str, str]) -> dict[str, Any]:
-    if given.keys() - set(_PARAMETERS):
-        raise OptionsError(
-            "The URL of the Redis has a parameter that is not known; expected some of "
-            f"{', '.join(_PARAMETERS)}"
-        )
+def _parameters(given: Mapping[str, str], *, secret: bool) -> dict[str, Any]:
+    """The parameters; where they may be a part of a password, none is shown."""
+    for name in given:
+        if name not in _PARAMETERS:
+            near = difflib.get_close_matches(name, _PARAMETERS, n=1)
+            shown = "that is not known" if secret else repr(name)
+            hint = f"did you mean {near[0]}? Expected" if near and not secret else "expected"
+            raise OptionsError(
+                f"The URL of the Redis has a parameter {shown}; {hint} some of "
+                f"{', '.join(_PARAMETERS)}"
+            )
     found: dict[str, Any] = {}
     for name, text in given.items():
         match name:

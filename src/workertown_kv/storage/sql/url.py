@@ -1,5 +1,6 @@
 """The URL of a database server: where it is, who connects, and the parameters that we take."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
@@ -81,12 +82,17 @@ def parse_url(url: str, schemes: str, port: int) -> ServerUrl:
         given = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         who, _, where = parts.netloc.rpartition("@")
         hosts = [_host(one, port) for one in where.split(",")]
+    except _WrongPort:
+        raise _malformed(form, "has a port that is not a whole number from 1 to 65535") from None
     except ValueError:
         raise _malformed(form) from None
     # There, an @ or # is of a password that was not encoded, and the rest of it stands around.
     misplaced = "@" in parts.path + parts.query or parts.fragment
-    if parts.scheme not in schemes.split("|") or not _PATH.fullmatch(parts.path) or misplaced:
+    if parts.scheme not in schemes.split("|") or misplaced:
         raise _malformed(form)
+    if not _PATH.fullmatch(parts.path):
+        wrong = "has several parts in its path" if parts.path.strip("/") else "names no database"
+        raise _malformed(form, wrong)
     parameters = _parameters(given)
     named = [(host, given_port) for host, given_port in hosts if host is not None]
     if parameters.socket is not None and len(hosts) == 1 and not named:
@@ -109,12 +115,22 @@ def parse_url(url: str, schemes: str, port: int) -> ServerUrl:
 def _host(text: str, port: int) -> tuple[str | None, int]:
     """One host and its port; `None` where it has no name. Raises `ValueError`."""
     parts = urlsplit(f"//{text}")
-    return parts.hostname and unquote(parts.hostname), parts.port or port
+    try:
+        given = parts.port
+    except ValueError as error:
+        raise _WrongPort from error
+    if given == 0:
+        raise _WrongPort
+    return parts.hostname and unquote(parts.hostname), given or port
 
 
-def _malformed(form: str) -> OptionsError:
+class _WrongPort(ValueError):
+    pass
+
+
+def _malformed(form: str, wrong: str = "is malformed") -> OptionsError:
     return OptionsError(
-        f"The URL of the database is malformed; expected {form}, with special characters in its "
+        f"The URL of the database {wrong}; expected {form}, with special characters in its "
         "parts percent-encoded"
     )
 
@@ -123,8 +139,10 @@ def _parameters(given: list[tuple[str, str]]) -> Parameters:
     values = dict(given)
     for name, text in values.items():
         if name not in _EXPECTED:
+            near = difflib.get_close_matches(name, _EXPECTED, n=1)
+            hint = f"did you mean {near[0]}? Expected" if near else "expected"
             raise OptionsError(
-                f"The URL of the database has a parameter {name!r}; expected {', '.join(_EXPECTED)}"
+                f"The URL of the database has a parameter {name!r}; {hint} {', '.join(_EXPECTED)}"
             )
         try:
             msgspec.convert({name: text}, Parameters, strict=False)
@@ -138,5 +156,9 @@ def _parameters(given: list[tuple[str, str]]) -> Parameters:
         raise OptionsError(
             f"{min(files)} in the URL of the database is of no use there; "
             "expected it together with sslmode=require, verify-ca or verify-full"
+        )
+    if parameters.sslkey and not parameters.sslcert:
+        raise OptionsError(
+            "sslkey in the URL of the database is the key of no certificate; expected sslcert too"
         )
     return parameters

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apsw
 
-from ...errors import StorageError
+from ...errors import StorageError, StorageFailure, StorageUnavailable
 
 
 class Patience:
@@ -38,12 +38,37 @@ class Patience:
 
 def connect(path: Path, patience: Patience | None) -> apsw.Connection:
     """Open a connection; one without patience never waits."""
-    if not path.parent.is_dir():
-        raise StorageError(f"There is no folder {path.parent} for the database")
+    _check_place(path)
     db = apsw.Connection(os.fspath(path))
     if patience is not None:
         db.set_busy_handler(patience.wait)
     return db
+
+
+def _check_place(path: Path) -> None:
+    """Raise `StorageError` where there can be no database, in better words than SQLite's."""
+    folder = path.parent.absolute()
+    if not folder.is_dir():
+        raise StorageError(
+            f"There is no folder {folder} for the database; make it, or name another path"
+        )
+    if path.is_dir():
+        raise StorageError(
+            f"SQLite cannot use {path}: it is a folder; expected the path of a file, such as "
+            f"{path / 'kv.sqlite'}"
+        )
+    # SQLite makes files beside its own, where they are not there already.
+    for place in (path,) if Path(f"{path}-wal").exists() else (path, folder):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise StorageUnavailable(
+                f"SQLite cannot use {path}: {place} is read-only for {_user()}; expected a file "
+                "and a folder that this user may write, on a file system that can be written",
+                StorageFailure.READ_ONLY,
+            )
+
+
+def _user() -> str:
+    return f"the user with the id {os.geteuid()}" if hasattr(os, "geteuid") else "this user"
 
 
 @contextmanager

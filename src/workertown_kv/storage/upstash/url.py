@@ -1,5 +1,6 @@
 """From a URL to what it says. No message here shows any of the URL, since a token is in it."""
 
+import math
 import re
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -29,20 +30,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds from one look for expired entries to the next, where there were none."""
 
 
+class _Malformed(ValueError):
+    """Has what is wrong with a URL, and nothing of the URL itself."""
+
+
 def parse_url(url: str) -> Settings:
     """Raises `OptionsError` for a URL that is malformed, or has an unknown parameter."""
     try:
-        found = _parsed(url)
+        return _parsed(url)
+    except _Malformed as error:
+        wrong = str(error)
     except ValueError:
-        found = None
+        wrong = "is malformed"
     # Raised out here, so that no traceback shows the error that has a part of the URL in it.
-    if found is None:
-        raise OptionsError(
-            "This is no URL of a database at Upstash; expected upstash://TOKEN@HOST[:PORT], with "
-            "?timeout=SECONDS&sweep=SECONDS&prefix=TEXT if you like; upstash+http is for a "
-            "stand-in without TLS. Special characters in a token are percent-encoded"
-        )
-    return found
+    raise OptionsError(
+        f"The URL of a database at Upstash {wrong}; expected upstash://TOKEN@HOST[:PORT], with "
+        "?timeout=SECONDS&sweep=SECONDS&prefix=TEXT if you like; upstash+http is for a "
+        "stand-in without TLS. Special characters in a token are percent-encoded"
+    )
 
 
 def endpoint_of(url: str) -> tuple[str, Secret]:
@@ -67,10 +72,21 @@ def _parsed(url: str) -> Settings:
     endpoint, token = endpoint_of(url)
     query = urlsplit(url).query
     given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
-    timeout, sweep = (float(given.pop(name, text)) for name, text in _SECONDS.items())
-    prefix = given.pop("prefix", "kv")
-    if given or not _PREFIX.fullmatch(prefix):
-        raise ValueError
-    if not (0.01 <= timeout <= 3600 and 0 <= sweep <= 1_000_000):
-        raise ValueError
+    if given.keys() - {*_SECONDS, "prefix"}:
+        raise _Malformed("has a parameter that is not timeout, sweep or prefix")
+    timeout, sweep = (_seconds(given.get(name, text)) for name, text in _SECONDS.items())
+    prefix = given.get("prefix", "kv")
+    if not _PREFIX.fullmatch(prefix):
+        raise _Malformed("has a prefix that is not printable ASCII without spaces and braces")
+    if not 0.01 <= timeout <= 3600:
+        raise _Malformed("has a timeout that is not a number of seconds from 0.01 to 3600")
+    if not 0 <= sweep <= 1_000_000:
+        raise _Malformed("has a sweep that is not a number of seconds from 0 to 1,000,000")
     return Settings(endpoint=endpoint, token=token, timeout=timeout, prefix=prefix, sweep=sweep)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
