@@ -68,7 +68,8 @@ async def test_an_unforeseen_error_is_told_to_the_log_alone(
 async def test_other_paths_are_404_for_those_who_may_know(call: Caller, path: str) -> None:
     answer = await call("GET", f"http://localhost{path}")
     assert answer.status_code == 404
-    assert answer.json()["error"] == "Not found"
+    error = f"There is nothing at {path}; values are at /v1/kv/{{key}}"
+    assert answer.json()["error"] == error
     assert (await call.server.request("GET", f"http://localhost{path}")).status_code == 401
 
 

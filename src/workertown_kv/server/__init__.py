@@ -319,4 +319,7 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    raise NotFound
+    server: Server = scope["app"]
+    kv = server.options.endpoints.v1.kv
+    where = "" if kv is False else f"; values are at {server.options.path(kv)}/{{key}}"
+    raise NotFound(f"There is nothing at {scope['path'][:100]}{where}")

@@ -520,3 +520,36 @@ async def test_a_length_that_is_none_is_refused(call: Caller, length: str) -> No
     answer = await call("PUT", "/v1/kv/a", content=b'{"value": 1}', headers=headers)
     assert answer.status_code == 400
     assert answer.json()["error"] == "Expected a Content-Length in decimal digits"
+
+
+@pytest.mark.parametrize(
+    ("body", "example"),
+    [
+        ("dark", '{"value": "dark"}'),
+        ('"dark"', '{"value": "dark"}'),
+        (" 5 ", '{"value": 5}'),
+        ("[1, 2]", '{"value": [1, 2]}'),
+        ("theme=dark", '{"value": "theme=dark"}'),
+        ("", '{"value": "dark"}'),
+        ('"' + "x" * 200 + '"', '{"value": "dark"}'),
+    ],
+)
+async def test_a_body_without_an_object_is_answered_with_the_right_one(
+    call: Caller, body: str, example: str
+) -> None:
+    put = await call(
+        "PUT", "/v1/kv/a", content=body.encode(), headers={"Content-Type": "application/json"}
+    )
+    assert put.status_code == 400
+    [detail] = put.json()["errors"]
+    assert detail["message"].lower().endswith(f"expected a json object, as in {example}".lower())
+    batch = await call(
+        "POST", "/v1/kv", content=body.encode(), headers={"Content-Type": "application/json"}
+    )
+    assert '{"operations": [{"op": "get", "key": "theme"}]}' in batch.json()["errors"][0]["message"]
+
+
+async def test_a_missing_key_is_not_answered_as_a_path_that_there_is_not(call: Caller) -> None:
+    assert (await call("GET", "/v1/kv/a")).json()["error"] == "Not found"
+    elsewhere = (await call("GET", "/theme")).json()["error"]
+    assert elsewhere == "There is nothing at /theme; values are at /v1/kv/{key}"

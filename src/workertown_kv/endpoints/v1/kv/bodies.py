@@ -184,11 +184,13 @@ def _set(
 
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
     if not body:
-        raise _invalid((), "Expected a JSON object; the body is empty")
+        raise _invalid((), f"The body is empty; {_expected(decoder.type, b'dark')}")
     check_utf8(body)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
+        if not _is_object(body):
+            raise _invalid((), f"E{_expected(decoder.type, body)[1:]}") from error
         fields = ", ".join(decoder.type.__struct_fields__)
         raise _explained(str(error), "$", fields) from error
     except RecursionError as error:
@@ -202,10 +204,29 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
             f"Half of a surrogate pair, {halves[0].decode(errors='replace')}"
             if halves
             else str(error)
+            if _is_object(body)
+            else f"{error}; {_expected(decoder.type, body)}"
         )
         raise _invalid((), message) from error
 
 
+def _is_object(body: bytes | bytearray) -> bool:
+    return body.lstrip().startswith(b"{")
+
+
+def _expected(kind: type[_Body], body: bytes | bytearray) -> str:
+    """Say what would be right, with what was sent in its place where that is short."""
+    if kind is not _Put:
+        return 'expected a JSON object, as in {"operations": [{"op": "get", "key": "theme"}]}'
+    text = body.strip() if len(body) <= _SHORT_EXAMPLE else b"dark"
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        text = msgspec.json.encode(text.decode())
+    return f'expected a JSON object, as in {{"value": {text.decode()}}}'
+
+
+_SHORT_EXAMPLE: Final = 100
 _BYTE: Final = re.compile(r"\(byte (\d+)\)\Z")
 _ESCAPES: Final = len(r"\ud83d\ude00") + 4
 _HALF_PAIR: Final = re.compile(
