@@ -16,7 +16,14 @@ import msgspec
 
 from workertown_kv import errors
 from workertown_kv.cli import main
-from workertown_kv.options import Options, Secret
+from workertown_kv.options import (
+    CONFIG,
+    FLAGS,
+    Options,
+    Secret,
+    named_variables,
+    variable_of_flag,
+)
 
 from .key_vectors import key_vectors_page
 from .pages import ROOT
@@ -28,6 +35,7 @@ def pages() -> dict[Path, str]:
     """Every page that is made, with its text."""
     return {
         REFERENCE / "options.md": options_page(),
+        REFERENCE / "variables.md": variables_page(),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "errors.md": errors_page(),
         REFERENCE / "key-vectors.md": _made_from("tests/vectors/keys.json") + key_vectors_page(),
@@ -185,6 +193,63 @@ def _listed(kind: Any) -> Iterator[type[msgspec.Struct]]:
 
 def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and not get_origin(kind) and issubclass(kind, msgspec.Struct)
+
+
+# Variables
+
+_BY_VARIABLES: Final = "../how-to/configure.md#by-variables"
+
+
+def variables_page() -> str:
+    """Every variable that is read, with what it holds."""
+    said = {
+        option.path: option.meaning.removeprefix("The variable that holds ")
+        for option in options(Options)
+    }
+    rows = [
+        (name, f"`{path}`", said[path][0].upper() + said[path][1:])
+        for name, path in named_variables(Options()).items()
+    ]
+    helps = {
+        one.envvar: one.help or ""
+        for one in main.commands["serve"].params
+        if isinstance(one, click.Option)
+    }
+    given = {variable_of_flag(flag): f"--{flag}" for flag in FLAGS} | {CONFIG: "--config"}
+    rows += [(name, f"`{flag}`", helps[name]) for name, flag in given.items()]
+    table = "\n".join(
+        f"| `{name}` | {by} | {' '.join(meaning.split()).removesuffix('.')} |"
+        for name, by, meaning in sorted(rows)
+    )
+    return f"""{_made_from("src/workertown_kv/options/variables.py")}
+# Variables
+
+| variable | option or flag | what it is |
+|---|---|---|
+{table}
+| `KV_OPTIONS__…` | every option | What the option is: [By variables]({_BY_VARIABLES}) |
+
+An option whose path has `.env.` in it, or begins with `env.`, names the variable: with
+`auth.api_key.env.api_key = "MY_KEY"`, the variable `MY_KEY` holds the API key.
+
+## What a variable may hold
+
+A variable that is empty counts as not set. White space at either end of a variable, control
+characters anywhere in it, and bytes that are not UTF-8 are refused: a file that `echo` wrote ends
+with a line feed, and a file of Windows with a carriage return. Spaces inside are kept.
+`KV_API_KEYS`, `KV_USERS`, and lists and objects in JSON may have several lines.
+
+## Other names that begin with `KV_`
+
+- A name that is nearly one of these, as `KV_DATABASE`, keeps `serve`, `migrate` and `namespace`
+  from starting, and the error has the right name. `kv()` in a program only logs a warning.
+- Of any other name, as `KV_REST_API_URL`, the commands log a warning; `kv()` says nothing.
+- Names that Kubernetes sets for a Service, as `KV_SERVICE_HOST` and `KV_PORT_8787_TCP`, are passed
+  over in silence.
+
+Kubernetes also sets `KV_PORT=tcp://…` for a Service named `kv`. That form of it is not read; the
+port is what `--port`, the file or the default says.
+"""
 
 
 # The command

@@ -32,7 +32,12 @@ def file(tmp_path: Path) -> Path:
 
 def test_it_prints_what_was_chosen_where_it_comes_from_and_no_secret(run: Run, file: Path) -> None:
     ended = run(
-        "config", "--config", "kv.toml", KV_OPTIONS__limits__VALUE_BYTES="5", KV_USERNAME="a"
+        "config",
+        "--config",
+        "kv.toml",
+        KV_OPTIONS__limits__VALUE_BYTES="5",
+        KV_USERNAME="a",
+        KV_APIKEY="k",
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == [
@@ -40,6 +45,7 @@ def test_it_prints_what_was_chosen_where_it_comes_from_and_no_secret(run: Run, f
         'base_path = "/store"  # kv.toml',
         "limits.value_bytes = 5  # KV_OPTIONS__limits__VALUE_BYTES",
         "# KV_USERNAME is set  # auth.basic.env.username",
+        "# There is no variable KV_APIKEY; did you mean KV_API_KEY?",
     ]
 
 
@@ -76,7 +82,15 @@ def test_flags_win_over_variables_and_these_over_the_file(run: Run, file: Path) 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[serve]\nporte = 1", "there is no flag serve.porte; expected access_log, "),
+        ("[serve]\nporte = 1", "there is no flag serve.porte; did you mean serve.port?"),
+        ("[serve]\nlog-format = 'json'", "did you mean serve.log_format?"),
+        ("[serve]\nx = 1", "there is no flag serve.x; expected access_log, "),
+        ("[serve]\nhost = 5", "serve.host is int; expected text"),
+        ("[serve]\nworkers = 1.5", "1.5 is not a whole number of at least 1"),
+        ("[serve]\nworkers = true", "True is not a whole number of at least 1"),
+        ("[serve]\nport = [1]", "serve.port is list; expected a single value"),
+        ("port = 1", "There is no option port; did you mean serve.port?"),
+        ("[server]\nport = 1", "There is no option server; did you mean serve?"),
         ("[serve]\nport = 'x'", "Invalid value for '--port'"),
         ("[limit]\nvalue_bytes = 1", "There is no option limit; did you mean limits?"),
         ("x", "is not TOML"),

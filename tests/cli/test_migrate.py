@@ -66,6 +66,7 @@ def test_a_migration_can_be_undone_and_run_again(run: Run, tmp_path: Path) -> No
 
 def test_more_migrations_than_there_are_cannot_be_run(run: Run, tmp_path: Path) -> None:
     database = tmp_path / "kv.sqlite"
+    run("migrate", "--database", database)
     ended = run("migrate", "--database", database, "--to", str(len(MIGRATIONS) + 1), "--yes")
     assert ended.returncode == 1
     assert f"There are {len(MIGRATIONS)} migrations" in ended.stderr

@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from workertown_kv.testing import ServedStore
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -12,7 +14,15 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 DEFAULT = f"{'0' * 32} default"
 
 
-def test_namespaces_are_made_listed_renamed_and_deleted(run: Run, tmp_path: Path) -> None:
+@pytest.fixture
+def database(run: Run, tmp_path: Path) -> Path:
+    """The database that the commands use by default."""
+    assert run("migrate").returncode == 0
+    return tmp_path / "kv.sqlite"
+
+
+@pytest.mark.usefixtures("database")
+def test_namespaces_are_made_listed_renamed_and_deleted(run: Run) -> None:
     assert run("namespace", "list").stdout.splitlines() == [DEFAULT]
     made = run("namespace", "create", "staging").stdout.strip()
     assert re.fullmatch("[0-9a-f]{32} staging", made)
@@ -36,14 +46,42 @@ def test_deleting_removes_the_keys_under_a_running_server(run: Run, tmp_path: Pa
         assert answer.status_code == 404
 
 
-def test_deleting_asks_first(run: Run) -> None:
-    run("namespace", "create", "staging")
+@pytest.mark.usefixtures("database")
+def test_deleting_asks_first_about_what_there_is(run: Run) -> None:
+    id = run("namespace", "create", "staging").stdout.partition(" ")[0]
     ended = run("namespace", "delete", "staging")
     assert ended.returncode == 1
-    assert "Delete the namespace staging with all its keys?" in ended.stderr
+    assert f"Delete the namespace {id} staging with all its keys?" in ended.stderr
     assert "staging" in run("namespace", "list").stdout
+    for name, words in (
+        ("stagin", "Error: There is no namespace 'stagin'; expected the id or title of one\n"),
+        ("default", "Error: The default namespace cannot be deleted\n"),
+    ):
+        ended = run("namespace", "delete", name)
+        assert (ended.returncode, ended.stderr) == (1, words)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "namespace list",
+        "namespace create a",
+        "namespace rename a b",
+        "namespace delete a",
+        "migrate --to 0",
+    ],
+)
+def test_a_database_that_is_not_there_is_not_made(run: Run, command: str, tmp_path: Path) -> None:
+    ended = run(*command.split(), "--database", "missing.sqlite")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"Error: There is no database {tmp_path}/missing.sqlite; expected one that `serve` or "
+        "`migrate` has made, named by --database or KV_DB\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("database")
 def test_a_title_with_a_line_feed_is_printed_on_one_line(run: Run) -> None:
     made = run("namespace", "create", "two\nlines").stdout
     assert made.endswith(' "two\\nlines"\n')
@@ -56,6 +94,7 @@ def test_what_would_be_kept_by_nobody_is_refused(run: Run) -> None:
     assert ended.stderr.startswith("Error: The namespaces of a storage in memory")
 
 
+@pytest.mark.usefixtures("database")
 def test_what_is_wrong_is_said_in_one_line(run: Run) -> None:
     run("namespace", "create", "staging")
     for args, message in (

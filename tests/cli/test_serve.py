@@ -110,7 +110,10 @@ def bash(script: str) -> str:
 def test_as_json_the_key_is_a_field_of_its_own(environment: dict[str, str], tmp_path: Path) -> None:
     with serving(environment, tmp_path, "--log-format", "json") as (process, port):
         start, made = map(json.loads, read_until(process, "api_key").splitlines())
-        assert start["message"] == f"{GREETING}http://127.0.0.1:{port}, values are in kv.sqlite"
+        database = f"{tmp_path}/kv.sqlite"
+        listens = f"{GREETING}http://127.0.0.1:{port}"
+        assert start["message"] == f"{listens}, values are in {database}, which is new"
+        assert (start["database"], start["new"]) == (database, True)
         assert (start["event"], made["event"]) == ("start", "api_key")
         wait_for(port)
         headers = {"Authorization": f"Bearer {made['api_key']}"}

@@ -14,6 +14,7 @@ from ..options import (
     Secret,
     parse_layers,
     source_of,
+    unread_variables,
     variable_of,
     without_credentials,
 )
@@ -59,10 +60,12 @@ def _lines(options: Options, layers: Sequence[Layer], *, everything: bool) -> It
 
 
 def _variables_set(options: Options) -> Iterator[str]:
-    """The variables that are read when the server is made, as those of credentials."""
+    """The variables that are read when the server is made, and those that nothing reads."""
     for path, name, _ in _leaves(options, Options, ()):
         if "env" in path and name and options.environment(name):
             yield f"# {name} is set  # {'.'.join(path)}"
+    for variable in unread_variables(options):
+        yield f"# {variable.sentence}"
 
 
 _UNSET = ("none", "a function")

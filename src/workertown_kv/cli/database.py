@@ -3,7 +3,7 @@
 import difflib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -12,7 +12,15 @@ from click.types import OptionHelpExtra, StringParamType
 
 from ..errors import KvError, OptionsError
 from ..files import Files
-from ..options import CONFIG, EnvOptions, check_text, unread_variables, without_credentials
+from ..options import (
+    CONFIG,
+    FLAGS,
+    EnvOptions,
+    Options,
+    check_text,
+    unread_variables,
+    without_credentials,
+)
 from ..runtime import DEFAULT_DATABASE
 from ..server import Server, kv_from
 from ..server.layers import read_file
@@ -29,13 +37,27 @@ def _choose_config(context: click.Context, _param: click.Parameter, path: str | 
     if not path:
         raise click.UsageError("--config is empty; expected the path of a TOML file")
     with one_line_errors():
-        flags = read_file(path, Files())[1]
+        layer, flags = read_file(path, Files())
+        _check_tables(path, layer.values)
         known = {one.name or "": one for one in context.command.params}
         if context.command.name == "serve":
             # Each command has some of the flags, and serve has all of them.
             _check_flags(path, flags, known)
     context.default_map = {name: value for name, value in flags.items() if name in known}
     os.environ[CONFIG] = path
+
+
+def _check_tables(path: str, given: Iterable[str]) -> None:
+    """Refuse flags that stand outside of the table serve, and a table that is nearly it."""
+    flags = [flag.replace("-", "_") for flag in (*FLAGS, "database")]
+    for name in given:
+        if name in Options.__struct_fields__:
+            continue
+        near = f"serve.{name.replace('-', '_')}" if name.replace("-", "_") in flags else ""
+        if near or difflib.get_close_matches(name, ["serve"]):
+            raise OptionsError(
+                f"{path}: There is no option {name}; did you mean {near or 'serve'}?"
+            )
 
 
 def _check_flags(

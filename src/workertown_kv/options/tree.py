@@ -67,7 +67,7 @@ class EnvOptions(Group, frozen=True):
     """The environment variables that the server itself reads."""
 
     database: str = "KV_DB"
-    """Names the variable with a storage URL or the path of an SQLite file; in a Cloudflare Worker,
+    """The variable that holds a storage URL or the path of an SQLite file; in a Cloudflare Worker,
     the binding of a KV namespace or a D1 database."""
 
 
