@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -25,6 +26,7 @@ from servers.lambda_events import (
 from servers.redis import RunningRedis
 from servers.upstash import StandInUpstash
 from workertown_kv import Runtime, Server, combine, kv, runtime
+from workertown_kv.errors import InputError
 from workertown_kv.hosts import Combined
 from workertown_kv.hosts.aws_lambda import lambda_handler
 from workertown_kv.operations import Set
@@ -203,6 +205,32 @@ def test_the_storage_stays_open_from_one_event_to_the_next(make_server: Make) ->
     for _ in range(3):
         assert handler(function_url(Request("GET", "/health")), None)["statusCode"] == 200
     assert len(opened) == 1
+
+
+def test_other_event_loops_and_threads_do_not_disturb_it(make_server: Make) -> None:
+    handler = lambda_handler(make_server())
+    event = function_url(Request("GET", "/health"))
+    loop = asyncio.get_event_loop_policy().get_event_loop()
+    for _ in range(2):
+        assert handler(event, None)["statusCode"] == 200
+        asyncio.run(asyncio.sleep(0))  # leaves the thread without an event loop
+        assert handler(event, None)["statusCode"] == 200
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(lambda _: handler(event, None), range(8)))
+        assert {answer["statusCode"] for answer in answers} == {200}
+    asyncio.set_event_loop(loop)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{}, {"Records": [{"eventSource": "aws:sqs", "body": "x"}]}, {"source": "aws.events"}, [1], None],
+)
+def test_an_event_without_a_request_is_refused_in_a_sentence(
+    make_server: Make, event: object
+) -> None:
+    handler = lambda_handler(make_server())
+    with pytest.raises(InputError, match="This event has no HTTP request in it; expected one of"):
+        handler(event, None)
 
 
 def test_several_servers_can_be_one_function(make_server: Make) -> None:

@@ -6,14 +6,16 @@ is done here: tell the path as the client sent it, and answer CloudFront as that
 
 import asyncio
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..endpoints.envelope import send_error
-from ..errors import MissingExtra, ValueTooLarge
+from ..errors import InputError, MissingExtra, ValueTooLarge
 
 try:
     from mangum import Mangum
@@ -32,19 +34,56 @@ def lambda_handler(app: ASGIApp) -> Callable[[Any, Any], dict[str, Any]]:
 
     The storage is opened by the first request, and stays open from one to the next.
     """
-    _ensure_event_loop()
-    # With a lifespan, Mangum would open and close the storage around each request.
-    return Mangum(_AsSent(app), lifespan="off", custom_handlers=[CloudFront])
+    return _Handler(app)
 
 
-def _ensure_event_loop() -> None:
-    """Mangum runs everything on the event loop of the thread. Python warns where there is none."""
+class _Handler:
+    """Answers events on one event loop, so that connections stay open, whatever the thread."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._loop = _loop_of_thread() or asyncio.new_event_loop()
+        self._one_at_a_time = Lock()
+        with self._current_loop():
+            # With a lifespan, Mangum would open and close the storage around each request.
+            self._answer = _Adapter(_AsSent(app), lifespan="off", custom_handlers=[CloudFront])
+
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
+        with self._one_at_a_time:
+            if self._loop.is_closed():
+                self._loop = asyncio.new_event_loop()
+            with self._current_loop():
+                return self._answer(event, context)
+
+    @contextmanager
+    def _current_loop(self) -> Iterator[None]:
+        """Make its event loop that of the thread, which is where Mangum looks for one."""
+        before = _loop_of_thread()
+        asyncio.set_event_loop(self._loop)
+        try:
+            yield
+        finally:
+            asyncio.set_event_loop(before)
+
+
+def _loop_of_thread() -> asyncio.AbstractEventLoop | None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)
-            asyncio.get_event_loop()
+            warnings.simplefilter("error", DeprecationWarning)  # Python warns where there is none
+            return asyncio.get_event_loop()
     except (RuntimeError, DeprecationWarning):
-        asyncio.set_event_loop(asyncio.new_event_loop())
+        return None
+
+
+class _Adapter(Mangum):
+    def infer(self, event: Any, context: Any) -> Any:
+        try:
+            return super().infer(event, context)
+        except (RuntimeError, TypeError, LookupError) as error:
+            found = ", ".join(map(repr, event)) if isinstance(event, dict) else type(event).__name__
+            raise InputError(
+                "This event has no HTTP request in it; expected one of API Gateway, a function URL, "
+                f"a load balancer or CloudFront, but it has {found[:200] or 'nothing'}"
+            ) from error
 
 
 class CloudFront(LambdaAtEdge):
