@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 _WITHOUT = """
 import sys
 
@@ -34,3 +36,26 @@ assert sent[0]["status"] == 200, sent
 
 def test_the_server_needs_no_driver_no_command_and_no_client() -> None:
     subprocess.run([sys.executable, "-c", _WITHOUT], check=True)
+
+
+def test_importing_the_module_of_the_command_runs_nothing() -> None:
+    program = "import workertown_kv.__main__; print('imported')"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert ran.stdout == "imported\n"
+
+
+@pytest.mark.parametrize("package", ["hypothesis", "pytest"])
+def test_the_helpers_for_tests_say_what_they_need(package: str) -> None:
+    program = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from workertown_kv import OptionsError\n"
+        "try:\n    import workertown_kv.testing\n"
+        "except OptionsError as error:\n    print(error)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert ran.stdout.startswith("workertown_kv.testing needs more packages; ")
+    assert ran.stdout.endswith('pip install ".[testing]"\n')

@@ -70,7 +70,10 @@ class MissingExtra(OptionsError):
     """An option needs a package that is not installed; the message has the line that does it."""
 
     def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(f'{purpose} needs more packages: pip install "workertown-kv[{extra}]"')
+        super().__init__(
+            f"{purpose} needs more packages; in the folder of workertown-kv's pyproject.toml: "
+            f'pip install ".[{extra}]"'
+        )
 
 
 class InputError(KvError):

@@ -388,7 +388,7 @@ for given in (True, {"store": "redis://h"}, {"store": "upstash://t@h"}, {"limite
         kv(runtime=testing(), access={"rate_limit": given})
     except OptionsError as error:
         assert type(error).__name__ == "MissingExtra", error
-        assert 'pip install "workertown-kv[rate-limit]"' in error.message
+        assert 'pip install ".[rate-limit]"' in error.message
     else:
         raise AssertionError(given)
 """

@@ -231,7 +231,7 @@ def test_a_malformed_dsn_is_refused_by_its_path_without_being_shown(dsn: str) ->
 
 def test_without_the_sdk_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentry_sdk", None)
-    with pytest.raises(MissingExtra, match=r'pip install "workertown-kv\[sentry\]"'):
+    with pytest.raises(MissingExtra, match=r'pip install "\.\[sentry\]"'):
         kv(sentry={"dsn": "http://public@127.0.0.1/7"})
 
 

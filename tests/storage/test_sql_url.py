@@ -173,7 +173,8 @@ storage_from_url("memory://")
 def test_a_driver_is_asked_for_where_it_is_needed_alone() -> None:
     command = [sys.executable, "-c", _WITHOUT_DRIVERS]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    where = "needs more packages; in the folder of workertown-kv's pyproject.toml"
     assert printed.splitlines() == [
-        'PostgreSQL needs more packages: pip install "workertown-kv[postgres]"',
-        'MySQL needs more packages: pip install "workertown-kv[mysql]"',
+        f'PostgreSQL {where}: pip install ".[postgres]"',
+        f'MySQL {where}: pip install ".[mysql]"',
     ]

@@ -81,8 +81,8 @@ class _Adapter(Mangum):
         except (RuntimeError, TypeError, LookupError) as error:
             found = ", ".join(map(repr, event)) if isinstance(event, dict) else type(event).__name__
             raise InputError(
-                "This event has no HTTP request in it; expected one of API Gateway, a function URL, "
-                f"a load balancer or CloudFront, but it has {found[:200] or 'nothing'}"
+                "This event has no HTTP request in it; expected one of API Gateway, a function "
+                f"URL, a load balancer or CloudFront, but it has {found[:200] or 'nothing'}"
             ) from error
 
 

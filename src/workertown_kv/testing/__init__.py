@@ -1,10 +1,17 @@
 """Helpers for people who write storages, and for those who test against a real server.
 
-Needs the extra: `pip install "workertown-kv[testing]"`.
+They need the extra `testing`: `pip install ".[testing]"` in the folder of this project.
 """
 
-from .clock import MovedClock
-from .conformance import StorageConformance
-from .served import ServedStore, free_port
+from ..errors import MissingExtra
+
+try:
+    from .clock import MovedClock
+    from .conformance import StorageConformance
+    from .served import ServedStore, free_port
+except ModuleNotFoundError as error:
+    if error.name not in ("hypothesis", "pytest"):
+        raise
+    raise MissingExtra("workertown_kv.testing", "testing") from error
 
 __all__ = ["MovedClock", "ServedStore", "StorageConformance", "free_port"]
