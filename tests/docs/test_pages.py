@@ -49,7 +49,7 @@ def test_nothing_installs_this_package_from_an_index() -> None:
     # Whoever publishes something under its name there would be installed instead.
     examples = (ROOT / "examples").rglob("*.md")
     installs = re.compile(r"(pip install|uv add|uvx|pipx run)[^\n`]* [\"']?workertown-kv\b")
-    texts = {path: path.read_text() for path in (*PAGES, *examples)}
+    texts = {path: path.read_text() for path in (*PAGES, *examples, *(ROOT / "src").rglob("*.py"))}
     assert [name_of(path) for path, text in texts.items() if installs.search(text)] == []
 
 
