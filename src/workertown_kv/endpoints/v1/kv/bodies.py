@@ -216,7 +216,7 @@ def _is_object(body: bytes | bytearray) -> bool:
 
 def _expected(kind: type[_Body], body: bytes | bytearray) -> str:
     """Say what would be right, with what was sent in its place where that is short."""
-    if kind is not _Put:
+    if kind is not PutBody:
         return 'expected a JSON object, as in {"operations": [{"op": "get", "key": "theme"}]}'
     text = body.strip() if len(body) <= _SHORT_EXAMPLE else b"dark"
     try:
