@@ -48,6 +48,8 @@ WARNINGS_SECONDS: Final = 5.0
 LEAVE_SECONDS: Final = 1.0
 """How long a storage may take to let go of what belongs to an event loop that has ended."""
 
+_DAY_SECONDS: Final = 86_400.0
+
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
@@ -187,7 +189,10 @@ class Server(Starlette):
 
     async def _close_with_loop(self) -> None:
         try:
-            await asyncio.get_running_loop().create_future()
+            while True:
+                # The event loop refers to a timer. A future that only this task refers to would be
+                # collected with it where a process ends without ending its loop, with a warning.
+                await asyncio.sleep(_DAY_SECONDS)
         except asyncio.CancelledError:
             await self.close()
             raise
