@@ -189,7 +189,7 @@ class Server(Starlette):
 
     async def _close_with_loop(self) -> None:
         try:
-            while True:
+            while True:  # noqa: ASYNC110  (it waits for its end, not for an event)
                 # The event loop refers to a timer. A future that only this task refers to would be
                 # collected with it where a process ends without ending its loop, with a warning.
                 await asyncio.sleep(_DAY_SECONDS)
