@@ -288,7 +288,7 @@ async def test_a_probe_finds_what_keeps_redis_from_writing(
                 assert caught.value.kind is StorageFailure.READ_ONLY
 
 
-@pytest.mark.parametrize("right", ["evalsha", "hmget", "hsetnx"])
+@pytest.mark.parametrize("right", ["evalsha", "hmget", "hset", "hdel", "pexpire", "del"])
 async def test_a_probe_finds_a_right_that_is_missing(own: RunningRedis, right: str) -> None:
     async with opened(own.url) as storage:
         await storage.set(put("a"))

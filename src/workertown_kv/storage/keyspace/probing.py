@@ -6,7 +6,7 @@ from typing import Final
 
 from ...entry import DEFAULT_NAMESPACE
 from ...errors import KvError
-from ...operations import Delete
+from ...operations import Delete, Operation, Set
 from ..contract import Clock
 from ..skew import skew_warnings
 from .call import Call, script_call
@@ -22,12 +22,10 @@ _KEEPS_ALL: Final = "noeviction"
 async def probe(use: Use, now: float) -> None:
     """Read and write in every bucket, without a change of any entry. Raises `KvError`.
 
-    Each write is the script of all writes, and removes a key that no entry can have. Redis lets it
-    pass when its memory is full, so a field that is there is set where there is none, too.
+    Each write is the script of all writes. In one step it sets a key that no entry can have, with a
+    lifetime and without, and removes it, which takes every right that a write does.
     """
-    layout = use.layout
-    name = layout_key(layout.prefix)
-    await use.all([*_calls(use, now), Call(layout.slot_of(name), ("HSETNX", name, "version", 1))])
+    await use.all(list(_calls(use, now)))
 
 
 async def warnings(use: Use, clock: Clock) -> Sequence[str]:
@@ -53,10 +51,13 @@ async def warnings(use: Use, clock: Clock) -> Sequence[str]:
 
 def _calls(use: Use, now: float) -> Iterator[Call]:
     layout, space = use.layout, DEFAULT_NAMESPACE
-    _, arguments = batch_arguments(layout, [Delete(space, "")], [""], now)
+    lasting = Set(namespace=space, key="", value=b"", is_json=False)
+    passing = Set(namespace=space, key="", value=b"", is_json=False, expires_at=now + 1)
+    operations: Sequence[Operation] = [passing, lasting, Delete(space, "")]
+    _, arguments = batch_arguments(layout, operations, [""] * len(operations), now)
     for bucket in range(layout.buckets):
         slot, entry = layout.slot(bucket), layout.entry(bucket, space, "")
-        keys = [entry, layout.index(bucket, space), layout.expiring(bucket)]
+        keys = [entry, layout.index(bucket, space), layout.expiring(bucket)] * len(operations)
         yield Call(slot, ("HMGET", entry, *FIELDS))
         yield script_call(slot, BATCH, keys, (repr(now), 0, "each", *arguments), writes=True)
 

@@ -49,6 +49,7 @@ _CODES: Final = {
     "BUSY": ("Redis is busy with a script", StorageFailure.BUSY),
 }
 _TOO_MANY_CLIENTS: Final = "max number of clients"
+_SCRIPT_MAY_NOT: Final = "The user executing the script can't"
 _CODE: Final = re.compile(rf"\b({'|'.join(_CODES)})\b")
 
 
@@ -88,6 +89,8 @@ def _told(error: Exception, *, writes: bool) -> StorageError:
         if error.sent and writes:
             return StorageUnavailable(f"Redis did not answer; {_UNSURE}")
         return StorageUnavailable("Redis does not answer")
+    if _SCRIPT_MAY_NOT in str(cause):
+        return StorageError(f"Redis does not permit it: {cause}", StorageFailure.REFUSED)
     found = _CODE.search(str(cause))
     if found:
         return StorageUnavailable(*_CODES[found[1]])
