@@ -517,6 +517,20 @@ class SqlCases(SqlCase):
             (warning,) = await storage.warnings()
             assert f"s {side} that of {storage._database.engine}" in warning
 
+    def set_careless(self, *, careless: bool) -> None:
+        """Let the server lose in a crash what it has acknowledged, or keep it as usual."""
+        raise NotImplementedError
+
+    async def test_a_server_that_loses_writes_in_a_crash_is_told(self) -> None:
+        self.set_careless(careless=True)
+        try:
+            storage = await self.opened()
+            (warning,) = await storage.warnings()
+            assert f"A crash of {storage._database.engine} loses writes" in warning
+        finally:
+            self.set_careless(careless=False)
+        assert list(await (await self.opened()).warnings()) == []
+
     async def test_while_one_sweeps_nobody_else_does(self, clock: MovedClock) -> None:
         one, two = await self.opened(clock), await self.opened(clock)
         for key in "abc":

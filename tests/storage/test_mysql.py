@@ -67,6 +67,10 @@ class TestMysql(SqlCases):
         )
         return self.server.url.replace("kv:s3cr%2Fet", "limited:limited")
 
+    def set_careless(self, *, careless: bool) -> None:
+        number = 2 if careless else 1
+        self.server.as_root(f"SET GLOBAL innodb_flush_log_at_trx_commit = {number}")
+
     def dump(self) -> str:
         options = ["--single-transaction", "--hex-blob"]
         tables = ["kv", self.table, f"{self.table}_migration"]

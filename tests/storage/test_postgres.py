@@ -82,6 +82,9 @@ class TestPostgres(SqlCases):
         )
         return self.server.url.replace("kv:s3cr%2Fet", "limited:limited")
 
+    def set_careless(self, *, careless: bool) -> None:
+        self.server.sql(f"ALTER USER kv SET synchronous_commit = {'off' if careless else 'on'}")
+
     def dump(self) -> str:
         return self.server.run("pg_dump", "--table", f"{self.table}*", **self.server.environment)
 

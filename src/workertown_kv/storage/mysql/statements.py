@@ -34,6 +34,11 @@ class MysqlStatements(Statements):
         # With a fraction it is a decimal.
         return "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE)", ()
 
+    @property
+    def careless(self) -> Statement:
+        name = "innodb_flush_log_at_trx_commit"
+        return f"SELECT '{name}', @@{name} FROM DUAL WHERE @@{name} <> 1", ()
+
     def sweep_claim(self, before: float) -> Statement:
         to = Writing(self.mark)
         return to.statement(

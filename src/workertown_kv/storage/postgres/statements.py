@@ -53,6 +53,14 @@ class PostgresStatements(Statements):
     def now(self) -> Statement:
         return "SELECT extract(epoch FROM clock_timestamp())::double precision", ()
 
+    @property
+    def careless(self) -> Statement:
+        names = "('fsync', 'synchronous_commit')"
+        return (
+            f"SELECT name, setting FROM pg_settings WHERE name IN {names} AND setting = 'off'",
+            (),
+        )
+
     def sweep(self, before: float, limit: int) -> Statement:
         to = Writing(self.mark)
         # The lock ends with the statement, or with whoever had it. What anybody is writing is left

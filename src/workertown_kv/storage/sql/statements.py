@@ -50,6 +50,11 @@ class Statements(ABC):
     def now(self) -> Statement:
         """Select the time of the engine, in Unix seconds."""
 
+    @property
+    @abstractmethod
+    def careless(self) -> Statement:
+        """Select settings, with their values, by which a crash loses what was acknowledged."""
+
     @abstractmethod
     def sweep(self, before: float, limit: int) -> Statement:
         """Remove at most this many rows that expired before this time, or at it.

@@ -48,7 +48,7 @@ class SqlStorage(Storage):
         await self._do(self._probe, writes=False)
 
     async def warnings(self) -> Sequence[str]:
-        return await self._do(self._compare_clocks, writes=False)
+        return await self._do(self._warnings, writes=False)
 
     async def get(self, operation: Get) -> Entry | None:
         return await self._do(lambda session: self._get(session, operation), writes=False)
@@ -140,10 +140,17 @@ class SqlStorage(Storage):
         for statement in self._statements.probe():
             await session.execute(statement)
 
-    async def _compare_clocks(self, session: Session) -> Sequence[str]:
+    async def _warnings(self, session: Session) -> Sequence[str]:
+        engine = self._database.engine
         before = self.clock()
         ((now,),) = await session.fetch(self._statements.now)
-        return skew_warnings(self._database.engine, float(now), before, self.clock())
+        found = list(skew_warnings(engine, float(now), before, self.clock()))
+        for name, value in await session.fetch(self._statements.careless):
+            found.append(
+                f"A crash of {engine} loses writes that were acknowledged, since {name} is {value} "
+                "there"
+            )
+        return found
 
     async def _get(self, session: Session, operation: Get) -> Entry | None:
         rows = await session.fetch(self._statements.get(operation, self.clock()))
