@@ -20,7 +20,8 @@ PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
 STARTS_NOTHING := -m "not program and not process and not network and not deep"
 
 check: $(VENV)/.dev ## Run the tests that start nothing: no Debian package, no network, a minute at most
-	$(PYTEST) $(STARTS_NOTHING) $(ARGS)
+	@# Without Schemathesis, which takes long to import.
+	$(PYTEST) $(STARTS_NOTHING) -p no:schemathesis --ignore=tests/endpoints/test_open_api.py $(ARGS)
 
 check-lowest: ## Run the tests of `make check` with the lowest versions that pyproject.toml permits
 	$(call CHECK_WITH,.venv-lowest,lowest-direct)

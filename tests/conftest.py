@@ -30,9 +30,10 @@ INSTALLED: Final = {"npm", "modules", "packages", "libraries", "sdk"}
 """The fixtures that install packages of their own."""
 
 STARTING: Final = (
-    *("cli", "clients", "docs/test_pages.py", "docs/test_readme.py", "examples", "failover"),
-    *("hosts/test_servers.py", "storage/test_redis", "test_durability.py", "test_large_values.py"),
-    *("test_races.py", "workerd"),
+    *("access/test_sentry.py", "cli", "clients", "docs/test_pages.py", "docs/test_readme.py"),
+    *("endpoints/test_memory.py", "examples", "failover", "hosts/test_servers.py"),
+    *("storage/test_redis", "storage/test_sqlite_files.py"),
+    *("test_durability.py", "test_large_values.py", "test_races.py", "workerd"),
 )
 """The tests that start processes: servers, the command, engines."""
 

@@ -33,7 +33,8 @@ def test_a_bulk_put_of_100_mb_takes_little_more_memory_than_its_body(tmp_path: P
     pairs = [{"key": f"{number:05}", "value": text} for number in range(PAIRS)]
     body = json.dumps(pairs).encode()
     url = rest("0" * 32)
-    with ServedStore(tmp_path / "kv.sqlite") as server:
+    limit = {"KV_OPTIONS__LIMITS__BATCH_BYTES": str(2 * BULK_BYTES)}
+    with ServedStore(tmp_path / "kv.sqlite", env=limit) as server:
         with server.client(timeout_seconds=120) as http:
             done = http.put(f"{url}/bulk", content=body).json()["result"]
             assert done == {"successful_key_count": PAIRS, "unsuccessful_keys": []}
