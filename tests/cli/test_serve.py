@@ -258,6 +258,20 @@ def slow_upload(server: ServedStore, body: bytes) -> Iterator[socket.socket]:
         yield connection
 
 
+def wait_until_all_serve(server: ServedStore) -> None:
+    """Wait until each worker serves, since Granian loses a SIGTERM in a worker that is starting.
+
+    The one that has answered has all its threads; the others have as many when they serve.
+    """
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    deadline = time.monotonic() + 30
+    while children.exists() and time.monotonic() < deadline:
+        tasks = [Path(f"/proc/{pid}/task") for pid in children.read_text().split()]
+        if len({len(list(one.iterdir())) for one in tasks if one.exists()}) == 1:
+            return
+        time.sleep(0.02)
+
+
 def wait_until_closed(port: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -274,6 +288,7 @@ def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path, workers: str) -
     body = b'{"value":"%b"}' % (b"x" * 100_000)
     args = ["--no-access-log", "--workers", workers]
     with ServedStore(tmp_path / "kv.sqlite", args=args) as server:
+        wait_until_all_serve(server)
         with slow_upload(server, body) as connection, ThreadPoolExecutor(1) as pool:
             connection.sendall(body[:1000])
             stopped = pool.submit(server.stop)
@@ -302,6 +317,7 @@ def test_an_idle_connection_does_not_hold_up_the_end(tmp_path: Path, workers: st
     args = ["--no-access-log", "--drain-seconds", "600", "--workers", workers]
     with ServedStore(tmp_path / "kv.sqlite", args=args) as server, server.client() as client:
         assert client.get("/health").status_code == 200
+        wait_until_all_serve(server)
         assert server.stop() == 0
 
 

@@ -5,6 +5,7 @@ is done here: tell the path as the client sent it, and answer CloudFront as that
 """
 
 import asyncio
+import atexit
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ class _Handler:
     def __init__(self, app: ASGIApp) -> None:
         self._loop = _loop_of_thread() or asyncio.new_event_loop()
         self._one_at_a_time = Lock()
+        atexit.register(self._end)
         with self._current_loop():
             # With a lifespan, Mangum would open and close the storage around each request.
             self._answer = _Adapter(_AsSent(app), lifespan="off", custom_handlers=[CloudFront])
@@ -53,6 +55,16 @@ class _Handler:
                 self._loop = asyncio.new_event_loop()
             with self._current_loop():
                 return self._answer(event, context)
+
+    def _end(self) -> None:
+        """End the tasks of the server at the end of the process, which closes its storage."""
+        if self._loop.is_closed() or self._loop.is_running():
+            return
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.close()
 
     @contextmanager
     def _current_loop(self) -> Iterator[None]:
