@@ -40,7 +40,7 @@ def histories() -> Histories:
     return {key: History() for writer in range(WRITERS) for key in keys_of(writer)}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.deep), 2])
 def test_every_acknowledged_write_survives_kill_9(
     tmp_path: Path, histories: Histories, workers: int
 ) -> None:
@@ -62,7 +62,7 @@ def test_every_acknowledged_write_survives_kill_9(
     say_whether_integrity_was_checked()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.deep), 2])
 def test_an_atomic_batch_is_whole_or_absent_after_kill_9(
     tmp_path: Path, histories: Histories, workers: int
 ) -> None:

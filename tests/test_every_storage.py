@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import httpx2
 import pytest
@@ -38,7 +39,14 @@ def _database(name: str, require_program: Find, folder: Path, running: ExitStack
     return str(folder / "kv.sqlite")
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres", "mariadb", "redis", "upstash"])
+# In one group each, so that no engine is started twice.
+ENGINES: Final = [
+    pytest.param(name, marks=pytest.mark.xdist_group(f"every storage: {name}"))
+    for name in ("sqlite", "postgres", "mariadb", "redis", "upstash")
+]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
 def stores(
     request: pytest.FixtureRequest,
     require_program: Find,

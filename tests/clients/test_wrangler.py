@@ -59,6 +59,7 @@ def test_it_finds_the_account_and_says_whose_credentials_it_has(wrangler: Wrangl
     assert "default" in titles
 
 
+@pytest.mark.deep
 def test_a_value_is_written_read_listed_and_deleted(
     wrangler: Wrangler, http: httpx2.Client
 ) -> None:

@@ -21,6 +21,7 @@ from examples.countries import connect, differences, keys, load, tables  # noqa:
 KEY = "test-key"
 
 
+@pytest.mark.deep
 def test_a_load_cut_short_by_a_kill_loses_nothing_acknowledged_and_can_be_finished(
     tmp_path: Path,
 ) -> None:
