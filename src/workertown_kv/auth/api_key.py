@@ -17,7 +17,7 @@ from .strategy import authorization
 
 
 class ApiKey:
-    """Admits whoever sends one of the keys."""
+    """Admit requests with one of the keys."""
 
     name: ClassVar[str] = "api_key"
     challenge: ClassVar[str] = 'Bearer realm="workertown-kv"'

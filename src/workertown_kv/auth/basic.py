@@ -28,7 +28,7 @@ MOST_WAITING: Final = 32
 
 
 class Basic:
-    """Admits whoever sends both the user name and the password of a user."""
+    """Admit requests with both the user name and the password of a user."""
 
     name: ClassVar[str] = "basic"
     challenge: ClassVar[str] = 'Basic realm="workertown-kv", charset="UTF-8"'

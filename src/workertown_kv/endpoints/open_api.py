@@ -79,7 +79,7 @@ def document(
             "version": "1",
             "summary": "A JSON key/value store over plain HTTP.",
             "description": _DESCRIPTION,
-            "contact": {"name": "Whoever runs this server"},
+            "contact": {"name": "The operator of this server"},
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],

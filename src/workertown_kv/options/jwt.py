@@ -113,7 +113,7 @@ class JwtIssuer(TokenRules, frozen=True, kw_only=True):
         if not self.names_recipient:
             raise ValueError(
                 "audience is missing, and so is client_id: every token of the issuer would get in, "
-                "whoever it is for; expected one of the two"
+                "for any audience; expected one of the two"
             )
 
 

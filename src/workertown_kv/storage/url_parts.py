@@ -11,7 +11,7 @@ def url_parts(url: str) -> SplitResult:
     """Return the parts of a URL. Raises `ValueError`.
 
     Some releases of Python refuse an IPv6 address that is not the first of several hosts. So the
-    hosts are kept from `urlsplit`, and whoever takes them apart checks each.
+    hosts are kept from `urlsplit`, and the code that splits them checks each.
     """
     found = _AUTHORITY.search(url)
     if found is None:

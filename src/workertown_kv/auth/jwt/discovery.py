@@ -46,7 +46,7 @@ async def discovered(issuer: str, fetch: Callable[[str], Awaitable[Fetched]]) ->
         raise ValueError(f"its discovery document is not an object in JSON: {error}") from error
     found = document.get("issuer")
     if found != issuer:
-        # Section 4.3: whoever publishes the document might speak of the keys of somebody else.
+        # Section 4.3: the document of one issuer might name the keys of another.
         raise ValueError(f"its discovery document is of the issuer {shown(found)}")
     url = document.get("jwks_uri")
     # From an issuer on the network, a key set at localhost would be that of a program there.

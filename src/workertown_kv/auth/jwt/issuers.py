@@ -55,7 +55,7 @@ def _main(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
         if names and not options.names_recipient:
             raise OptionsError(
                 f"{path} is set without a key, an audience or a client id: its keys would "
-                "be looked up, and every token of it would get in, whoever it is for; expected "
+                "be looked up, and every token of it would get in, for any audience; expected "
                 f"auth.jwt.audience ({options.env.audience}) or auth.jwt.client_id "
                 f"({options.env.client_id}) too"
             )
@@ -70,7 +70,7 @@ def _main(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
     is_narrowed = options.required_claims or options.verify_credentials
     if not (names or options.names_recipient or is_narrowed):
         _LOG.warning(
-            "Every token without aud that the JWT %s verifies gets in, whoever issued it; set %s "
+            "Every token without aud that the JWT %s verifies gets in, from any issuer; set %s "
             "or %s to narrow that",
             "key set" if url else "secret",
             options.env.issuer,
@@ -102,7 +102,9 @@ def _key_set(
         if url is None:
             check_issuer(issuer or "")
         elif not is_protected(url):
-            _LOG.warning("The key set is not fetched by https; whoever is on the way can change it")
+            _LOG.warning(
+                "The key set is not fetched by https; anybody on the network path can change it"
+            )
     except ValueError as error:
         raise OptionsError(f"{path} {error}") from error
     return KeySet(url, issuer, options.jwks, clock)

@@ -1,4 +1,4 @@
-"""Why a token is refused: for the log, never for whoever sent it."""
+"""Why a token is refused: for the log, never for the client."""
 
 import logging
 from typing import Final, Literal
@@ -24,7 +24,7 @@ Kind = Literal[
     "claim",
     "scopes",
 ]
-"""What a reason is about. Whoever sends tokens cannot make more kinds, so not more lines either."""
+"""What a reason is about. Tokens cannot make more kinds, and so no more lines."""
 
 
 class TokenRefused(Exception):

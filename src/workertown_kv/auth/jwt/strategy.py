@@ -35,7 +35,7 @@ class _Verified(msgspec.Struct, frozen=True):
 
 
 class Jwt:
-    """Admits whoever sends a token that an issuer has signed, and that holds now.
+    """Admit requests with a valid token that a configured issuer has signed.
 
     Where the token has a claim `kv`, or those that the options name, that is what it permits.
     """

@@ -18,7 +18,7 @@ ERRORS: Final = (
 # How the codes begin (PostgreSQL's manual, appendix A).
 _UNDONE: Final = ("40001", "40P01")  # serialization failure, deadlock
 _LOST: Final = ("08", "57P", "40003")  # the connection; it stops or starts; it does not know
-_ENDED: Final = "57P"  # whoever runs the server has ended the connection
+_ENDED: Final = "57P"  # an operator has ended the connection
 _UNAVAILABLE: Final = {
     "53100": StorageFailure.FULL,
     "53": StorageFailure.BUSY,  # other resources, such as memory

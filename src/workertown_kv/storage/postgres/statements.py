@@ -44,7 +44,7 @@ class PostgresStatements(Statements):
         to = Writing(self.mark)
         only = "" if version is None else f" AND version = {to.add(version.encode())}"
         rows = self._each(to, places, "ctid", only)
-        # Whoever removes rows has locked them, so they stay where they are.
+        # The transaction that removes rows has locked them, so they stay where they are.
         return to.statement(
             f"DELETE FROM {self.table} WHERE ctid = ANY (ARRAY (SELECT entry.ctid FROM {rows}))"
         )
