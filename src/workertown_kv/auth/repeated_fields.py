@@ -28,8 +28,8 @@ and lists, such as `If-Match`, go on from one field to the next."""
 
 def check_single(headers: Sequence[tuple[bytes, bytes]]) -> None:
     """Refuse a request that has one of these fields several times."""
-    number = Counter(name for name, _ in headers)
-    repeated = sorted(name.decode() for name in SINGLE if number[name] > 1)
+    number = Counter(name for name, _ in headers if name in SINGLE)
+    repeated = sorted(name.decode() for name, count in number.items() if count > 1)
     if repeated:
         details = [Detail("header", (name,), "Expected this field once") for name in repeated]
         raise InputError("Invalid header", details=details)

@@ -72,7 +72,7 @@ def route_path(scope: Scope) -> str:
 def _was_sent_with_slash(scope: Scope) -> bool:
     """Tell whether the slash at the end of the path is the client's: Litestar adds one."""
     raw = _raw_path(scope)
-    return raw is None or raw.upper().endswith((b"/", b"%2F", b"%252F"))
+    return raw is None or raw[-5:].upper().endswith((b"/", b"%2F", b"%252F"))
 
 
 def _raw_path(scope: Scope) -> bytes | None:
