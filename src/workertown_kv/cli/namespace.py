@@ -9,8 +9,8 @@ import click
 from ..entry import DEFAULT_ID
 from ..errors import OptionsError
 from ..files import Files
+from ..namespaces import Namespace, Namespaces
 from ..server import Server
-from ..storage import Namespace, Namespaces
 from .database import (
     check_made,
     choose_database,

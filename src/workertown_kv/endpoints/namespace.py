@@ -6,7 +6,7 @@ from starlette.types import Scope
 
 from ..entry import DEFAULT_NAMESPACE
 from ..errors import Detail, InputError
-from ..storage import Namespaces
+from ..namespaces import Namespaces
 from .request import bad_query, header
 
 FIELD: Final = b"x-kv-namespace"

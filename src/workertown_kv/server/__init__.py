@@ -30,9 +30,10 @@ from ..endpoints.request import route_path
 from ..endpoints.resource import Resource
 from ..errors import NotFound, StorageError
 from ..files import Files
+from ..namespaces import Namespaces
 from ..options import Options, parse_layers, unread_variables
 from ..runtime import Runtime, resolve_runtime
-from ..storage import CachedStorage, Health, Namespaces
+from ..storage import CachedStorage, Health
 from .background import Background, leave_task
 from .doors import check_apart, doors_of, methods_at, template_of
 from .event_loop import UsedLoop

@@ -7,7 +7,8 @@ from typing import Final
 
 from ..errors import StorageError
 from ..failure_log import FailureLog
-from ..storage import Health, Namespaces, Storage
+from ..namespaces import Namespaces
+from ..storage import Health, Storage
 
 SWEEP_SECONDS: Final = 1.0
 SWEEP_ENTRIES: Final = 200

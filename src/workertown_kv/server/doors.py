@@ -16,8 +16,9 @@ from ..endpoints.resource import Resource
 from ..endpoints.v1.admin import admin_routes, describe_admin
 from ..endpoints.v1.kv import describe_kv, kv_routes
 from ..errors import OptionsError
+from ..namespaces import Namespaces
 from ..options import Options
-from ..storage import Health, Namespaces, Storage
+from ..storage import Health, Storage
 
 
 class Doors(msgspec.Struct, frozen=True):

@@ -3,21 +3,16 @@
 from .cached import CachedStorage
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from .health import Health, HealthReport
-from .namespace import TITLE_CHARACTERS, Namespace
-from .namespaces import Namespaces
 from .permitted import permitted
 
 __all__ = [
     "SWEEP_MARGIN_SECONDS",
-    "TITLE_CHARACTERS",
     "CachedStorage",
     "Capability",
     "Clock",
     "Health",
     "HealthReport",
     "Migration",
-    "Namespace",
-    "Namespaces",
     "Storage",
     "permitted",
 ]

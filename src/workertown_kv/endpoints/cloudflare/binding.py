@@ -19,9 +19,10 @@ from starlette.types import Receive, Scope, Send
 
 from ...entry import ascii_json, whole_seconds
 from ...errors import InputError, KvError, MethodNotAllowed, RequestTimeout
+from ...namespaces import Namespaces
 from ...operations import Delete, Get, Set
 from ...options import Options
-from ...storage import Namespaces, Storage, permitted
+from ...storage import Storage, permitted
 from ..envelope import headers_of, send_bytes
 from ..namespace import namespace_of
 from ..request import decode_percent, header, raw_rest_of_path, read_body, route_path, user_of

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from ...errors import NamespaceExists, NamespaceNotFound, StorageUnsupported
+from ...namespaces import Namespaces
 from ...operations import Get, List
-from ...storage import Capability, Namespaces, Storage
+from ...storage import Capability, Storage
 from ..clock import MovedClock
 from .case import StorageCase, put, value_of
 
@@ -37,8 +38,10 @@ class NamespaceCases(StorageCase):
         self._keeps_namespaces()
         namespaces = Namespaces(storage)
         one, other = await namespaces.create("one"), await namespaces.create("other")
-        for space in (one, other):
-            await storage.set(put("a", space.id.encode(), is_json=False, namespace=space.name))
+        for namespace in (one, other):
+            await storage.set(
+                put("a", namespace.id.encode(), is_json=False, namespace=namespace.name)
+            )
         assert value_of(await storage.get(Get(one.name, "a"))) == (one.id.encode(), False)
         assert value_of(await storage.get(Get(other.name, "a"))) == (other.id.encode(), False)
         assert await storage.get(Get("default", "a")) is None
@@ -56,16 +59,16 @@ class NamespaceCases(StorageCase):
     async def test_a_namespace_is_renamed_and_keeps_its_keys(self, storage: Storage) -> None:
         self._keeps_namespaces()
         namespaces = Namespaces(storage)
-        space = await namespaces.create("before")
-        await storage.set(put("a", namespace=space.name))
+        namespace = await namespaces.create("before")
+        await storage.set(put("a", namespace=namespace.name))
         await namespaces.create("taken")
         with pytest.raises(NamespaceExists):
-            await namespaces.rename(space.id, "taken")
-        await namespaces.rename(space.id, "after")
-        assert await namespaces.named("after") == await namespaces.find(space.id)
+            await namespaces.rename(namespace.id, "taken")
+        await namespaces.rename(namespace.id, "after")
+        assert await namespaces.named("after") == await namespaces.find(namespace.id)
         with pytest.raises(NamespaceNotFound):
             await namespaces.named("before")
-        assert await storage.get(Get(space.name, "a"))
+        assert await storage.get(Get(namespace.name, "a"))
         # What was given back can be taken again.
         await namespaces.create("before")
 
@@ -74,24 +77,24 @@ class NamespaceCases(StorageCase):
     ) -> None:
         self._keeps_namespaces()
         namespaces = Namespaces(storage)
-        space, kept = await namespaces.create("gone"), await namespaces.create("kept")
+        namespace, kept = await namespaces.create("gone"), await namespaces.create("kept")
         for key in ("a", "b", "c"):
-            await storage.set(put(key, namespace=space.name))
+            await storage.set(put(key, namespace=namespace.name))
             await storage.set(put(key, namespace=kept.name))
-        await namespaces.delete(space.id)
-        for name in (space.id, "gone"):
+        await namespaces.delete(namespace.id)
+        for name in (namespace.id, "gone"):
             with pytest.raises(NamespaceNotFound):
                 await namespaces.named(name)
         assert await namespaces.purge(2) == 2
         # A write that was under way comes late.
-        await storage.set(put("late", namespace=space.name))
+        await storage.set(put("late", namespace=namespace.name))
         assert await namespaces.purge(10) == 2
         assert await namespaces.purge(10) == 0
-        assert not (await storage.list(List(space.name, "", 10))).keys
+        assert not (await storage.list(List(namespace.name, "", 10))).keys
         assert len((await storage.list(List(kept.name, "", 10))).keys) == 3
         clock.move(4000)
         await namespaces.purge(10)
-        await storage.set(put("too late", namespace=space.name))
+        await storage.set(put("too late", namespace=namespace.name))
         assert await namespaces.purge(10) == 0
 
     async def test_many_namespaces_are_listed(self, storage: Storage) -> None:

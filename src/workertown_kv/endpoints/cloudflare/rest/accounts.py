@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from ....errors import NotFound
-from ....storage import Namespaces
+from ....namespaces import Namespaces
 from ...request import user_of
 from .call import Call
 from .envelope import send_result

@@ -10,8 +10,9 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ....errors import KvError, StorageError
+from ....namespaces import Namespaces
 from ....operations import Batch, Delete, Operation, Set
-from ....storage import Namespaces, Storage, permitted
+from ....storage import Storage, permitted
 from ...envelope import StorageFailed
 from ...request import user_of
 from ...schemas import Key

@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from ....entry import is_id
 from ....errors import NamespaceNotFound
-from ....storage import Namespace, Namespaces
+from ....namespaces import Namespace, Namespaces
 from ...request import read_body
 from ..errors import invalid
 from ..query import lenient_query

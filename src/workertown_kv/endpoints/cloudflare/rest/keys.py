@@ -5,7 +5,8 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ....entry import KeyInfo, whole_seconds
-from ....storage import Namespaces, Storage, permitted
+from ....namespaces import Namespaces
+from ....storage import Storage, permitted
 from ...request import user_of
 from ..listing import encoded_cursor, listed
 from ..rules import Rules

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ....errors import Forbidden, InputError
-from ....storage import TITLE_CHARACTERS, Namespace, Namespaces
+from ....namespaces import TITLE_CHARACTERS, Namespace, Namespaces
 from ...request import user_of
 from ...schemas import Yes
 from ..bodies import SMALL_BYTES, decoded

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from starlette.types import Receive, Scope, Send
 
 from ....errors import KvError, MethodNotAllowed, NotFound
+from ....namespaces import Namespaces
 from ....options import Options
-from ....storage import Namespaces, Storage
+from ....storage import Storage
 from ...envelope import StorageFailed
 from ...request import decode_percent, raw_rest_of_path
 from ...resource import Resource

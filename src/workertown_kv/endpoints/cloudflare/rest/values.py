@@ -6,8 +6,9 @@ import msgspec
 
 from ....entry import Entry, whole_seconds
 from ....errors import PreconditionFailed
+from ....namespaces import Namespaces
 from ....operations import Delete, Get, Set
-from ....storage import Namespaces, Storage, permitted
+from ....storage import Storage, permitted
 from ...conditions import etag, read_precondition, write_precondition
 from ...envelope import Headers, send_bytes
 from ...request import user_of

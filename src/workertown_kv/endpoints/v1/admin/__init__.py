@@ -6,8 +6,9 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
+from ....namespaces import Namespace, Namespaces
 from ....options import Options, describe_options
-from ....storage import Health, HealthReport, Migration, Namespace, Namespaces, Storage
+from ....storage import Health, HealthReport, Migration, Storage
 from ...envelope import send_object
 from ...open_api import NATIVE, Group, described, operation, success
 from ...request import user_of

@@ -7,8 +7,9 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from ....errors import Detail, InputError
+from ....namespaces import TITLE_CHARACTERS, Namespace, Namespaces
 from ....options import LimitsOptions
-from ....storage import TITLE_CHARACTERS, Namespace, Namespaces, Storage
+from ....storage import Storage
 from ...envelope import send_object, send_success
 from ...open_api import NATIVE, described, operation, parameter, success
 from ...request import check_json, check_utf8, query, read_body, rest_of_path

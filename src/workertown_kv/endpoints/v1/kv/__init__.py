@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.types import Receive, Scope, Send
 
 from ....entry import DEFAULT_NAMESPACE
+from ....namespaces import Namespaces
 from ....options import LimitsOptions
-from ....storage import Namespaces, Storage
+from ....storage import Storage
 from ...envelope import StorageFailed
 from ...namespace import FIELD, namespace_of
 from ...request import bad_query, header, query, rest_of_path

@@ -7,8 +7,9 @@ import pytest
 
 from workertown_kv.entry import Entry
 from workertown_kv.errors import NamespaceExists, NamespaceNotFound, StorageError
+from workertown_kv.namespaces import Namespace, Namespaces
 from workertown_kv.operations import Batch, Get, List, Page, Result, Set
-from workertown_kv.storage import Capability, Namespace, Namespaces
+from workertown_kv.storage import Capability
 from workertown_kv.storage.memory import MemoryStorage
 
 
@@ -37,16 +38,16 @@ class _Slow(MemoryStorage):
 async def test_what_was_read_while_a_namespace_was_deleted_is_not_believed_later() -> None:
     storage = _Held()
     namespaces = Namespaces(storage)
-    space = await namespaces.create("one")
+    namespace = await namespaces.create("one")
     may_answer = storage.may_answer = asyncio.Event()
-    finding = asyncio.create_task(namespaces.find(space.id, fresh=False))
+    finding = asyncio.create_task(namespaces.find(namespace.id, fresh=False))
     await asyncio.sleep(0)
     storage.may_answer = None
-    await namespaces.delete(space.id)
+    await namespaces.delete(namespace.id)
     may_answer.set()
     await finding
     with pytest.raises(NamespaceNotFound):
-        await namespaces.find(space.id, fresh=False)
+        await namespaces.find(namespace.id, fresh=False)
 
 
 @pytest.mark.anyio
@@ -75,9 +76,9 @@ class _Failing(MemoryStorage):
 async def test_keys_that_cannot_be_removed_are_an_error_and_not_tried_without_end() -> None:
     storage = _Failing()
     namespaces = Namespaces(storage)
-    space = await namespaces.create("one")
-    await storage.set(Set(namespace=space.id, key="a", value=b"1"))
-    await namespaces.delete(space.id)
+    namespace = await namespaces.create("one")
+    await storage.set(Set(namespace=namespace.id, key="a", value=b"1"))
+    await namespaces.delete(namespace.id)
     with pytest.raises(StorageError, match="It failed"):
         await namespaces.purge(10)
 
@@ -96,12 +97,12 @@ class _Counting(MemoryStorage):
 async def test_removing_many_keys_looks_at_other_deleted_namespaces_only_once() -> None:
     storage = _Counting()
     namespaces = Namespaces(storage)
-    spaces = [await namespaces.create(f"title {number}") for number in range(50)]
-    last = max(space.id for space in spaces)
+    created = [await namespaces.create(f"title {number}") for number in range(50)]
+    last = max(namespace.id for namespace in created)
     for number in range(30):
         await storage.set(Set(namespace=last, key=str(number), value=b"1"))
-    for space in spaces:
-        await namespaces.delete(space.id)
+    for namespace in created:
+        await namespaces.delete(namespace.id)
     assert [await namespaces.purge(10) for _ in range(4)] == [10, 10, 10, 0]
     assert storage.lists < 120
     assert not (await storage.list(List(last, "", 1))).keys
@@ -111,10 +112,10 @@ async def test_removing_many_keys_looks_at_other_deleted_namespaces_only_once() 
 async def test_the_keys_of_each_of_many_deleted_namespaces_are_removed() -> None:
     storage = MemoryStorage()
     namespaces = Namespaces(storage)
-    spaces = [await namespaces.create(f"title {number}") for number in range(1100)]
-    last = max(space.id for space in spaces)
-    for space in spaces:
-        await namespaces.delete(space.id)
+    created = [await namespaces.create(f"title {number}") for number in range(1100)]
+    last = max(namespace.id for namespace in created)
+    for namespace in created:
+        await namespaces.delete(namespace.id)
     await storage.set(Set(namespace=last, key="late", value=b"1"))
     assert await namespaces.purge(10) == 1
     assert not (await storage.list(List(last, "", 1))).keys
