@@ -30,6 +30,8 @@ PROBE_SECONDS: Final = 10.0
 
 _HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN_SECONDS: Final = 3
+_TURNS: Final = 100
+"""Turns of the event loop after which it runs for requests."""
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +80,7 @@ def run(flags: Flags, files: Files) -> None:
 
     # A handler would run between any two steps of the main thread, which may hold a lock that the
     # handler needs, and a new worker may lose a signal that comes before it has its own handlers.
-    # A blocked one waits instead: here for the thread that hears it, there until _load lets it in.
+    # A blocked signal waits instead for the thread that hears it: _hear here, _drain in a worker.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     accepted = Accepted(files)
     reload = partial(_reload, accepted, server.signal_handler_reload, threading.Lock(), flags)
@@ -141,10 +143,9 @@ def _reload(
 
 def _load(flags: Flags, accepted: Accepted) -> Server:
     """What each worker process serves."""
-    # Ctrl-C and SIGHUP reach the workers too, and stay blocked: the main process alone shall hear
-    # them. SIGTERM is how it tells the workers; until there is something to drain, it ends them.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    # Ctrl-C and SIGHUP reach the workers too, and stay blocked: only the main process hears them.
+    serving: list[asyncio.AbstractEventLoop] = []
+    threading.Thread(target=_drain, args=(serving,), daemon=True).start()
     threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
     set_up_log(flags.log_format, flags.log_level)
     try:
@@ -154,7 +155,7 @@ def _load(flags: Flags, accepted: Accepted) -> Server:
         _LOG.critical("A worker could not start", exc_info=True)
         raise SystemExit(1) from None
     server.warns = False  # the main process has logged it
-    server.router.lifespan_context = _lifespan
+    server.router.lifespan_context = partial(_lifespan, serving)
     # What is here now stays; looking through it for garbage again and again takes 10 ms each time.
     gc.collect()
     gc.freeze()
@@ -181,7 +182,9 @@ def server_of_worker(flags: Flags, files: Files) -> Server:
 
 
 @asynccontextmanager
-async def _lifespan(server: Server) -> AsyncIterator[None]:
+async def _lifespan(
+    serving: list[asyncio.AbstractEventLoop], server: Server
+) -> AsyncIterator[None]:
     """Serve even without the storage: each request opens it then, or is answered why it cannot.
 
     The main process has opened it, so something has changed since. A worker that ended would end
@@ -191,8 +194,34 @@ async def _lifespan(server: Server) -> AsyncIterator[None]:
         await server.open()
     except KvError as error:
         _LOG.error("A worker cannot open the storage, and will try again: %s", error.message)
+    serving.append(asyncio.get_running_loop())
     yield
     await server.close()
+
+
+def _drain(serving: list[asyncio.AbstractEventLoop]) -> None:
+    """Let Granian drain this worker on the first SIGTERM, or end a worker that serves nothing yet.
+
+    Further signals stay blocked: the third that Granian hears makes it hang.
+    """
+    signal.sigwait({signal.SIGTERM})
+    if serving:
+        asyncio.run_coroutine_threadsafe(_tell_granian(), serving[0])
+    else:
+        os._exit(0)
+
+
+async def _tell_granian() -> None:
+    """Let this worker's own handler of SIGTERM have the signal.
+
+    Granian runs the event loop once to open the server and again to serve, and a signal between
+    the two is lost. The first run ends a few turns after the server is open.
+    """
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.raise_signal(signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def _stop_with(parent: int) -> None:
