@@ -19,8 +19,7 @@ from caller import API_KEY, make_server
 from workertown_kv import OptionsError, Runtime, Server, kv
 from workertown_kv.access import Allowance, configured_limiter
 from workertown_kv.access.rate_limit import limiter as limiters
-from workertown_kv.access.rate_limit.counting import Counter
-from workertown_kv.access.rate_limit.memory import MemoryCounts
+from workertown_kv.access.rate_limit.counting import MemoryCounter
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 
@@ -374,7 +373,7 @@ import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"limits", "redis", "httpx2"}:
+        if name.partition(".")[0] == "redis":
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
@@ -382,19 +381,23 @@ sys.meta_path.insert(0, Absent())
 from workertown_kv import OptionsError, kv
 from workertown_kv.runtime import testing
 
-kv(runtime=testing())
-for given in (True, {"store": "redis://h"}, {"store": "upstash://t@h"}, {"limiter": print}):
+for given in (False, True, {"store": "upstash://t@h"}, {"limiter": print}):
+    kv(runtime=testing(), access={"rate_limit": given})
+for options in (
+    {"access": {"rate_limit": {"store": "redis://h"}}},
+    {"access": {"rate_limit": True}, "get_env": lambda: {"KV_RATE_LIMIT_STORE": "rediss://h"}},
+):
     try:
-        kv(runtime=testing(), access={"rate_limit": given})
+        kv(runtime=testing(), **options)
     except OptionsError as error:
         assert type(error).__name__ == "MissingExtra", error
         assert 'pip install ".[rate-limit]"' in error.message
     else:
-        raise AssertionError(given)
+        raise AssertionError(options)
 """
 
 
-def test_without_the_extra_packages_the_error_says_how_to_install_them() -> None:
+def test_only_a_store_in_redis_needs_the_extra_package_and_says_how_to_install_it() -> None:
     subprocess.run([sys.executable, "-c", _WITHOUT], check=True)
 
 
@@ -403,15 +406,15 @@ _MOVES = st.lists(st.tuples(st.integers(0, 90_000), st.integers(1, 6)), min_size
 
 @given(limit=st.integers(1, 5), moves=_MOVES)
 @settings(max_examples=200, deadline=None)
-async def test_who_waits_as_long_as_told_is_let_in_and_never_are_more_than_the_limit(
+def test_a_client_that_waits_as_long_as_it_should_is_let_in_and_never_are_more_than_the_limit(
     limit: int, moves: list[tuple[int, int]]
 ) -> None:
     clock = MovedClock()
-    counter = Counter(MemoryCounts(clock), limit, 60)
+    counter = MemoryCounter(limit, 60, clock)
     admitted: list[float] = []
 
-    async def take() -> Allowance:
-        allowance = await counter.take("somebody")
+    def take() -> Allowance:
+        allowance = counter.take("somebody")
         if allowance.allowed:
             admitted.append(clock())
         return allowance
@@ -419,40 +422,38 @@ async def test_who_waits_as_long_as_told_is_let_in_and_never_are_more_than_the_l
     for milliseconds, requests in moves:
         clock.move(milliseconds / 1000)
         for _ in range(requests):
-            allowance = await take()
+            allowance = take()
             assert allowance.remaining is not None
             assert 0 <= allowance.retry_after <= 60
             if not allowance.allowed:
                 assert allowance.remaining == 0
                 clock.move(allowance.retry_after)
-                assert (await take()).allowed
+                assert take().allowed
     for start in admitted:
         # A count of two windows is near the truth, but not all of it.
         assert sum(start <= one < start + 60 for one in admitted) < 2 * limit + 1
 
 
-async def test_no_more_clients_are_kept_than_there_is_room_for() -> None:
+def test_no_more_clients_are_kept_than_there_is_room_for() -> None:
     clock = MovedClock()
-    counts = MemoryCounts(clock, most=3)
-    counter = Counter(counts, 1, 60)
+    counter = MemoryCounter(1, 60, clock, most_clients=3)
     for client in ("a", "b", "c"):
-        assert (await counter.take(client)).allowed
+        assert counter.take(client).allowed
         clock.move(1)
-    assert not (await counter.take("a")).allowed
-    assert (await counter.take("d")).allowed
-    assert len(counts) == 3
-    assert not (await counter.take("b")).allowed
+    assert not counter.take("a").allowed
+    assert counter.take("d").allowed
+    assert len(counter) == 3
+    assert not counter.take("b").allowed
     # It was the first to begin, and is forgotten.
-    assert (await counter.take("a")).allowed
+    assert counter.take("a").allowed
 
 
-async def test_clients_that_stay_away_are_forgotten() -> None:
+def test_clients_that_stay_away_are_forgotten() -> None:
     clock = MovedClock()
-    counts = MemoryCounts(clock)
-    counter = Counter(counts, 1, 60)
+    counter = MemoryCounter(1, 60, clock)
     for number in range(100):
-        await counter.take(f"early {number}")
+        counter.take(f"early {number}")
     clock.move(121)
     for number in range(60):
-        await counter.take(f"late {number}")
-    assert len(counts) == 60
+        counter.take(f"late {number}")
+    assert len(counter) == 60

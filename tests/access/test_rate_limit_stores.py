@@ -1,7 +1,7 @@
 """Counting where several servers see it, and what happens when that place is down."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,9 +15,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from limits import RateLimitItemPerSecond
-from limits.aio.storage import Storage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis import Redis
 from upstash_redis import Redis as Upstash
 from upstash_redis.errors import UpstashError
@@ -28,10 +25,9 @@ from servers.upstash import StandInUpstash
 from workertown_kv import Runtime, Server, kv
 from workertown_kv.access import configured_limiter
 from workertown_kv.access.rate_limit import limiter as limiters
-from workertown_kv.access.rate_limit.counting import Counter, Counting
-from workertown_kv.access.rate_limit.memory import MemoryCounts
-from workertown_kv.access.rate_limit.redis import RedisCounts
-from workertown_kv.access.rate_limit.upstash import UpstashCounts
+from workertown_kv.access.rate_limit.counting import Counter
+from workertown_kv.access.rate_limit.stores import store_at
+from workertown_kv.options import RateLimitOptions
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.served import free_port
@@ -136,11 +132,11 @@ async def test_a_server_that_is_opened_again_goes_on(
 async def test_keys_have_a_lifetime_and_no_long_name_is_in_them(
     running: RunningRedis, inside: "Redis"
 ) -> None:
-    counter = Counter(counts := RedisCounts(running.url), 5, 60)
+    store = store_at(running.url, 5, 60)
     names = ["user:jwt:" + "x" * 1000, "user:jwt:ä", "user:jwt:\ud800\n", "user:jwt:a}b{/-1"]
     for client in (*names, *names):
-        await counter.take(client)
-    await counts.close()
+        await store.take(client)
+    await store.close()
     keys = list(inside.scan_iter())
     assert len(keys) == len(names)
     for key in keys:
@@ -174,22 +170,19 @@ Move = Callable[[float], None]
 
 @pytest.fixture(params=["memory", "redis", "upstash"])
 async def counting(request: pytest.FixtureRequest, clock: MovedClock) -> Any:
-    """Each store, and how to let time pass there."""
+    """A counter of each kind, and how to let time pass there."""
     if request.param == "memory":
-        yield MemoryCounts(clock), clock.move
+        yield limiters.Limiter(RateLimitOptions(limit=4, window=1000), clock), clock.move
         return
     inside = request.getfixturevalue("inside")
-    if request.param == "redis":
-        counts: Counting = RedisCounts(request.getfixturevalue("running").url)
-    else:
-        counts = UpstashCounts(request.getfixturevalue("upstash").url)
-    yield counts, partial(move, inside)
-    await counts.close()
+    kind = "running" if request.param == "redis" else "upstash"
+    store = store_at(request.getfixturevalue(kind).url, 4, 1000)
+    yield store, partial(move, inside)
+    await store.close()
 
 
-async def test_every_store_counts_alike(counting: tuple[Storage, Move]) -> None:
-    counts, pass_time = counting
-    counter = Counter(counts, 4, 1000)
+async def test_every_store_counts_alike(counting: tuple[Counter, Move]) -> None:
+    counter, pass_time = counting
     seen = []
     # Away from the very moments in which a request stops to count: in Redis, time goes on.
     for seconds, requests in (
@@ -225,43 +218,6 @@ async def test_every_store_counts_alike(counting: tuple[Storage, Move]) -> None:
         (True, 0, 1000),
         (False, 0, 1000),
     ]
-
-
-async def test_every_store_is_one_for_the_limiter_of_limits(
-    counting: tuple[Storage, Move],
-) -> None:
-    counts, pass_time = counting
-    limiter = SlidingWindowCounterRateLimiter(counts)
-    item = RateLimitItemPerSecond(3, 1000)
-    assert await limiter.test(item, "a")
-    assert [await limiter.hit(item, "a") for _ in range(4)] == [True, True, True, False]
-    assert not await limiter.test(item, "a")
-    assert (await limiter.get_window_stats(item, "a")).remaining == 0
-    assert (await limiter.get_window_stats(item, "b")).remaining == 3
-    assert not await limiter.hit(item, "b", cost=4)
-    assert await limiter.hit(item, "b", cost=3)
-    pass_time(1400)
-    assert (await limiter.get_window_stats(item, "a")).remaining == 2
-    await limiter.clear(item, "a")
-    assert (await limiter.get_window_stats(item, "a")).remaining == 3
-    assert await counts.check()
-
-
-@pytest.mark.parametrize("kind", [MemoryCounts, UpstashCounts])
-async def test_a_store_with_sliding_windows_alone_has_no_others(
-    kind: type[MemoryCounts | UpstashCounts],
-) -> None:
-    counts = kind("upstash://token@host") if kind is UpstashCounts else MemoryCounts()
-    unsupported: list[Callable[[], Awaitable[Any]]] = [
-        partial(counts.incr, "key", 1),
-        partial(counts.get, "key"),
-        partial(counts.get_expiry, "key"),
-        partial(counts.clear, "key"),
-        counts.reset,
-    ]
-    for call in unsupported:
-        with pytest.raises(NotImplementedError):
-            await call()
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -1,8 +1,7 @@
 """How often a client may send a request."""
 
-from .allowance import Allowance
-from .configured import configured_limiter
-from .limiter import Limiter
+from .counting import Allowance
+from .limiter import configured_limiter
 from .middleware import RateLimit
 
-__all__ = ["Allowance", "Limiter", "RateLimit", "configured_limiter"]
+__all__ = ["Allowance", "RateLimit", "configured_limiter"]

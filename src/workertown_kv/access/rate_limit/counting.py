@@ -1,131 +1,146 @@
-"""The sliding window counter of `limits`, with stores that tell what is left in the same step.
+"""Count requests in sliding windows: the arithmetic, and the counts in this process's memory.
 
-Importing this needs the extra packages of `access.rate_limit`.
-
-A window begins with the first request of a client. What was counted in the window before still
-counts, less and less: as if those requests had been spread evenly over it.
+A window begins with the first request of a client. The requests of the window before it still
+count in part, less and less, as if they had been spread evenly over that window.
 """
 
-from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import blake2b
-from typing import Final, NoReturn
+from typing import Final, Protocol
 
 import msgspec
-from limits import RateLimitItemPerSecond
-from limits.aio.storage import SlidingWindowCounterSupport, Storage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from .allowance import Allowance
+Clock = Callable[[], float]
+"""Returns seconds, from any start."""
 
-PREFIX: Final = "workertown-kv"
-"""What the keys in a shared store begin with."""
+MEMORY_CLIENTS: Final = 100_000
+"""The most clients that are counted in memory; those whose window began first are forgotten."""
 
-_LONGEST_NAME: Final = 100
+_NAME_CHARACTERS: Final = 100
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """Whether a client may send a request, and how many more it may send after that."""
+
+    allowed: bool
+    remaining: int | None
+    """How many more requests it may send now; `None` where that is not known."""
+    retry_after: int
+    """In how many seconds it may send more of them."""
+
+
+class Counter(Protocol):
+    """Counts the requests of clients, for one limit."""
+
+    async def take(self, client: str) -> Allowance:
+        """Count a request of the client, unless it is over the limit."""
+
+    async def close(self) -> None:
+        """Close all connections; the next request opens new ones."""
 
 
 class Count(msgspec.Struct, frozen=True):
-    """What is counted for a client after a request; times are in milliseconds."""
+    """The counts of a client after a request; times are in milliseconds."""
 
     allowed: bool
     previous: int
-    """The requests in the window before."""
+    """The requests in the previous window."""
     fading: int
-    """How long some of them still count."""
+    """How long some of the previous requests still count."""
     current: int
-    """The requests in this window."""
+    """The requests in the current window."""
     left: int
-    """How long they are kept: to the end of this window, and for the whole of the next."""
+    """How long the current requests are kept: to the end of the next window."""
 
     def allowance(self, limit: int, seconds: int) -> Allowance:
-        """What that comes to, for a limit in a window of so many seconds."""
+        """Compare the counts with a limit for a window of `seconds`."""
         window = seconds * 1000
-        still = still_counted(self.previous, self.fading, window)
-        if still:
-            more_in = self.fading - still * window // self.previous
+        faded = fading_requests(self.previous, self.fading, window)
+        if faded:
+            more_in = self.fading - faded * window // self.previous
         else:
             more_in = max(self.left - window, 0)
-        return Allowance(self.allowed, max(limit - still - self.current, 0), -(-more_in // 1000))
+        return Allowance(self.allowed, max(limit - faded - self.current, 0), -(-more_in // 1000))
 
 
-def still_counted(previous: int, fading: int, window: int) -> int:
-    """How many requests of the window before still count.
+def fading_requests(previous: int, fading: int, window: int) -> int:
+    """Return how many requests of the previous window still count.
 
-    One stops to count from the very millisecond on in which its turn is over. So who waits for
-    as long as an answer says is let in.
+    A request stops counting in the very millisecond in which its part of the window is over, so
+    that a client that waits as long as an answer says is let in.
     """
     return max((previous * fading - 1) // window, 0)
 
 
-class Counting(ABC):
-    """What makes a store of `limits` count, and tell the count, in one step."""
-
-    @abstractmethod
-    async def count(self, key: str, limit: int, expiry: int, amount: int) -> Count:
-        """Count so many requests in a window of `expiry` seconds, unless they exceed the limit."""
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Let go of connections; the next request makes new ones."""
-
-    async def acquire_sliding_window_entry(
-        self, key: str, limit: int, expiry: int, amount: int = 1
-    ) -> bool:
-        return (await self.count(key, limit, expiry, amount)).allowed
-
-    async def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        count = await self.count(key, 0, expiry, 0)
-        return count.previous, count.fading / 1000, count.current, count.left / 1000
-
-
-class WindowsAlone(Storage, SlidingWindowCounterSupport):
-    """The rest of what `limits` asks of a store, where the store has sliding windows alone."""
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return Exception
-
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> NoReturn:
-        raise NotImplementedError
-
-    async def get(self, key: str) -> NoReturn:
-        raise NotImplementedError
-
-    async def get_expiry(self, key: str) -> NoReturn:
-        raise NotImplementedError
-
-    async def clear(self, key: str) -> NoReturn:
-        raise NotImplementedError
-
-    async def reset(self) -> NoReturn:
-        raise NotImplementedError
-
-    async def check(self) -> bool:
-        return True
-
-
-class Counter(SlidingWindowCounterRateLimiter):
-    """The limiter of `limits`, for one limit. It asks the store once for each request."""
-
-    def __init__(self, storage: Storage, limit: int, window: int) -> None:
-        super().__init__(storage)
-        assert isinstance(storage, Counting)
-        self._counting: Counting = storage
-        self._item = RateLimitItemPerSecond(limit, window, "rate-limit")
-
-    async def take(self, client: str) -> Allowance:
-        """Count a request of the client."""
-        key = self._item.key_for(_short(client))
-        limit, window = self._item.amount, self._item.get_expiry()
-        return (await self._counting.count(key, limit, window, 1)).allowance(limit, window)
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        await self._counting.close()
-
-
-def _short(client: str) -> str:
-    """The name, or a digest where it is long, or is more than what every store takes in a key."""
-    if len(client) <= _LONGEST_NAME and client.isascii() and client.isprintable():
+def short_name(client: str) -> str:
+    """Return the name of a client, or a digest if the name is long or not printable ASCII."""
+    if len(client) <= _NAME_CHARACTERS and client.isascii() and client.isprintable():
         return client
     raw = client.encode("utf-8", "surrogatepass")
     return f"digest:{blake2b(raw, digest_size=32).hexdigest()}"
+
+
+class _Window:
+    __slots__ = ("current", "previous", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.previous = 0
+        self.current = 0
+
+
+class MemoryCounter:
+    """Counts in this process's memory, at O(1) for each request."""
+
+    def __init__(
+        self, limit: int, seconds: int, clock: Clock, *, most_clients: int = MEMORY_CLIENTS
+    ) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._length = seconds * 1000
+        self._clock = clock
+        self._most_clients = most_clients
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        """The window of each client, in the order in which they began."""
+
+    def take(self, client: str) -> Allowance:
+        """Count a request of the client, unless it is over the limit."""
+        now = int(self._clock() * 1000)
+        window = self._window(short_name(client), now)
+        fading = window.start + self._length - now if window.previous else 0
+        faded = fading_requests(window.previous, fading, self._length)
+        allowed = window.current + faded < self._limit
+        if allowed:
+            window.current += 1
+        left = window.start + 2 * self._length - now
+        count = Count(allowed, window.previous, fading, window.current, left)
+        return count.allowance(self._limit, self._seconds)
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def _window(self, name: str, now: int) -> _Window:
+        """Return the current window of a client."""
+        window = self._windows.get(name)
+        if window is not None:
+            passed = now - window.start
+            if passed < self._length:
+                return window
+            if passed < 2 * self._length:
+                window.start += self._length
+                window.previous, window.current = window.current, 0
+                self._windows.move_to_end(name)
+                return window
+            del self._windows[name]
+        self._forget(now - 2 * self._length)
+        window = self._windows[name] = _Window(now)
+        return window
+
+    def _forget(self, before: int) -> None:
+        """Make room for a window. Two that are over go for each new one, so they never pile up."""
+        for _ in range(2):
+            oldest = next(iter(self._windows.values()), None)
+            if oldest is None or (len(self) < self._most_clients and oldest.start > before):
+                return
+            self._windows.popitem(last=False)

@@ -1,0 +1,148 @@
+"""Stores in which several servers count together: Redis, and Upstash over its REST protocol.
+
+A script counts inside the store, so that a request asks the store once and no request is missed.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+
+from ...storage.upstash.url import endpoint_of
+from .counting import Allowance, Count, Counter, short_name
+
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
+
+_SCRIPT: Final = """
+local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local left = redis.call('PTTL', KEYS[2])
+if left >= 0 and left <= window then
+    redis.call('RENAME', KEYS[2], KEYS[1])
+    redis.call('SET', KEYS[2], 0, 'PX', left + window)
+end
+local previous = tonumber(redis.call('GET', KEYS[1]) or 0)
+local fading = math.max(redis.call('PTTL', KEYS[1]), 0)
+local current = tonumber(redis.call('GET', KEYS[2]) or 0)
+local allowed = current + math.max(math.floor((previous * fading - 1) / window), 0) < limit
+if allowed then
+    current = redis.call('INCR', KEYS[2])
+    if redis.call('PTTL', KEYS[2]) < 0 then
+        redis.call('PEXPIRE', KEYS[2], 2 * window)
+    end
+end
+return {allowed and 1 or 0, previous, fading, current, math.max(redis.call('PTTL', KEYS[2]), 0)}
+"""
+"""The keys are those of the previous and of the current window. Their lifetimes tell the time."""
+
+
+def store_at(url: str, limit: int, seconds: int) -> Counter:
+    """Return a counter in the store at a URL.
+
+    Raises `ValueError` for a URL that is malformed, and `ModuleNotFoundError` without the driver.
+    """
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("redis", "rediss"):
+        return _RedisCounter(url, limit, seconds)
+    if scheme in ("upstash", "upstash+http"):
+        return _UpstashCounter(url, limit, seconds)
+    raise ValueError(scheme)
+
+
+class _StoreCounter(ABC):
+    def __init__(self, limit: int, seconds: int) -> None:
+        self._limit = limit
+        self._seconds = seconds
+
+    async def take(self, client: str) -> Allowance:
+        name = f"{short_name(client)}/{self._limit}/{self._seconds}/second"
+        # The braces keep both keys on one server of a cluster.
+        key = f"workertown-kv:{{rate-limit/{name}}}"
+        arguments = (str(self._limit), str(self._seconds * 1000))
+        allowed, *counts = await self._run_script((f"{key}/-1", key), arguments)
+        return Count(allowed == 1, *counts).allowance(self._limit, self._seconds)
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    @abstractmethod
+    async def _run_script(self, keys: Sequence[str], arguments: Sequence[str]) -> Sequence[int]: ...
+
+
+class _RedisCounter(_StoreCounter):
+    def __init__(self, url: str, limit: int, seconds: int) -> None:
+        from redis.asyncio import Redis  # noqa: PLC0415  (Upstash needs no driver)
+
+        super().__init__(limit, seconds)
+        self._pool = _pool(url)
+        self._script = Redis(connection_pool=self._pool).register_script(_SCRIPT)
+
+    async def close(self) -> None:
+        await self._pool.aclose()
+
+    async def _run_script(self, keys: Sequence[str], arguments: Sequence[str]) -> Sequence[int]:
+        answer: Sequence[int] = await self._script(keys, arguments)
+        return answer
+
+
+def _pool(url: str) -> "ConnectionPool":
+    """Make a pool without connections. Raises `ValueError` for a URL that is malformed."""
+    from redis.asyncio import ConnectionPool  # noqa: PLC0415
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+
+    parts = urlsplit(url)
+    if not parts.hostname or parts.fragment or not (parts.path[1:] or "0").isdigit():
+        raise ValueError(url)
+    # The second try is for a connection that Redis has closed meanwhile. No request waits until
+    # Redis is back.
+    pool: ConnectionPool = ConnectionPool.from_url(parts.geturl(), retry=Retry(NoBackoff(), 1))
+    # A wrong parameter of the URL is to be found now, and not with the first request.
+    try:
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except TypeError as error:
+        raise ValueError(url) from error
+    return pool
+
+
+class UpstashError(Exception):
+    """Upstash refused a command."""
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    result: Any = None
+    error: str | None = None
+
+
+class _UpstashCounter(_StoreCounter):
+    def __init__(self, url: str, limit: int, seconds: int) -> None:
+        super().__init__(limit, seconds)
+        if urlsplit(url).query:
+            raise ValueError
+        self._url, self._token = endpoint_of(url)
+        self._client: httpx2.AsyncClient | None = None
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _run_script(self, keys: Sequence[str], arguments: Sequence[str]) -> Sequence[int]:
+        if self._client is None:
+            # The limiter bounds how long an answer may take.
+            self._client = httpx2.AsyncClient(
+                headers={"Authorization": f"Bearer {self._token.reveal()}"}, timeout=None
+            )
+        command = ("EVAL", _SCRIPT, "2", *keys, *arguments)
+        response = await self._client.post(self._url, json=command)
+        try:
+            answer = msgspec.json.decode(response.content, type=_Answer)
+        except msgspec.DecodeError:
+            answer = _Answer(error="the answer is not of its REST protocol")
+        if response.status_code != 200 or answer.error is not None:
+            raise UpstashError(f"EVAL: status {response.status_code}, {answer.error}")
+        result: Sequence[int] = answer.result
+        return result
