@@ -34,7 +34,7 @@ def test_every_part_of_a_url_is_understood() -> None:
         "postgresql://a%40b:p%2Fw%3A%40@db.example:6000/my%20kv?connections=3&timeout=0.5"
         "&table=my_2&migrate=manual"
     )
-    assert (url.user, url.hosts, url.database) == ("a@b", [("db.example", 6000)], "my kv")
+    assert (url.user, url.hosts, url.database) == ("a@b", (("db.example", 6000),), "my kv")
     assert url.password is not None
     assert url.password.reveal() == "p/w:@"
     parameters = url.parameters
@@ -45,7 +45,7 @@ def test_every_part_of_a_url_is_understood() -> None:
 
 def test_what_is_left_out_has_a_default() -> None:
     url = parsed("postgres://[::1]/kv")
-    assert (url.user, url.password, url.hosts) == (None, None, [("::1", 5432)])
+    assert (url.user, url.password, url.hosts) == (None, None, (("::1", 5432),))
     parameters = url.parameters
     assert (parameters.connections, parameters.timeout) == (10, 5)
     assert (parameters.table, parameters.migrate) == ("kv_entry", "auto")
@@ -54,7 +54,7 @@ def test_what_is_left_out_has_a_default() -> None:
 
 def test_several_hosts_may_have_it() -> None:
     url = parsed("postgres://kv:a%40b@one:6000,two,[::1]:7000/kv")
-    assert url.hosts == [("one", 6000), ("two", 5432), ("::1", 7000)]
+    assert url.hosts == (("one", 6000), ("two", 5432), ("::1", 7000))
     assert url.address == "one:6000,two:5432,::1:7000"
     assert url.password is not None
     assert url.password.reveal() == "a@b"
@@ -75,8 +75,8 @@ def test_several_hosts_may_have_it() -> None:
         ("sslmode=on", "verify-full"),
         ("sslrootcert=/x", "together with sslmode=require"),
         ("sslmode=require&sslcert=/not/there", "cannot be used"),
-        ("pool=5", "a parameter 'pool'; expected connections, timeout, table"),
-        ("time_out=5", "a parameter 'time_out'; did you mean timeout? Expected connections, "),
+        ("pool=5", "a parameter 'pool'; expected one of connections, timeout, table"),
+        ("time_out=5", "a parameter 'time_out'; did you mean timeout? Expected one of connections"),
         ("sslmode=require&sslkey=/not/there", "expected sslcert too"),
     ],
 )

@@ -375,13 +375,7 @@ async def test_a_conflict_names_every_operation(upstash: StandInUpstash) -> None
         "upstash://s3cret@host/path",
         "upstash://s3cret@host#x",
         "upstash://s3cret@host:port",
-        "upstash://s3cret@host?tls=0",
-        "upstash://s3cret@host?timeout=never",
-        "upstash://s3cret@host?timeout=0",
-        "upstash://s3cret@host?timeout=nan",
-        "upstash://s3cret@host?sweep=-1",
-        "upstash://s3cret@host?sweep=nan",
-        "upstash://s3cret@host?prefix=",
+        "upstash://s3cret@host,host",
         "upstash://s3cret@host?prefix",
         "upstash://s3cret%20@host",
     ],
@@ -393,9 +387,28 @@ def test_a_url_that_is_none_is_refused_and_not_shown(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("tls=0", "a parameter 'tls'; expected one of timeout, prefix, sweep"),
+        ("time_out=1", "a parameter 'time_out'; did you mean timeout"),
+        ("timeout=never", "'never'; expected seconds from 0.01 to 3600"),
+        ("timeout=0", "expected seconds from 0.01 to 3600"),
+        ("timeout=nan", "expected seconds from 0.01 to 3600"),
+        ("sweep=-1", "expected seconds from 0 to 1,000,000"),
+        ("sweep=nan", "expected seconds from 0 to 1,000,000"),
+        ("prefix=", "expected printable ASCII without spaces and braces"),
+    ],
+)
+def test_a_parameter_that_is_wrong_is_named_with_what_is_right(query: str, message: str) -> None:
+    with pytest.raises(OptionsError, match=message) as caught:
+        storage_from_url(f"upstash://s3cret@host?{query}")
+    assert "s3cret" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
     ("url", "endpoint"),
     [
-        ("upstash://t@eu1-a-b-1.upstash.io", "https://eu1-a-b-1.upstash.io"),
+        ("upstash://t@eu1-a-b-1.upstash.io", "https://eu1-a-b-1.upstash.io:443"),
         ("upstash://t@host:8443?timeout=2&prefix=shop", "https://host:8443"),
         ("upstash+http://t@[::1]:80", "http://[::1]:80"),
     ],

@@ -1,20 +1,123 @@
-"""The parts of a URL that may name several hosts."""
+"""The URL of a storage on a server, taken apart.
 
+No message shows a part of a URL that may be of a secret.
+"""
+
+import difflib
 import re
-from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar, get_type_hints
+from urllib.parse import parse_qsl, unquote
 
-_AUTHORITY: Final = re.compile("(?<=://)[^/?#]*")
+import msgspec
+
+from ..errors import OptionsError
+from ..options import Secret
+
+Address = tuple[str, int]
+"""A host and a port."""
+
+_URL: Final = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?", re.DOTALL)
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[^\]]+)?\]|[^:\[\]\s]*)(?::(.*))?", re.DOTALL)
+_Parameters = TypeVar("_Parameters", bound=msgspec.Struct)
 
 
-def url_parts(url: str) -> SplitResult:
-    """Return the parts of a URL. Raises `ValueError`.
+class UrlParts(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a URL, percent-decoded. Its `repr` shows no password."""
 
-    Some releases of Python refuse an IPv6 address that is not the first of several hosts. So the
-    hosts are kept from `urlsplit`, and the code that splits them checks each.
-    """
-    found = _AUTHORITY.search(url)
-    if found is None:
-        return urlsplit(url)
-    rest = url[: found.start()] + url[found.end() :]
-    return urlsplit(rest)._replace(netloc=found[0])
+    scheme: str
+    user: str
+    password: Secret | None
+    """`None` where no colon follows the user."""
+    hosts: tuple[Address, ...]
+    """At least one. The name of a host may be empty; a port that is left out has its default."""
+    path: tuple[str, ...]
+    """What the slashes behind the hosts separate."""
+    query: Mapping[str, str]
+    may_be_secret: bool
+    """Whether the path and the query hold an `@`, and so may be the rest of a password."""
+
+
+class UrlForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How the URLs of a storage look: takes them apart, and says what is wrong with others."""
+
+    name: str
+    """What messages call the URL, such as `URL of the database`."""
+    expected: str
+    ports: Mapping[str, int]
+    """The schemes, each with its default port."""
+
+    def malformed(self, wrong: str = "is malformed") -> OptionsError:
+        """Return the error for a URL of another form."""
+        return OptionsError(f"The {self.name} {wrong}; expected {self.expected}")
+
+    def split(self, url: str) -> UrlParts:
+        """Take a URL apart. Raises `OptionsError`."""
+        found = _URL.fullmatch(url.strip())
+        if found is None:
+            raise self.malformed()
+        scheme, authority, path, query, fragment = found.groups(default="")
+        port = self.ports.get(scheme.lower())
+        if port is None:
+            raise self.malformed()
+        if fragment:
+            raise self.malformed("has a #, which is %23 in a password or token")
+        if query and not all("=" in parameter for parameter in query.split("&")):
+            raise self.malformed("has a parameter without a value")
+        credentials, _, hosts = authority.rpartition("@")
+        user, colon, password = credentials.partition(":")
+        return UrlParts(
+            scheme=scheme.lower(),
+            user=unquote(user),
+            password=Secret(unquote(password)) if colon else None,
+            hosts=tuple(self._address(host, port) for host in hosts.split(",")),
+            path=tuple(map(unquote, path.split("/")[1:])),
+            query=dict(parse_qsl(query, keep_blank_values=True)),
+            may_be_secret="@" in path + query,
+        )
+
+    def parameters(self, parts: UrlParts, kind: type[_Parameters]) -> _Parameters:
+        """Convert the query of a URL to a struct. Raises `OptionsError`.
+
+        Where text may not be a value of its field, the description of the field says what may be.
+        """
+        fields = get_type_hints(kind, include_extras=True)
+        found: dict[str, Any] = {}
+        for name, text in parts.query.items():
+            if name not in fields:
+                raise self._unknown(name, tuple(fields), is_secret=parts.may_be_secret)
+            try:
+                found[name] = msgspec.convert(text, fields[name], strict=False, dec_hook=_secret)
+            except msgspec.ValidationError:
+                given = "wrong" if parts.may_be_secret else repr(text)
+                raise OptionsError(
+                    f"{name} in the {self.name} is {given}; expected {_description(fields[name])}"
+                ) from None
+        return kind(**found)
+
+    def _address(self, text: str, default_port: int) -> Address:
+        host = _HOST.fullmatch(text)
+        if host is None:
+            raise self.malformed()
+        name, port = host.groups()
+        if port and not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+            raise self.malformed("has a port that is not a whole number from 1 to 65535")
+        return unquote(name.strip("[]")).lower(), int(port or default_port)
+
+    def _unknown(self, name: str, names: tuple[str, ...], *, is_secret: bool) -> OptionsError:
+        near = [] if is_secret else difflib.get_close_matches(name, names, n=1)
+        shown = "that is not known" if is_secret else repr(name)
+        hint = f"did you mean {near[0]}? Expected" if near else "expected"
+        return OptionsError(
+            f"The {self.name} has a parameter {shown}; {hint} one of {', '.join(names)}"
+        )
+
+
+def _secret(kind: type, text: Any) -> Secret:
+    """Convert text to the only type of parameters that msgspec does not know."""
+    return Secret(text)
+
+
+def _description(annotation: Any) -> str:
+    found = [one for one in annotation.__metadata__ if isinstance(one, msgspec.Meta)]
+    return str(found[-1].description)

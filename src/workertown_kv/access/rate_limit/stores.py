@@ -6,12 +6,13 @@ A script counts inside the store, so that a request asks the store once and no r
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 
+from ...storage.upstash.url import FORM as UPSTASH_FORM
 from ...storage.upstash.url import endpoint_of
+from ...storage.url_parts import UrlForm
 from .counting import Allowance, Count, Counter, short_name
 
 if TYPE_CHECKING:
@@ -38,11 +39,18 @@ return {allowed and 1 or 0, previous, fading, current, math.max(redis.call('PTTL
 """
 """The keys are those of the previous and of the current window. Their lifetimes tell the time."""
 
+_REDIS_FORM: Final = UrlForm(
+    name="URL of Redis",
+    expected="redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]",
+    ports={"redis": 6379, "rediss": 6379},
+)
+
 
 def store_at(url: str, limit: int, seconds: int) -> Counter:
     """Return a counter in the store at a URL.
 
-    Raises `ValueError` for a URL that is malformed, and `ModuleNotFoundError` without the driver.
+    Raises `OptionsError` or `ValueError` for a URL that is malformed, and `ModuleNotFoundError`
+    without the driver.
     """
     scheme = url.partition("://")[0].lower()
     if scheme in ("redis", "rediss"):
@@ -89,17 +97,22 @@ class _RedisCounter(_StoreCounter):
 
 
 def _pool(url: str) -> "ConnectionPool":
-    """Make a pool without connections. Raises `ValueError` for a URL that is malformed."""
+    """Make a pool without connections.
+
+    Raises `OptionsError` or `ValueError` for a URL that is malformed.
+    """
     from redis.asyncio import ConnectionPool  # noqa: PLC0415
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.backoff import NoBackoff  # noqa: PLC0415
 
-    parts = urlsplit(url)
-    if not parts.hostname or parts.fragment or not (parts.path[1:] or "0").isdigit():
-        raise ValueError(url)
+    parts = _REDIS_FORM.split(url)
+    ((host, _), *others) = parts.hosts
+    if not host or others or not ("".join(parts.path) or "0").isdigit():
+        raise _REDIS_FORM.malformed()
+    plain_url = parts.scheme + url.strip()[len(parts.scheme) :]
     # The second try is for a connection that Redis has closed meanwhile. No request waits until
     # Redis is back.
-    pool: ConnectionPool = ConnectionPool.from_url(parts.geturl(), retry=Retry(NoBackoff(), 1))
+    pool: ConnectionPool = ConnectionPool.from_url(plain_url, retry=Retry(NoBackoff(), 1))
     # A wrong parameter of the URL is to be found now, and not with the first request.
     try:
         pool.make_connection()  # type: ignore[no-untyped-call]
@@ -120,9 +133,10 @@ class _Answer(msgspec.Struct, frozen=True):
 class _UpstashCounter(_StoreCounter):
     def __init__(self, url: str, limit: int, seconds: int) -> None:
         super().__init__(limit, seconds)
-        if urlsplit(url).query:
-            raise ValueError
-        self._url, self._token = endpoint_of(url)
+        parts = UPSTASH_FORM.split(url)
+        if parts.query:
+            raise UPSTASH_FORM.malformed("has parameters")
+        self._url, self._token = endpoint_of(parts)
         self._client: httpx2.AsyncClient | None = None
 
     async def close(self) -> None:

@@ -5,8 +5,17 @@ Who comes by one way reads what another has written. `docs/storages/redis.md` ha
 
 from .call import Argument, Call
 from .engine import Engine
+from .parameters import KeyspaceParameters
 from .scripts import Script
 from .storage import KeyspaceStorage
 from .transport import Transport
 
-__all__ = ["Argument", "Call", "Engine", "KeyspaceStorage", "Script", "Transport"]
+__all__ = [
+    "Argument",
+    "Call",
+    "Engine",
+    "KeyspaceParameters",
+    "KeyspaceStorage",
+    "Script",
+    "Transport",
+]

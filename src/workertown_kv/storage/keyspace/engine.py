@@ -8,28 +8,27 @@ from typing import Any
 from ...errors import KvError, StorageError, StorageUnavailable
 from .call import Call
 from .layout import LAYOUT, Layout, checked_buckets, default_buckets, layout_key
+from .parameters import KeyspaceParameters
 from .slot import key_slot
 from .transport import Transport
 
 
 class Engine:
-    """Operations ask for something within `use`.
+    """Operations ask Redis for something within `use`.
 
-    `timeout` is how many seconds each may take; `prefix` is that of all keys, and `buckets` over
-    how many new data is spread, where somebody has asked for a number.
+    `buckets` says over how many buckets new data is spread, where the URL has a number.
     """
 
     def __init__(
         self,
         connect: Callable[[], Transport],
+        parameters: KeyspaceParameters,
         *,
-        timeout: float,
-        prefix: str,
         buckets: int | None = None,
     ) -> None:
-        self.seconds = timeout
+        self.seconds = parameters.timeout
         self._connect = connect
-        self._prefix = prefix
+        self._prefix = parameters.prefix
         self._buckets = buckets
         self._transport: Transport | None = None
         self._layout: Layout | None = None

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Final
 
 from redis.exceptions import ClusterDownError, RedisError
 
+from ..url_parts import Address
 from .pool import Pool
 from .servers import Servers
-from .settings import Address, Settings
+from .settings import Settings
 
 PAUSE_SECONDS: Final = 0.1
 """However many calls fail meanwhile, the cluster is not asked again for its map."""
@@ -57,7 +58,7 @@ class Cluster(Servers):
         random.shuffle(hosts)
         hosts.sort(key=self._doubted.__contains__)
         # One that hangs must leave time to ask the others.
-        seconds = self._settings.timeout / (len(hosts) + 1)
+        seconds = self._settings.parameters.timeout / (len(hosts) + 1)
         for host in hosts:
             try:
                 answer = await self._connector.ask(host, ("CLUSTER", "SLOTS"), seconds)

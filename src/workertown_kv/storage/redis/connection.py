@@ -10,7 +10,8 @@ from redis.asyncio.connection import Connection, RedisSSLContext, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..keyspace import Argument
-from .settings import Address, Kind, Settings
+from ..url_parts import Address
+from .settings import Kind, Settings
 
 PIECE_BYTES: Final = 128 * 1024
 """Of what is larger so much is sent at once."""
@@ -93,11 +94,11 @@ class Connector:
             await connection.disconnect(nowait=True)
 
     def _sentinel(self, address: Address) -> PlainConnection:
-        settings = self._settings
+        parameters = self._settings.parameters
         return self._new(
             address,
-            username=settings.sentinel_username,
-            password=settings.sentinel_password.reveal() or None,
+            username=parameters.sentinel_username or None,
+            password=parameters.sentinel_password.reveal() or None,
         )
 
     def _new(self, address: Address, **given: Any) -> PlainConnection:
@@ -107,7 +108,9 @@ class Connector:
         given |= {"socket_timeout": None, "socket_connect_timeout": None}
         if not self._settings.tls:
             return PlainConnection(**given)
-        connection = TlsConnection(ssl_ca_certs=self._settings.ssl_ca_certs, **given)
+        connection = TlsConnection(
+            ssl_ca_certs=self._settings.parameters.ssl_ca_certs or None, **given
+        )
         # They share one, since reading the certificates takes long.
         self._tls = connection.ssl_context = self._tls or connection.ssl_context
         return connection

@@ -13,9 +13,10 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..connections import Connections
+from ..url_parts import Address
 from .connection import Connector, PlainConnection
 from .request import Lost, NotConnected, Request, TooFewReplicas
-from .settings import Address, Settings
+from .settings import Settings
 
 WAITED: Final = 0.9
 """Replicas have this part of the time that is left; the rest is for telling what came of it."""
@@ -27,8 +28,8 @@ class Pool:
     def __init__(self, address: Address, connector: Connector, settings: Settings) -> None:
         self.address = address
         self._connector = connector
-        self._replicas = settings.wait
-        self._turns = asyncio.Semaphore(settings.connections)
+        self._replicas = settings.parameters.wait
+        self._turns = asyncio.Semaphore(settings.parameters.connections)
         self._connections = Connections(self._open, NotConnected)
 
     async def exchange(self, requests: Sequence[Request], deadline: float) -> list[Any]:

@@ -5,9 +5,10 @@ import asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from ..url_parts import Address
 from .pool import Pool
 from .servers import Servers
-from .settings import Address, Settings
+from .settings import Settings
 
 
 class Sentinels(Servers):
@@ -36,7 +37,7 @@ class Sentinels(Servers):
         problem: Exception | None = None
         command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._settings.service)
         # One that hangs must leave time to ask the others.
-        seconds = self._settings.timeout / (len(self._hosts) + 1)
+        seconds = self._settings.parameters.timeout / (len(self._hosts) + 1)
         for host in [*self._hosts]:
             try:
                 answer = await self._connector.ask(host, command, seconds)

@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+from ..url_parts import Address
 from .connection import Connector
 from .pool import Pool
-from .settings import Address, Settings
+from .settings import Settings
 
 
 class Servers(ABC):

@@ -1,26 +1,29 @@
-"""The storage itself. What it does is in the other modules, and in the keyspace."""
+"""The storage in Redis or Valkey: one server, one that sentinels watch over, or a cluster."""
 
 import time
 
+from ...errors import MissingExtra
 from ..contract import Clock
 from ..keyspace import Engine, KeyspaceStorage
 from .settings import parse_url
-from .transport import RedisTransport
 
 
 class RedisStorage(KeyspaceStorage):
     """Entries in the Redis at `url`, whose forms and parameters `docs/storages/redis.md` has.
 
-    A write is as durable as Redis is told to make it. In a cluster, an atomic batch over keys that
-    are not kept together is `StorageUnsupported`; it is not in `lacks`, since others are done.
+    A write is as durable as the configuration of Redis makes it. In a cluster, an atomic batch
+    over keys that are not kept together is `StorageUnsupported`; it is not in `lacks`, since other
+    atomic batches work.
     """
 
     def __init__(self, url: str, *, clock: Clock = time.time) -> None:
         settings = parse_url(url)
-        engine = Engine(
-            lambda: RedisTransport(settings),
-            timeout=settings.timeout,
-            prefix=settings.prefix,
-            buckets=settings.buckets,
+        try:
+            from .transport import RedisTransport  # noqa: PLC0415  (other storages do not need the driver)
+        except ModuleNotFoundError as error:
+            raise MissingExtra("Redis", "redis") from error
+        parameters = settings.parameters
+        super().__init__(
+            Engine(lambda: RedisTransport(settings), parameters, buckets=parameters.buckets),
+            clock=clock,
         )
-        super().__init__(engine, clock=clock)

@@ -21,11 +21,10 @@ class UpstashStorage(KeyspaceStorage):
 
     def __init__(self, url: str, *, clock: Clock = time.time) -> None:
         settings = parse_url(url)
-        engine = Engine(
-            lambda: UpstashTransport(settings), timeout=settings.timeout, prefix=settings.prefix
+        super().__init__(
+            Engine(lambda: UpstashTransport(settings), settings.parameters), clock=clock
         )
-        super().__init__(engine, clock=clock)
-        self._sweep_seconds = settings.sweep
+        self._sweep_seconds = settings.parameters.sweep
         self._idle_since = -math.inf
 
     async def sweep(self, limit: int) -> int:
