@@ -172,7 +172,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
                     f"Out of scope: this needs the verb {verb} on keys that begin with "
                     f"{operation.prefix[:100]!r} in the namespace {operation.namespace!r}"
                 )
-        both = (_longer(one, other) for one in granted["list"] for other in granted["read"])
+        both = (_intersection(one, other) for one in granted["list"] for other in granted["read"])
         shown = {prefix for prefix in both if prefix is not None}
         if not shown:
             raise Forbidden("Out of scope: no key may be both listed and read here")
@@ -187,7 +187,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         for scope in _EVERYTHING if self.scopes is None else self.scopes:
             if scope.covers(verb, namespace):
                 for prefix in scope.prefixes:
-                    longer = _longer(prefix, asked)
+                    longer = _intersection(prefix, asked)
                     if longer is not None:
                         yield longer
 
@@ -195,7 +195,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 _EVERYTHING: Final = (Scope(verbs=VERBS),)
 
 
-def _longer(one: str, other: str) -> str | None:
+def _intersection(one: str, other: str) -> str | None:
     """The prefix of exactly the keys that have both of these, `None` where there are none."""
     if one.startswith(other):
         return one

@@ -10,8 +10,8 @@ from joserfc.jwk import OctKey
 from bearer import Store
 from servers.issuer import Issuer, key_for, sign
 from workertown_kv import OptionsError
-from workertown_kv.auth.jwt.discovery import check_issuer, discovered
-from workertown_kv.auth.jwt.fetch import Fetched
+from workertown_kv.auth.jwt.discovery import check_issuer, discover_key_set
+from workertown_kv.auth.jwt.fetch import Document
 
 pytestmark = pytest.mark.anyio
 
@@ -87,14 +87,14 @@ async def test_a_discovery_document_that_does_not_fit_gives_no_keys(
 
 
 async def test_an_issuer_on_the_network_has_no_key_set_on_this_machine() -> None:
-    async def fetch(url: str) -> Fetched:
+    async def fetch(url: str) -> Document:
         assert url == "https://issuer.example/.well-known/openid-configuration"
-        return Fetched(
+        return Document(
             b'{"issuer": "https://issuer.example", "jwks_uri": "http://localhost/"}', None
         )
 
     with pytest.raises(ValueError, match="jwks_uri"):
-        await discovered("https://issuer.example", fetch)
+        await discover_key_set("https://issuer.example", fetch)
 
 
 @pytest.mark.parametrize("location", ["/other", "http://169.254.169.254/", "file:///etc/passwd"])

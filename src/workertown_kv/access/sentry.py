@@ -13,7 +13,7 @@ from starlette.types import Scope
 from ..errors import MissingExtra, OptionsError
 from ..failure_log import FailureLog
 from ..options import Options
-from .stack import described_exceptions
+from .exception_report import describe_exceptions
 
 if TYPE_CHECKING:
     from sentry_sdk import HttpTransport
@@ -71,7 +71,7 @@ class SentryReport:
             "transaction": f"{scope['method']} {path}",
             "request": {"method": scope["method"], "url": path},
             "tags": {"request_id": request_id},
-            "exception": {"values": described_exceptions(error)},
+            "exception": {"values": describe_exceptions(error)},
         }
 
     def _send(self, event: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ from ..files import Files
 from ..options import ApiKeyCredential, ApiKeyOptions, Options
 from ..storage import Clock
 from ..user import User
-from .credentials import Known, named_credentials
+from .credentials import TimedUser, named_credentials
 from .hashes import digest, parse_api_key_hash
 from .hooks import call_hook, text_by_hook, user_by_verdict
 from .strategy import authorization
@@ -35,13 +35,13 @@ class ApiKey:
         self._verify = verify_credentials
         # Found by its digest, a key is compared in a time that tells nothing of it: nobody can
         # choose the digest of what they send.
-        self._known: dict[bytes, Known] = {}
+        self._known: dict[bytes, TimedUser] = {}
         for key in keys:
-            kept = _digest(key)
-            if kept in self._known:
-                other = self._known[kept].user.id
+            expected = _digest_of(key)
+            if expected in self._known:
+                other = self._known[expected].user.id
                 raise OptionsError(f"The API keys {key.name!r} and {other!r} are the same")
-            self._known[kept] = Known.of(key, self.name)
+            self._known[expected] = TimedUser.of(key, self.name)
 
     @classmethod
     def configured(cls, options: Options, clock: Clock, files: Files) -> "ApiKey | None":
@@ -80,11 +80,11 @@ class ApiKey:
         if not sent:
             return None
         if self._verify is not None:
-            return await self._verified_by_hook(self._verify, sent)
+            return await self._ask_hook(self._verify, sent)
         known = self._known.get(digest(sent))
         return None if known is None else known.user_at(self._clock())
 
-    async def _verified_by_hook(self, hook: Callable[[str], Any], sent: bytes) -> User | None:
+    async def _ask_hook(self, hook: Callable[[str], Any], sent: bytes) -> User | None:
         name = "auth.api_key.verify_credentials"
         try:
             api_key = sent.decode()
@@ -94,7 +94,7 @@ class ApiKey:
         return user_by_verdict(name, verdict, User(id=self.name, strategy=self.name))
 
 
-def _digest(key: ApiKeyCredential) -> bytes:
+def _digest_of(key: ApiKeyCredential) -> bytes:
     if key.api_key:
         return digest(key.api_key.reveal().encode())
     assert key.hash is not None

@@ -16,13 +16,13 @@ from ..files import Files
 from ..options import BasicOptions, Options, Secret, UserCredential
 from ..storage import Clock
 from ..user import User
-from .credentials import Known, named_credentials
-from .hashes import PasswordHash, as_compared
-from .hooks import call_hook, credentials_by_hook, refused_answer, user_by_verdict
-from .seen import Seen
+from .credentials import TimedUser, named_credentials
+from .hashes import PasswordHash, normalized
+from .hooks import call_hook, credentials_by_hook, refuse_answer, user_by_verdict
 from .strategy import authorization
+from .verified_cache import VerifiedCache
 
-SEEN_PASSWORDS: Final = 1024
+CACHED_PASSWORDS: Final = 1024
 MOST_WAITING: Final = 32
 """How many passwords may wait to be checked against a hash; more are 429."""
 
@@ -44,19 +44,19 @@ class Basic:
         self._clock = clock
         self._get = get_credentials
         self._verify = verify_credentials
-        # All are kept in one way, and there is one more for those who are unknown, so that the time
-        # that a check takes tells nothing of the user.
+        # Either all passwords are hashes or none is, and unknown users get one that nobody knows,
+        # so that the time of a check says nothing of the user.
         hashed = any(user.hash for user in users)
         self._users = {
             normalize("NFC", user.name).encode(): (
-                _kept(user, hashed=hashed),
-                Known.of(user, self.name),
+                _expected(user, hashed=hashed),
+                TimedUser.of(user, self.name),
             )
             for user in users
         }
-        unknown = UserCredential(name="unknown", password=Secret(secrets.token_urlsafe()))
-        self._nobody = _kept(unknown, hashed=hashed)
-        self._seen: Seen[bool] = Seen(SEEN_PASSWORDS)
+        nobody = UserCredential(name="nobody", password=Secret(secrets.token_urlsafe()))
+        self._unknown = _expected(nobody, hashed=hashed)
+        self._verified: VerifiedCache[bool] = VerifiedCache(CACHED_PASSWORDS)
         self._checking: dict[bytes, asyncio.Future[bool]] = {}
         """The checks under way; those who send the same wait for the same."""
         self._thread = ThreadPoolExecutor(1, "workertown-kv-password")
@@ -106,25 +106,25 @@ class Basic:
         if self._get is None:
             sent = _sent(scope)
         else:
-            sent = await self._sent_by_hook(self._get, scope)
+            sent = await self._credentials_by_hook(self._get, scope)
         # An empty password fits where a hook has none to compare it with, or asks a directory that
         # takes it for an anonymous visit.
         if sent is None or not all(sent):
             return None
-        username, password = map(as_compared, sent)
+        username, password = map(normalized, sent)
         if username is None or password is None:
             return None
         if self._verify is not None:
-            return await self._verified_by_hook(self._verify, username, password)
-        kept, known = self._users.get(username, (self._nobody, None))
-        fits = await self._fits(kept, username, password)
+            return await self._ask_hook(self._verify, username, password)
+        expected, known = self._users.get(username, (self._unknown, None))
+        fits = await self._fits(expected, username, password)
         return known.user_at(self._clock()) if known is not None and fits else None
 
-    async def _fits(self, kept: bytes | PasswordHash, username: bytes, password: bytes) -> bool:
-        if isinstance(kept, bytes):
-            return compare_digest(password, kept)
-        digest = self._seen.digest(username + b":" + password)
-        if self._seen.get(digest):
+    async def _fits(self, expected: bytes | PasswordHash, username: bytes, password: bytes) -> bool:
+        if isinstance(expected, bytes):
+            return compare_digest(password, expected)
+        digest = self._verified.digest(username + b":" + password)
+        if self._verified.get(digest):
             return True
         loop = asyncio.get_running_loop()
         checking = self._checking.get(digest)
@@ -132,16 +132,16 @@ class Basic:
             if len(self._checking) >= MOST_WAITING:
                 raise RateLimited(1)
             # One at a time: checking a password is slow on purpose, and must not take all cores.
-            checking = loop.run_in_executor(self._thread, kept.fits, password)
+            checking = loop.run_in_executor(self._thread, expected.fits, password)
             self._checking[digest] = checking
             checking.add_done_callback(lambda _: self._checking.pop(digest, None))
         fits = await asyncio.shield(checking)
         if fits and username in self._users:
-            self._seen.add(digest, True)
+            self._verified.add(digest, True)
             return True
         return False
 
-    async def _sent_by_hook(
+    async def _credentials_by_hook(
         self, hook: Callable[[Any], Any], scope: Scope
     ) -> tuple[bytes, bytes] | None:
         found = await credentials_by_hook("auth.basic", hook, scope)
@@ -150,10 +150,10 @@ class Basic:
                 return None
             case (str(username), str(password)):
                 return username.encode(errors="replace"), password.encode(errors="replace")
-        refused_answer("auth.basic.get_credentials", found, "(username, password) or None")
+        refuse_answer("auth.basic.get_credentials", found, "(username, password) or None")
         return None
 
-    async def _verified_by_hook(
+    async def _ask_hook(
         self, hook: Callable[[str, str], Any], username: bytes, password: bytes
     ) -> User | None:
         name = "auth.basic.verify_credentials"
@@ -174,7 +174,7 @@ def _sent(scope: Scope) -> tuple[bytes, bytes] | None:
     return (username, password) if colon else None
 
 
-def _kept(user: UserCredential, *, hashed: bool) -> bytes | PasswordHash:
+def _expected(user: UserCredential, *, hashed: bool) -> bytes | PasswordHash:
     if user.password:
         password = user.password.reveal()
         return PasswordHash.of(password) if hashed else normalize("NFC", password).encode()

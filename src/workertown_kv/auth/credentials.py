@@ -14,7 +14,7 @@ from ..user import User
 _T = TypeVar("_T", bound=Credential)
 
 
-class Known(msgspec.Struct, frozen=True):
+class TimedUser(msgspec.Struct, frozen=True):
     """A user, and from when to when the credential of theirs fits."""
 
     user: User
@@ -22,7 +22,7 @@ class Known(msgspec.Struct, frozen=True):
     expires_at: int | None = None
 
     @classmethod
-    def of(cls, credential: Credential, strategy: str) -> "Known":
+    def of(cls, credential: Credential, strategy: str) -> "TimedUser":
         """What a named credential stands for."""
         user = User(id=credential.name, strategy=strategy, scopes=credential.scopes)
         return cls(user, credential.not_before, credential.expires_at)

@@ -16,7 +16,7 @@ from unicodedata import normalize
 _LOG_N: Final = 14
 _R: Final = 8
 _P: Final = 5
-_MOST_MEMORY: Final = 256 * 1024 * 1024
+_MEMORY_BYTES: Final = 256 * 1024 * 1024
 
 _CONTROL: Final = re.compile(b"[\x00-\x1f\x7f]")
 
@@ -40,7 +40,7 @@ def parse_api_key_hash(text: str) -> bytes:
     return found
 
 
-def as_compared(sent: bytes) -> bytes | None:
+def normalized(sent: bytes) -> bytes | None:
     """Return a user name or password in NFC (RFC 7617, 2.1), `None` for what can be neither.
 
     Other bytes must not get to scrypt, which is made of HMAC: that puts NULs behind a short
@@ -85,7 +85,7 @@ class PasswordHash(NamedTuple):
         salt, key = (urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts[3:])
         if len(salt) < 8 or len(key) < 16:
             raise ValueError("the salt or the key is too short")
-        if 128 * r * (1 << log_n) > _MOST_MEMORY:
+        if 128 * r * (1 << log_n) > _MEMORY_BYTES:
             raise ValueError("it would take more than 256 MiB of memory to check")
         return cls(log_n, r, p, salt, key)
 
@@ -94,7 +94,7 @@ class PasswordHash(NamedTuple):
         return f"scrypt:{self.log_n}:{self.r}:{self.p}:{salt}:{key}"
 
     def fits(self, password: bytes) -> bool:
-        """Tell whether this is the hash of the password, which is as `as_compared()` returns it.
+        """Tell whether this is the hash of the password, which is as `normalized()` returns it.
 
         Takes a good part of a second, on purpose.
         """
@@ -107,6 +107,6 @@ class PasswordHash(NamedTuple):
             n=1 << self.log_n,
             r=self.r,
             p=self.p,
-            maxmem=2 * _MOST_MEMORY,
+            maxmem=2 * _MEMORY_BYTES,
             dklen=len(self.key),
         )

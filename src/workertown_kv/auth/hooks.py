@@ -47,7 +47,7 @@ async def text_by_hook(name: str, hook: Callable[[Any], Any], scope: Scope) -> b
     """The one text that a `get_credentials` hook finds, as it would have been sent."""
     found = await credentials_by_hook(name, hook, scope)
     if found is not None and not isinstance(found, str):
-        refused_answer(f"{name}.get_credentials", found, "text or None")
+        refuse_answer(f"{name}.get_credentials", found, "text or None")
     return found.encode(errors="replace") if found else None
 
 
@@ -63,11 +63,11 @@ def user_by_verdict(name: str, verdict: object, user: User | None) -> User | Non
     if verdict is True and user is not None:
         return user
     if verdict is not False and verdict is not None:
-        refused_answer(name, verdict, "True for a user that is known, a User, False or None")
+        refuse_answer(name, verdict, "True for a user that is known, a User, False or None")
     return None
 
 
-def refused_answer(name: str, answer: object, expected: str) -> None:
+def refuse_answer(name: str, answer: object, expected: str) -> None:
     """Log an answer that a hook may not give, and raise `HookRefused`."""
     # Only the type: the answer may be a credential.
     kind = "True" if answer is True else type(answer).__name__

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from .fetch import Fetched
+from .fetch import Document
 from .keys import UNREADABLE
 from .refusal import shown
 
@@ -37,7 +37,7 @@ def check_issuer(issuer: str) -> None:
         )
 
 
-async def discovered(issuer: str, fetch: Callable[[str], Awaitable[Fetched]]) -> str:
+async def discover_key_set(issuer: str, fetch: Callable[[str], Awaitable[Document]]) -> str:
     """Return the URL of an issuer's key set. Raises `ValueError` if its document names none."""
     text = (await fetch(issuer.rstrip("/") + _DOCUMENT)).text
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
 
 
-class Fetched(NamedTuple):
+class Document(NamedTuple):
     """What a URL gave."""
 
     text: bytes
@@ -25,7 +25,7 @@ class Fetched(NamedTuple):
 
 
 @asynccontextmanager
-async def client_for(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
+async def bounded_client(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
     """Make a client that has this long for all that it fetches."""
     import httpx2  # noqa: PLC0415  (only servers with a key set need it)
 
@@ -46,7 +46,7 @@ def _trusted() -> "ssl.SSLContext | bool":
     return httpx2.create_ssl_context()
 
 
-async def fetched(client: "httpx2.AsyncClient", url: str, limit_bytes: int) -> Fetched:
+async def fetch(client: "httpx2.AsyncClient", url: str, limit_bytes: int) -> Document:
     """Fetch the URL. Raises whatever keeps it from giving something of the size allowed."""
     text = bytearray()
     # Without compression, so that what is read is what is counted.
@@ -63,4 +63,4 @@ async def fetched(client: "httpx2.AsyncClient", url: str, limit_bytes: int) -> F
             if len(text) > limit_bytes:
                 raise ValueError(f"it has more than {limit_bytes:,} bytes")
         found = _MAX_AGE.search(response.headers.get("Cache-Control", ""))
-    return Fetched(bytes(text), int(found[1]) if found else None)
+    return Document(bytes(text), int(found[1]) if found else None)

@@ -14,7 +14,7 @@ from .jwks import KeySet
 from .keys import secret_key
 
 # They give a token for any audience to every job of every customer of theirs.
-_FOR_EVERYBODY: Final = ("https://token.actions.githubusercontent.com", "https://gitlab.com")
+_SHARED_ISSUERS: Final = ("https://token.actions.githubusercontent.com", "https://gitlab.com")
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -31,13 +31,13 @@ class Issuer(NamedTuple):
 
 def issuers_of(options: JwtOptions, clock: Clock) -> Sequence[Issuer]:
     """Return all configured issuers. Raises `OptionsError` for one that cannot be used."""
-    found = [*_main(options, clock), *_others(options, clock)]
+    found = [*_main_issuers(options, clock), *_listed_issuers(options, clock)]
     names = [one.name for one in found]
     if len(set(names)) < len(names):
         raise OptionsError("auth.jwt.issuers has an issuer that is configured twice; expected once")
     for one in found:
         is_narrowed = one.rules.required_claims or one.rules.scopes_claim
-        if one.name in _FOR_EVERYBODY and not (is_narrowed or options.verify_credentials):
+        if one.name in _SHARED_ISSUERS and not (is_narrowed or options.verify_credentials):
             _LOG.warning(
                 "Everybody gets a token of %s for any audience; set required_claims, such as "
                 "repository or namespace_path, to say whose tokens get in",
@@ -46,7 +46,7 @@ def issuers_of(options: JwtOptions, clock: Clock) -> Sequence[Issuer]:
     return found
 
 
-def _main(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
+def _main_issuers(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
     """Return the issuers outside of the list: one with given keys, or several to discover."""
     names = texts(options.issuer)
     path = f"auth.jwt.issuer ({options.env.issuer})"
@@ -86,7 +86,7 @@ def _main(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
     yield Issuer(only, options, secret, key_set)
 
 
-def _others(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
+def _listed_issuers(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
     for number, one in enumerate(options.issuers):
         path = f"auth.jwt.issuers[{number}]"
         where = f"{path}.jwks_url" if one.jwks_url else f"{path}.issuer"

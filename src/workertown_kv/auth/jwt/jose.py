@@ -21,7 +21,7 @@ from .refusal import TokenRefused, shown
 TOKEN_BYTES: Final = 16 * 1024
 """The longest token."""
 
-MOST_TRIED: Final = 20
+TRIED_KEYS: Final = 20
 """With how many keys a token that names none is tried: anybody can send one."""
 
 SECRET_ALGORITHMS: Final = frozenset({"HS256", "HS384", "HS512"})
@@ -107,10 +107,10 @@ def check_signature(token: Token, keys: Sequence[Key]) -> None:
         raise TokenRefused(
             "key",
             f"None of the keys it may be signed with is for its alg {shown(token.algorithm)}: "
-            f"{shown([_described(key) for key in keys])}",
+            f"{shown([_describe(key) for key in keys])}",
         )
-    if len(fitting) > MOST_TRIED:
-        raise TokenRefused("key", f"It has no kid, and more than {MOST_TRIED} keys may fit")
+    if len(fitting) > TRIED_KEYS:
+        raise TokenRefused("key", f"It has no kid, and more than {TRIED_KEYS} keys may fit")
     if not any(_has_signed(key, token.signed) for key in fitting):
         raise TokenRefused(
             "signature",
@@ -136,6 +136,6 @@ def _has_signed(key: Key, signed: CompactSignature) -> bool:
         return False
 
 
-def _described(key: Key) -> str:
+def _describe(key: Key) -> str:
     kind = str(getattr(key, "curve_name", key.key_type))
     return f"{kind}, alg {key.alg}" if key.alg else kind

@@ -11,8 +11,8 @@ from joserfc.jwk import Key
 from ...failure_log import FailureLog
 from ...options import JwksOptions
 from ...storage import Clock
-from .discovery import discovered
-from .fetch import Fetched, client_for, fetched
+from .discovery import discover_key_set
+from .fetch import Document, bounded_client, fetch
 from .keys import PublicKeys, public_keys
 from .refusal import TokenRefused
 
@@ -56,48 +56,48 @@ class KeySet:
 
         Raises `TokenRefused` where there are none.
         """
-        await self._fetch_for(kid)
+        await self._ensure(kid)
         found = self._keys.of_id(kid)
         if not found:
             raise TokenRefused("key", self._keys.why_none(kid))
         return found
 
-    async def _fetch_for(self, kid: str | None) -> None:
+    async def _ensure(self, kid: str | None) -> None:
         found = self._keys.of_id(kid)
         now = self._clock()
         if now >= self.fresh_until:
-            fetch = self._started()
+            task = self._start()
             # While the issuer is known to be down, nobody waits for it who can do without.
             can_wait = found and (self._is_down or now < self._usable_until)
-            if fetch is not None and not can_wait:
-                await asyncio.shield(fetch)
+            if task is not None and not can_wait:
+                await asyncio.shield(task)
             return
         if found:
             return
-        fetch = self._under_way()
-        if fetch is None and now >= self._unknown_until:
+        task = self._running()
+        if task is None and now >= self._unknown_until:
             self._unknown_until = now + self._options.refetch_seconds
-            fetch = self._started()
-        if fetch is not None:
-            await asyncio.shield(fetch)
+            task = self._start()
+        if task is not None:
+            await asyncio.shield(task)
 
-    def _under_way(self) -> asyncio.Task[None] | None:
+    def _running(self) -> asyncio.Task[None] | None:
         """The fetch that others wait for already. It goes on where one of them gives up."""
-        fetch = self._fetch
-        if fetch is None or fetch.done() or fetch.get_loop() is not asyncio.get_running_loop():
+        task = self._fetch
+        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
             return None
-        return fetch
+        return task
 
-    def _started(self) -> asyncio.Task[None] | None:
+    def _start(self) -> asyncio.Task[None] | None:
         """A fetch, begun now unless one is under way; `None` where it is too early for one."""
-        fetch = self._under_way()
-        if fetch is None and self._clock() >= self._blocked_until:
-            fetch = self._fetch = asyncio.create_task(self._fetch_keys())
-        return fetch
+        task = self._running()
+        if task is None and self._clock() >= self._blocked_until:
+            task = self._fetch = asyncio.create_task(self._fetch_keys())
+        return task
 
     async def _fetch_keys(self) -> None:
         try:
-            text, max_age = await self._published()
+            text, max_age = await self._download()
             if text != self._text:
                 self._use(public_keys(text))
                 self._text = text
@@ -107,11 +107,11 @@ class KeySet:
             if self._keys.used:
                 self.fresh_until = max(self.fresh_until, self._blocked_until)
             what = "the keys it gave before stay in use" if self._keys.used else "no token fits"
-            name = self._named()
+            name = self._label()
             self._log.failed("fetch", f"{name} cannot be fetched, {what}: {error!r:.500}")
         else:
             self._is_down = False
-            self._log.recovered(f"{self._named()} can be fetched again")
+            self._log.recovered(f"{self._label()} can be fetched again")
             now, ttl = self._clock(), self._options.cache_ttl or 0
             self._usable_until = now + ttl
             # Some issuers let nothing be kept for longer than some seconds.
@@ -122,23 +122,23 @@ class KeySet:
         self._keys = keys
         self.revision += 1
         if keys.faulty:
-            _LOG.warning("%s has keys that are not used: %s", self._named(), keys.why_left_out())
+            _LOG.warning("%s has keys that are not used: %s", self._label(), keys.why_left_out())
         if not keys.used:
-            _LOG.warning("%s has no key that verifies signatures", self._named())
+            _LOG.warning("%s has no key that verifies signatures", self._label())
 
-    async def _published(self) -> Fetched:
+    async def _download(self) -> Document:
         """Fetch the key set as it is published."""
         options = self._options
-        async with client_for(options.timeout_seconds) as client:
+        async with bounded_client(options.timeout_seconds) as client:
             url = self._url
             if url is None:
                 assert self._issuer is not None
-                url = await discovered(
+                url = await discover_key_set(
                     self._issuer,
-                    lambda document: fetched(client, document, options.limit_bytes),
+                    lambda document: fetch(client, document, options.limit_bytes),
                 )
-            return await fetched(client, url, options.limit_bytes)
+            return await fetch(client, url, options.limit_bytes)
 
-    def _named(self) -> str:
+    def _label(self) -> str:
         # The URL is not shown, since it may have a credential in it.
         return f"The key set of {self._issuer!r}" if self._issuer else "The key set"

@@ -29,8 +29,8 @@ _PUBLIC_KEYS: Final[Mapping[str, Callable[[Any], Key]]] = {
 _NUMBERS: Final = ("n", "e", "x", "y")
 _MEMBERS: Final = ("kty", "kid", "alg", "use", "key_ops", "crv", *_NUMBERS)
 _SIGNING_CURVES: Final = ("Ed25519", "Ed448")
-_LEAST_RSA_BITS: Final = 2048  # RFC 7518, 3.3
-_LEAST_SECRET_BYTES: Final = 32  # RFC 7518, 3.2, for HS256
+_MIN_RSA_BITS: Final = 2048  # RFC 7518, 3.3
+_MIN_SECRET_BYTES: Final = 32  # RFC 7518, 3.2, for HS256
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -72,10 +72,10 @@ class PublicKeys(NamedTuple):
 
 def secret_key(secret: str) -> OctKey:
     """Make the key of a shared secret. Raises `ValueError` for a public key in its place."""
-    if len(secret.encode()) < _LEAST_SECRET_BYTES:
+    if len(secret.encode()) < _MIN_SECRET_BYTES:
         _LOG.warning(
             "The JWT secret has fewer than %s bytes, and can be guessed from one token",
-            _LEAST_SECRET_BYTES,
+            _MIN_SECRET_BYTES,
         )
     return _quietly(OctKey.import_key, secret)
 
@@ -88,7 +88,7 @@ def public_keys(text: bytes) -> PublicKeys:
         raise ValueError(f"it is not JSON: {shown(str(error))}") from error
     keys = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(keys, list):
-        what = _what_else(document)
+        what = _describe_other(document)
         raise ValueError(  # noqa: TRY004  (it is not for callers to know of types)
             f"{what}; expected an object with a list `keys`"
         )
@@ -107,7 +107,7 @@ def public_keys(text: bytes) -> PublicKeys:
     return PublicKeys(used, left_out, faulty)
 
 
-def _what_else(document: object) -> str:
+def _describe_other(document: object) -> str:
     if not isinstance(document, dict):
         return "it is not an object"
     if "jwks_uri" in document:
@@ -143,9 +143,9 @@ def _public_key(given: object) -> Key:
     if kty == "RSA" and "n" not in members and "x5c" in given:
         raise ValueError("it has a certificate (x5c) without the key; expected n and e too")
     key = _quietly(make, members)
-    if isinstance(key, RSAKey) and key.raw_value.key_size < _LEAST_RSA_BITS:
+    if isinstance(key, RSAKey) and key.raw_value.key_size < _MIN_RSA_BITS:
         bits = key.raw_value.key_size
-        raise ValueError(f"it is RSA of {bits} bits; expected at least {_LEAST_RSA_BITS}")
+        raise ValueError(f"it is RSA of {bits} bits; expected at least {_MIN_RSA_BITS}")
     return key
 
 

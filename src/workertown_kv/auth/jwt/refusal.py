@@ -45,7 +45,7 @@ class Refusals:
         self._clock = clock
         self._warned: dict[Kind, float] = {}
 
-    def tell(self, refused: TokenRefused) -> None:
+    def log(self, refused: TokenRefused) -> None:
         """Log this refusal."""
         now = self._clock()
         last = self._warned.get(refused.kind)
@@ -61,9 +61,9 @@ class Refusals:
 def shown(value: object) -> str:
     """Return what a token or a key set says, escaped and cut for the log."""
     if isinstance(value, list):
-        items = [_shown_one(one) for one in value[:_MOST_ITEMS]]
+        items = [_shown_item(one) for one in value[:_MOST_ITEMS]]
         return f"[{', '.join([*items, '…'] if len(value) > _MOST_ITEMS else items)}]"
-    return _shown_one(value)
+    return _shown_item(value)
 
 
 def one_of(values: tuple[str, ...]) -> str:
@@ -72,7 +72,7 @@ def one_of(values: tuple[str, ...]) -> str:
     return " or ".join([*items, "…"] if len(values) > _MOST_ITEMS else items)
 
 
-def _shown_one(value: object) -> str:
+def _shown_item(value: object) -> str:
     if isinstance(value, str):
         return repr(value[:_LONGEST] + ("…" if len(value) > _LONGEST else ""))
     if isinstance(value, bool | float | None) or (

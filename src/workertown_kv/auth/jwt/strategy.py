@@ -13,15 +13,15 @@ from ...options import JwtOptions
 from ...storage import Clock
 from ...user import User
 from ..hooks import call_hook, text_by_hook, user_by_verdict
-from ..seen import Seen
 from ..strategy import authorization
+from ..verified_cache import VerifiedCache
 from .claims import check_claims, check_times, scopes_of
 from .issuers import Issuer
 from .jose import PUBLIC_ALGORITHMS, SECRET_ALGORITHMS, Token, check_signature, parse_token
 from .jwks import KeySet
 from .refusal import Refusals, TokenRefused, one_of, shown
 
-SEEN_TOKENS: Final = 4096
+CACHED_TOKENS: Final = 4096
 
 
 class _Verified(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class Jwt:
         self._issuers = {one.name: one for one in issuers}
         self._names = tuple(one.name for one in issuers if one.name is not None)
         self._own_field = options.header.lower().encode() if options.has_own_field else None
-        self._seen: Seen[_Verified] = Seen(SEEN_TOKENS)
+        self._cache: VerifiedCache[_Verified] = VerifiedCache(CACHED_TOKENS)
         self._refusals = Refusals(clock)
 
     @property
@@ -62,26 +62,26 @@ class Jwt:
         elif self._own_field is None:
             token = authorization(scope, b"bearer")
         else:
-            token = _in_field(scope, self._own_field)
+            token = _token_in(scope, self._own_field)
         if not token:
             return None
-        digest = self._seen.digest(token)
-        verified = self._seen.get(digest)
+        digest = self._cache.digest(token)
+        verified = self._cache.get(digest)
         if verified is None or not self._holds(verified):
             try:
-                verified = await self._verified(token)
+                verified = await self._verify(token)
             except TokenRefused as refused:
-                self._refusals.tell(refused)
+                self._refusals.log(refused)
                 return None
-            self._seen.add(digest, verified)
-        return await self._checked(verified)
+            self._cache.add(digest, verified)
+        return await self._ask_hook(verified)
 
     def _holds(self, verified: _Verified) -> bool:
         if self._clock() >= verified.until:
             return False
         return verified.key_set is None or verified.revision == verified.key_set.revision
 
-    async def _verified(self, sent: bytes) -> _Verified:
+    async def _verify(self, sent: bytes) -> _Verified:
         """Whose token it is. Raises `TokenRefused`."""
         token = parse_token(sent)
         issuer = self._issuer_of(token.unverified_claims)
@@ -127,7 +127,7 @@ class Jwt:
             "algorithm", f"alg is {shown(algorithm)}; expected one of {', '.join(accepted)}"
         )
 
-    async def _checked(self, verified: _Verified) -> User | None:
+    async def _ask_hook(self, verified: _Verified) -> User | None:
         hook: Callable[[Mapping[str, Any]], Any] | None = self._options.verify_credentials
         if hook is None:
             return verified.user
@@ -137,7 +137,7 @@ class Jwt:
         )
 
 
-def _in_field(scope: Scope, name: bytes) -> bytes | None:
+def _token_in(scope: Scope, name: bytes) -> bytes | None:
     """Return what a header field has, without `Bearer`. Of several, nobody knows which is meant."""
     fields: list[bytes] = [value for given, value in scope["headers"] if given == name]
     if len(fields) != 1:

@@ -13,7 +13,7 @@ _CONTEXT_LINES: Final = 5
 _OWN: Final = __name__.partition(".")[0]
 
 
-def described_exceptions(error: BaseException) -> list[dict[str, Any]]:
+def describe_exceptions(error: BaseException) -> list[dict[str, Any]]:
     """An exception and all that led to it, the first cause first."""
     described: list[dict[str, Any]] = []
     seen = {id(error)}
@@ -21,7 +21,7 @@ def described_exceptions(error: BaseException) -> list[dict[str, Any]]:
     while waiting and len(described) < _MOST_EXCEPTIONS:
         one, parent = waiting.pop(0)
         number = len(described)
-        described.append(_described(one, number, parent))
+        described.append(_describe(one, number, parent))
         for cause in _causes(one):
             if id(cause) not in seen:
                 seen.add(id(cause))
@@ -38,7 +38,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield from error.exceptions
 
 
-def _described(error: BaseException, number: int, parent: int | None) -> dict[str, Any]:
+def _describe(error: BaseException, number: int, parent: int | None) -> dict[str, Any]:
     mechanism: dict[str, object] = {"type": "generic", "handled": False, "exception_id": number}
     if parent is not None:
         mechanism |= {"type": "chained", "parent_id": parent}
