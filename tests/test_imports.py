@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from extras import install_command
+
 _WITHOUT = """
 import sys
 
@@ -57,5 +59,20 @@ def test_the_helpers_for_tests_say_what_they_need(package: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    assert ran.stdout.startswith("workertown_kv.testing needs more packages; ")
-    assert ran.stdout.endswith('pip install ".[testing]"\n')
+    assert ran.stdout.startswith("workertown_kv.testing needs packages that are not installed: ")
+    assert ran.stdout.endswith(f": {install_command('testing')}\n")
+
+
+def test_tokens_without_their_library_say_what_to_install() -> None:
+    program = (
+        "import sys; sys.modules['joserfc'] = None\n"
+        "from workertown_kv import OptionsError, kv\n"
+        "from workertown_kv.runtime import testing\n"
+        "try:\n    kv(runtime=testing(), auth={'jwt': {'secret': 's' * 32}})\n"
+        "except OptionsError as error:\n    print(error)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    needs = "auth.jwt needs packages that are not installed"
+    assert ran.stdout == f"{needs}: {install_command('jwt')}\n"

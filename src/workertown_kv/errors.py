@@ -67,13 +67,11 @@ class OptionsError(KvError):
 
 
 class MissingExtra(OptionsError):
-    """An option needs a package that is not installed; the message has the line that does it."""
+    """An option needs packages that are not installed; the message has the command to run."""
 
-    def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(
-            f"{purpose} needs more packages; in the folder of workertown-kv's pyproject.toml: "
-            f'pip install ".[{extra}]"'
-        )
+    def __init__(self, purpose: str, *packages: str) -> None:
+        quoted = " ".join(f'"{package}"' for package in packages)
+        super().__init__(f"{purpose} needs packages that are not installed: pip install {quoted}")
 
 
 class InputError(KvError):

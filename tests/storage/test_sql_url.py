@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from extras import install_command
 from workertown_kv.errors import OptionsError
 from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.postgres import PostgresStorage
@@ -173,8 +174,7 @@ storage_from_url("memory://")
 def test_a_driver_is_asked_for_where_it_is_needed_alone() -> None:
     command = [sys.executable, "-c", _WITHOUT_DRIVERS]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    where = "needs more packages; in the folder of workertown-kv's pyproject.toml"
     assert printed.splitlines() == [
-        f'PostgreSQL {where}: pip install ".[postgres]"',
-        f'MySQL {where}: pip install ".[mysql]"',
+        f"PostgreSQL needs packages that are not installed: {install_command('postgres')}",
+        f"MySQL needs packages that are not installed: {install_command('mysql')}",
     ]

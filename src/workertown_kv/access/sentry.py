@@ -101,7 +101,7 @@ def _transport(dsn: str) -> "HttpTransport":
         from sentry_sdk.consts import DEFAULT_OPTIONS  # noqa: PLC0415
         from sentry_sdk.utils import BadDsn  # noqa: PLC0415
     except ImportError as error:
-        raise MissingExtra("sentry", "sentry") from error
+        raise MissingExtra("sentry", "sentry-sdk>=2.70") from error
 
     log = FailureLog()
 

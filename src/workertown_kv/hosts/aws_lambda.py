@@ -22,7 +22,7 @@ try:
     from mangum import Mangum
     from mangum.handlers import LambdaAtEdge
 except ModuleNotFoundError as error:
-    raise MissingExtra("AWS Lambda", "aws-lambda") from error
+    raise MissingExtra("AWS Lambda", "mangum>=0.22") from error
 
 Event = Mapping[str, Any]
 

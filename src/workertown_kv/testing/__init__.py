@@ -1,6 +1,6 @@
 """Helpers for people who write storages, and for those who test against a real server.
 
-They need the extra `testing`: `pip install ".[testing]"` in the folder of this project.
+They need pytest and Hypothesis, which are the extra `testing`.
 """
 
 from ..errors import MissingExtra
@@ -12,6 +12,6 @@ try:
 except ModuleNotFoundError as error:
     if error.name not in ("hypothesis", "pytest"):
         raise
-    raise MissingExtra("workertown_kv.testing", "testing") from error
+    raise MissingExtra("workertown_kv.testing", "pytest>=9", "hypothesis>=6.150") from error
 
 __all__ = ["MovedClock", "ServedStore", "StorageConformance", "free_port"]

@@ -151,7 +151,7 @@ def _store(source: str, url: str, options: RateLimitOptions) -> Counter:
 
         return store_at(url, options.limit, options.window)
     except ModuleNotFoundError as error:
-        raise MissingExtra(source, "rate-limit") from error
+        raise MissingExtra(source, "redis>=7") from error
     except (OptionsError, ValueError):
         pass
     raise OptionsError(f"{source} is no URL of a store; expected {_STORE_URLS}")

@@ -23,7 +23,7 @@ def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
         from .issuers import issuers_of  # noqa: PLC0415
         from .strategy import Jwt  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise MissingExtra("auth.jwt", "jwt") from error
+        raise MissingExtra("auth.jwt", "joserfc>=1.8") from error
     return Jwt(chosen, clock, issuers_of(chosen, clock))
 
 

@@ -21,7 +21,7 @@ class RedisStorage(KeyspaceStorage):
         try:
             from .transport import RedisTransport  # noqa: PLC0415  (other storages do not need the driver)
         except ModuleNotFoundError as error:
-            raise MissingExtra("Redis", "redis") from error
+            raise MissingExtra("Redis", "redis>=7", "hiredis>=3.3") from error
         parameters = settings.parameters
         super().__init__(
             Engine(lambda: RedisTransport(settings), parameters, buckets=parameters.buckets),
