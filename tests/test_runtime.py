@@ -48,7 +48,7 @@ def test_the_variable_that_edge_reads_can_be_another() -> None:
     [
         (None, "KV_DB is not set"),
         ("", "KV_DB is not set"),
-        ("kv.sqlite", "KV_DB is no URL"),
+        ("kv.sqlite", "KV_DB is not a URL"),
         ("redis://:s3cret@host", "KV_DB is redis://…"),
         ("upstash://host", "The URL of a database at Upstash is malformed"),
     ],
@@ -142,7 +142,7 @@ def test_a_binding_is_of_no_use_outside_of_a_worker() -> None:
     env = runtime.WorkerEnvironment(SimpleNamespace(KV_DB=object()))
     assert {*env} >= {"KV_DB"}
     assert len(env) == len([*env])
-    with pytest.raises(OptionsError, match="KV_DB is no text; a binding can only be used inside"):
+    with pytest.raises(OptionsError, match="KV_DB is not text; a binding can only be used in"):
         kv(runtime="cloudflare_workers", get_env=lambda: env)
 
 

@@ -1,8 +1,8 @@
-"""The entry and its rules: what makes a key, value, lifetime and metadata valid.
+"""Define an entry, and check that a key, value, lifetime and metadata are valid.
 
-Nothing here knows of HTTP or of any storage, and time comes in as an argument. Each rule is
-written once and is the same for every door. A rule that is broken raises `InputError` (or one
-of its kinds) whose details are relative to the value at fault.
+Nothing here knows HTTP or a storage, and time comes in as an argument. Each rule is written once,
+for all APIs. A broken rule raises `InputError` or a subclass, with details relative to the value
+at fault.
 """
 
 import codecs
@@ -15,7 +15,7 @@ import msgspec
 from .errors import Detail, InputError, KeyTooLong, ValueTooLarge
 
 DEFAULT_NAMESPACE: Final = "default"
-"""The namespace of every call that names none."""
+"""The namespace of every request that does not name another."""
 
 DEFAULT_ID: Final = "0" * 32
 """The id of the default namespace, for clients that know only 32 hexadecimal digits."""
@@ -30,13 +30,13 @@ MAX_EXPIRES_AT: Final = 253_402_300_799
 
 
 class KeyInfo(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An entry without its value: what a listing returns."""
+    """An entry without its value, as a listing returns it."""
 
     key: str
     version: str
-    """Opaque, new with every write and never used twice; the strong `ETag`."""
+    """Opaque, new with every write, and never used again; it is the strong `ETag`."""
     expires_at: float | None = None
-    """Unix seconds from which the entry is gone; `None`: it lives until it is deleted."""
+    """When the entry expires, in Unix seconds; `None`: it stays until it is deleted."""
     metadata: bytes | None = None
     """A compact JSON object in UTF-8."""
 
@@ -46,7 +46,7 @@ class Entry(KeyInfo, frozen=True, gc=False, kw_only=True):
 
     value: bytes
     is_json: bool = True
-    """Whether `value` is JSON text. Bytes that are not come in only by the Cloudflare doors."""
+    """Whether `value` is JSON text. Only the Cloudflare APIs accept other bytes."""
 
 
 def check_key(key: str, limit: int) -> None:
@@ -65,12 +65,15 @@ def check_value_size(size: int, limit: int) -> None:
 
 
 def is_id(text: str) -> bool:
-    """Tell whether this could be the id of a namespace."""
+    """Return whether a text has the form of a namespace's id."""
     return _NAMESPACE_ID.fullmatch(text) is not None
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be UTF-8: what a process is given may have bytes that are not."""
+    """Return whether a text can be encoded as UTF-8.
+
+    Text from outside the process, such as a variable, may have bytes that are not UTF-8.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -82,7 +85,7 @@ _UTF8_STEP: Final = 1 << 16
 
 
 def is_utf8(text: bytes | bytearray | memoryview) -> bool:
-    """Whether these bytes are UTF-8, found out without holding a decoded copy of them."""
+    """Return whether bytes are UTF-8, without a decoded copy of them all in memory."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     view = memoryview(text)
     try:
@@ -100,7 +103,7 @@ _TOO_LATE: Final = "Expected an expiry before the year 10000"
 def lifetime(
     *, ttl: int | None, expires_at: int | None, now: float, path: tuple[str | int, ...] = ()
 ) -> float | None:
-    """The absolute time at which an entry written now is to expire, `None` for never.
+    """Return the time at which an entry written now expires, `None` for never.
 
     The fraction of a second is kept, so that a ttl of 1 lasts one second and not up to two.
     """
@@ -129,13 +132,13 @@ _NOT_PLAIN_ASCII: Final = re.compile("[^\x20-\x7e]")
 
 
 def compact_metadata(text: bytes, path: tuple[str | int, ...] = ()) -> bytes:
-    """Valid JSON text as it is kept for metadata: an object, without white space around tokens.
+    """Check that metadata is an object, and remove the white space around its tokens.
 
-    Numbers and escapes stay as they were written. `text` must be JSON already.
+    Numbers and escapes stay as they were written. `text` must be valid JSON.
     """
     if not text.startswith(b"{"):
         raise _invalid((*path, "metadata"), "Expected a JSON object")
-    # What is far too long is not worth the time that compacting it takes.
+    # Compacting a text that is far too long would only take time.
     compact = text if len(text) > 16 * METADATA_BYTES else _STRING_OR_SPACE.sub(rb"\1", text)
     if len(compact) > METADATA_BYTES:
         raise _invalid(
@@ -146,7 +149,7 @@ def compact_metadata(text: bytes, path: tuple[str | int, ...] = ()) -> bytes:
 
 
 def ascii_json(text: bytes) -> str:
-    """Compact JSON text in printable ASCII, as a header field can carry it."""
+    """Escape compact JSON text to printable ASCII, so that a header field can carry it."""
     return _NOT_PLAIN_ASCII.sub(_escaped, text.decode())
 
 
@@ -156,7 +159,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def whole_seconds(expires_at: float) -> int:
-    """An expiry as whole Unix seconds, never earlier than the entry is really gone."""
+    """Round an expiry up to whole Unix seconds, so that it is never too early."""
     return math.ceil(expires_at)
 
 

@@ -1,30 +1,30 @@
-"""What can go wrong, as one tree. Every class knows the HTTP status it answers with.
+"""All errors, as a tree. Each class has the HTTP status of its answer.
 
 KvError
 ├── OptionsError                   the server cannot be made from these options
-│   └── MissingExtra               they need a package that is not installed
+│   └── MissingExtra               the options need packages that are not installed
 ├── InputError               400   the request is malformed; `details` say where
 │   ├── KeyTooLong           414
 │   ├── ValueTooLarge        413
 │   └── UnsupportedMediaType 415
-├── Unauthorized             401   no credentials that fit
+├── Unauthorized             401   the credentials are missing or wrong
 ├── Forbidden                403   the credentials, the address or the page may not do this
 ├── NotFound                 404
 │   └── NamespaceNotFound    404
 ├── MethodNotAllowed         405
-├── NotAcceptable            406   the value cannot be given in the form asked for
+├── NotAcceptable            406   the value does not have the form that the request accepts
 ├── RequestTimeout           408   the body did not arrive in time
-├── Conflict                 409   an atomic batch whose guards did not hold
-├── NamespaceExists          409   a namespace with this title
+├── Conflict                 409   a precondition of an atomic batch does not hold
+├── NamespaceExists          409   another namespace has this title
 ├── PreconditionFailed       412
-├── RateLimited              429   too many requests; `retry_after` says when to come back
+├── RateLimited              429   too many requests; `retry_after` says when to try again
 ├── Overloaded               503   the memory for bodies and answers is in use
 ├── OtherEventLoop           503   the server is used on an event loop in another thread
 └── StorageError             500   the storage failed
-    ├── StorageUnavailable   503   it does not answer, for now
-    └── StorageUnsupported   501   it cannot do what was asked
+    ├── StorageUnavailable   503   the storage does not answer for now
+    └── StorageUnsupported   501   the storage cannot do this at all
 
-The place that knows best raises; each door turns errors into its own answers.
+The code that knows most about a failure raises the error; each API turns it into an answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ import msgspec
 
 
 class Detail(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a request: where it stands and what would be right."""
+    """A fault of a request: where it is, and what would be right."""
 
     location: Annotated[
         str,
@@ -52,7 +52,7 @@ class Detail(msgspec.Struct, frozen=True):
 
 
 class KvError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The base class of all errors that this package raises on purpose."""
 
     status: int = 500
 
@@ -63,7 +63,7 @@ class KvError(Exception):
 
 
 class OptionsError(KvError):
-    """An option has a wrong name, type or value; the message names its whole path."""
+    """An option has a wrong name, type or value; the message has the path of the option."""
 
 
 class MissingExtra(OptionsError):
@@ -93,13 +93,13 @@ class ValueTooLarge(InputError):
 
 
 class UnsupportedMediaType(InputError):
-    """The body is not of a media type or encoding that is understood here."""
+    """The body has a media type or an encoding that the server does not support."""
 
     status = 415
 
 
 class Unauthorized(KvError):
-    """No credentials, or none that fit. `challenges` are the values of `WWW-Authenticate`."""
+    """The credentials are missing or wrong. `challenges` are the values of `WWW-Authenticate`."""
 
     status = 401
 
@@ -109,9 +109,9 @@ class Unauthorized(KvError):
 
 
 class Forbidden(KvError):
-    """What is asked for is out of scope, or the address is not admitted, or the page is foreign.
+    """The request is out of scope, or comes from an address or a page that may not send it.
 
-    `missing` says, for each operation of a batch that is out of scope, what it needs.
+    `missing` has, by the index of each operation of a batch that is out of scope, what it needs.
     """
 
     status = 403
@@ -125,7 +125,7 @@ class Forbidden(KvError):
 
 
 class NotFound(KvError):
-    """There is nothing at this path, or no value under this key."""
+    """The path does not exist, or the key has no value."""
 
     status = 404
 
@@ -141,7 +141,7 @@ class NamespaceNotFound(NotFound):
 
 
 class MethodNotAllowed(KvError):
-    """The path exists but not with this method. `allow` lists the methods that it has."""
+    """The path does not have this method. `allow` lists the methods that it has."""
 
     status = 405
 
@@ -151,19 +151,19 @@ class MethodNotAllowed(KvError):
 
 
 class NotAcceptable(KvError):
-    """The value exists but not in the form that the request accepts."""
+    """The value does not have the form that the request accepts."""
 
     status = 406
 
 
 class RequestTimeout(KvError):
-    """The body did not arrive within the time that `limits.body_seconds` gives it."""
+    """The body did not arrive within `limits.body_seconds`."""
 
     status = 408
 
 
 class Conflict(KvError):
-    """An atomic batch changed nothing. `failed` are the indexes of the operations at fault."""
+    """An atomic batch changed nothing. `failed` has the indexes of the operations at fault."""
 
     status = 409
 
@@ -173,7 +173,7 @@ class Conflict(KvError):
 
 
 class NamespaceExists(KvError):
-    """There is a namespace with this title already."""
+    """Another namespace already has this title."""
 
     status = 409
 
@@ -182,7 +182,7 @@ class NamespaceExists(KvError):
 
 
 class PreconditionFailed(KvError):
-    """The entry is not what the request wanted it to be. Nothing was changed."""
+    """The precondition of a request does not hold for the entry. Nothing was changed."""
 
     status = 412
 
@@ -207,7 +207,7 @@ class RateLimited(KvError):
 class Overloaded(KvError):
     """Other large requests take the memory that this one needs; nothing was done or changed.
 
-    `limits.memory_bytes` says how much they may take together. One user gets half of it.
+    `limits.memory_bytes` is the most that they may take together. One user gets half of it.
     """
 
     status = 503
@@ -217,7 +217,7 @@ class Overloaded(KvError):
 
 
 class OtherEventLoop(KvError):
-    """Another event loop uses the server, in another thread."""
+    """An event loop in another thread uses the server."""
 
     status = 503
 
@@ -229,25 +229,25 @@ class OtherEventLoop(KvError):
 
 
 class StorageFailure(StrEnum):
-    """The kinds of storage failure that an operator can tell apart without reading a log."""
+    """The kinds of storage failure that an operator can distinguish without reading a log."""
 
     UNREACHABLE = "unreachable"
-    """Nothing answers, or not in time."""
+    """The storage does not answer, or not in time."""
     BUSY = "busy"
-    """It answers, but others keep it from doing this now."""
+    """The storage answers, but is busy with other work."""
     READ_ONLY = "read-only"
-    """It takes no writes: a replica, a read-only file or file system."""
+    """The storage takes no writes: it is a replica, or its file or file system is read-only."""
     FULL = "full"
-    """There is no space left."""
+    """The storage has no space left."""
     REMOVED = "removed"
-    """What was opened is no longer there: the file, one of its companions, the table."""
+    """The file that was opened, one of its companions, or the table no longer exists."""
     REFUSED = "refused"
-    """Its credentials do not fit, or they may not do this."""
+    """The storage refuses the server's credentials, or does not permit this with them."""
     OTHER = "failed"
 
 
 class StorageError(KvError):
-    """The storage failed, and repeating the request is not known to help."""
+    """The storage failed, and repeating the request may not help."""
 
     def __init__(self, message: str, kind: StorageFailure = StorageFailure.OTHER) -> None:
         super().__init__(message)

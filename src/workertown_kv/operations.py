@@ -1,4 +1,7 @@
-"""The acts on entries, with their preconditions and results. Doors make them, storages do them."""
+"""The operations on entries, with their preconditions and results.
+
+APIs make them from requests, and storages run them.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,17 +13,17 @@ from .errors import KvError
 
 
 class Precondition(msgspec.Struct, frozen=True, gc=False):
-    """What must be true of an entry for an operation to happen (RFC 9110, 13.1.1 and 13.1.2).
+    """What must be true of an entry for an operation to run (RFC 9110, 13.1.1 and 13.1.2).
 
-    It holds where the entry exists with one of `versions` (`None`: any version); `negated`,
-    where it does not. An entry that has expired does not exist.
+    It holds if the entry exists with one of `versions` (`None`: any version); if `negated`, it
+    holds in all other cases. An entry that has expired does not exist.
     """
 
     versions: tuple[str, ...] | None = None
     negated: bool = False
 
     def holds(self, version: str | None) -> bool:
-        """Whether it holds for an entry of this version; `None` stands for no entry."""
+        """Return whether it holds for an entry with this version; `None` stands for no entry."""
         found = version is not None and (self.versions is None or version in self.versions)
         return found is not self.negated
 
@@ -29,11 +32,11 @@ MUST_EXIST: Final = Precondition()
 """`If-Match: *`."""
 
 MUST_NOT_EXIST: Final = Precondition(negated=True)
-"""`If-None-Match: *`: create only."""
+"""`If-None-Match: *`, which only creates."""
 
 
 class Get(msgspec.Struct, frozen=True, gc=False):
-    """Ask for one entry."""
+    """Read an entry."""
 
     namespace: str
     key: str
@@ -42,7 +45,7 @@ class Get(msgspec.Struct, frozen=True, gc=False):
 
 
 class Set(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Put a value under a key; everything an older entry had is replaced."""
+    """Write an entry. It replaces everything that an older entry had."""
 
     namespace: str
     key: str
@@ -53,7 +56,7 @@ class Set(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     precondition: Precondition | None = None
 
     def entry(self, version: str) -> Entry:
-        """The entry that this makes, at its new version."""
+        """Return the entry that this makes, with its new version."""
         return Entry(
             key=self.key,
             value=self.value,
@@ -65,7 +68,7 @@ class Set(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Delete(msgspec.Struct, frozen=True, gc=False):
-    """Remove an entry, if there is one."""
+    """Delete an entry, if it exists."""
 
     namespace: str
     key: str
@@ -73,17 +76,17 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
 
 
 class List(msgspec.Struct, frozen=True, gc=False):
-    """Ask for one page of keys."""
+    """List a page of keys."""
 
     namespace: str
     prefix: str
     limit: int
     cursor: str | None = None
-    """The `cursor` of the page before; `None` for the first page."""
+    """The `cursor` of the previous page; `None` for the first page."""
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Some keys of a listing; `cursor` leads to the next page and is `None` on the last."""
+    """A page of keys; `cursor` leads to the next page, and is `None` on the last page."""
 
     keys: Sequence[KeyInfo]
     cursor: str | None = None
@@ -93,15 +96,15 @@ Operation = Get | Set | Delete
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Several operations, done in order."""
+    """Run several operations in order."""
 
     operations: Sequence[Operation]
     atomic: bool = False
-    """All or none: where one precondition does not hold, nothing is changed."""
+    """Whether nothing is changed if the precondition of one operation does not hold."""
     read_bytes: int = 32 * 1024 * 1024
-    """The most bytes of values that its gets may return together."""
+    """The most bytes of values that all gets may return together."""
 
 
 Result = Entry | str | KvError | None
-"""What one operation of a batch came to: the entry or `None` for a get, the new version for a
-set, `None` for a delete, and the error of an operation that failed."""
+"""The result of an operation in a batch: the entry or `None` of a get, the new version of a set,
+`None` of a delete, or the error of an operation that failed."""

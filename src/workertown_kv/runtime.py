@@ -1,6 +1,6 @@
-"""What an environment brings: today its storage. `kv(runtime=…)` takes one, or a way to one.
+"""Choose what the environment of a server provides, which is its storage.
 
-Those that are built in also go by the name that they have here.
+`kv(runtime=…)` takes a `Runtime`, a function that returns one, or the name of a function here.
 """
 
 import difflib
@@ -18,13 +18,13 @@ from .storage.memory import MemoryStorage
 from .storage.url import storage_from_url
 
 DEFAULT_DATABASE = "kv.sqlite"
-"""The SQLite file that is used where the environment names no database."""
+"""The SQLite file of a server whose environment does not name a database."""
 
 EDGE_SCHEMES: Final = ("upstash", "upstash+http")
-"""The storages that need nothing but `fetch`."""
+"""The URL schemes of the storages that only need `fetch`."""
 
 _IN_PYODIDE: Final[bool] = sys.platform == "emscripten"
-"""Whether this is Python as Cloudflare runs it."""
+"""Whether this is Pyodide, the Python of Cloudflare Workers."""
 
 
 class Runtime(msgspec.Struct, frozen=True):
@@ -32,40 +32,40 @@ class Runtime(msgspec.Struct, frozen=True):
 
     storage: Storage
     background: bool = True
-    """Whether the process lives on between requests. Where it does not, nothing is swept in the
-    background, and the lifespan, which Cloudflare runs around each request, opens and closes
-    nothing: the first request opens the storage, and it stays open."""
+    """Whether the process runs between requests. If it does not, no task runs in the background.
+    The lifespan, which Cloudflare runs around each request, does not open or close the storage
+    then: the first request opens it, and it stays open."""
 
 
 RuntimeResolver = Callable[[Options, Environment], Runtime]
 
 
 def local(options: Options, env: Environment) -> Runtime:
-    """An ordinary machine: the storage that `KV_DB` names, else SQLite at `kv.sqlite`."""
+    """Use the storage that `KV_DB` names, else SQLite at `kv.sqlite`, as on an ordinary machine."""
     return Runtime(storage_from_url(text_of(env, options.env.database) or DEFAULT_DATABASE))
 
 
 def edge(options: Options, env: Environment) -> Runtime:
-    """A place with neither sockets nor a disk: the database at Upstash that `KV_DB` names.
+    """Use the database at Upstash that `KV_DB` names, as on a host without sockets and a disk.
 
-    Raises `OptionsError` where it names none. No storage is chosen that the place cannot reach.
+    Raises `OptionsError` for any other storage, since such a host cannot reach it.
     """
     name = options.env.database
     url = text_of(env, name) or ""
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in EDGE_SCHEMES:
-        # No more of it is shown: there may be a password in what was meant for another storage.
-        found = f"is {scheme}://…" if separator else "is no URL" if url else "is not set"
+        # Only the scheme is shown, since the URL of another storage may have a password.
+        found = f"is {scheme}://…" if separator else "is not a URL" if url else "is not set"
         raise OptionsError(
-            f"{name} {found}; expected upstash://TOKEN@HOST, since the runtime edge has fetch alone"
+            f"{name} {found}; expected upstash://TOKEN@HOST, since the runtime edge only has fetch"
         )
     return Runtime(storage_from_url(url))
 
 
 def cloudflare_workers(options: Options, env: Mapping[str, Any]) -> Runtime:
-    """A Cloudflare Worker: the KV namespace or the D1 database that is bound as `KV_DB`.
+    """Use the KV namespace or the D1 database that is bound to a Cloudflare Worker as `KV_DB`.
 
-    Where that is a variable with text, it is what the runtime `edge` takes. Raises `OptionsError`.
+    A `KV_DB` that is text is a URL, as for the runtime `edge`. Raises `OptionsError`.
     """
     name = options.env.database
     binding = env.get(name)
@@ -77,7 +77,7 @@ def cloudflare_workers(options: Options, env: Mapping[str, Any]) -> Runtime:
     if isinstance(binding, str):
         return msgspec.structs.replace(edge(options, env), background=False)
     if not _IN_PYODIDE:
-        raise OptionsError(f"{name} is no text; a binding can only be used inside of a Worker")
+        raise OptionsError(f"{name} is not text; a binding can only be used in a Worker")
     module = importlib.import_module(".storage.cloudflare", __package__)
     return Runtime(module.storage_from_binding(binding, name), background=False)
 
@@ -95,18 +95,18 @@ class WorkerEnvironment(Mapping[str, Any]):
         return value
 
     def __iter__(self) -> Iterator[str]:
-        # Cloudflare's SDK has an object of its own around the one that knows the names.
+        # Cloudflare's SDK wraps the object that has the names in another object.
         return iter(dir(getattr(self._env, "_env", self._env)))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def testing(  # it is no test, whatever its name begins with
+def testing(  # not a test, though pytest takes it for one
     values: Mapping[str, object] | Options | None = None,  # noqa: PT028
     env: Environment | None = None,  # noqa: PT028
 ) -> Runtime:
-    """Memory, with these values to begin with. As an option, with or without being called."""
+    """Use memory with these values. `runtime` may be this function or what it returns."""
     return Runtime(MemoryStorage(None if isinstance(values, Options) else values))
 
 
@@ -119,7 +119,7 @@ _BUILT_IN: Final[Mapping[str, RuntimeResolver]] = {
 
 
 def resolve_runtime(options: Options) -> Runtime:
-    """The runtime that the options ask for. Raises `OptionsError` where they ask for none."""
+    """Return the runtime that the options name. Raises `OptionsError` for anything else."""
     here = cloudflare_workers if _IN_PYODIDE else local
     runtime = options.runtime or here
     if isinstance(runtime, str):

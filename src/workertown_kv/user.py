@@ -1,8 +1,8 @@
-"""Who makes a request, and what they may do.
+"""The user who makes a request, and what that user may do.
 
-A user may do everything, or only what their scopes permit: each scope permits some verbs on the
-keys with some prefixes in some namespaces, and what one of them permits is permitted. Nothing
-here knows how a user proved who they are, or how a storage keeps anything.
+A user may do everything, or only what at least one of their scopes permits: a scope permits some
+verbs on the keys with some prefixes in some namespaces. Nothing here knows how a user is
+authenticated, or how a storage keeps entries.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,27 +15,26 @@ from .errors import Forbidden
 from .operations import Batch, Delete, Get, List, Operation, Set
 
 Verb = Literal["read", "write", "list", "admin"]
-"""What a scope permits: to get values, to set and delete them, to list keys, to administer."""
+"""What a scope permits: getting values, setting and deleting them, listing keys, administering."""
 
 VERBS: Final[tuple[Verb, ...]] = ("read", "write", "list", "admin")
 
 SCOPE_ITEMS: Final = 100
-"""The most scopes of one user, and the most prefixes of them all together."""
+"""The most scopes of a user, and the most prefixes in all of these scopes together."""
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some verbs, on some keys, in some namespaces."""
+    """Permits some verbs on some keys in some namespaces."""
 
     verbs: tuple[Verb, ...]
-    """What may be done: `read`, `write`, `list`, `admin`."""
+    """The permitted verbs: `read`, `write`, `list`, `admin`."""
     prefixes: tuple[str, ...] = ("",)
-    """The keys that begin with one of these; without it, all keys."""
+    """The prefixes of the keys; without this, all keys."""
     namespaces: tuple[str, ...] | None = None
-    """The namespaces in which, by their ids, or `default`; without it, all of them."""
+    """The ids of the namespaces, or `default`; without this, all namespaces."""
 
     def __post_init__(self) -> None:
-        # One made in Python has whatever was given: text in place of a tuple of texts would be
-        # taken letter by letter.
+        # Python code can pass anything here, and a text would be taken as a tuple of letters.
         for name in ("verbs", "prefixes", "namespaces"):
             texts = getattr(self, name)
             if texts is None and name == "namespaces":
@@ -60,7 +59,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             )
 
     def covers(self, verb: Verb, namespace: str) -> bool:
-        """Whether the verb is permitted in the namespace, on some keys."""
+        """Return whether the verb is permitted in the namespace, at least on some keys."""
         return verb in self.verbs and (self.namespaces is None or namespace in self.namespaces)
 
 
@@ -74,7 +73,7 @@ def _check_prefix(prefix: str) -> None:
 
 
 def _check_namespace(namespace: str) -> None:
-    # A title would permit nothing, or whatever has that title next.
+    # A title would permit nothing, or the next namespace that gets this title.
     if namespace != DEFAULT_NAMESPACE and not is_id(namespace):
         raise ValueError(
             f"namespaces has {namespace[:100]!r}; expected default, or an id of 32 hexadecimal "
@@ -83,7 +82,7 @@ def _check_namespace(namespace: str) -> None:
 
 
 def check_scopes(scopes: object) -> None:
-    """Raise `ValueError` for what is no tuple of scopes, or has too many of them."""
+    """Raise `ValueError` for anything but a tuple of scopes, and for too many scopes."""
     if not isinstance(scopes, tuple) or not all(isinstance(one, Scope) for one in scopes):
         raise ValueError(f"scopes is {type(scopes).__name__}; expected a tuple of scopes")
     if max(len(scopes), sum(len(one.prefixes) for one in scopes)) > SCOPE_ITEMS:
@@ -91,39 +90,39 @@ def check_scopes(scopes: object) -> None:
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Who makes a request."""
+    """The user who makes a request."""
 
     id: str
     strategy: str
-    """What proved it: `api_key`, `basic`, `jwt`, or a name that a hook gives."""
+    """What authenticated the user: `api_key`, `basic`, `jwt`, or a name that a hook gives."""
     claims: Mapping[str, Any] | None = None
     """The claims of a JWT."""
     scopes: tuple[Scope, ...] | None = None
-    """What they may do; `None`: everything."""
+    """What the user may do; `None`: everything."""
 
     def __post_init__(self) -> None:
         if self.scopes is not None:
             check_scopes(self.scopes)
 
     def may(self, verb: Verb, namespace: str, key: str = "") -> bool:
-        """Whether they may do this to the key."""
+        """Return whether the user may do this to the key."""
         return self.scopes is None or any(
             scope.covers(verb, namespace) and key.startswith(scope.prefixes)
             for scope in self.scopes
         )
 
     def may_use(self, namespace: str) -> bool:
-        """Whether they may do anything at all there."""
+        """Return whether the user may do anything in the namespace."""
         return self.scopes is None or any(
             scope.namespaces is None or namespace in scope.namespaces for scope in self.scopes
         )
 
     def reaches_all_namespaces(self) -> bool:
-        """Tell whether some scope names no namespaces, and so holds in all of them."""
+        """Return whether a scope is not limited to some namespaces."""
         return self.scopes is None or any(scope.namespaces is None for scope in self.scopes)
 
     def check(self, operation: Get | Set | Delete | Batch) -> None:
-        """Raise `Forbidden`, which names the scopes that are missing, for what they may not do."""
+        """Raise `Forbidden` with the missing scopes if the user may not do this."""
         if isinstance(operation, Batch):
             missing = {
                 index: _scope_for(_verb(one), one.namespace, one.key)
@@ -136,14 +135,14 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
             self.check_key(_verb(operation), operation.namespace, operation.key)
 
     def check_key(self, verb: Verb, namespace: str, key: str) -> None:
-        """Raise `Forbidden` where they may not do this to the key."""
+        """Raise `Forbidden` if the user may not do this to the key."""
         if not self.may(verb, namespace, key):
             raise Forbidden(f"Out of scope: this needs {_scope_for(verb, namespace, key)}")
 
     def check_somewhere(self, namespace: str, *verbs: Verb) -> None:
-        """Raise `Forbidden` where they may do none of this on any key there.
+        """Raise `Forbidden` if the user may use none of the verbs on any key in the namespace.
 
-        For requests with a large body, which is not read then.
+        So a large body need not be read if the request will be refused anyway.
         """
         if self.scopes is not None and not any(
             scope.covers(verb, namespace) for scope in self.scopes for verb in verbs
@@ -154,15 +153,15 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
             )
 
     def check_admin(self) -> None:
-        """Raise `Forbidden` where they may not administer."""
+        """Raise `Forbidden` if the user may not administer."""
         if self.scopes is not None and not any("admin" in scope.verbs for scope in self.scopes):
             raise Forbidden("Out of scope: this needs the verb admin")
 
     def listed_prefixes(self, operation: List) -> Sequence[str]:
-        """The prefixes that a listing may show of what it asks for, apart and in order of keys.
+        """Return the prefixes that a listing may show, without overlaps, in the order of keys.
 
-        A listing shows what may be both listed and read. Raises `Forbidden` where that is
-        nothing of what is asked for. Costs O(n²) for n prefixes.
+        A listing shows only keys that the user may both list and read. Raises `Forbidden` if the
+        user may do that with no key that the listing asks for. Costs O(n²) for n prefixes.
         """
         granted: dict[Verb, list[str]] = {"list": [], "read": []}
         for verb, found in granted.items():
@@ -196,7 +195,7 @@ _EVERYTHING: Final = (Scope(verbs=VERBS),)
 
 
 def _intersection(one: str, other: str) -> str | None:
-    """The prefix of exactly the keys that have both of these, `None` where there are none."""
+    """Return the prefix of the keys that have both of these prefixes, `None` for no such keys."""
     if one.startswith(other):
         return one
     return other if other.startswith(one) else None
