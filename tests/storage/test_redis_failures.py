@@ -233,7 +233,7 @@ async def test_a_user_of_redis_needs_few_permissions(own: RunningRedis, clock: M
         await storage.set(put("a", expires_at=clock() + 1))
         clock.move(1 + SWEEP_MARGIN_SECONDS)
         assert await storage.sweep(10) == 1
-    with pytest.raises(StorageError, match="does not permit it"):
+    with pytest.raises(StorageError, match="does not permit this"):
         await RedisStorage(f"{url}?prefix=other").open()
 
 

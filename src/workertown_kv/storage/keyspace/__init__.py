@@ -1,6 +1,6 @@
-"""Entries in the keys of a Redis, however that is reached: over its protocol, or over Upstash's.
+"""Entries in the keys of a Redis, reached over its own protocol or over Upstash's.
 
-Who comes by one way reads what another has written. `docs/storages/redis.md` has the layout.
+Each storage reads what the other has written. `docs/storages/redis.md` has the layout.
 """
 
 from .call import Argument, Call
@@ -8,7 +8,7 @@ from .engine import Engine
 from .parameters import KeyspaceParameters
 from .scripts import Script
 from .storage import KeyspaceStorage
-from .transport import Transport
+from .transport import Lost, Transport
 
 __all__ = [
     "Argument",
@@ -16,6 +16,7 @@ __all__ = [
     "Engine",
     "KeyspaceParameters",
     "KeyspaceStorage",
+    "Lost",
     "Script",
     "Transport",
 ]

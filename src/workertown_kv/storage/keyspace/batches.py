@@ -1,4 +1,4 @@
-"""Operations on entries: one script for each slot in which they have keys."""
+"""Batches and single writes: one script runs for each slot in which they have keys."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ..batch import ReadBudget
 from ..contract import Clock
 from ..version import new_version
 from .call import Call, script_call
-from .engine import Use
+from .engine import Session
 from .fields import DONE, FAILED, TOO_LARGE, batch_arguments, entry_of
 from .scripts import BATCH
 
@@ -26,19 +26,19 @@ _Outcome = Result | Literal[False]
 """`False` stands for a value that is too large."""
 
 
-async def run_one(use: Use, operation: Set | Delete, clock: Clock) -> str:
-    """Do a single write; the new version, where it is a set."""
-    run = _Run(use, [operation], clock)
+async def run_one(session: Session, operation: Set | Delete, clock: Clock) -> str:
+    """Do a single write. Returns the new version of a set."""
+    run = _Run(session, [operation], clock)
     (outcome,) = await run.at_once(read_bytes=0)
     if isinstance(outcome, PreconditionFailed):
         raise outcome
     return run.versions[0]
 
 
-async def run_batch(use: Use, batch: Batch, clock: Clock) -> Sequence[Result]:
-    """Do the operations, as `Storage.batch` promises it."""
-    run = _Run(use, batch.operations, clock)
-    read_bytes = min(batch.read_bytes, use.read_bytes or batch.read_bytes)
+async def run_batch(session: Session, batch: Batch, clock: Clock) -> Sequence[Result]:
+    """Do the operations as `Storage.batch` promises."""
+    run = _Run(session, batch.operations, clock)
+    read_bytes = min(batch.read_bytes, session.read_bytes or batch.read_bytes)
     if not batch.atomic:
         return _within_budget(await run.each(read_bytes), read_bytes)
     outcomes = await run.at_once(read_bytes)
@@ -53,32 +53,32 @@ async def run_batch(use: Use, batch: Batch, clock: Clock) -> Sequence[Result]:
 
 
 class _Run:
-    def __init__(self, use: Use, operations: Sequence[Operation], clock: Clock) -> None:
+    def __init__(self, session: Session, operations: Sequence[Operation], clock: Clock) -> None:
         self.versions = [new_version() if isinstance(one, Set) else "" for one in operations]
-        self._use = use
+        self._session = session
         self._operations = operations
         self._clock = clock
-        self._slots = [use.layout.slot(use.layout.bucket(one.key)) for one in operations]
+        self._slots = [session.layout.slot(session.layout.bucket(one.key)) for one in operations]
 
     async def at_once(self, read_bytes: int) -> list[_Outcome]:
-        """Do all of them or none; an outcome that is a failure means none."""
+        """Do all operations or none. If one outcome is a failure, none was done."""
         outcomes: list[_Outcome] = [None] * len(self._operations)
         if len(set(self._slots)) > 1:
             raise StorageUnsupported(
-                "A Redis cluster does an atomic batch only with keys that it keeps together, as "
-                "it does those with the same hash tag: {user1}:name and {user1}:mail, for example"
+                "A Redis cluster does an atomic batch only if it keeps all its keys together, such "
+                "as keys with the same hash tag: {user1}:name and {user1}:mail"
             )
         if outcomes:
             indexes = range(len(outcomes))
-            answers = await self._use.one(self._call(indexes, "all", read_bytes))
+            answers = await self._session.one(self._call(indexes, "all", read_bytes))
             self._fill(outcomes, indexes, answers)
         return outcomes
 
     async def each(self, read_bytes: int) -> list[_Outcome]:
-        """Do each by itself: those of a slot in order, and the slots at the same time.
+        """Do each operation by itself: those of a slot in order, and all slots at the same time.
 
-        At first, each slot has its part of the bytes to read. What does not fit into that is done
-        afterwards, in order, with what is left.
+        At first, each slot has its part of the bytes to read. The operations that do not fit into
+        it follow afterwards, in order, with the bytes that are left.
         """
         outcomes: list[_Outcome] = [None] * len(self._operations)
         groups: dict[int, list[int]] = defaultdict(list)
@@ -91,26 +91,26 @@ class _Run:
             self._call(indexes, "until", int(part * gets[slot])) for slot, indexes in groups.items()
         ]
         rest: list[int] = []
-        for indexes, answers in zip(groups.values(), await self._use.ask(calls), strict=True):
+        for indexes, answers in zip(groups.values(), await self._session.ask(calls), strict=True):
             rest += self._fill(outcomes, indexes, answers)
         for _, together in groupby(sorted(rest), self._slots.__getitem__):
             following = list(together)
             spent = sum(map(_size, outcomes[: following[0]]))
             call = self._call(following, "each", max(read_bytes - spent, 0))
-            self._fill(outcomes, following, (await self._use.ask([call]))[0])
+            self._fill(outcomes, following, (await self._session.ask([call]))[0])
         return outcomes
 
     def _call(self, indexes: Sequence[int], mode: str, read_bytes: int) -> Call:
         now = self._clock()
         operations = [self._operations[index] for index in indexes]
         versions = [self.versions[index] for index in indexes]
-        keys, arguments = batch_arguments(self._use.layout, operations, versions, now)
+        keys, arguments = batch_arguments(self._session.layout, operations, versions, now)
         writes = not all(isinstance(one, Get) for one in operations)
         given = (repr(now), read_bytes, mode, *arguments)
         return script_call(self._slots[indexes[0]], BATCH, keys, given, writes=writes)
 
     def _fill(self, outcomes: list[_Outcome], indexes: Sequence[int], answers: Any) -> list[int]:
-        """Enter what the script has answered; the indexes of what it has not come to."""
+        """Enter the answers of the script. Returns the indexes of operations that it did not do."""
         if isinstance(answers, KvError):
             answers = [answers] * len(indexes)
         for index, answer in zip(indexes, answers, strict=False):
@@ -126,7 +126,7 @@ class _Run:
             return False
         match self._operations[index]:
             case Get(key=key):
-                # An atomic batch that was refused answers 1 for a get that was not.
+                # An atomic batch that changes nothing answers 1 for a get whose precondition holds.
                 return None if answer == DONE else entry_of(key, answer, self._clock())
             case Set():
                 return self.versions[index]
@@ -139,7 +139,7 @@ def _size(outcome: _Outcome) -> int:
 
 
 def _within_budget(outcomes: Sequence[_Outcome], read_bytes: int) -> list[Result]:
-    """The results, of which those gets are refused that are past the budget, in order."""
+    """Return the results, with an error for each get that is past the budget, in order."""
     budget = ReadBudget(read_bytes)
     results: list[Result] = []
     for outcome in outcomes:

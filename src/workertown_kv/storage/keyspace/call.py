@@ -1,4 +1,4 @@
-"""A command for Redis, whoever sends it."""
+"""A command for Redis, whichever way it is sent."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ class Call(msgspec.Struct, frozen=True):
 
     slot: int
     arguments: Sequence[Argument]
-    """Of a script: what comes after its digest."""
+    """The words of the command. For a script: those that follow its digest."""
     script: Script | None = None
     writes: bool = False
-    """It must not be sent again where it may have happened."""
+    """Whether it must not be sent again where its write may have happened."""
 
 
 def script_call(
@@ -28,5 +28,5 @@ def script_call(
     *,
     writes: bool = False,
 ) -> Call:
-    """A call of a script."""
+    """Make the call of a script."""
     return Call(slot, (len(keys), *keys, *arguments), script, writes)

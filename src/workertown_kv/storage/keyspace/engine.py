@@ -1,4 +1,4 @@
-"""A Redis in use: from opening to closing, and everything that is asked of it in between."""
+"""The connection to a Redis, from opening to closing, and the calls of operations in between."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,7 +14,7 @@ from .transport import Transport
 
 
 class Engine:
-    """Operations ask Redis for something within `use`.
+    """Opens and closes a Redis, and gives each operation a session.
 
     `buckets` says over how many buckets new data is spread, where the URL has a number.
     """
@@ -32,13 +32,13 @@ class Engine:
         self._buckets = buckets
         self._transport: Transport | None = None
         self._layout: Layout | None = None
-        self._under_way = 0
+        self._sessions = 0
 
     async def open(self) -> None:
-        """Make ready. A Redis that is down now is asked again later."""
+        """Make ready for use. If Redis does not answer now, later operations try again."""
         if self._transport is None:
             self._transport = self._connect()
-            self._under_way = 0  # there may be more, of an event loop that has ended
+            self._sessions = 0  # sessions of an event loop that has ended may still count
             self._finished = asyncio.Event()
             self._finished.set()
         try:
@@ -49,87 +49,87 @@ class Engine:
             raise
 
     async def close(self) -> None:
-        """Finish what has been accepted, and let go of the connections."""
+        """Finish the operations under way, and close the connections."""
         transport, self._transport = self._transport, None
         if transport is not None:
             await self._finished.wait()
             await transport.close()
 
     async def check(self) -> None:
-        """Raise where Redis does not answer, or has data of another layout."""
-        async with self.use(anew=True):
+        """Raise an error where Redis does not answer, or has data of another layout."""
+        async with self.session(refresh_layout=True):
             pass
 
     @asynccontextmanager
-    async def use(self, *, anew: bool = False) -> AsyncIterator["Use"]:
-        """All that is asked within has one deadline, and closing waits for it.
+    async def session(self, *, refresh_layout: bool = False) -> AsyncIterator["Session"]:
+        """Give an operation a session, which has one deadline, and which closing waits for.
 
-        The layout is read where it is not known, or `anew`.
+        The layout is read where it is not known, or should be refreshed.
         """
         transport = self._transport
         if transport is None:
             raise StorageUnavailable("The storage is closed")
         deadline = asyncio.get_running_loop().time() + self.seconds
-        use = Use(self, transport, deadline)
-        self._under_way += 1
+        session = Session(self, transport, deadline)
+        self._sessions += 1
         self._finished.clear()
         try:
-            layout = None if anew else self._layout
-            use.layout = layout or await self._read_layout(use, transport)
-            yield use
+            layout = None if refresh_layout else self._layout
+            session.layout = layout or await self._read_layout(session, transport)
+            yield session
         finally:
-            self._under_way -= 1
-            if not self._under_way:
+            self._sessions -= 1
+            if not self._sessions:
                 self._finished.set()
 
-    async def _read_layout(self, use: "Use", transport: Transport) -> Layout:
+    async def _read_layout(self, session: "Session", transport: Transport) -> Layout:
         try:
-            self._layout = await self._found_layout(use, clustered=transport.clustered)
+            self._layout = await self._found_layout(session, clustered=transport.clustered)
         except StorageUnavailable:
-            raise  # what was known of it still holds
+            raise  # the known layout still holds
         except StorageError:
             self._layout = None
             raise
         return self._layout
 
-    async def _found_layout(self, use: "Use", *, clustered: bool) -> Layout:
+    async def _found_layout(self, session: "Session", *, clustered: bool) -> Layout:
         prefix, asked = self._prefix, self._buckets
         name = layout_key(prefix)
         slot = key_slot(name) if clustered else 0
         read = Call(slot, ("HMGET", name, "version", "buckets"))
-        version, buckets = await use.one(read)
+        version, buckets = await session.one(read)
         if version is None:
-            # Of several processes that come to an empty Redis at once, the first one decides. The
-            # version is written last, so that who finds one finds it whole.
+            # If several processes open an empty Redis at once, the first one decides. The version
+            # is written last, so that a process that finds it also finds the number of buckets.
             given = {"buckets": asked or default_buckets(clustered=clustered), "version": LAYOUT}
             writes = [Call(slot, ("HSETNX", name, *one)) for one in given.items()]
-            version, buckets = (await use.all([*writes, read]))[-1]
+            version, buckets = (await session.all([*writes, read]))[-1]
         return Layout(prefix, checked_buckets(version, buckets, asked), clustered)
 
 
-class Use:
-    """What one operation may do with Redis."""
+class Session:
+    """The calls of one operation, which have one deadline."""
 
     layout: Layout
 
     def __init__(self, engine: Engine, transport: Transport, deadline: float) -> None:
         self.seconds = engine.seconds
-        """All that is asked has at most so long together."""
+        """How long all calls may take together."""
         self.read_bytes = transport.read_bytes
         """The most bytes of values that an answer may have, where there is a limit."""
         self._transport = transport
         self._deadline = deadline
 
     async def ask(self, calls: Sequence[Call]) -> list[Any]:
-        """Of each call the answer, or the `KvError` that came of it."""
+        """Return the answer to each call, or its `KvError`."""
         return await self._transport.run(calls, self._deadline)
 
     async def one(self, call: Call) -> Any:
-        """The answer to one call. Raises `KvError`."""
+        """Return the answer to one call. Raises `KvError`."""
         return (await self.all([call]))[0]
 
     async def all(self, calls: Sequence[Call]) -> list[Any]:
-        """The answers to calls. Raises the first `KvError`."""
+        """Return the answers to calls. Raises the first `KvError`."""
         outcomes = await self.ask(calls)
         for outcome in outcomes:
             if isinstance(outcome, KvError):

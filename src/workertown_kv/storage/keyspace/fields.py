@@ -1,4 +1,4 @@
-"""What the script of a batch is given for operations, and entries from what Redis answers."""
+"""The arguments that the script of a batch takes, and entries from the answers of Redis."""
 
 from collections.abc import Iterator, Sequence
 from math import ceil
@@ -10,19 +10,19 @@ from ..contract import SWEEP_MARGIN_SECONDS
 from .layout import Layout
 
 FIELDS: Final = ("value", "is_json", "metadata", "expires_at", "version")
-"""Of the hash of an entry; `metadata` and `expires_at` are not there where it has none."""
+"""The fields of the hash of an entry. It may lack `metadata` and `expires_at`."""
 
 GRACE_SECONDS: Final = 2 * SWEEP_MARGIN_SECONDS
-"""How long after its expiry Redis removes an entry itself, where no server has swept it."""
+"""How long after its expiry Redis itself removes an entry that no server has swept."""
 
 DONE, FAILED, TOO_LARGE = 1, 0, -1
-"""What the script of a batch answers for an operation. A get that is done answers its fields."""
+"""What the script of a batch answers for an operation. A get answers the fields that it found."""
 
 
 def batch_arguments(
     layout: Layout, operations: Sequence[Operation], versions: Sequence[str], now: float
 ) -> tuple[list[bytes], list[str | bytes | int]]:
-    """The keys and arguments for operations; each set has its new version in `versions`."""
+    """Return the keys and arguments for operations. `versions` has the new version of each set."""
     keys: list[bytes] = []
     arguments: list[str | bytes | int] = []
     for operation, version in zip(operations, versions, strict=True):
@@ -38,7 +38,7 @@ def batch_arguments(
 
 
 def entry_of(key: str, fields: Sequence[bytes | None] | None, now: float) -> Entry | None:
-    """The entry that these fields make, unless it is not there or has expired."""
+    """Return the entry that these fields make, `None` where there is none or it has expired."""
     if fields is None:
         return None
     value, is_json, metadata, expires_at, version = fields
@@ -68,7 +68,7 @@ def _act(operation: Operation) -> str:
 
 
 def _guard(precondition: Precondition | None) -> Iterator[str | int]:
-    """Whether it is negated, how many versions there are, and those."""
+    """Yield whether the precondition is negated, how many versions it has, and these versions."""
     if precondition is None:
         yield from ("0", "-2")
         return

@@ -1,8 +1,8 @@
 """The names of the keys in Redis. `docs/storages/redis.md` explains them.
 
-All keys of a bucket have its number as their hash tag, so that a cluster has them in one slot, and
-an entry can be changed together with its place in the listing. A bucket is chosen by the slot that
-the entry's own key would have; so keys with the same hash tag are in one bucket.
+All keys of a bucket have its number as their hash tag, so that a cluster keeps them in one slot,
+and an entry can be changed together with its item in the listing. The slot that the key of an entry
+would have decides on its bucket, so keys with the same hash tag are in one bucket.
 """
 
 from typing import Final
@@ -14,50 +14,50 @@ from ...errors import StorageError
 from .slot import key_slot
 
 LAYOUT: Final = 1
-"""The layout that is written, and the newest that can be read."""
+"""The layout of new data, and the newest layout that can be read."""
 
 CLUSTER_BUCKETS: Final = 64
-"""Enough to spread over many servers. Each of them costs a little in every listing."""
+"""Enough to spread entries over many servers. Each bucket makes every listing a little slower."""
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """Where things are."""
+    """The names and slots of all keys."""
 
     prefix: str
     buckets: int
     clustered: bool
 
     def bucket(self, key: str) -> int:
-        """The bucket of a key of the user."""
+        """Return the bucket of the key of an entry."""
         return key_slot(key.encode()) % self.buckets
 
     def slot(self, bucket: int) -> int:
-        """What has the same slot is on one server, and can be changed at one moment."""
+        """Return the slot of a bucket. A server can change all keys of a slot at one moment."""
         return key_slot(str(bucket).encode()) if self.clustered else 0
 
     def entry(self, bucket: int, namespace: str, key: str) -> bytes:
-        """A hash: the entry."""
+        """Name the hash of an entry."""
         return f"{self._tagged(bucket)}:entry:{_plain(namespace)}:{key}".encode()
 
     def index(self, bucket: int, namespace: str) -> bytes:
-        """A sorted set: the keys of the entries, all with the score 0, so in order of bytes."""
+        """Name the sorted set of the keys of entries, in byte order since all have the score 0."""
         return f"{self._tagged(bucket)}:keys:{_plain(namespace)}".encode()
 
     def expiring(self, bucket: int) -> bytes:
-        """A sorted set: the names of the hashes that expire, with the time as their score."""
+        """Name the sorted set of the hashes that expire, whose scores are the times."""
         return f"{self._tagged(bucket)}:expiring".encode()
 
     @property
     def sweeping(self) -> bytes:
-        """A text: who is sweeping just now."""
+        """The name of the text that says which server is sweeping."""
         return f"{self.prefix}:sweeping".encode()
 
     def slot_of(self, name: bytes) -> int:
-        """The slot of a key that is in no bucket."""
+        """Return the slot of a key that is in no bucket."""
         return key_slot(name) if self.clustered else 0
 
     def index_of(self, bucket: int, entry: bytes) -> tuple[bytes, bytes]:
-        """The index that an entry is in, by the name of its hash, and its member there."""
+        """Return the index and its member for an entry, found by the name of its hash."""
         namespace, _, key = entry.removeprefix(self._entries(bucket)).partition(b":")
         return f"{self._tagged(bucket)}:keys:".encode() + namespace, key
 
@@ -69,24 +69,26 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 def layout_key(prefix: str) -> bytes:
-    """A hash: which layout it is, and how many buckets there are."""
+    """Name the hash that has the number of the layout and the number of buckets."""
     return f"{prefix}:layout".encode()
 
 
 def default_buckets(*, clustered: bool) -> int:
-    """How many buckets new data has, unless the URL says otherwise."""
+    """Return how many buckets new data has, unless the URL says otherwise."""
     return CLUSTER_BUCKETS if clustered else 1
 
 
 def checked_buckets(version: bytes | None, buckets: bytes | None, asked: int | None) -> int:
-    """How many buckets there are, as Redis has it; `asked` is what the URL says.
+    """Return how many buckets Redis has. `asked` is the number in the URL.
 
-    Raises `StorageError` for what is not a layout, or a newer one, or where these differ.
+    Raises `StorageError` if this is no layout, or a newer one, or if the numbers differ.
     """
     try:
         known, found = int(version or b""), int(buckets or b"")
     except ValueError as error:
-        raise StorageError("The keys of this prefix in Redis are of another application") from error
+        raise StorageError(
+            "The keys of this prefix in Redis belong to another application"
+        ) from error
     if known > LAYOUT:
         raise StorageError(
             f"The data in Redis has layout {known}, made by a newer workertown-kv; "
@@ -101,5 +103,5 @@ def checked_buckets(version: bytes | None, buckets: bytes | None, asked: int | N
 
 
 def _plain(namespace: str) -> str:
-    """A namespace without colons, which separate it from the key."""
+    """Return a namespace without colons, which separate it from the key."""
     return quote(namespace, safe="")

@@ -1,4 +1,4 @@
-"""Listing: the keys of the buckets, each in order, merged into one order."""
+"""Lists keys: those of each bucket come in order, and are merged into one order."""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -9,32 +9,32 @@ from ...entry import KeyInfo
 from ...operations import List, Page
 from ..contract import Clock, key_cursor
 from .call import Call, script_call
-from .engine import Use
+from .engine import Session
 from .scripts import INFOS
 
 MOST_KEYS: Final = 1000
-"""Where most have expired, so many keys are looked at in one step."""
+"""A step looks at no more keys than these where most entries have expired."""
 
 MOST_LOOKED_AT: Final = 20_000
-"""A listing that has looked at so many keys ends its page, once that has a key."""
+"""A listing that has looked at this many keys ends its page if the page has a key."""
 
-_Place = tuple[bytes, int]
-"""A key, and the bucket that it is in."""
+_BucketKey = tuple[bytes, int]
+"""A key, and the number of the bucket that has it."""
 
 
-async def list_page(use: Use, operation: List, clock: Clock) -> Page:
-    """One page. It asks for keys, and then for what is told of them; as a rule that is all."""
-    merge = _Merge(use, operation)
+async def list_page(session: Session, operation: List, clock: Clock) -> Page:
+    """Return one page. As a rule, it takes one request for keys and one for their entries."""
+    merge = _Merge(session, operation)
     infos: list[KeyInfo] = []
     looked_at, step = 0, operation.limit + 1
     while len(infos) <= operation.limit:
-        places = await merge.following(step)
-        if not places:
+        found_keys = await merge.following(step)
+        if not found_keys:
             return Page(infos)
-        infos += await _told(use, operation.namespace, places, clock)
-        looked_at += len(places)
+        infos += await _infos(session, operation.namespace, found_keys, clock)
+        looked_at += len(found_keys)
         if looked_at >= MOST_LOOKED_AT and 0 < len(infos) <= operation.limit:
-            return Page(infos, places[-1][0].decode())
+            return Page(infos, found_keys[-1][0].decode())
         step = min(2 * step, max(MOST_KEYS, step))
     infos = infos[: operation.limit]
     return Page(infos, infos[-1].key)
@@ -50,39 +50,39 @@ class _Bucket:
 
 
 class _Merge:
-    """The keys of a listing in order, as far as they are asked for."""
+    """Reads the keys of a listing in order, no further than asked."""
 
-    def __init__(self, use: Use, operation: List) -> None:
+    def __init__(self, session: Session, operation: List) -> None:
         prefix, after = operation.prefix.encode(), key_cursor(operation)
         start = b"[" + prefix if after is None else b"(" + after.encode()
         self._end = _end(operation.prefix)
-        self._use = use
+        self._session = session
         self._buckets = [
-            _Bucket(number, use.layout.index(number, operation.namespace), start)
-            for number in range(use.layout.buckets)
+            _Bucket(number, session.layout.index(number, operation.namespace), start)
+            for number in range(session.layout.buckets)
         ]
-        self._heads: list[_Place] = []
+        self._heads: list[_BucketKey] = []
         """A heap of the next key of each bucket."""
         self._hungry = [*self._buckets]
-        """Those whose next key is not known yet. Until it is, none can be called the first."""
+        """The buckets whose next key is not known. While there are any, no key can be the first."""
 
-    async def following(self, count: int) -> list[_Place]:
-        """The next keys, at least one unless there are no more."""
-        places: list[_Place] = []
-        while len(places) < count:
+    async def following(self, count: int) -> list[_BucketKey]:
+        """Return the next keys, at least one unless there are no more."""
+        found_keys: list[_BucketKey] = []
+        while len(found_keys) < count:
             if self._hungry:
-                await self._feed(count - len(places))
+                await self._feed(count - len(found_keys))
             if not self._heads:
                 break
-            while self._heads and not self._hungry and len(places) < count:
-                place = heappop(self._heads)
-                places.append(place)
-                self._advance(self._buckets[place[1]])
-        return places
+            while self._heads and not self._hungry and len(found_keys) < count:
+                found = heappop(self._heads)
+                found_keys.append(found)
+                self._advance(self._buckets[found[1]])
+        return found_keys
 
     async def _feed(self, count: int) -> None:
-        layout = self._use.layout
-        # Twice its part, and some, so that hardly any bucket has to be asked twice.
+        layout = self._session.layout
+        # Twice the part of a bucket and a few more, so that hardly any bucket is asked twice.
         size = count if layout.buckets == 1 else 2 * count // layout.buckets + 4
         calls = [
             Call(
@@ -92,7 +92,7 @@ class _Merge:
             for bucket in self._hungry
         ]
         hungry, self._hungry = self._hungry, []
-        for bucket, keys in zip(hungry, await self._use.all(calls), strict=True):
+        for bucket, keys in zip(hungry, await self._session.all(calls), strict=True):
             bucket.ended = len(keys) < size
             bucket.ahead.extend(keys)
             if keys:
@@ -107,7 +107,7 @@ class _Merge:
 
 
 def _end(prefix: str) -> bytes:
-    """Where the keys with a prefix end: before the first text that is greater than all of them."""
+    """Return the end of the keys with a prefix: the first text that is greater than all of them."""
     rest = prefix.rstrip("\U0010ffff")
     if not rest:
         return b"+"
@@ -116,27 +116,29 @@ def _end(prefix: str) -> bytes:
     return f"({rest[:-1]}{chr(last)}".encode()
 
 
-async def _told(use: Use, namespace: str, places: Sequence[_Place], clock: Clock) -> list[KeyInfo]:
-    """What is told of those that are alive."""
-    layout = use.layout
+async def _infos(
+    session: Session, namespace: str, found_keys: Sequence[_BucketKey], clock: Clock
+) -> list[KeyInfo]:
+    """Read what a page says of the entries that are alive."""
+    layout = session.layout
     groups: dict[int, list[int]] = defaultdict(list)
-    for index, (_, bucket) in enumerate(places):
+    for index, (_, bucket) in enumerate(found_keys):
         groups[layout.slot(bucket)].append(index)
-    names = [layout.entry(bucket, namespace, key.decode()) for key, bucket in places]
-    answers = await use.all(
+    names = [layout.entry(bucket, namespace, key.decode()) for key, bucket in found_keys]
+    answers = await session.all(
         [
             script_call(slot, INFOS, [names[index] for index in indexes])
             for slot, indexes in groups.items()
         ]
     )
-    infos: list[KeyInfo | None] = [None] * len(places)
+    infos: list[KeyInfo | None] = [None] * len(found_keys)
     now = clock()
     for indexes, fields in zip(groups.values(), answers, strict=True):
         for index, (version, expires_at, metadata) in zip(indexes, fields, strict=True):
             expiry = None if expires_at is None else float(expires_at)
             if version is not None and (expiry is None or expiry > now):
                 infos[index] = KeyInfo(
-                    key=places[index][0].decode(),
+                    key=found_keys[index][0].decode(),
                     version=version.decode(),
                     expires_at=expiry,
                     metadata=metadata,

@@ -1,4 +1,4 @@
-"""Finding out whether entries can be read and written, and what an operator should know."""
+"""Finds out whether entries can be read and written, and what an operator should know."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from ...operations import Delete, Operation, Set
 from ..contract import Clock
 from ..skew import skew_warnings
 from .call import Call, script_call
-from .engine import Use
+from .engine import Session
 from .fields import FIELDS, batch_arguments
 from .layout import layout_key
 from .scripts import BATCH
@@ -19,27 +19,27 @@ _POLICY: Final = re.compile(r"maxmemory_policy:(\S+)")
 _KEEPS_ALL: Final = "noeviction"
 
 
-async def probe(use: Use, now: float) -> None:
-    """Read and write in every bucket, without a change of any entry. Raises `KvError`.
+async def probe(session: Session, now: float) -> None:
+    """Read and write in every bucket without changing any entry. Raises `KvError`.
 
-    Each write is the script of all writes. In one step it sets a key that no entry can have, with a
-    lifetime and without, and removes it, which takes every right that a write does.
+    The script of all writes sets a key that no entry can have, with a lifetime and without one,
+    and removes it, in one step. This needs every right that a write needs.
     """
-    await use.all(list(_calls(use, now)))
+    await session.all(list(_calls(session, now)))
 
 
-async def warnings(use: Use, clock: Clock) -> Sequence[str]:
-    """Say what may happen to entries. What the user may not ask is left out."""
+async def warnings(session: Session, clock: Clock) -> Sequence[str]:
+    """Say what may happen to entries. What the user has no right to ask is left out."""
     before = clock()
-    name = layout_key(use.layout.prefix)
-    (time,) = await use.ask([Call(use.layout.slot_of(name), ("TIME",))])
+    name = layout_key(session.layout.prefix)
+    (time,) = await session.ask([Call(session.layout.slot_of(name), ("TIME",))])
     after = clock()
     found: list[str] = []
     if not isinstance(time, KvError):
         seconds, microseconds = time
         found += skew_warnings("Redis", int(seconds) + int(microseconds) / 1e6, before, after)
-    slots = sorted({use.layout.slot(bucket) for bucket in range(use.layout.buckets)})
-    answers = await use.ask([Call(slot, ("INFO", "memory")) for slot in slots])
+    slots = sorted({session.layout.slot(bucket) for bucket in range(session.layout.buckets)})
+    answers = await session.ask([Call(slot, ("INFO", "memory")) for slot in slots])
     policies = {one for answer in answers for one in _policies(answer)} - {_KEEPS_ALL}
     found += [
         f"Redis may evict entries when its memory is full (maxmemory-policy is {policy}); set it "
@@ -49,8 +49,8 @@ async def warnings(use: Use, clock: Clock) -> Sequence[str]:
     return found
 
 
-def _calls(use: Use, now: float) -> Iterator[Call]:
-    layout, space = use.layout, DEFAULT_NAMESPACE
+def _calls(session: Session, now: float) -> Iterator[Call]:
+    layout, space = session.layout, DEFAULT_NAMESPACE
     lasting = Set(namespace=space, key="", value=b"", is_json=False)
     passing = Set(namespace=space, key="", value=b"", is_json=False, expires_at=now + 1)
     operations: Sequence[Operation] = [passing, lasting, Delete(space, "")]

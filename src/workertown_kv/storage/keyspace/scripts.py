@@ -1,7 +1,7 @@
 """The scripts that run inside Redis.
 
-They name every key that they touch in `KEYS`. The time comes in as an argument. Each first looks,
-and then writes; an error can stop it only before the first write.
+They name every key that they touch in `KEYS`, and get the time as an argument. Each script reads
+everything before it writes anything, so an error can only stop it before the first write.
 """
 
 from hashlib import sha1
@@ -9,11 +9,11 @@ from typing import Final
 
 
 class Script:
-    """Lua, and the digest by which Redis knows it once it has seen it."""
+    """A script in Lua, and the digest by which Redis knows it after the first call."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.digest = sha1(text.encode()).hexdigest()  # noqa: S324  (Redis names them so)
+        self.digest = sha1(text.encode()).hexdigest()  # noqa: S324  (Redis names scripts so)
 
 
 BATCH: Final = Script("""
@@ -22,7 +22,7 @@ local argument, name = 3, 0
 local function take() argument = argument + 1; return ARGV[argument] end
 local function key() name = name + 1; return KEYS[name] end
 
--- What is there, as the operations so far would leave it.
+-- The versions as the operations so far would leave them.
 local versions, sizes = {}, {}
 local function look(entry)
     if versions[entry] == nil then
@@ -85,7 +85,7 @@ local function set(step)
             given[#given + 1], given[#given + 2] = field, step[field]
         end
     end
-    -- It comes first, since it is what Redis refuses when its memory is full.
+    -- This comes first, since Redis refuses it when its memory is full.
     redis.call('HSET', step.entry, unpack(given))
     if #absent > 0 then redis.call('HDEL', step.entry, unpack(absent)) end
     redis.call('ZADD', step.index, 0, step.member)
@@ -100,7 +100,7 @@ end
 
 for i, step in ipairs(steps) do
     if answers[i] ~= 1 then
-        -- It has its answer.
+        -- This step has its answer.
     elseif step.act == 'set' then
         set(step)
     elseif step.act == 'delete' then
@@ -115,7 +115,7 @@ for i, step in ipairs(steps) do
 end
 return answers
 """)
-"""Operations, in order. `KEYS` and `ARGV` are those of `batch_arguments`."""
+"""Do operations in order. `KEYS` and `ARGV` are those of `batch_arguments`."""
 
 INFOS: Final = Script("""
 local infos = {}
@@ -124,12 +124,12 @@ for i, entry in ipairs(KEYS) do
 end
 return infos
 """)
-"""What a listing tells of entries."""
+"""Read what a listing returns of entries."""
 
 RELEASE: Final = Script("""
 return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1])
 """)
-"""Remove a key that still has this value."""
+"""Remove a key if it still has this value."""
 
 SWEEP: Final = Script("""
 local before, removed = tonumber(ARGV[1]), 0
@@ -144,4 +144,4 @@ for i = 2, #KEYS, 2 do
 end
 return removed
 """)
-"""Remove those entries of a bucket that have expired, and count them."""
+"""Remove the expired ones among entries of a bucket, and count them."""

@@ -1,4 +1,4 @@
-"""A storage in the keys of a Redis. What it does is in the other modules."""
+"""The storage in the keys of a Redis. The other modules of this folder do its work."""
 
 import time
 from collections.abc import Sequence
@@ -33,37 +33,37 @@ class KeyspaceStorage(Storage):
         await self._engine.check()
 
     async def probe(self) -> None:
-        async with self._engine.use() as use:
-            await probe(use, self.clock())
+        async with self._engine.session() as session:
+            await probe(session, self.clock())
 
     async def warnings(self) -> Sequence[str]:
-        async with self._engine.use() as use:
-            return await warnings(use, self.clock)
+        async with self._engine.session() as session:
+            return await warnings(session, self.clock)
 
     async def get(self, operation: Get) -> Entry | None:
-        async with self._engine.use() as use:
-            layout = use.layout
+        async with self._engine.session() as session:
+            layout = session.layout
             bucket = layout.bucket(operation.key)
             name = layout.entry(bucket, operation.namespace, operation.key)
-            fields = await use.one(Call(layout.slot(bucket), ("HMGET", name, *FIELDS)))
+            fields = await session.one(Call(layout.slot(bucket), ("HMGET", name, *FIELDS)))
             return entry_of(operation.key, fields, self.clock())
 
     async def set(self, operation: Set) -> str:
-        async with self._engine.use() as use:
-            return await run_one(use, operation, self.clock)
+        async with self._engine.session() as session:
+            return await run_one(session, operation, self.clock)
 
     async def delete(self, operation: Delete) -> None:
-        async with self._engine.use() as use:
-            await run_one(use, operation, self.clock)
+        async with self._engine.session() as session:
+            await run_one(session, operation, self.clock)
 
     async def list(self, operation: List) -> Page:
-        async with self._engine.use() as use:
-            return await list_page(use, operation, self.clock)
+        async with self._engine.session() as session:
+            return await list_page(session, operation, self.clock)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
-        async with self._engine.use() as use:
-            return await run_batch(use, operation, self.clock)
+        async with self._engine.session() as session:
+            return await run_batch(session, operation, self.clock)
 
     async def sweep(self, limit: int) -> int:
-        async with self._engine.use() as use:
-            return await sweep(use, limit, self.clock() - SWEEP_MARGIN_SECONDS)
+        async with self._engine.session() as session:
+            return await sweep(session, limit, self.clock() - SWEEP_MARGIN_SECONDS)

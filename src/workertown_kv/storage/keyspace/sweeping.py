@@ -1,4 +1,4 @@
-"""Removing what has expired, and with it its place in the listing."""
+"""Removes entries that have expired, and their items in the listing."""
 
 from collections.abc import Sequence
 from secrets import token_hex
@@ -6,24 +6,24 @@ from typing import Any, Final
 
 from ...errors import StorageError
 from .call import Call, script_call
-from .engine import Use
+from .engine import Session
 from .scripts import RELEASE, SWEEP
 
 LEAST_OF_A_BUCKET: Final = 10
-"""Where there are many buckets, each is asked for at least so many."""
+"""With many buckets, each is asked for at least this number of entries."""
 
 SPARE_SECONDS: Final = 1.0
-"""So much longer than a step can take, nobody else sweeps where the one who does has died."""
+"""The claim of a server that dies while it sweeps lasts this much longer than a step can take."""
 
 
-async def sweep(use: Use, limit: int, before: float) -> int:
+async def sweep(session: Session, limit: int, before: float) -> int:
     """Remove at most `limit` entries that expired before this time, unless another server does.
 
-    Returns how many it were. What cannot be reached is left for another time.
+    Returns how many entries were removed. Buckets that cannot be reached wait for the next call.
     """
-    layout = use.layout
+    layout = session.layout
     part = min(limit, max(limit // layout.buckets, LEAST_OF_A_BUCKET))
-    expired = await use.ask(
+    expired = await session.ask(
         [
             Call(
                 layout.slot(bucket),
@@ -32,23 +32,23 @@ async def sweep(use: Use, limit: int, before: float) -> int:
             for bucket in range(layout.buckets)
         ]
     )
-    calls = _calls(use, expired, limit, before)
+    calls = _calls(session, expired, limit, before)
     if not calls:
         return _removed(expired)
     name, me = layout.sweeping, token_hex(8)
-    slot, lives = layout.slot_of(name), int((use.seconds + SPARE_SECONDS) * 1000)
-    # Where this fails, a full memory may be the cause, and then sweeping is all the more needed.
-    (claimed,) = await use.ask([Call(slot, ("SET", name, me, "NX", "PX", lives))])
+    slot, lives = layout.slot_of(name), int((session.seconds + SPARE_SECONDS) * 1000)
+    # If this fails because the memory is full, sweeping is even more necessary.
+    (claimed,) = await session.ask([Call(slot, ("SET", name, me, "NX", "PX", lives))])
     if claimed is None:
         return 0
-    swept = await use.ask(calls)
-    await use.ask([script_call(slot, RELEASE, [name], [me])])
+    swept = await session.ask(calls)
+    await session.ask([script_call(slot, RELEASE, [name], [me])])
     return _removed([*expired, *swept])
 
 
-def _calls(use: Use, expired: Sequence[Any], limit: int, before: float) -> list[Call]:
-    """What removes, of each bucket, what was found in it."""
-    layout = use.layout
+def _calls(session: Session, expired: Sequence[Any], limit: int, before: float) -> list[Call]:
+    """Make a call for each bucket that removes the entries found there."""
+    layout = session.layout
     calls: list[Call] = []
     left = limit
     for bucket, entries in enumerate(expired):

@@ -1,14 +1,17 @@
-"""How calls get to Redis: each storage brings its own way."""
+"""How calls get to Redis. Each storage in a Redis has a way of its own."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
+from ...errors import StorageUnavailable
 from .call import Call
+
+UNSURE: Final = "the write may or may not have happened"
 
 
 class Transport(ABC):
-    """A way to a Redis, from when it is made until it is closed."""
+    """Connections to a Redis, which end with `close`."""
 
     clustered: bool = False
     """Whether keys of different slots may be on different servers."""
@@ -18,12 +21,34 @@ class Transport(ABC):
 
     @abstractmethod
     async def run(self, calls: Sequence[Call], deadline: float) -> list[Any]:
-        """Of each call the answer or the `KvError`, which has its cause.
+        """Return the answer to each call, or a `KvError` that has its cause.
 
-        `deadline` is a time of the event loop. A call that writes is not sent again where it may
-        have happened.
+        `deadline` is a time of the event loop. A call that writes is not sent again where the
+        write may have happened.
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """Let go of the connections. Nobody uses them any more."""
+        """Close the connections. No call is under way."""
+
+
+class Lost(Exception):
+    """A call without an answer. If it was `sent`, its write may have happened.
+
+    What went wrong is the cause.
+    """
+
+    def __init__(self, *, sent: bool, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.sent = sent
+        self.__cause__ = cause
+
+    def may_repeat(self, call: Call) -> bool:
+        """Tell whether it does no harm to send the call again."""
+        return not (call.writes and self.sent)
+
+    def failure(self, engine: str, *, writes: bool) -> StorageUnavailable:
+        """Return the error of a storage for this."""
+        if self.sent and writes:
+            return StorageUnavailable(f"{engine} did not answer; {UNSURE}")
+        return StorageUnavailable(f"{engine} does not answer")

@@ -1,4 +1,4 @@
-"""A cluster: each slot has a server, which may change."""
+"""The servers of a cluster. The server of a slot may change."""
 
 import asyncio
 import random
@@ -14,11 +14,11 @@ from .servers import Servers
 from .settings import Settings
 
 PAUSE_SECONDS: Final = 0.1
-"""However many calls fail meanwhile, the cluster is not asked again for its map."""
+"""The cluster is not asked again for its map within this time, however many calls fail."""
 
 
 class Cluster(Servers):
-    """Asks for the map of the slots at first, and again whenever there is doubt about it."""
+    """Asks for the map of the slots at first, and whenever it may have changed."""
 
     clustered: ClassVar[bool] = True
 
@@ -52,12 +52,12 @@ class Cluster(Servers):
         return self._outdated and since >= PAUSE_SECONDS
 
     async def _found(self) -> "_Map":
-        """The map that the first server gives, of those there is no doubt about if possible."""
+        """Return the map of the first server that answers. Servers that failed come last."""
         problem: Exception | None = None
         hosts = list({*self._map.owners, *self._settings.hosts})
         random.shuffle(hosts)
         hosts.sort(key=self._doubted.__contains__)
-        # One that hangs must leave time to ask the others.
+        # A server that hangs must leave time to ask the others.
         seconds = self._settings.parameters.timeout / (len(hosts) + 1)
         for host in hosts:
             try:
@@ -72,7 +72,7 @@ class Cluster(Servers):
 
 
 class _Map:
-    """Ranges of slots, and the server that has each."""
+    """Ranges of slots, and the server of each."""
 
     def __init__(self, ranges: list[tuple[int, int, Address]]) -> None:
         self._ranges = sorted(ranges)
@@ -80,7 +80,7 @@ class _Map:
         self.owners = {address for _, _, address in ranges}
 
     def owner(self, slot: int) -> Address | None:
-        """The address of the server that has a slot."""
+        """Return the address of the server that has a slot."""
         position = bisect_right(self._starts, slot) - 1
         if position < 0:
             return None
@@ -91,6 +91,6 @@ class _Map:
 def _ranges(answer: Any, asked: str) -> Iterator[tuple[int, int, Address]]:
     for start, end, primary, *_ in answer:
         host, port = primary[:2]
-        # A server that does not know its own address is where it was asked.
+        # A server that does not know its own address has the one where it was asked.
         known = host.decode() if host not in (None, b"", b"?") else asked
         yield start, end, (known, port)

@@ -1,4 +1,4 @@
-"""Connections: how one is made, and whether one can still be used."""
+"""Makes connections, and knows whether they can still be used."""
 
 import asyncio
 import select
@@ -14,14 +14,14 @@ from ..url_parts import Address
 from .settings import Kind, Settings
 
 PIECE_BYTES: Final = 128 * 1024
-"""Of what is larger so much is sent at once."""
+"""The most bytes that are sent at once."""
 
 
 class PlainConnection(Connection):
-    """A connection that can tell whether Redis has closed it meanwhile."""
+    """A connection that can tell whether Redis has closed it."""
 
     async def send(self, commands: Sequence[Sequence[Argument]]) -> None:
-        """Send commands; what is large in pieces, so that nothing else has to wait for long."""
+        """Send commands, large ones in pieces, so that other requests do not wait for long."""
         sizes = (len(one) for command in commands for one in command if isinstance(one, bytes))
         if sum(sizes) <= PIECE_BYTES:
             # In C: redis-py takes three times as long for it.
@@ -32,12 +32,12 @@ class PlainConnection(Connection):
             for start in range(0, len(part), PIECE_BYTES):
                 piece = part[start : start + PIECE_BYTES]
                 await self.send_packed_command([piece], check_health=False)
-                await asyncio.sleep(0)  # others, even where there is room for all of it
+                await asyncio.sleep(0)  # for other requests, even if the socket takes all of it
 
     def is_stale(self) -> bool:
-        """Whether there is something to read, although nothing was asked: as a rule, the end.
+        """Tell whether there is something to read without a request. As a rule, that is the end.
 
-        It asks the kernel, because the event loop may not have come to look.
+        Asks the kernel, since the event loop may not have looked yet.
         """
         if self._writer is None or self._writer.is_closing():
             return True
@@ -50,18 +50,18 @@ class PlainConnection(Connection):
 
 
 class TlsConnection(PlainConnection, SSLConnection):
-    """The same, with TLS."""
+    """A connection with TLS."""
 
 
 class Connector:
-    """Makes connections as the settings say. Their deadlines are those of whoever uses them."""
+    """Makes connections as the settings say. The callers have the deadlines."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tls: RedisSSLContext | None = None
 
     def connection(self, address: Address) -> PlainConnection:
-        """A connection to a Redis, which is not open yet."""
+        """Make a connection to a Redis, which is not open yet."""
         settings = self._settings
         return self._new(
             address,
@@ -71,7 +71,7 @@ class Connector:
         )
 
     async def open(self, connection: PlainConnection) -> None:
-        """Open it. One that the sentinels have named must be the master's by its own word."""
+        """Open a connection. A server that sentinels named must say that it is the master."""
         await connection.connect()  # type: ignore[no-untyped-call]
         if self._settings.kind is Kind.SENTINEL:
             role = await _answer(connection, ("ROLE",))
@@ -80,7 +80,7 @@ class Connector:
                 raise RedisConnectionError("The sentinels named a Redis that is not the master")
 
     async def ask(self, address: Address, command: Sequence[Argument], seconds: float) -> Any:
-        """The answer to one command, on a connection of its own."""
+        """Return the answer to one command, on a connection of its own."""
         connection = (
             self._sentinel(address)
             if self._settings.kind is Kind.SENTINEL
@@ -103,7 +103,7 @@ class Connector:
 
     def _new(self, address: Address, **given: Any) -> PlainConnection:
         host, port = address
-        # RESP2 has all that is needed here, and every Redis and proxy speaks it.
+        # RESP2 is enough here, and every Redis and proxy speaks it.
         given |= {"host": host, "port": port, "protocol": 2}
         given |= {"socket_timeout": None, "socket_connect_timeout": None}
         if not self._settings.tls:
@@ -111,7 +111,7 @@ class Connector:
         connection = TlsConnection(
             ssl_ca_certs=self._settings.parameters.ssl_ca_certs or None, **given
         )
-        # They share one, since reading the certificates takes long.
+        # All connections share one context, since reading the certificates takes long.
         self._tls = connection.ssl_context = self._tls or connection.ssl_context
         return connection
 

@@ -1,8 +1,7 @@
-"""Calls to where they belong, and again where that is known to do no harm.
+"""Sends calls to the servers that have their slots, and again where that does no harm.
 
-A call is sent again where Redis has said that it did not do it, and only told where else to go or
-what it lacks. One that was lost is sent again once, unless it may have been done and does harm if
-it is done twice.
+A call is sent again if Redis did not do it, and answered where to send it or what it lacks. A call
+without an answer is sent again once, unless it is a write that may have happened.
 """
 
 import asyncio
@@ -21,32 +20,32 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from ..keyspace import Call
+from ..keyspace import Call, Lost
 from .pool import Pool
-from .request import Lost, Request, TooFewReplicas
+from .request import Request, TooFewReplicas
 from .servers import Servers
 
 MOST_TURNS: Final = 8
-"""A cluster that sends a call around for longer is not in order."""
+"""A cluster that redirects a call more often than this is not in order."""
 
 MOVING_SECONDS: Final = 0.05
-"""The pause before asking again for keys that are on their way to another server."""
+"""The pause before the next request for keys that are on their way to another server."""
 
 _DOUBTS: Final = (Lost, ReadOnlyError, MovedError, ClusterDownError, TooFewReplicas)
-"""What makes it doubtful that this is still the right server."""
+"""Errors after which this may not be the right server any more."""
 
 
 class _Pending(msgspec.Struct):
     index: int
     request: Request
     target: Pool | None = None
-    """Where Redis has sent it."""
+    """The server that Redis named."""
     turns: int = 0
     was_lost: bool = False
 
 
 class Dispatch:
-    """Calls that have one deadline, a time of the event loop."""
+    """Sends calls that have one deadline, which is a time of the event loop."""
 
     def __init__(self, servers: Servers, deadline: float) -> None:
         self._servers = servers
@@ -54,7 +53,7 @@ class Dispatch:
         self._moving = False
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
-        """Of each call what came of it: an answer, or an error of redis-py."""
+        """Return the answer to each call, or its error: `Lost`, or one of redis-py."""
         outcomes: list[Any] = [None] * len(calls)
         pending = [_Pending(index, Request(call)) for index, call in enumerate(calls)]
         while pending:
@@ -91,11 +90,11 @@ class Dispatch:
             for pool, group in groups.items()
         ]
         if len(exchanges) == 1:
-            return [await exchanges[0]]  # as a rule there is one, and no need of a task for it
+            return [await exchanges[0]]  # the usual case, which needs no task
         return await asyncio.gather(*exchanges)
 
     async def _again(self, pool: Pool, one: _Pending, error: Exception) -> bool:
-        """Whether to send it again, with a note of how and where."""
+        """Decide whether to send a call again, and note how and where."""
         if isinstance(error, _DOUBTS):
             await self._servers.doubt(pool)
         left = self._deadline - asyncio.get_running_loop().time()
@@ -107,7 +106,7 @@ class Dispatch:
         match error:
             case Lost():
                 first, one.was_lost = not one.was_lost, True
-                return first and not (call.writes and error.sent)
+                return first and error.may_repeat(call)
             case NoScriptError():
                 one.target = pool
                 one.request = msgspec.structs.replace(one.request, by_text=True)

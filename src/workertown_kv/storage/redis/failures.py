@@ -1,4 +1,4 @@
-"""From what went wrong in Redis to the errors of a storage: the only place that does it."""
+"""The errors of a storage for what went wrong in Redis."""
 
 import re
 from typing import Final
@@ -17,11 +17,11 @@ from redis.exceptions import (
 )
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
-from .request import Lost, TooFewReplicas
+from ..keyspace import Lost
+from ..keyspace.transport import UNSURE
+from .request import TooFewReplicas
 
-_UNSURE: Final = "the write may or may not have happened"
-
-_FULL: Final = ("Redis has no memory left for it", StorageFailure.FULL)
+_FULL: Final = ("Redis has no memory left for this", StorageFailure.FULL)
 _REPLICA: Final = ("This Redis is a replica, which takes no writes", StorageFailure.READ_ONLY)
 
 _REFUSALS: Final = {
@@ -54,20 +54,21 @@ _CODE: Final = re.compile(rf"\b({'|'.join(_CODES)})\b")
 
 
 def translated(error: Exception, *, writes: bool) -> StorageError:
-    """What to raise, with the engine's own error as its cause. No message shows a password.
+    """Return the error to raise, whose cause is the error of Redis. No message shows a password.
 
-    What Redis answered was not done. Of what was sent and not answered nobody knows.
+    Redis did not do a call that it answered with an error. Whether it did a call that it did not
+    answer is not known.
     """
-    told = _told(error, writes=writes)
-    told.__cause__ = error.__cause__ if isinstance(error, Lost) else error
-    return told
-
-
-def _told(error: Exception, *, writes: bool) -> StorageError:
     cause = error.__cause__ if isinstance(error, Lost) else error
-    for refusal, told in _REFUSALS.items():
+    failure = _failure(error, cause, writes=writes)
+    failure.__cause__ = cause
+    return failure
+
+
+def _failure(error: Exception, cause: BaseException | None, *, writes: bool) -> StorageError:
+    for refusal, message_and_kind in _REFUSALS.items():
         if isinstance(cause, refusal):
-            return StorageUnavailable(*told)
+            return StorageUnavailable(*message_and_kind)
     if _TOO_MANY_CLIENTS in str(cause):
         return StorageUnavailable(
             "Redis takes no more connections (maxclients)", StorageFailure.BUSY
@@ -75,22 +76,20 @@ def _told(error: Exception, *, writes: bool) -> StorageError:
     match cause:
         case TooFewReplicas():
             return StorageUnavailable(
-                f"Too few replicas of Redis have it in time; {_UNSURE}", StorageFailure.OTHER
+                f"Too few replicas of Redis have the write in time; {UNSURE}", StorageFailure.OTHER
             )
         case AuthenticationError():
             return StorageError("Redis refuses the user or the password", StorageFailure.REFUSED)
         case NoPermissionError():
-            return StorageError(f"Redis does not permit it: {cause}", StorageFailure.REFUSED)
+            return StorageError(f"Redis does not permit this: {cause}", StorageFailure.REFUSED)
         case AskError() | ClusterCrossSlotError():
             return StorageError(
                 "Redis sends this to another server; expected redis+cluster:// for a cluster"
             )
     if isinstance(error, Lost) and not isinstance(cause, ResponseError):
-        if error.sent and writes:
-            return StorageUnavailable(f"Redis did not answer; {_UNSURE}")
-        return StorageUnavailable("Redis does not answer")
+        return error.failure("Redis", writes=writes)
     if _SCRIPT_MAY_NOT in str(cause):
-        return StorageError(f"Redis does not permit it: {cause}", StorageFailure.REFUSED)
+        return StorageError(f"Redis does not permit this: {cause}", StorageFailure.REFUSED)
     found = _CODE.search(str(cause))
     if found:
         return StorageUnavailable(*_CODES[found[1]])

@@ -1,4 +1,4 @@
-"""The connections to one server, and the one place where anything is sent to it."""
+"""The connections to one server. All calls to the server go through its pool."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,17 +13,18 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ..connections import Connections
+from ..keyspace import Lost
 from ..url_parts import Address
 from .connection import Connector, PlainConnection
-from .request import Lost, NotConnected, Request, TooFewReplicas
+from .request import NotConnected, Request, TooFewReplicas
 from .settings import Settings
 
 WAITED: Final = 0.9
-"""Replicas have this part of the time that is left; the rest is for telling what came of it."""
+"""The part of the time left that replicas have. The rest is for the answer of Redis."""
 
 
 class Pool:
-    """Some connections to a server. Who comes first is served first."""
+    """The connections to a server. Requests get one in the order in which they came."""
 
     def __init__(self, address: Address, connector: Connector, settings: Settings) -> None:
         self.address = address
@@ -33,9 +34,9 @@ class Pool:
         self._connections = Connections(self._open, NotConnected)
 
     async def exchange(self, requests: Sequence[Request], deadline: float) -> list[Any]:
-        """Send these at once; of each what came of it.
+        """Send requests together, and return the outcome of each.
 
-        That is an answer, an error that Redis answered, `Lost`, or `TooFewReplicas`.
+        An outcome is an answer, an error that Redis answered, `Lost`, or `TooFewReplicas`.
         """
         outcomes: list[Any] = []
         sent = False
@@ -46,7 +47,7 @@ class Pool:
                     sent = True
                     reusable = await self._converse(connection, requests, outcomes, deadline)
                 except BaseException:
-                    # Answers are still to come on it, which nobody is going to ask for.
+                    # Answers are still to come on this connection, and nothing will read them.
                     await self._end(connection)
                     raise
                 if reusable:
@@ -59,7 +60,7 @@ class Pool:
         return outcomes
 
     async def drop_idle(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the connections that no request uses."""
         while self._connections.idle:
             await self._end(self._connections.idle.pop())
 
@@ -80,7 +81,7 @@ class Pool:
             await connection.disconnect(nowait=True)
             answered = isinstance(error, AuthenticationError | BusyLoadingError)
             if isinstance(error, OSError | RedisConnectionError) and not answered:
-                # With `maxclients`, Redis may end a connection before it can be read why.
+                # At `maxclients`, Redis may end a connection before the reason can be read.
                 raise NotConnected(error) from error
             raise
         return connection
@@ -96,7 +97,7 @@ class Pool:
         outcomes: list[Any],
         deadline: float,
     ) -> bool:
-        """Send everything, then read the outcomes; whether all that was sent has its answer."""
+        """Send requests and read their outcomes. Returns whether every command has its answer."""
         commands = [command for request in requests for command in request.commands()]
         waits = self._replicas > 0 and any(request.call.writes for request in requests)
         if waits:
@@ -113,14 +114,14 @@ class Pool:
     async def _wait(
         self, connection: PlainConnection, requests: Sequence[Request], outcomes: list[Any]
     ) -> bool:
-        """Take back the outcomes of writes that too few replicas have."""
+        """Replace the outcomes of writes that too few replicas have."""
         written = {
             index: outcomes[index]
             for index, request in enumerate(requests)
             if request.call.writes and not isinstance(outcomes[index], Exception)
         }
         if not written:
-            return False  # nor is there anything to wait for
+            return False  # the answer to WAIT is left unread
         for index in written:
             outcomes[index] = TooFewReplicas("WAIT was not answered")
         reached = await _answer(connection)

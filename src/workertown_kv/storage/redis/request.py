@@ -1,4 +1,4 @@
-"""A call as it is sent, and what may come of it other than an answer of Redis."""
+"""A call as one server gets it, and what may happen instead of an answer."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from ..keyspace import Argument, Call
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A call as it is sent to one server."""
+    """A call as one server gets it."""
 
     call: Call
     by_text: bool = False
-    """The server does not know the script yet."""
+    """Whether the server does not know the script yet."""
     asking: bool = False
-    """The server is about to become the one that has the slot."""
+    """Whether the server is about to get the slot of the call."""
 
     def commands(self) -> Sequence[Sequence[Argument]]:
-        """What is sent; the answer to the last is the outcome."""
+        """Return the commands to send. The answer to the last one is the outcome."""
         call = self.call
         if call.script is None:
             command = call.arguments
@@ -29,20 +29,8 @@ class Request(msgspec.Struct, frozen=True):
         return (("ASKING",), command) if self.asking else (command,)
 
 
-class Lost(RedisError):
-    """There was no answer. `sent` says whether the command was, so that it may have happened.
-
-    What went wrong is the cause.
-    """
-
-    def __init__(self, *, sent: bool, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.sent = sent
-        self.__cause__ = cause
-
-
 class NotConnected(RedisError):
-    """Redis takes no further connection, or none at all; `problem` is what went wrong."""
+    """Redis takes no further connection, or no connection at all. `problem` is what went wrong."""
 
     def __init__(self, problem: Exception) -> None:
         super().__init__(str(problem))
@@ -50,4 +38,4 @@ class NotConnected(RedisError):
 
 
 class TooFewReplicas(RedisError):
-    """The write happened, but fewer replicas than asked for have it."""
+    """The write happened, but fewer replicas have it than the URL asks for."""

@@ -1,4 +1,4 @@
-"""A master that sentinels watch over, and replace."""
+"""The master that sentinels watch over, and replace if it fails."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from .settings import Settings
 
 
 class Sentinels(Servers):
-    """Asks for the master at first, and again whenever there is doubt about it."""
+    """Asks the sentinels for the master at first, and whenever it may have changed."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -33,10 +33,10 @@ class Sentinels(Servers):
             await pool.drop_idle()
 
     async def _found(self) -> Address:
-        """What the first sentinel says that knows the master."""
+        """Return the address that the first sentinel gives that knows the master."""
         problem: Exception | None = None
         command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._settings.service)
-        # One that hangs must leave time to ask the others.
+        # A sentinel that hangs must leave time to ask the others.
         seconds = self._settings.parameters.timeout / (len(self._hosts) + 1)
         for host in [*self._hosts]:
             try:
@@ -45,7 +45,7 @@ class Sentinels(Servers):
                 problem = error
                 continue
             if answer:
-                # It is asked first from now on.
+                # This sentinel is asked first from now on.
                 self._hosts.remove(host)
                 self._hosts.insert(0, host)
                 return answer[0].decode(), int(answer[1])

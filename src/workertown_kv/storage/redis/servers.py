@@ -1,4 +1,4 @@
-"""Which server has what: one for everything, here or in the module of the cluster."""
+"""The servers that have the slots: a single one here, others in `sentinel.py` and `cluster.py`."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -10,7 +10,7 @@ from .settings import Settings
 
 
 class Servers(ABC):
-    """From a slot to the pool of the server that has it."""
+    """Knows the server of each slot, and has a pool for each server."""
 
     clustered: ClassVar[bool] = False
 
@@ -21,26 +21,29 @@ class Servers(ABC):
 
     @abstractmethod
     async def pool_for(self, slot: int) -> Pool:
-        """The server to ask. Raises an error of redis-py where none is known."""
+        """Return the pool of the server to ask. Raises an error of redis-py if none is known."""
 
     async def doubt(self, pool: Pool) -> None:
-        """This server did not answer, or is not what it was: find out before it is used again."""
+        """Take note that a server did not answer, or has changed its role.
+
+        Which server to ask is found out before the next call.
+        """
 
     def at(self, address: Address) -> Pool:
-        """The server at an address."""
+        """Return the pool of the server at an address."""
         pool = self._pools.get(address)
         if pool is None:
             pool = self._pools[address] = Pool(address, self._connector, self._settings)
         return pool
 
     async def close(self) -> None:
-        """Let go of the connections. Nobody uses them any more."""
+        """Close the connections. No call is under way."""
         for pool in self._pools.values():
             await pool.drop_idle()
 
 
 class Single(Servers):
-    """One Redis."""
+    """A single Redis."""
 
     async def pool_for(self, slot: int) -> Pool:
         return self.at(self._settings.hosts[0])

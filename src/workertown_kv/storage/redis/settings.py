@@ -56,7 +56,7 @@ class Parameters(KeyspaceParameters, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL says."""
+    """What a URL says about a Redis."""
 
     kind: Kind
     hosts: tuple[Address, ...]

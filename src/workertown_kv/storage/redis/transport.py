@@ -1,4 +1,4 @@
-"""The way to Redis over its own protocol."""
+"""Sends calls to Redis over its own protocol."""
 
 from collections.abc import Sequence
 from typing import Any, Final

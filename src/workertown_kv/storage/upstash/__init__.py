@@ -1,4 +1,4 @@
-"""Entries in Upstash's Redis, over HTTP: for where no other connection can be made."""
+"""Entries in a Redis at Upstash, over HTTP, for hosts that cannot make other connections."""
 
 from .storage import UpstashStorage
 

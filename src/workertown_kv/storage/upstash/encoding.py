@@ -1,7 +1,7 @@
-"""Commands as JSON, which has only text, and answers, in which texts are base64.
+"""Encodes commands in JSON, which has only text, and decodes answers, whose texts are in base64.
 
-Bytes that are not UTF-8 are sent as the characters U+0000 to U+00FF. They can only be arguments of
-a script: that is preceded by lines which make bytes of those characters again.
+Bytes that are not UTF-8 are sent as the characters U+0000 to U+00FF. Only arguments of a script may
+be such bytes: lines before the script turn the characters into bytes again.
 """
 
 from base64 import b64decode
@@ -21,11 +21,11 @@ for position in string.gmatch(table.remove(ARGV), '%d+') do
     ARGV[position] = string.gsub(ARGV[position], '[\\194\\195][\\128-\\191]', bytes)
 end
 """
-"""Of the arguments whose positions the last one has."""
+"""Decode the arguments whose positions are in the last argument."""
 
 
 def command(call: Call, *, by_text: bool) -> list[str]:
-    """A call as a list of texts. `by_text` is for a script that Upstash does not know yet."""
+    """Return a call as a list of texts, with the text of its script if `by_text`."""
     texts, encoded = [], []
     for position, argument in enumerate(call.arguments):
         text, is_text = _text(argument)
@@ -34,7 +34,7 @@ def command(call: Call, *, by_text: bool) -> list[str]:
             encoded.append(position)
     script = call.script
     if script is None:
-        assert not encoded, "only values of entries are not text, and scripts write them"
+        assert not encoded, "only values may not be text, and scripts write them"
         return texts
     if encoded:
         script = _decoding(script)
@@ -44,17 +44,17 @@ def command(call: Call, *, by_text: bool) -> list[str]:
 
 
 def answer(result: Any) -> Any:
-    """An answer as Redis would give it: texts are bytes."""
+    """Return an answer as Redis would give it: texts are bytes."""
     if isinstance(result, list):
         return [answer(one) for one in result]
     if isinstance(result, str):
-        # This one is never in base64, and nothing that is looks like it.
+        # This text is never in base64, and no other text looks like it.
         return b"OK" if result == "OK" else b64decode(result)
     return result
 
 
 def _text(argument: Argument) -> tuple[str, bool]:
-    """An argument as text, and whether that is what it is."""
+    """Return an argument as text, and whether it is text."""
     if not isinstance(argument, bytes):
         return str(argument), True
     try:

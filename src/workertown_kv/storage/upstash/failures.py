@@ -1,9 +1,7 @@
-"""From what went wrong with Upstash to the errors of a storage: the only place that does it."""
+"""The errors of a storage for what went wrong at Upstash."""
 
 import re
 from typing import Final
-
-import httpx2
 
 from ...errors import (
     KeyTooLong,
@@ -13,8 +11,7 @@ from ...errors import (
     StorageUnavailable,
     ValueTooLarge,
 )
-
-UNSURE: Final = "Upstash did not answer; the write may or may not have happened"
+from ..keyspace import Lost
 
 _FULL: Final = ("The database at Upstash is full", StorageFailure.FULL)
 _UNAVAILABLE: Final = {
@@ -37,37 +34,24 @@ _UNAVAILABLE: Final = {
     "BUSY": ("Upstash is busy with a script", StorageFailure.BUSY),
 }
 _UNAVAILABLE_FOUND: Final = re.compile(rf"\b({'|'.join(_UNAVAILABLE)})\b")
-_NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class Refused(Exception):
-    """Upstash answered with an error: it did nothing."""
-
-
-class Lost(Exception):
-    """There was no answer. `sent` says whether the request was, so that it may have happened.
-
-    What went wrong is the cause.
-    """
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.sent = not isinstance(cause, _NEVER_SENT)
+    """Upstash answered with an error, and did nothing."""
 
 
 def translated(error: Refused | Lost, *, writes: bool) -> KvError:
-    """What to raise, with what went wrong as its cause. No message shows the token."""
+    """Return the error to raise, with its cause. No message shows the token."""
     if isinstance(error, Lost):
-        unsure = error.sent and writes
-        told: KvError = StorageUnavailable(UNSURE if unsure else "Upstash does not answer")
-        told.__cause__ = error.__cause__
+        failure: KvError = error.failure("Upstash", writes=writes)
+        failure.__cause__ = error.__cause__
     else:
-        told = _told(str(error))
-        told.__cause__ = error
-    return told
+        failure = _failure(str(error))
+        failure.__cause__ = error
+    return failure
 
 
-def _told(text: str) -> KvError:
+def _failure(text: str) -> KvError:
     found = _UNAVAILABLE_FOUND.search(text)
     if found:
         return StorageUnavailable(*_UNAVAILABLE[found[1]])
@@ -78,5 +62,5 @@ def _told(text: str) -> KvError:
     if text.startswith(("WRONGPASS", "NOAUTH")):
         return StorageError("Upstash refuses the token", StorageFailure.REFUSED)
     if text.startswith("NOPERM"):
-        return StorageError(f"Upstash does not permit it: {text}", StorageFailure.REFUSED)
+        return StorageError(f"Upstash does not permit this: {text}", StorageFailure.REFUSED)
     return StorageError(f"Upstash failed: {text}")

@@ -1,4 +1,4 @@
-"""The storage itself. What it does is in the other modules, and in the keyspace."""
+"""The storage at Upstash."""
 
 import math
 import time
@@ -12,8 +12,8 @@ from .url import parse_url
 class UpstashStorage(KeyspaceStorage):
     """Entries in the database at Upstash that `url` names: `upstash://TOKEN@HOST`.
 
-    They are kept as `RedisStorage` keeps them, and each reads what the other has written. A write
-    is as durable as Upstash makes it.
+    The layout is that of `RedisStorage`, and each reads what the other has written. A write is as
+    durable as Upstash makes it.
     """
 
     probe_seconds = 60.0
@@ -28,7 +28,7 @@ class UpstashStorage(KeyspaceStorage):
         self._idle_since = -math.inf
 
     async def sweep(self, limit: int) -> int:
-        # Servers ask all the time, and each look at Upstash is a command to be paid for.
+        # Servers call this all the time, and each look at Upstash is a command that costs money.
         if self.clock() - self._idle_since < self._sweep_seconds:
             return 0
         removed = await super().sweep(limit)

@@ -1,18 +1,18 @@
-"""The way to Redis through Upstash: calls in one request, and again where that does no harm."""
+"""Sends calls to Upstash in one request, and again where that does no harm."""
 
 import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from ..keyspace import Call, Transport
+from ..keyspace import Call, Lost, Transport
 from . import encoding
-from .failures import Lost, Refused, translated
+from .failures import Refused, translated
 from .rest import Rest
 from .url import Settings
 
 
 class UpstashTransport(Transport):
-    """Requests to one database."""
+    """Sends requests to one database."""
 
     # An answer may be as large as a request, which is 10 MiB, and base64 takes a third more.
     read_bytes = 7 * 1024 * 1024
@@ -24,7 +24,7 @@ class UpstashTransport(Transport):
         outcomes = await self._sent(calls, deadline, by_text=False)
         again = [i for i, call in enumerate(calls) if _may_repeat(call, outcomes[i])]
         if again and asyncio.get_running_loop().time() < deadline:
-            # A script is sent as text then, since Upstash may have lost it.
+            # Scripts are sent as text now, since Upstash may not know them.
             more = await self._sent([calls[i] for i in again], deadline, by_text=True)
             for index, outcome in zip(again, more, strict=True):
                 outcomes[index] = outcome
@@ -47,7 +47,7 @@ class UpstashTransport(Transport):
 
 
 def _may_repeat(call: Call, outcome: Any) -> bool:
-    """Whether it was not done, or does no harm if it is done twice."""
+    """Tell whether a call was not done, or does no harm if it is done twice."""
     if isinstance(outcome, Lost):
-        return not (call.writes and outcome.sent)
+        return outcome.may_repeat(call)
     return isinstance(outcome, Refused) and str(outcome).startswith("NOSCRIPT")

@@ -28,7 +28,7 @@ class Parameters(KeyspaceParameters, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a URL says."""
+    """What a URL says about a database."""
 
     endpoint: str
     """Where requests go, without a slash at the end."""
