@@ -382,7 +382,7 @@ async def test_the_log_names_what_came_and_what_was_expected(
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        ("opaque", "It is no JWT, but something of 1 parts with dots between; expected 3"),
+        ("opaque", "It is not a JWT: the number of parts between dots is 1; expected 3"),
         ("a.b.c.d.e", "It is encrypted (5 parts); expected one that is signed (3 parts)"),
         ("x" * 20_000 + "..", "It has 20002 bytes; expected at most 16384"),
         ("a.b.c", "It cannot be read: "),
@@ -420,7 +420,7 @@ async def test_the_log_says_which_keys_there_are(
     store.clock.move(refusal.QUIET_SECONDS)
     confused = sign(store.claims(aud="kv"), key_for("RS256"), "RS256", {"kid": "b"})
     message = await why(store, confused, caplog)
-    assert message == ("None of the keys it may be signed with is for its alg 'RS256': ['P-256']")
+    assert message == "No key that may have signed it is for its alg 'RS256': ['P-256']"
     forged = sign(store.claims(aud="kv"), key_for("RS256"), "RS256", {"kid": "a"})
     assert "not signed by any of the keys" in await why(store, forged, caplog)
 

@@ -1,4 +1,4 @@
-"""Exceptions with their stacks and causes, as Sentry is told of them: without their messages."""
+"""Describe exceptions for Sentry, with their stacks and causes, but without their messages."""
 
 import linecache
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _OWN: Final = __name__.partition(".")[0]
 
 
 def describe_exceptions(error: BaseException) -> list[dict[str, Any]]:
-    """An exception and all that led to it, the first cause first."""
+    """Describe an exception and all its causes, the first cause first."""
     described: list[dict[str, Any]] = []
     seen = {id(error)}
     waiting: list[tuple[BaseException, int | None]] = [(error, None)]
@@ -46,7 +46,7 @@ def _describe(error: BaseException, number: int, parent: int | None) -> dict[str
         mechanism["is_exception_group"] = True
     frames = list(walk_tb(error.__traceback__))
     if len(frames) > _MOST_FRAMES:
-        # A recursion; its beginning and its end say what there is to know.
+        # A recursion: its beginning and its end are enough.
         half = _MOST_FRAMES // 2
         frames = frames[:half] + frames[-half:]
     described = {
@@ -70,7 +70,7 @@ def _frame(frame: FrameType, line: int) -> dict[str, object]:
         "in_app": own,
     }
     if own:
-        # Somebody else's source may have a secret beside the line that failed.
+        # The source of other packages may have a secret beside the line that failed.
         text = linecache.getlines(frame.f_code.co_filename)
         source = [one.rstrip("\n") for one in text]
         described["pre_context"] = source[max(0, line - 1 - _CONTEXT_LINES) : line - 1]
@@ -80,7 +80,7 @@ def _frame(frame: FrameType, line: int) -> dict[str, object]:
 
 
 def _file_name(path: str, module: str) -> str:
-    """The file from its package on: where that is installed is nobody's business."""
+    """Return the path of a file from its package on, without where the package is installed."""
     parts = PurePath(path).parts
     package = module.partition(".")[0]
     if package in parts:

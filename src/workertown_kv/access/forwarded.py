@@ -1,4 +1,4 @@
-"""What proxies write about where a request came from: three header fields, read as text."""
+"""Read the three header fields in which proxies write the addresses of a request."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ FIELD_BYTES: Final = 8 * 1024
 """The most bytes of all fields of one name that are read."""
 
 Hosts = Sequence[str | None]
-"""From the first client to the last proxy; `None` is one that is not told, or not readably."""
+"""The hosts from the client to the last proxy; `None` is one that is hidden or malformed."""
 
-# RFC 7239, 4; but a value need not be quoted: many proxies write `for=192.0.2.1:80` as it is.
+# RFC 7239, 4; but a value need not be quoted: many proxies write `for=192.0.2.1:80`.
 _NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _QUOTED: Final = r'"((?:[^"\\]++|\\.)*+)"'
 _PLAIN: Final = r'([^\s",;\\]*+)'
@@ -29,7 +29,7 @@ _WITH_PORT: Final = re.compile(r"([^:]*):(?:\d{1,5}|_[\w.-]+)")
 def forwarded_hosts(scope: Scope) -> Mapping[str, Hosts]:
     """Return the hosts in each of the fields that a request has, by the name of the field.
 
-    Raises `InputError` where one is too long to be taken apart.
+    Raises `InputError` for a field that is too long.
     """
     fields: dict[bytes, list[str]] = {}
     for name, value in scope["headers"]:
@@ -45,12 +45,12 @@ def forwarded_hosts(scope: Scope) -> Mapping[str, Hosts]:
 
 
 def _forwarded(texts: Sequence[str]) -> Hosts:
-    # Each by itself: a quotation that a client left open must not reach into the proxy's own.
+    # A quotation that a client left open must not reach into the field of the proxy.
     return [host for text in texts for host in _elements(text)]
 
 
 def _elements(text: str) -> Hosts:
-    """The hosts in one `Forwarded` field; one that is not readable where it is malformed."""
+    """Return the hosts in a `Forwarded` field; for a malformed field, one that is `None`."""
     hosts: list[str | None] = []
     nodes: list[str] = []
     is_empty = True
@@ -82,7 +82,7 @@ def _cf_connecting_ip(texts: Sequence[str]) -> Hosts:
 
 
 def _host(node: str) -> str | None:
-    """The host in `host`, `host:port`, `[v6]` or `[v6]:port`."""
+    """Return the host in `host`, `host:port`, `[v6]` or `[v6]:port`."""
     if node.startswith("["):
         bracketed = _BRACKETED.fullmatch(node)
         return bracketed[1] if bracketed and ":" in bracketed[1] else None

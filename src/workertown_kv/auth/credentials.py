@@ -1,4 +1,4 @@
-"""Named credentials: from the options, the environment and files to what the strategies compare."""
+"""Gather named credentials from the options, the environment and files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ _T = TypeVar("_T", bound=Credential)
 
 
 class TimedUser(msgspec.Struct, frozen=True):
-    """A user, and from when to when the credential of theirs fits."""
+    """A user, and the time in which their credential is valid."""
 
     user: User
     not_before: int | None = None
@@ -23,12 +23,12 @@ class TimedUser(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, credential: Credential, strategy: str) -> "TimedUser":
-        """What a named credential stands for."""
+        """Return the user of a named credential."""
         user = User(id=credential.name, strategy=strategy, scopes=credential.scopes)
         return cls(user, credential.not_before, credential.expires_at)
 
     def user_at(self, now: float) -> User | None:
-        """The user, `None` where it is too early or too late."""
+        """Return the user, or `None` if it is too early or too late."""
         early = self.not_before is not None and now < self.not_before
         late = self.expires_at is not None and now >= self.expires_at
         return None if early or late else self.user
@@ -44,9 +44,9 @@ def named_credentials(
     variable: str,
     file: str | None,
 ) -> Sequence[_T]:
-    """The credentials of a strategy, wherever they stand; `single` is the one without a line.
+    """Return all credentials of a strategy; `single` has the fields of one without a line.
 
-    Raises `OptionsError` for a line or a file that cannot be used, and for a name used twice.
+    Raises `OptionsError` for a line or a file that cannot be used, and for a repeated name.
     """
     found = [("the options", one) for one in given]
     texts = {variable: options.environment(variable, lines=True)}
@@ -57,7 +57,7 @@ def named_credentials(
             continue
         lines = parse_lines(kind, text, source)
         if not lines:
-            # A file that is being written, or that a full disk has cut, looks the same.
+            # Such a file may be half written, or cut by a full disk.
             raise OptionsError(
                 f"{source} has no credentials; expected at least one line with a JSON object"
             )
@@ -71,7 +71,7 @@ def named_credentials(
             ) from error
     places: dict[str, str] = {}
     for place, one in found:
-        # As they are compared, where they are user names.
+        # User names are compared in this form.
         name = normalize("NFC", one.name)
         if name in places:
             raise OptionsError(

@@ -1,4 +1,4 @@
-"""Requests that a page of another site makes a browser send, with the login that it keeps."""
+"""Refuse requests that a page of another site makes a browser send with the user's login."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -8,21 +8,21 @@ from ..errors import Forbidden, UnsupportedMediaType
 FORM_TYPES: Final = frozenset(
     {b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"}
 )
-"""The media types that a form can send, and that a script may send without asking first."""
+"""The media types that a form, and any script, can send without a preflight request."""
 
 _ELSEWHERE: Final = (b"cross-site", b"same-site")
-"""What `Sec-Fetch-Site` says of a page of another origin. Two hosts of one site need not trust each
-other, so CORS makes no difference between the two either."""
+"""The values of `Sec-Fetch-Site` for a page of another origin. Hosts of the same site need not
+trust each other, so CORS treats both values alike."""
 
 
 def check_no_foreign_page(
     method: str, fields: Mapping[bytes, bytes], is_allowed_origin: Callable[[str], bool]
 ) -> None:
-    """Refuse what only a page that has not been permitted by CORS would send.
+    """Refuse a request that only a page without permission by CORS would send.
 
-    A browser asks before it sends a `PUT`, a `DELETE` or a media type that no form has. It does not
-    ask before a `POST` with one that a form has, or with none, and not every browser says where a
-    request comes from.
+    A browser sends a preflight request before a `PUT`, a `DELETE` or a media type that no form has.
+    It does not before a `POST` with a media type of forms, or without any, and not every browser
+    says which origin a request comes from.
     """
     if fields.get(b"sec-fetch-site") in _ELSEWHERE and not is_allowed_origin(
         fields.get(b"origin", b"").decode("latin-1")

@@ -1,7 +1,7 @@
-"""Secrets kept as hashes, so that who reads the configuration cannot use them.
+"""Keep secrets as hashes, so that nobody who reads the configuration can use them.
 
-An API key is long and random, so one round of SHA-256 is enough for it; whoever would guess it
-cannot be slowed enough to matter. A password is chosen by a person, and gets scrypt (RFC 7914).
+An API key is long and random, so a single SHA-256 is enough: nobody can guess the key. A password
+is chosen by a person, so its hash is made with scrypt (RFC 7914), which slows guesses down.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from hmac import compare_digest
 from typing import Final, NamedTuple, Self
 from unicodedata import normalize
 
-# As OWASP's password storage cheat sheet has it for 16 MiB of memory.
+# The costs that OWASP's password storage cheat sheet names for 16 MiB of memory.
 _LOG_N: Final = 14
 _R: Final = 8
 _P: Final = 5
@@ -22,17 +22,17 @@ _CONTROL: Final = re.compile(b"[\x00-\x1f\x7f]")
 
 
 def digest(api_key: bytes) -> bytes:
-    """What is kept of an API key."""
+    """Return the digest of an API key, which is kept in its place."""
     return hashlib.sha256(api_key).digest()
 
 
 def hash_api_key(api_key: str) -> str:
-    """The hash of an API key, as text for a configuration."""
+    """Return the hash of an API key, as text for a configuration."""
     return f"sha256:{digest(api_key.encode()).hex()}"
 
 
 def parse_api_key_hash(text: str) -> bytes:
-    """The digest in the hash of an API key. Raises `ValueError`."""
+    """Return the digest in the hash of an API key. Raises `ValueError`."""
     scheme, _, hexadecimal = text.partition(":")
     found = bytes.fromhex(hexadecimal) if scheme == "sha256" else b""
     if len(found) != hashlib.sha256().digest_size:
@@ -41,10 +41,10 @@ def parse_api_key_hash(text: str) -> bytes:
 
 
 def normalized(sent: bytes) -> bytes | None:
-    """Return a user name or password in NFC (RFC 7617, 2.1), `None` for what can be neither.
+    """Return a user name or password in NFC (RFC 7617, 2.1), `None` for bytes that cannot be one.
 
-    Other bytes must not get to scrypt, which is made of HMAC: that puts NULs behind a short
-    password, and has a digest in place of a long one, so that these fit the same hash.
+    Such bytes must not reach scrypt, which uses HMAC: HMAC pads a short password with NULs, and
+    replaces a long one by its digest, so that different bytes have the same hash.
     """
     if _CONTROL.search(sent):
         return None
@@ -57,7 +57,7 @@ def normalized(sent: bytes) -> bytes | None:
 
 
 class PasswordHash(NamedTuple):
-    """What is kept of a password: the salt, the costs and what scrypt makes of it."""
+    """The hash of a password: the costs, the salt and the key that scrypt derives."""
 
     log_n: int
     r: int
@@ -67,18 +67,18 @@ class PasswordHash(NamedTuple):
 
     @classmethod
     def of(cls, password: str) -> Self:
-        """The hash of a password, with a new salt."""
+        """Hash a password with a new salt."""
         unkeyed = cls(_LOG_N, _R, _P, secrets.token_bytes(16), bytes(32))
         return unkeyed._replace(key=unkeyed._derived(normalize("NFC", password).encode()))
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The hash that the text has. Raises `ValueError`."""
+        """Read a hash from text. Raises `ValueError`."""
         scheme, *parts = text.split(":")
         if scheme != "scrypt" or len(parts) != 5:
             raise ValueError("expected scrypt:, the costs, a salt and a key")
         if not all(part.isascii() and part.isdigit() and len(part) < 4 for part in parts[:3]):
-            raise ValueError("the costs are no small numbers")
+            raise ValueError("the costs are not small numbers")
         log_n, r, p = map(int, parts[:3])
         if not (1 <= log_n <= 20 and 1 <= r <= 32 and 1 <= p <= 32):
             raise ValueError("the costs are out of bounds")
@@ -86,7 +86,7 @@ class PasswordHash(NamedTuple):
         if len(salt) < 8 or len(key) < 16:
             raise ValueError("the salt or the key is too short")
         if 128 * r * (1 << log_n) > _MEMORY_BYTES:
-            raise ValueError("it would take more than 256 MiB of memory to check")
+            raise ValueError("checking it would take more than 256 MiB of memory")
         return cls(log_n, r, p, salt, key)
 
     def __str__(self) -> str:
@@ -94,9 +94,9 @@ class PasswordHash(NamedTuple):
         return f"scrypt:{self.log_n}:{self.r}:{self.p}:{salt}:{key}"
 
     def fits(self, password: bytes) -> bool:
-        """Tell whether this is the hash of the password, which is as `normalized()` returns it.
+        """Return whether this is the hash of a password, which must be `normalized()`.
 
-        Takes a good part of a second, on purpose.
+        This is slow on purpose.
         """
         return compare_digest(self._derived(password), self.key)
 

@@ -1,4 +1,4 @@
-"""JSON Web Tokens. The library that checks them is an extra, imported only where they are on."""
+"""JSON Web Tokens. The library that verifies them is an extra, imported only if they are on."""
 
 from .configured import configured_jwt
 

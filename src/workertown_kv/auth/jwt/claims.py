@@ -1,4 +1,4 @@
-"""What the claims of a token must be (RFC 7519, 4.1), and what they permit."""
+"""Check the claims of a token (RFC 7519, 4.1), and read the scopes that they permit."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ _OWN_SCOPES: Final = "kv"
 
 
 def check_times(claims: Mapping[str, Any], now: float, leeway_seconds: int) -> None:
-    """Refuse a token that has expired, or is not in force yet. Raises `TokenRefused`."""
+    """Raise `TokenRefused` for a token that has expired or is not valid yet."""
     for name in ("exp", "nbf", "iat"):
         if name not in claims:
             continue
@@ -34,7 +34,7 @@ def check_times(claims: Mapping[str, Any], now: float, leeway_seconds: int) -> N
 
 
 def check_claims(claims: Mapping[str, Any], rules: TokenRules) -> None:
-    """Accept a token for this server. Raises `TokenRefused`."""
+    """Raise `TokenRefused` for a token that is not for this server."""
     if not isinstance(claims.get("sub", ""), str):
         raise TokenRefused("claim", f"sub is {shown(claims['sub'])}; expected text")
     _check_audience(claims, texts(rules.audience))
@@ -55,7 +55,7 @@ def _check_audience(claims: Mapping[str, Any], accepted: tuple[str, ...]) -> Non
         return
     given = claims.get("aud")
     if not accepted:
-        # RFC 7519, 4.1.3: a token for somebody has to be refused by whoever is not somebody.
+        # RFC 7519, 4.1.3: a server must refuse a token that is for another audience.
         raise TokenRefused(
             "audience",
             f"aud is {shown(given)}, and no audience is configured; expected such a token only "
@@ -77,7 +77,7 @@ def _check_client(claims: Mapping[str, Any], accepted: tuple[str, ...]) -> None:
 
 
 def scopes_of(claims: Mapping[str, Any], rules: TokenRules) -> tuple[Scope, ...] | None:
-    """Return what the claims permit, `None` for everything.
+    """Return the scopes that the claims permit, `None` for everything.
 
     Raises `TokenRefused` for malformed claims.
     """

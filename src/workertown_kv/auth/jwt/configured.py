@@ -1,4 +1,4 @@
-"""From the options and the environment to the strategy."""
+"""Make the strategy from the options and the environment."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -28,7 +28,7 @@ def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
 
 
 def _check_no_half(chosen: JwtOptions) -> None:
-    """Refuse rules for tokens where no token can be verified: somebody expects tokens to get in."""
+    """Refuse rules for tokens if no token can be verified: the operator expects tokens to work."""
     default = JwtOptions()
     env = chosen.env
     variables = {"audience": f" ({env.audience})", "client_id": f" ({env.client_id})"}

@@ -1,4 +1,4 @@
-"""Where the key set of an issuer is (OpenID Connect Discovery 1.0, 4)."""
+"""Look up the key set of an issuer (OpenID Connect Discovery 1.0, 4)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -15,13 +15,16 @@ _DOCUMENT: Final = "/.well-known/openid-configuration"
 
 
 def is_protected(url: str) -> bool:
-    """Tell whether a URL is safe from changes on the way. Raises `ValueError` for no URL."""
+    """Return whether nobody on the network path can change what a URL gives.
+
+    Raises `ValueError` for text that is not a URL.
+    """
     parts = _parts(url)
     return parts.scheme == "https" or parts.hostname in _LOCAL
 
 
 def check_issuer(issuer: str) -> None:
-    """Raise `ValueError`, which says why, for an issuer that cannot be discovered."""
+    """Raise `ValueError`, which says why, if the keys of an issuer cannot be looked up."""
     if "{" in issuer:
         # Entra ID's documents for all tenants have {tenantid}.
         raise ValueError("is a template; expected the issuer of one tenant, or several of them")
@@ -32,8 +35,8 @@ def check_issuer(issuer: str) -> None:
         can_be_fetched = False
     if not can_be_fetched:
         raise ValueError(
-            "is no URL at which its keys can be looked up; expected one that starts with https:// "
-            "(http:// only at localhost), or the URL of its key set too"
+            "is not a URL at which its keys can be looked up; expected one that starts with "
+            "https:// (http:// only at localhost), or the URL of its key set too"
         )
 
 
@@ -49,7 +52,7 @@ async def discover_key_set(issuer: str, fetch: Callable[[str], Awaitable[Documen
         # Section 4.3: the document of one issuer might name the keys of another.
         raise ValueError(f"its discovery document is of the issuer {shown(found)}")
     url = document.get("jwks_uri")
-    # From an issuer on the network, a key set at localhost would be that of a program there.
+    # An issuer on the network must not name the key set of a program on this machine.
     if not isinstance(url, str) or urlsplit(url).scheme not in ("https", urlsplit(issuer).scheme):
         raise ValueError("its discovery document has no `jwks_uri` that starts with https://")
     if not is_protected(url):

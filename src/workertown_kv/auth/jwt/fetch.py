@@ -1,4 +1,4 @@
-"""Fetching what an issuer publishes: a bounded part of it, in a bounded time."""
+"""Fetch the documents of an issuer, within bounds of size and time."""
 
 import asyncio
 import re
@@ -17,16 +17,16 @@ _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
 
 
 class Document(NamedTuple):
-    """What a URL gave."""
+    """A document that was fetched."""
 
     text: bytes
     max_age: int | None
-    """For how many seconds its `Cache-Control` lets it be kept, where that says so."""
+    """For how many seconds it may be kept, if its `Cache-Control` says so."""
 
 
 @asynccontextmanager
 async def bounded_client(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
-    """Make a client that has this long for all that it fetches."""
+    """Make a client that has this many seconds for everything that it fetches."""
     import httpx2  # noqa: PLC0415  (only servers with a key set need it)
 
     async with (
@@ -38,8 +38,8 @@ async def bounded_client(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
 
 @cache
 def _trusted() -> "ssl.SSLContext | bool":
-    """Read the trusted certificates. This takes long enough for other requests to notice."""
-    if sys.platform == "emscripten":  # the host fetches there, and has its own
+    """Read the trusted certificates, only once, since this delays other requests."""
+    if sys.platform == "emscripten":  # the host fetches, with its own certificates
         return True
     import httpx2  # noqa: PLC0415
 
@@ -47,9 +47,9 @@ def _trusted() -> "ssl.SSLContext | bool":
 
 
 async def fetch(client: "httpx2.AsyncClient", url: str, limit_bytes: int) -> Document:
-    """Fetch the URL. Raises whatever keeps it from giving something of the size allowed."""
+    """Fetch a document. Raises an exception of any kind where that fails."""
     text = bytearray()
-    # Without compression, so that what is read is what is counted.
+    # Without compression, the bytes that are counted are those of the document.
     headers = {"Accept-Encoding": "identity"}
     async with client.stream("GET", url, headers=headers, follow_redirects=False) as response:
         if response.has_redirect_location:

@@ -1,4 +1,4 @@
-"""Whose tokens are admitted: each issuer with its own keys, and what is asked of its tokens."""
+"""The issuers whose tokens are accepted, each with its own keys and rules."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -13,24 +13,24 @@ from .discovery import check_issuer, is_protected
 from .jwks import KeySet
 from .keys import secret_key
 
-# They give a token for any audience to every job of every customer of theirs.
+# Every job of every customer can get a token of these issuers for any audience.
 _SHARED_ISSUERS: Final = ("https://token.actions.githubusercontent.com", "https://gitlab.com")
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
 class Issuer(NamedTuple):
-    """One issuer. No key of it verifies a token of another."""
+    """An issuer. Its keys do not verify tokens of other issuers."""
 
     name: str | None
-    """What `iss` must be; `None`: anything that is not another issuer."""
+    """What `iss` must be; `None`: anything except the name of another issuer."""
     rules: TokenRules
     secret: OctKey | None
     key_set: KeySet | None
 
 
 def issuers_of(options: JwtOptions, clock: Clock) -> Sequence[Issuer]:
-    """Return all configured issuers. Raises `OptionsError` for one that cannot be used."""
+    """Return all configured issuers. Raises `OptionsError` if an issuer cannot be used."""
     found = [*_main_issuers(options, clock), *_listed_issuers(options, clock)]
     names = [one.name for one in found]
     if len(set(names)) < len(names):
@@ -40,14 +40,14 @@ def issuers_of(options: JwtOptions, clock: Clock) -> Sequence[Issuer]:
         if one.name in _SHARED_ISSUERS and not (is_narrowed or options.verify_credentials):
             _LOG.warning(
                 "Everybody gets a token of %s for any audience; set required_claims, such as "
-                "repository or namespace_path, to say whose tokens get in",
+                "repository or namespace_path, to limit whose tokens are accepted",
                 one.name,
             )
     return found
 
 
 def _main_issuers(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
-    """Return the issuers outside of the list: one with given keys, or several to discover."""
+    """Return the issuers outside of `issuers`: one with given keys, or several to look up."""
     names = texts(options.issuer)
     path = f"auth.jwt.issuer ({options.env.issuer})"
     url = options.jwks.url
@@ -55,7 +55,7 @@ def _main_issuers(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
         if names and not options.names_recipient:
             raise OptionsError(
                 f"{path} is set without a key, an audience or a client id: its keys would "
-                "be looked up, and every token of it would get in, for any audience; expected "
+                "be looked up, and all its tokens would be accepted, for any audience; expected "
                 f"auth.jwt.audience ({options.env.audience}) or auth.jwt.client_id "
                 f"({options.env.client_id}) too"
             )
@@ -65,13 +65,13 @@ def _main_issuers(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
     if len(names) > 1:
         raise OptionsError(
             f"{path} has several issuers, and one secret or key set, with which each could "
-            "make tokens of the others; expected one issuer, and the others in auth.jwt.issuers"
+            "sign tokens of the others; expected one issuer, and the others in auth.jwt.issuers"
         )
     is_narrowed = options.required_claims or options.verify_credentials
     if not (names or options.names_recipient or is_narrowed):
         _LOG.warning(
-            "Every token without aud that the JWT %s verifies gets in, from any issuer; set %s "
-            "or %s to narrow that",
+            "Every token without aud that the JWT %s verifies is accepted, from any issuer; set %s "
+            "or %s to limit that",
             "key set" if url else "secret",
             options.env.issuer,
             options.env.audience,

@@ -1,9 +1,8 @@
-"""JSON Web Signatures (RFC 7515): what a token says of itself, and whether a key has signed it.
+"""Read tokens and verify their signatures (JSON Web Signature, RFC 7515).
 
-A token says which algorithm it is signed with, and an attacker writes what the token says. So the
-algorithm is bound to the kind of the key: a key only verifies the algorithms of its own kind, a
-public key is never a secret, and there is no algorithm `none`. What must be understood (`crit`)
-and is not refuses the token.
+A token names the algorithm that it is signed with, and an attacker can write any name. So each
+algorithm only takes keys of its own kind, a public key is never used as a secret, and there is no
+algorithm `none`. A token with an extension that must be understood (`crit`) is refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ TOKEN_BYTES: Final = 16 * 1024
 """The longest token."""
 
 TRIED_KEYS: Final = 20
-"""With how many keys a token that names none is tried: anybody can send one."""
+"""The most keys that are tried for a token that names no key, since anybody can send one."""
 
 SECRET_ALGORITHMS: Final = frozenset({"HS256", "HS384", "HS512"})
 PUBLIC_ALGORITHMS: Final = frozenset(
@@ -44,18 +43,18 @@ class _Registry(JWSRegistry):
     max_payload_length = TOKEN_BYTES
 
     def get_alg(self, name: str) -> Any:
-        # As the library has it, but for its warning that EdDSA has a newer name.
+        # The library's own method also warns that EdDSA has a newer name.
         if name not in SECRET_ALGORITHMS | PUBLIC_ALGORITHMS:
             raise JoseError(f"Algorithm of '{name}' is not allowed")
         return self.algorithms[name]
 
 
-# Header fields that are not known do no harm, unless `crit` says that they must be understood.
+# Unknown header fields do no harm, unless `crit` says that they must be understood.
 _REGISTRY: Final = _Registry(strict_check_header=False)
 
 
 class Token(NamedTuple):
-    """A token that has been read, but not verified."""
+    """A token whose signature has not been verified yet."""
 
     algorithm: str
     kid: str | None
@@ -64,7 +63,7 @@ class Token(NamedTuple):
 
 
 def parse_token(token: bytes) -> Token:
-    """Read what a token claims. Raises `TokenRefused`."""
+    """Read a token without verifying it. Raises `TokenRefused`."""
     parts = token.count(b".") + 1
     if parts == 5:
         raise TokenRefused(
@@ -72,7 +71,7 @@ def parse_token(token: bytes) -> Token:
         )
     if parts != 3:
         raise TokenRefused(
-            "form", f"It is no JWT, but something of {parts} parts with dots between; expected 3"
+            "form", f"It is not a JWT: the number of parts between dots is {parts}; expected 3"
         )
     if len(token) > TOKEN_BYTES:
         raise TokenRefused("form", f"It has {len(token)} bytes; expected at most {TOKEN_BYTES}")
@@ -84,16 +83,16 @@ def parse_token(token: bytes) -> Token:
     except UNREADABLE as error:
         raise TokenRefused("form", f"It cannot be read: {shown(str(error))}") from error
     if "crit" in fields or fields.get("b64", True) is not True:
-        # RFC 7515, 4.1.11: none of what may be listed there is understood here.
+        # RFC 7515, 4.1.11: this server understands no extension that these can list.
         raise TokenRefused("form", "It has crit or b64, which must be understood, and are not")
     _check_type(header.typ)
     return Token(header.alg, header.kid, claims, signed)
 
 
 def _check_type(typ: object) -> None:
-    """Refuse tokens that are typed for something else than access, such as a logout.
+    """Refuse tokens with a type for another purpose than access, such as a logout.
 
-    RFC 8725, 3.11: all of them are signed by the same keys.
+    The same keys sign them all (RFC 8725, 3.11).
     """
     name = typ.lower().removeprefix("application/") if isinstance(typ, str) else ""
     if name.endswith("+jwt") and name != "at+jwt":
@@ -101,12 +100,12 @@ def _check_type(typ: object) -> None:
 
 
 def check_signature(token: Token, keys: Sequence[Key]) -> None:
-    """Accept a token that one of the keys has signed. Raises `TokenRefused`."""
+    """Raise `TokenRefused` for a token that none of the keys has signed."""
     fitting = [key for key in keys if _may_verify(key, token.algorithm)]
     if not fitting:
         raise TokenRefused(
             "key",
-            f"None of the keys it may be signed with is for its alg {shown(token.algorithm)}: "
+            f"No key that may have signed it is for its alg {shown(token.algorithm)}: "
             f"{shown([_describe(key) for key in keys])}",
         )
     if len(fitting) > TRIED_KEYS:
@@ -114,12 +113,12 @@ def check_signature(token: Token, keys: Sequence[Key]) -> None:
     if not any(_has_signed(key, token.signed) for key in fitting):
         raise TokenRefused(
             "signature",
-            f"It is not signed by any of the keys that it may be signed with ({len(fitting)})",
+            f"It is not signed by any of the keys that may have signed it ({len(fitting)})",
         )
 
 
 def _may_verify(key: Key, algorithm: str) -> bool:
-    """Whether the key is of the kind that the algorithm takes, and is meant for it."""
+    """Return whether the algorithm takes keys of this kind, and the key is meant for it."""
     try:
         _REGISTRY.get_alg(algorithm).check_key(key)
         key.check_key_op("verify")
@@ -132,7 +131,7 @@ def _has_signed(key: Key, signed: CompactSignature) -> bool:
     try:
         return jws.validate_compact(signed, key, registry=_REGISTRY)
     except UNREADABLE:
-        # A key that cannot be used must not keep the others from being tried.
+        # The other keys must be tried though this one cannot be used.
         return False
 
 

@@ -1,4 +1,4 @@
-"""The key set of an issuer: fetched, cached, and fetched again when its keys change."""
+"""Fetch the key set of an issuer, cache it, and fetch it again when its keys change."""
 
 import asyncio
 import logging
@@ -20,12 +20,13 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 
 class KeySet:
-    """The keys that an issuer publishes at a URL; without one, where its discovery document says.
+    """The keys that an issuer publishes at a URL, or at the URL in its discovery document.
 
-    They are used for `cache_ttl` seconds, and longer while the issuer does not answer. Where the
-    issuer sends a shorter `max-age`, they are fetched again after that, and nobody waits for it. An
-    unknown key id has them fetched again, at most once in `refetch_seconds`, so that tokens with
-    made-up ids cannot be used to hammer the issuer. Many who wait share one fetch.
+    The keys are used for `cache_ttl` seconds, and longer while the issuer does not answer. If the
+    issuer sends a shorter `max-age`, they are fetched again after that, but no request waits for
+    it. They are also fetched for an unknown key id, at most once in `refetch_seconds`, so that
+    tokens with invented ids cannot make the server flood the issuer. Requests that wait share one
+    fetch.
     """
 
     def __init__(
@@ -41,20 +42,20 @@ class KeySet:
         self._fetch: asyncio.Task[None] | None = None
         self._is_down = False
         self._blocked_until = -inf
-        """Until when the issuer is not asked, since it did not answer."""
+        """Until when nothing is fetched, since the issuer did not answer."""
         self._unknown_until = -inf
-        """Until when unknown key ids do not have the keys fetched."""
+        """Until when nothing is fetched for an unknown key id."""
         self._usable_until = -inf
-        """Until when the keys are used while they are fetched again."""
+        """Until when requests use the keys while they are fetched again."""
         self.fresh_until = -inf
-        """Until when the keys are used without asking again."""
+        """Until when the keys are used without fetching them again."""
         self.revision = 0
-        """Another number for other keys."""
+        """A number that changes with the keys."""
 
     async def keys(self, kid: str | None) -> Sequence[Key]:
         """Return the keys that may have signed a token with this key id, all if it has none.
 
-        Raises `TokenRefused` where there are none.
+        Raises `TokenRefused` if there are no such keys.
         """
         await self._ensure(kid)
         found = self._keys.of_id(kid)
@@ -63,13 +64,15 @@ class KeySet:
         return found
 
     async def _ensure(self, kid: str | None) -> None:
+        """Fetch the keys if that is necessary for a token with this key id."""
         found = self._keys.of_id(kid)
         now = self._clock()
         if now >= self.fresh_until:
             task = self._start()
-            # While the issuer is known to be down, nobody waits for it who can do without.
-            can_wait = found and (self._is_down or now < self._usable_until)
-            if task is not None and not can_wait:
+            # A request that can do with the old keys does not wait, least of all while the issuer
+            # is down.
+            has_keys = found and (self._is_down or now < self._usable_until)
+            if task is not None and not has_keys:
                 await asyncio.shield(task)
             return
         if found:
@@ -82,14 +85,14 @@ class KeySet:
             await asyncio.shield(task)
 
     def _running(self) -> asyncio.Task[None] | None:
-        """The fetch that others wait for already. It goes on where one of them gives up."""
+        """Return the fetch that is under way. It goes on if a request stops waiting for it."""
         task = self._fetch
         if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
             return None
         return task
 
     def _start(self) -> asyncio.Task[None] | None:
-        """A fetch, begun now unless one is under way; `None` where it is too early for one."""
+        """Return the fetch that is under way, or begin one; `None` if it is too early for one."""
         task = self._running()
         if task is None and self._clock() >= self._blocked_until:
             task = self._fetch = asyncio.create_task(self._fetch_keys())
@@ -114,7 +117,7 @@ class KeySet:
             self._log.recovered(f"{self._label()} can be fetched again")
             now, ttl = self._clock(), self._options.cache_ttl or 0
             self._usable_until = now + ttl
-            # Some issuers let nothing be kept for longer than some seconds.
+            # Some issuers send a `max-age` of a few seconds.
             asked = ttl if max_age is None else max(max_age, self._options.refetch_seconds)
             self.fresh_until = now + min(ttl, asked)
 
@@ -127,7 +130,7 @@ class KeySet:
             _LOG.warning("%s has no key that verifies signatures", self._label())
 
     async def _download(self) -> Document:
-        """Fetch the key set as it is published."""
+        """Fetch the document with the key set."""
         options = self._options
         async with bounded_client(options.timeout_seconds) as client:
             url = self._url

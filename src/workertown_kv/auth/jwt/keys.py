@@ -1,4 +1,4 @@
-"""Keys (RFC 7517): which of those that are given can verify signatures, and why others cannot."""
+"""Read keys (RFC 7517) that can verify signatures, and say why others cannot."""
 
 import logging
 import warnings
@@ -12,20 +12,20 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from .refusal import shown
 
 MOST_KEYS: Final = 100
-"""How many keys of a key set are used."""
+"""The most keys of a key set that are used."""
 
 UNREADABLE: Final = (
     *(JoseError, msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError),
     *(RecursionError, OverflowError),
 )
-"""What the library, or the decoder, may make of bytes that anybody can send."""
+"""The exceptions that the library or the decoder may raise for bytes that anybody can send."""
 
 _PUBLIC_KEYS: Final[Mapping[str, Callable[[Any], Key]]] = {
     "RSA": RSAKey.import_key,
     "EC": ECKey.import_key,
     "OKP": OKPKey.import_key,
 }
-# What else providers write into a key may be malformed, and says nothing of its signatures.
+# The other members that providers write may be malformed, and do not concern signatures.
 _NUMBERS: Final = ("n", "e", "x", "y")
 _MEMBERS: Final = ("kty", "kid", "alg", "use", "key_ops", "crv", *_NUMBERS)
 _SIGNING_CURVES: Final = ("Ed25519", "Ed448")
@@ -38,17 +38,17 @@ _T = TypeVar("_T")
 
 
 class _NotForSignatures(ValueError):
-    """A key that does something else, as many key sets have one."""
+    """The key is for another purpose; many key sets have such keys."""
 
 
 class PublicKeys(NamedTuple):
-    """The keys of a key set that can verify signatures, and why others of it are left out."""
+    """The keys of a key set that can verify signatures, and why the others are left out."""
 
     used: Sequence[Key] = ()
     left_out: Mapping[str, str] = {}
     """The reasons, by the id of the key."""
     faulty: Sequence[str] = ()
-    """The ids of those that are left out though they may be meant for signatures."""
+    """The ids of the keys that are left out though they may be meant for signatures."""
 
     def of_id(self, kid: str | None) -> Sequence[Key]:
         """Return the keys that may have signed a token with this key id, all if it has none."""
@@ -71,7 +71,7 @@ class PublicKeys(NamedTuple):
 
 
 def secret_key(secret: str) -> OctKey:
-    """Make the key of a shared secret. Raises `ValueError` for a public key in its place."""
+    """Make the key of a shared secret. Raises `ValueError` if the secret is a public key."""
     if len(secret.encode()) < _MIN_SECRET_BYTES:
         _LOG.warning(
             "The JWT secret has fewer than %s bytes, and can be guessed from one token",
@@ -81,7 +81,7 @@ def secret_key(secret: str) -> OctKey:
 
 
 def public_keys(text: bytes) -> PublicKeys:
-    """Read the keys of a key set. Raises `ValueError`, which says what the text is instead."""
+    """Read the keys of a key set. Raises `ValueError`, which says what else the text is."""
     try:
         document = msgspec.json.decode(text)
     except UNREADABLE as error:
@@ -89,7 +89,7 @@ def public_keys(text: bytes) -> PublicKeys:
     keys = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(keys, list):
         what = _describe_other(document)
-        raise ValueError(  # noqa: TRY004  (it is not for callers to know of types)
+        raise ValueError(  # noqa: TRY004  (callers expect ValueError)
             f"{what}; expected an object with a list `keys`"
         )
     used: list[Key] = []
@@ -112,8 +112,8 @@ def _describe_other(document: object) -> str:
         return "it is not an object"
     if "jwks_uri" in document:
         return (
-            "it is an OpenID discovery document, whose `jwks_uri` is the URL of the key set (to "
-            "have it looked up, set the issuer and no URL)"
+            "it is an OpenID discovery document, whose `jwks_uri` is the URL of the key set (set "
+            "only the issuer to have that URL looked up)"
         )
     if "kty" in document:
         return "it is one key, and not a set of keys"
@@ -126,7 +126,7 @@ def _public_key(given: object) -> Key:
     """Read a key. Raises one of `UNREADABLE` if it cannot be used."""
     if not isinstance(given, dict):
         raise TypeError("it is not an object")
-    # Some providers write what a key does not have as null or as nothing, and some pad base64.
+    # Some providers write null or an empty text for missing members, and some pad base64.
     members = {
         name: one.rstrip("=") if isinstance(one, str) and name in _NUMBERS else one
         for name in _MEMBERS
@@ -155,7 +155,7 @@ def _reason(error: Exception) -> str:
 
 
 def _quietly(make: Callable[[Any], _T], given: object) -> _T:
-    """Call without the library's warnings of weak keys: this module refuses or warns of them."""
+    """Make a key without the library's warning of weak keys, since this module has its own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SecurityWarning)
         return make(given)

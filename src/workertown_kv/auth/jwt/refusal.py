@@ -1,4 +1,4 @@
-"""Why a token is refused: for the log, never for the client."""
+"""Log why a token is refused. The client never gets the reason."""
 
 import logging
 from typing import Final, Literal
@@ -6,7 +6,7 @@ from typing import Final, Literal
 from ...storage import Clock
 
 QUIET_SECONDS: Final = 60
-"""For how long the log has no second warning of the same kind."""
+"""How long the log has no second warning of the same kind."""
 
 _LONGEST: Final = 120
 _MOST_ITEMS: Final = 5
@@ -24,11 +24,11 @@ Kind = Literal[
     "claim",
     "scopes",
 ]
-"""What a reason is about. Tokens cannot make more kinds, and so no more lines."""
+"""The kind of a reason. The kinds are few, so that tokens cannot fill the log."""
 
 
 class TokenRefused(Exception):
-    """The token does not fit; the message says what it has, and what would fit."""
+    """The token is refused; the message says what it has, and what was expected."""
 
     def __init__(self, kind: Kind, message: str) -> None:
         super().__init__(message)
@@ -36,9 +36,9 @@ class TokenRefused(Exception):
 
 
 class Refusals:
-    """Tells the log why tokens are refused: a warning of each kind once in a while.
+    """Logs why tokens are refused, at most one warning of each kind in `QUIET_SECONDS`.
 
-    Those in between are of level INFO.
+    The refusals in between have the level INFO.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -46,20 +46,20 @@ class Refusals:
         self._warned: dict[Kind, float] = {}
 
     def log(self, refused: TokenRefused) -> None:
-        """Log this refusal."""
+        """Log a refusal."""
         now = self._clock()
         last = self._warned.get(refused.kind)
         is_quiet = last is not None and 0 <= now - last < QUIET_SECONDS
         if not is_quiet:
             self._warned[refused.kind] = now
         message = str(refused)
-        # A line break in it would forge a line.
+        # A line break in the message would forge a line of the log.
         shown = message if message.isprintable() else repr(message)
         _LOG.log(logging.INFO if is_quiet else logging.WARNING, "A JWT is refused: %s", shown)
 
 
 def shown(value: object) -> str:
-    """Return what a token or a key set says, escaped and cut for the log."""
+    """Return a value of a token or a key set, escaped and cut for the log."""
     if isinstance(value, list):
         items = [_shown_item(one) for one in value[:_MOST_ITEMS]]
         return f"[{', '.join([*items, '…'] if len(value) > _MOST_ITEMS else items)}]"
@@ -67,7 +67,7 @@ def shown(value: object) -> str:
 
 
 def one_of(values: tuple[str, ...]) -> str:
-    """Return what is expected: one of these, cut for the log."""
+    """Return the values of which one is expected, cut for the log."""
     items = [shown(one) for one in values[:_MOST_ITEMS]]
     return " or ".join([*items, "…"] if len(values) > _MOST_ITEMS else items)
 
