@@ -8,7 +8,7 @@ from ...entry import DEFAULT_NAMESPACE
 from ...errors import KvError
 from ...operations import Delete, Operation, Set
 from ..contract import Clock
-from ..skew import skew_warnings
+from ..clock_skew import skew_warnings
 from .call import Call, script_call
 from .engine import Session
 from .fields import FIELDS, batch_arguments

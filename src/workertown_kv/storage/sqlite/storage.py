@@ -26,7 +26,7 @@ from ...errors import OptionsError, StorageError, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Page, Result, Set
 from ..batch import run_batch
 from ..contract import Clock, Migration, Storage, key_cursor
-from ..group_commit import GroupCommit
+from .group_commit import GroupCommit
 from .connection import Patience, connect, savepoint
 from .failures import translated
 from .files import Files

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
-from ..errors import StorageFailure, StorageUnavailable
+from ...errors import StorageFailure, StorageUnavailable
 
 _Job = TypeVar("_Job")
 _Done = TypeVar("_Done")
