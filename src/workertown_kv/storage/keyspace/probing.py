@@ -7,8 +7,8 @@ from typing import Final
 from ...entry import DEFAULT_NAMESPACE
 from ...errors import KvError
 from ...operations import Delete, Operation, Set
-from ..contract import Clock
 from ..clock_skew import skew_warnings
+from ..contract import Clock
 from .call import Call, script_call
 from .engine import Session
 from .fields import FIELDS, batch_arguments

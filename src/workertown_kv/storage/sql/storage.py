@@ -7,8 +7,8 @@ from ...entry import Entry, KeyInfo
 from ...errors import KvError, PreconditionFailed, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ..batch import ReadBudget, guarded, run_batch
-from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
 from ..clock_skew import skew_warnings
+from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
 from ..snapshot import Snapshot
 from ..version import new_version
 from .batches import atomic_batch, read_entries

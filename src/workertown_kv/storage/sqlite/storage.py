@@ -26,10 +26,10 @@ from ...errors import OptionsError, StorageError, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Page, Result, Set
 from ..batch import run_batch
 from ..contract import Clock, Migration, Storage, key_cursor
-from .group_commit import GroupCommit
 from .connection import Patience, connect, savepoint
 from .failures import translated
 from .files import Files
+from .group_commit import GroupCommit
 from .table import EntryTable
 from .writer import Job, Outcome, Probe, Sweep, Writer, size_of
 
