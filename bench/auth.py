@@ -1,6 +1,6 @@
 """What authentication costs a request, in process: `python -m bench.auth`.
 
-The guard is called with nothing behind it, so that all there is to see is the guard itself. The
+Nothing but the exchange and the guard is there, so that the guard is all there is to see. The
 first row is a path that is public; what the others take beyond it is the cost of their strategy.
 """
 
@@ -22,7 +22,11 @@ from joserfc.jws import JWSRegistry
 
 from workertown_kv.auth import Guard, PasswordHash, configured_strategies, hash_api_key
 from workertown_kv.files import Files
+from workertown_kv.http.exchange import Exchange
+from workertown_kv.http.memory import Memory
+from workertown_kv.http.route import Route
 from workertown_kv.options import parse_options
+from workertown_kv.server.apis import NO_API
 
 SECRET: Final = "a shared secret that has more than 32 bytes"
 SIGNED: Final[dict[str, Key]] = {
@@ -94,16 +98,16 @@ def _token(algorithm: str, number: int) -> bytes:
 
 def _guard(*, public: bool = False, **auth: Any) -> Call:
     options = parse_options({"auth": auth, "get_env": dict})
-    guard = Guard(
-        _nothing,
-        configured_strategies(options, time.time, Files()),
-        options.auth,
-        lambda _: public,
-    )
+    guard = Guard(configured_strategies(options, time.time, Files()), options.auth)
+    route = Route(NO_API, "/", {}, rest="path", is_public=public)
+    memory = Memory(0)
 
     async def call(authorization: bytes) -> None:
         headers = [(b"host", b"127.0.0.1"), (b"authorization", authorization)]
-        await guard({"type": "http", "path": "/v1/kv/a", "headers": headers}, _nothing, _nothing)
+        scope = {"type": "http", "method": "GET", "path": "/v1/kv/a", "headers": headers}
+        exchange = Exchange(scope, _nothing, _nothing, memory)
+        exchange.route = route
+        await guard.admit(exchange)
 
     return call
 

@@ -35,7 +35,7 @@ ADA = {"Authorization": f"Basic {b64encode(b'ada:engine').decode()}"}
 def moved(clock: MovedClock, monkeypatch: pytest.MonkeyPatch) -> MovedClock:
     """The clock by which the servers of a test count."""
     by_it = partial(configured_limiter, clock=clock)
-    monkeypatch.setattr("workertown_kv.server.configured_limiter", by_it)
+    monkeypatch.setattr("workertown_kv.server.server.configured_limiter", by_it)
     return clock
 
 

@@ -62,7 +62,7 @@ def upstash(running: RunningRedis, inside: "Redis") -> Iterator[StandInUpstash]:
 def moved(clock: MovedClock, monkeypatch: pytest.MonkeyPatch) -> MovedClock:
     """The clock of what is counted in process, and of when a store is asked again."""
     by_it = partial(configured_limiter, clock=clock)
-    monkeypatch.setattr("workertown_kv.server.configured_limiter", by_it)
+    monkeypatch.setattr("workertown_kv.server.server.configured_limiter", by_it)
     return clock
 
 

@@ -19,19 +19,20 @@ from starlette.routing import Mount
 
 from caller import API_KEY, Caller, make_server
 from extras import install_command
-from workertown_kv import OptionsError, kv
+from workertown_kv import OptionsError, Server, kv
 from workertown_kv.access.sentry import SentryReport, configured_report
 from workertown_kv.entry import Entry
 from workertown_kv.errors import MissingExtra, StorageError
+from workertown_kv.http.exchange import Exchange
+from workertown_kv.http.memory import Memory
 from workertown_kv.operations import Get, Set
 from workertown_kv.options import parse_options
-from workertown_kv.server.doors import template_of
+from workertown_kv.server.apis import RouteTable
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "do-not-tell"
-SCOPE = {"type": "http", "method": "GET", "path": "/health"}
 
 
 class Endpoint:
@@ -132,9 +133,9 @@ async def test_an_error_is_reported_with_its_stack_its_causes_and_the_request_id
     assert (raised["module"], raised["type"]) == ("workertown_kv.errors", "StorageError")
     assert cause["mechanism"]["parent_id"] == raised["mechanism"]["exception_id"]
     frames = raised["stacktrace"]["frames"]
-    assert frames[0]["filename"] == "workertown_kv/endpoints/envelope.py"
+    assert frames[0]["filename"] == "workertown_kv/server/pipeline.py"
     assert frames[0]["in_app"]
-    assert "self.app" in frames[0]["context_line"]
+    assert "self._answer" in frames[0]["context_line"]
     last = frames[-1]
     assert (last["filename"], last["function"]) == ("tests/access/test_sentry.py", "Failing.set")
     assert "raise StorageError" in source_line(last["lineno"])
@@ -208,7 +209,7 @@ async def test_the_dsn_may_be_in_the_environment(sentry: Endpoint) -> None:
 )
 def test_without_a_dsn_nothing_is_reported(sentry_options: object, env: dict[str, str]) -> None:
     options = parse_options({"sentry": sentry_options, "get_env": lambda: env})
-    assert configured_report(options, told_path) is None
+    assert configured_report(options) is None
 
 
 @pytest.mark.parametrize(
@@ -259,7 +260,6 @@ theirs = sentry_sdk.get_client()
 name = sentry_sdk.client.SDK_INFO["name"]
 
 from workertown_kv import Runtime, kv
-from workertown_kv.server.doors import template_of
 from workertown_kv.storage.memory import MemoryStorage
 
 class Failing(MemoryStorage):
@@ -295,12 +295,8 @@ assert profiler._scheduler.running
 # Sending
 
 
-def told_path(scope: Any) -> str:
-    return f"told {scope['path']}"
-
-
 def report_to(sentry: Endpoint) -> SentryReport:
-    report = configured_report(parse_options({"sentry": {"dsn": sentry.dsn}}), told_path)
+    report = configured_report(parse_options({"sentry": {"dsn": sentry.dsn}}))
     assert report is not None
     return report
 
@@ -310,7 +306,7 @@ async def test_closing_waits_until_all_is_sent_and_it_can_be_used_again(sentry: 
     await report.close()
     for _ in range(2):
         for request_id in ("1", "2", "3"):
-            report(SCOPE, RuntimeError(), request_id)
+            report("GET", "/health", RuntimeError(), request_id)
         await report.close()
         ids = {event_in(sentry.sent.get_nowait())["tags"]["request_id"] for _ in range(3)}
         assert ids == {"1", "2", "3"}
@@ -330,7 +326,7 @@ async def test_what_cannot_be_sent_is_in_the_log(
 ) -> None:
     sentry.status = 503
     report = report_to(sentry)
-    report(SCOPE, RuntimeError(), "1")
+    report("GET", "/health", RuntimeError(), "1")
     await report.close()
     assert "could not be reported to Sentry: status_503" in caplog.text
 
@@ -358,7 +354,7 @@ async def test_a_recursion_is_cut_in_the_middle(sentry: Endpoint) -> None:
 
     with pytest.raises(RecursionError) as raised:
         deeper()
-    report_to(sentry)(SCOPE, raised.value, "1")
+    report_to(sentry)("GET", "/health", raised.value, "1")
     (described,) = (await sentry.event())["exception"]["values"]
     frames = described["stacktrace"]["frames"]
     assert len(frames) == 100
@@ -368,7 +364,7 @@ async def test_a_recursion_is_cut_in_the_middle(sentry: Endpoint) -> None:
 
 async def test_all_exceptions_of_a_group_are_described(sentry: Endpoint) -> None:
     inner = ExceptionGroup("inner", [ValueError(), OSError()])
-    report_to(sentry)(SCOPE, ExceptionGroup("outer", [inner, KeyError()]), "1")
+    report_to(sentry)("GET", "/health", ExceptionGroup("outer", [inner, KeyError()]), "1")
     described = (await sentry.event())["exception"]["values"]
     ids = {one["type"]: one["mechanism"]["exception_id"] for one in described}
     parents = {one["type"]: one["mechanism"].get("parent_id") for one in described}
@@ -381,7 +377,7 @@ async def test_all_exceptions_of_a_group_are_described(sentry: Endpoint) -> None
 async def test_causes_that_go_round_in_a_circle_come_to_an_end(sentry: Endpoint) -> None:
     one, two = RuntimeError(), LookupError()
     one.__cause__, two.__context__ = two, one
-    report_to(sentry)(SCOPE, one, "1")
+    report_to(sentry)("GET", "/health", one, "1")
     described = (await sentry.event())["exception"]["values"]
     assert [each["type"] for each in described] == ["LookupError", "RuntimeError"]
 
@@ -390,16 +386,21 @@ async def test_a_cause_that_was_suppressed_is_not_described(sentry: Endpoint) ->
     error = RuntimeError()
     error.__context__ = LookupError()
     error.__suppress_context__ = True
-    report_to(sentry)(SCOPE, error, "1")
+    report_to(sentry)("GET", "/health", error, "1")
     assert len((await sentry.event())["exception"]["values"]) == 1
 
 
 # Paths
 
 
-def request_to(path: str) -> dict[str, Any]:
-    raw = path.encode()
-    return {"type": "http", "method": "GET", "path": path, "raw_path": raw, "headers": []}
+def template_of(server: Server, path: str, *headers: tuple[bytes, bytes]) -> str:
+    scope = {"method": "GET", "path": path, "raw_path": path.encode(), "headers": list(headers)}
+    exchange = Exchange(scope, _no_message, _no_message, Memory(0))
+    return RouteTable(server.api_routes).find(exchange).template_of(exchange)
+
+
+async def _no_message(*_: object) -> Any:
+    raise AssertionError("nothing is read or sent")
 
 
 async def test_every_path_that_is_described_is_told_as_it_is_described() -> None:
@@ -409,7 +410,7 @@ async def test_every_path_that_is_described_is_told_as_it_is_described() -> None
             described = (await server.request("GET", f"{prefix}/open-api.json")).json()["paths"]
             assert len(described) > 4
             for path in described:
-                assert template_of(server.routes, request_to(path)) == path
+                assert template_of(server, path) == path
 
 
 @pytest.mark.parametrize(
@@ -442,13 +443,12 @@ async def test_every_path_that_is_described_is_told_as_it_is_described() -> None
     ],
 )
 def test_a_path_is_told_without_keys(options: dict[str, Any], path: str, told: str) -> None:
-    assert template_of(make_server(MemoryStorage(), **options).routes, request_to(path)) == told
+    assert template_of(make_server(MemoryStorage(), **options), path) == told
 
 
 def test_what_workerd_asks_for_is_a_key_at_any_path() -> None:
-    routes = make_server(MemoryStorage()).routes
-    scope = request_to("/admin/info") | {"headers": [(b"cf-kv-flprod-405", b"1")]}
-    assert template_of(routes, scope) == "/workerd/{key}"
+    mark = (b"cf-kv-flprod-405", b"1")
+    assert template_of(make_server(MemoryStorage()), "/admin/info", mark) == "/workerd/{key}"
 
 
 async def test_a_path_is_told_without_where_the_server_is_mounted(sentry: Endpoint) -> None:

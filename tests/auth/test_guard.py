@@ -15,12 +15,13 @@ from starlette.routing import Route
 from caller import API_KEY, make_server
 from workertown_kv import OptionsError, Server
 from workertown_kv.auth import Guard, configured_strategies
-from workertown_kv.endpoints.cloudflare.binding import Binding
-from workertown_kv.endpoints.resource import Resource
 from workertown_kv.errors import Unauthorized
 from workertown_kv.files import Files
+from workertown_kv.http.exchange import NOBODY, Exchange
+from workertown_kv.http.memory import Memory
 from workertown_kv.operations import Get
 from workertown_kv.options import parse_options
+from workertown_kv.server.apis import ELSEWHERE
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
@@ -83,8 +84,7 @@ def guarded_routes(server: Server) -> list[tuple[str, str]]:
                 key="x", account_id="a", namespace_id="0" * 32, key_name="x", namespace="x"
             ),
         )
-        for route in server.routes
-        if isinstance(route, Resource | Binding)
+        for route in server.api_routes
         for path, methods in route.templates.items()
         for method in sorted(methods)
         if not path.startswith("/health") and path != "/open-api.json"
@@ -220,23 +220,21 @@ class Slept:
             self.seconds.append(seconds)
 
         options = parse_options({"auth": AUTH | {"failure_seconds": 30} | auth}, {"get_env": dict})
-        self.guard = Guard(
-            _not_reached,
-            configured_strategies(options, time, Files()),
-            options.auth,
-            lambda _: False,
-            sleep,
-        )
+        strategies = configured_strategies(options, time, Files())
+        self.guard = Guard(strategies, options.auth, sleep=sleep)
 
     async def refuse(self, *headers: tuple[bytes, bytes]) -> list[float]:
-        scope = {"type": "http", "headers": list(headers)}
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": list(headers)}
+        exchange = Exchange(scope, _not_reached, _not_reached, Memory(0))
+        exchange.route = ELSEWHERE
         with pytest.raises(Unauthorized):
-            await self.guard({**scope, "method": "GET", "path": "/"}, None, None)  # type: ignore[arg-type]
+            await self.guard.admit(exchange)
+        assert exchange.user is NOBODY
         slept, self.seconds = self.seconds, []
         return slept
 
 
-async def _not_reached(*_: object) -> None:
+async def _not_reached(*_: object) -> Any:
     raise AssertionError("it was let in")
 
 

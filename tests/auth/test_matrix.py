@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from starlette.routing import BaseRoute
 
 from caller import make_server
 from servers.issuer import Issuer, key_for, sign
 from workertown_kv import Server
+from workertown_kv.http.route import Route
 from workertown_kv.operations import Get, List
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
@@ -210,7 +210,7 @@ def server(storage: MemoryStorage, issuer: Issuer) -> Server:
 
 def requests_to(server: Server) -> Iterator[tuple[str, str]]:
     """A request for each method of each route that is not public, and for what is no route."""
-    for route in server.routes:
+    for route in server.api_routes:
         for path, methods in described(route).items():
             if path not in PUBLIC:
                 for method in sorted(methods):
@@ -221,12 +221,11 @@ def requests_to(server: Server) -> Iterator[tuple[str, str]]:
     yield "DELETE", "/v1/kv?key=x"
 
 
-def described(route: BaseRoute) -> Mapping[str, frozenset[str]]:
+def described(route: Route) -> Mapping[str, frozenset[str]]:
     """The paths of a route with their methods; one that does not tell them fails the test."""
-    templates: Mapping[str, frozenset[str]] | None = getattr(route, "templates", None)
-    assert templates, route
-    assert all(templates.values()), route
-    return templates
+    assert route.templates, route
+    assert all(route.templates.values()), route
+    return route.templates
 
 
 def body_of(method: str, path: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import pytest
 
 from caller import API_KEY, make_server
-from workertown_kv.auth.repeated_fields import SINGLE
+from workertown_kv.http.fields import SINGLE
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio

@@ -49,7 +49,7 @@ async def test_a_worker_does_not_repeat_what_the_main_process_has_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = make_server(Unwritable())
-    server.warns = False
+    server.lifecycle.warns = False
     async with server:
         assert (await server.request("GET", "/health/ready")).status_code == 200
     assert caplog.records == []

@@ -2,31 +2,30 @@
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import workertown_kv
-from workertown_kv.auth.repeated_fields import SINGLE
+from workertown_kv.http.fields import SINGLE
 from workertown_kv.options.access import CORS_HEADERS
 
 SOURCE = Path(workertown_kv.__file__).parent
-READERS = ("header", "header_list", "read_precondition")
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
-READ_OTHERWISE: dict[str, set[str]] = {
-    "access/forwarded.py": {"forwarded", "x-forwarded-for", "cf-connecting-ip"},
-    "auth/guard.py": {"authorization", "content-type", "origin", "sec-fetch-site"},
-    "auth/jwt/strategy.py": set(),  # the one that an option names
-    "auth/strategy.py": {"authorization"},
-    "endpoints/cloudflare/rest/credentials.py": {
-        *("authorization", "x-auth-email", "x-auth-key", "x-auth-user-service-key")
-    },
-    "hosts/cloudflare_workers.py": {"cf-connecting-ip"},
+FORWARDED = {"forwarded", "x-forwarded-for", "cf-connecting-ip"}
+"""What proxies write; read in `access/forwarded.py` field by field."""
+
+PREFLIGHT = {
+    "access-control-request-method",
+    "access-control-request-headers",
+    "access-control-request-private-network",
 }
-"""The modules that look through all fields of a request, and what they look for."""
 
 NOT_FROM_A_PAGE = {
     *("content-length", "expect", "host", "origin", "sec-fetch-site", "transfer-encoding"),
-    *("forwarded", "x-forwarded-for", "cf-connecting-ip"),
+    *FORWARDED,
+    *PREFLIGHT,
     "cf-kv-flprod-405",
     "content-encoding",
 }
@@ -43,35 +42,53 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
             yield name, ast.parse(path.read_text())
 
 
-def read_by(*functions: str) -> set[str]:
-    """The fields that are read by calls of these functions."""
-    found: set[str] = set()
+def read() -> set[str]:
+    """The fields that are looked up, by constants of bytes, in mappings of bytes."""
+    found = set(FORWARDED)
     for name, tree in modules():
         for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in functions
-                and len(node.args) >= 2
-            ):
-                found |= named(name, node.args[1])
-    return found
+            match node:
+                case ast.Call(ast.Attribute(ast.Name("parameters"), "get")):
+                    continue  # of a media type
+                case ast.Call(ast.Attribute(_, "get"), [looked_up, *_]):
+                    found |= named(name, looked_up)
+                case ast.Subscript(_, looked_up):
+                    found |= named(name, looked_up)
+                case ast.Compare(looked_up, [ast.In() | ast.NotIn()]):
+                    found |= named(name, looked_up)
+    return found | lists()
 
 
-def named(module: str, argument: ast.expr) -> set[str]:
-    if isinstance(argument, ast.Constant):
-        return {argument.value.decode()}  # type: ignore[union-attr]
-    assert isinstance(argument, ast.Name), (module, ast.unparse(argument))
-    path = module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    constant = getattr(importlib.import_module(f"workertown_kv.{path}"), argument.id, None)
-    # One that has no value is the parameter of a reader.
-    assert isinstance(constant, bytes) or module == "endpoints/conditions.py", argument.id
-    return {constant.decode()} if isinstance(constant, bytes) else set()
+def lists() -> set[str]:
+    """The fields that are read as lists."""
+    return {
+        field
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "list_field"
+        for field in named(name, node.args[1])
+    }
+
+
+def named(module: str, looked_up: ast.expr) -> set[str]:
+    value: object = None
+    if isinstance(looked_up, ast.Constant):
+        value = looked_up.value
+    elif isinstance(looked_up, ast.Name):
+        path = module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        value = getattr(importlib.import_module(f"workertown_kv.{path}"), looked_up.id, None)
+    text = value.decode("latin-1") if isinstance(value, bytes) else ""
+    return {text} if NAME.fullmatch(text) else set()
 
 
 def test_no_other_module_looks_through_the_fields_of_a_request() -> None:
     looking = {name for name, tree in modules() if 'scope["headers"]' in subscripts(tree)}
-    assert looking == {*READ_OTHERWISE, "endpoints/request.py"}
+    assert looking == {
+        "access/forwarded.py",
+        "auth/hooks.py",
+        "hosts/cloudflare_workers.py",
+        "http/exchange.py",
+    }
 
 
 def subscripts(tree: ast.Module) -> set[str]:
@@ -80,12 +97,11 @@ def subscripts(tree: ast.Module) -> set[str]:
 
 
 def test_a_page_may_send_whatever_the_server_reads() -> None:
-    read = read_by(*READERS).union(*READ_OTHERWISE.values())
-    assert {"if-match", "prefer", "x-kv-namespace", "cf-kv-metadata"} <= read
-    assert read - NOT_FROM_A_PAGE - ALWAYS_ALLOWED == {name.lower() for name in CORS_HEADERS}
+    assert {"if-match", "prefer", "x-kv-namespace", "cf-kv-metadata"} <= read()
+    assert read() - NOT_FROM_A_PAGE - ALWAYS_ALLOWED == {name.lower() for name in CORS_HEADERS}
 
 
 def test_a_field_that_is_read_once_may_come_only_once() -> None:
-    # Of these two, only whether they are there is asked.
-    read = read_by("header") - {"expect", "transfer-encoding"}
-    assert {name.encode() for name in read} <= SINGLE
+    # Of two, only whether they are there is asked; two credentials are none.
+    others = {"expect", "transfer-encoding", "authorization", *PREFLIGHT, *FORWARDED}
+    assert {name.encode() for name in read() - lists() - others} <= SINGLE

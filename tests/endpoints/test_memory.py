@@ -13,7 +13,6 @@ from starlette.types import Message
 
 from caller import Caller, make_server
 from workertown_kv import Server, kv
-from workertown_kv.endpoints.memory import Memory
 from workertown_kv.errors import OptionsError
 from workertown_kv.server.memory import memory_for
 from workertown_kv.storage.memory import MemoryStorage
@@ -117,16 +116,10 @@ async def test_past_the_memory_a_request_is_refused_and_others_are_not(kind: str
     assert (await call("GET", "/v1/kv/large", headers=headers)).status_code == 200
 
 
-def memory_of(server: Server) -> Memory:
-    found = [arg for one in server.user_middleware for arg in one.args if isinstance(arg, Memory)]
-    (memory,) = found
-    return memory
-
-
 async def test_all_users_together_have_so_much_and_no_more() -> None:
     server = make_server(MemoryStorage({"large": ONE}), auth=USERS, limits=LIMITS)
     call = Caller(server)
-    memory = memory_of(server)
+    memory = server.memory
     memory.take("others", 8 * MIB)
     memory.take("more", 8 * MIB - 1000)
     headers = {"Authorization": "Bearer key-b"}
@@ -141,7 +134,7 @@ async def test_all_users_together_have_so_much_and_no_more() -> None:
 
 async def test_a_write_is_refused_before_it_is_done_or_not_at_all() -> None:
     server = make_server(MemoryStorage({"large": ONE}), auth=USERS, limits=LIMITS)
-    memory = memory_of(server)
+    memory = server.memory
     call = Caller(server)
     headers = {"Authorization": "Bearer key-b"}
     # Enough for the body, but not for the echo.

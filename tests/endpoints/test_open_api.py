@@ -50,10 +50,10 @@ def test_it_describes_every_route_and_method() -> None:
     }
     routed = {
         (path, method)
-        for route in server.routes
+        for route in server.api_routes
         # What workerd speaks is a protocol of its own, for nobody else.
         if not isinstance(route, Binding)
-        for path, methods in route.templates.items()  # type: ignore[attr-defined]
+        for path, methods in route.templates.items()
         for method in methods
     }
     # Where there is a GET there is a HEAD, and the document says so once for all.

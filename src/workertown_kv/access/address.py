@@ -9,9 +9,10 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from ..errors import Detail, Forbidden, InputError, KvError
+from ..errors import Detail, Forbidden, InputError
+from ..http.exchange import Exchange
 from .forwarded import Hosts, forwarded_hosts
 
 AddressOf = Callable[[Scope], str | None]
@@ -53,26 +54,15 @@ def client_address(trusted_proxies: Sequence[str]) -> AddressOf:
 
 
 class AddressFilter:
-    """Middleware: lets in the addresses and networks in `allowed` alone."""
+    """Lets in only the addresses and networks in `allowed`."""
 
-    def __init__(self, app: ASGIApp, allowed: Sequence[str], address_of: AddressOf) -> None:
-        self.app = app
+    def __init__(self, allowed: Sequence[str], address_of: AddressOf) -> None:
         self._address_of = address_of
         self._is_allowed = _membership(allowed)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            try:
-                self._check(scope)
-            except KvError:
-                if scope["type"] != "websocket":
-                    raise
-                await send({"type": "websocket.close", "code": 1008})
-                return
-        await self.app(scope, receive, send)
-
-    def _check(self, scope: Scope) -> None:
-        address = self._address_of(scope)
+    def check(self, exchange: Exchange) -> None:
+        """Raise `Forbidden` for a request from another address."""
+        address = self._address_of(exchange.scope)
         if address is None or not self._is_allowed(address):
             raise Forbidden("This address is not admitted")
 

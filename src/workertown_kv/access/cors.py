@@ -6,15 +6,29 @@ from functools import partial
 from typing import Final, Literal
 
 import msgspec
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Send
 
+from ..http.answer import JSON, NO_SNIFFING, Answer, Fields
+from ..http.exchange import Exchange
 from ..options import CorsOptions
 
 _LOG: Final = logging.getLogger("workertown_kv")
-_NO_SNIFFING: Final = {"x-content-type-options": "nosniff"}
+_ORIGIN: Final = b"access-control-allow-origin"
+_FIELDS: Final = b"access-control-allow-headers"
+_VARY: Final = [(b"vary", b"Origin")]
+_PREFLIGHT_VARY: Final = (
+    b"vary",
+    b", ".join(
+        (
+            b"Origin",
+            b"Access-Control-Request-Method",
+            b"Access-Control-Request-Headers",
+            b"Access-Control-Request-Private-Network",
+        )
+    ),
+)
+_ALL_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY")
+_ALWAYS_PERMITTED: Final = ("Accept", "Accept-Language", "Content-Language", "Content-Type")
+"""The header fields that every page may send (the Fetch standard, 2.2.2)."""
 _REFUSED: Final = msgspec.json.encode(
     {
         "status": 403,
@@ -53,71 +67,68 @@ def _decided(decide: Callable[[str], bool], origin: str) -> bool:
     return allowed
 
 
-class Cors(CORSMiddleware):
-    """Middleware: tells browsers which origins may use the server.
+class Cors:
+    """Tells browsers which origins may use the server.
 
-    It stands outside of everything that refuses requests, so that a page can read why it was
-    refused, and a preflight request, which cannot carry credentials, needs none. It protects
-    browsers' users from other sites; only the guard stops anybody else.
+    Every answer says so, so that a page can read why it was refused, and a preflight request,
+    which cannot carry credentials, needs none. It protects browsers' users from other sites; only
+    the guard stops anybody else.
     """
 
-    def __init__(
-        self, app: ASGIApp, options: CorsOptions, is_allowed_origin: Callable[[str], bool]
-    ) -> None:
-        origin = options.origin
-        origins = (origin,) if isinstance(origin, str) else origin
-        super().__init__(
-            app,
-            allow_origins=() if callable(origins) else origins,
-            allow_methods=options.methods,
-            allow_headers=options.headers,
-            allow_credentials=options.credentials,
-            expose_headers=options.expose_headers,
-            max_age=options.max_age,
-        )
-        self._grants_private_network = options.private_network
+    def __init__(self, options: CorsOptions, is_allowed_origin: Callable[[str], bool]) -> None:
         self._is_allowed_origin = is_allowed_origin
+        self._grants_private_network = options.private_network
+        self._permits_all_fields = "*" in options.headers
+        origins = (options.origin,) if isinstance(options.origin, str) else options.origin
+        any_origin = not callable(origins) and "*" in origins
+        self._names_origin = not any_origin or options.credentials
+        always = [] if self._names_origin else [(_ORIGIN, b"*")]
+        if options.credentials:
+            always.append((b"access-control-allow-credentials", b"true"))
+        methods = _ALL_METHODS if "*" in options.methods else options.methods
+        self._preflight = [
+            *always,
+            (b"access-control-allow-methods", ", ".join(methods).encode()),
+            (b"access-control-max-age", str(options.max_age).encode()),
+        ]
+        if not self._permits_all_fields:
+            permitted = ", ".join(sorted({*_ALWAYS_PERMITTED, *options.headers}))
+            self._preflight.append((_FIELDS, permitted.encode()))
+        self._simple = always
+        if options.expose_headers:
+            exposed = ", ".join(options.expose_headers).encode()
+            self._simple = [*always, (b"access-control-expose-headers", exposed)]
 
-    def is_allowed_origin(self, origin: str) -> bool:
-        """Tell whether an origin may use the server."""
-        return self._is_allowed_origin(origin)
+    def fields(self, exchange: Exchange) -> Fields:
+        """Return what the answer says of the origin of a request."""
+        origin = exchange.fields.get(b"origin")
+        if origin is None or not self._is_allowed_origin(origin.decode("latin-1")):
+            # Also where no origin was sent: a cache must not give this answer to one.
+            return _VARY
+        named = [(_ORIGIN, origin)] if self._names_origin else []
+        return [*_VARY, *self._simple, *named]
 
-    def preflight_response(self, request_headers: Headers) -> Response:
+    def preflight(self, exchange: Exchange) -> Answer | None:
         """Answer a preflight request: 204 without a body, or 403 in the envelope.
 
         An origin that may use the server gets all that is permitted, whatever it asks for: of a
         204, a browser tells the page which method or header field was not. Of a 403 it does not.
         """
-        origin = request_headers["origin"]
-        if not self.is_allowed_origin(origin):
-            vary = {"vary": self.preflight_headers["Vary"]}
-            # The boundary that makes envelopes stands inside of this middleware.
-            return Response(_REFUSED, 403, _NO_SNIFFING | vary, "application/json")
-        headers = _NO_SNIFFING | self.preflight_headers
-        if self.preflight_explicit_allow_origin:
-            headers["Access-Control-Allow-Origin"] = origin
-        asked = request_headers.get("access-control-request-headers")
-        if self.allow_all_headers and asked is not None:
-            headers["Access-Control-Allow-Headers"] = asked
+        asked = exchange.fields
+        origin = asked.get(b"origin")
+        if origin is None or b"access-control-request-method" not in asked:
+            return None
+        if not self._is_allowed_origin(origin.decode("latin-1")):
+            return Answer(403, [_PREFLIGHT_VARY, JSON], (_REFUSED,))
+        fields = [NO_SNIFFING, _PREFLIGHT_VARY, *self._preflight]
+        if self._names_origin:
+            fields.append((_ORIGIN, origin))
+        wanted = asked.get(b"access-control-request-headers")
+        if self._permits_all_fields and wanted is not None:
+            fields.append((_FIELDS, wanted))
         if (
             self._grants_private_network
-            and request_headers.get("access-control-request-private-network") == "true"
+            and asked.get(b"access-control-request-private-network") == b"true"
         ):
-            headers["Access-Control-Allow-Private-Network"] = "true"
-        return Response(None, 204, headers)
-
-    async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
-        """Pass an answer on, with what the origin may do with it.
-
-        Starlette's own adds some of the fields for origins that are not allowed too.
-        """
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            # Also where no origin was sent: a cache must not give this answer to one.
-            headers.add_vary_header("Origin")
-            origin = request_headers.get("origin")
-            if origin is not None and self.is_allowed_origin(origin):
-                headers.update(self.simple_headers)
-                if self.preflight_explicit_allow_origin:
-                    headers["Access-Control-Allow-Origin"] = origin
-        await send(message)
+            fields.append((b"access-control-allow-private-network", b"true"))
+        return Answer(204, fields)

@@ -2,13 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
-
-from starlette.types import Scope
 
 from ..errors import MissingExtra, OptionsError
 from ..failure_log import FailureLog
@@ -38,7 +35,7 @@ class SentryReport:
     stops a running profiler, and scopes and integrations add to every event.
     """
 
-    def __init__(self, dsn: str, environment: str, template_of: Callable[[Scope], str]) -> None:
+    def __init__(self, dsn: str, environment: str) -> None:
         self._transport = _transport(dsn)
         self._common = {
             "platform": "python",
@@ -47,12 +44,14 @@ class SentryReport:
             "release": f"workertown-kv@{version('workertown-kv')}",
             "environment": environment,
         }
-        self._template_of = template_of
 
-    def __call__(self, scope: Scope, error: Exception, request_id: str) -> None:
-        """Have an error sent, in a thread of its own; never raises."""
+    def __call__(self, method: str, template: str, error: Exception, request_id: str) -> None:
+        """Have an error sent, in a thread of its own; never raises.
+
+        `template` is the path of the request without what may be a key.
+        """
         try:
-            self._send(self._event(scope, error, request_id))
+            self._send(self._event(method, template, error, request_id))
         except Exception:  # noqa: BLE001  (whatever it is, the request goes on)
             _LOG.exception("request %s: the error could not be reported to Sentry", request_id)
 
@@ -61,15 +60,16 @@ class SentryReport:
         await asyncio.to_thread(self._transport.flush, FLUSH_SECONDS)
         self._transport.kill()
 
-    def _event(self, scope: Scope, error: Exception, request_id: str) -> dict[str, object]:
-        """What is sent: https://develop.sentry.dev/sdk/data-model/event-payloads/."""
-        path = self._template_of(scope)
+    def _event(
+        self, method: str, template: str, error: Exception, request_id: str
+    ) -> dict[str, object]:
+        """Return what is sent: https://develop.sentry.dev/sdk/data-model/event-payloads/."""
         return {
             **self._common,
             "event_id": uuid4().hex,
             "timestamp": datetime.now(UTC).isoformat(),
-            "transaction": f"{scope['method']} {path}",
-            "request": {"method": scope["method"], "url": path},
+            "transaction": f"{method} {template}",
+            "request": {"method": method, "url": template},
             "tags": {"request_id": request_id},
             "exception": {"values": describe_exceptions(error)},
         }
@@ -82,17 +82,16 @@ class SentryReport:
         self._transport.capture_envelope(envelope)
 
 
-def configured_report(options: Options, template_of: Callable[[Scope], str]) -> SentryReport | None:
-    """What reports errors to Sentry, `None` where no DSN is configured.
+def configured_report(options: Options) -> SentryReport | None:
+    """Return what reports errors to Sentry, `None` where no DSN is configured.
 
-    `template_of` gives the path of a request without what may be a key.
     Raises `OptionsError` for a DSN that is none, and `MissingExtra` where the SDK is missing.
     """
     chosen = options.sentry
     if chosen is False:
         return None
     dsn = (chosen.dsn.reveal() if chosen.dsn else None) or options.environment(chosen.env.dsn)
-    return SentryReport(dsn, chosen.environment or "production", template_of) if dsn else None
+    return SentryReport(dsn, chosen.environment or "production") if dsn else None
 
 
 def _transport(dsn: str) -> "HttpTransport":

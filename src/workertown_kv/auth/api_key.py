@@ -3,17 +3,16 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from starlette.types import Scope
-
 from ..errors import OptionsError
 from ..files import Files
+from ..http.exchange import Exchange
 from ..options import ApiKeyCredential, ApiKeyOptions, Options
 from ..storage import Clock
 from ..user import User
 from .credentials import TimedUser, named_credentials
 from .hashes import digest, parse_api_key_hash
 from .hooks import call_hook, text_by_hook, user_by_verdict
-from .strategy import authorization
+from .strategy import credentials_in
 
 
 class ApiKey:
@@ -72,11 +71,11 @@ class ApiKey:
     def summary(self) -> str:
         return f"{len(self._known):,} {'API key' if len(self._known) == 1 else 'API keys'}"
 
-    async def authenticate(self, scope: Scope) -> User | None:
+    async def authenticate(self, exchange: Exchange, authorization: bytes) -> User | None:
         if self._get is None:
-            sent = authorization(scope, b"bearer")
+            sent = credentials_in(authorization, b"bearer")
         else:
-            sent = await text_by_hook("auth.api_key", self._get, scope)
+            sent = await text_by_hook("auth.api_key", self._get, exchange, authorization)
         if not sent:
             return None
         if self._verify is not None:

@@ -9,17 +9,16 @@ from hmac import compare_digest
 from typing import Any, ClassVar, Final
 from unicodedata import normalize
 
-from starlette.types import Scope
-
 from ..errors import OptionsError, RateLimited
 from ..files import Files
+from ..http.exchange import Exchange
 from ..options import BasicOptions, Options, Secret, UserCredential
 from ..storage import Clock
 from ..user import User
 from .credentials import TimedUser, named_credentials
 from .hashes import PasswordHash, normalized
 from .hooks import call_hook, credentials_by_hook, refuse_answer, user_by_verdict
-from .strategy import authorization
+from .strategy import credentials_in
 from .verified_cache import VerifiedCache
 
 CACHED_PASSWORDS: Final = 1024
@@ -102,11 +101,11 @@ class Basic:
     def summary(self) -> str:
         return f"{len(self._users):,} {'user' if len(self._users) == 1 else 'users'}"
 
-    async def authenticate(self, scope: Scope) -> User | None:
+    async def authenticate(self, exchange: Exchange, authorization: bytes) -> User | None:
         if self._get is None:
-            sent = _sent(scope)
+            sent = _sent(authorization)
         else:
-            sent = await self._credentials_by_hook(self._get, scope)
+            sent = await self._credentials_by_hook(self._get, exchange, authorization)
         # An empty password fits where a hook has none to compare it with, or asks a directory that
         # takes it for an anonymous visit.
         if sent is None or not all(sent):
@@ -142,9 +141,9 @@ class Basic:
         return False
 
     async def _credentials_by_hook(
-        self, hook: Callable[[Any], Any], scope: Scope
+        self, hook: Callable[[Any], Any], exchange: Exchange, authorization: bytes
     ) -> tuple[bytes, bytes] | None:
-        found = await credentials_by_hook("auth.basic", hook, scope)
+        found = await credentials_by_hook("auth.basic", hook, exchange, authorization)
         match found:
             case None:
                 return None
@@ -162,9 +161,9 @@ class Basic:
         return user_by_verdict(name, verdict, User(id=texts[0], strategy=self.name))
 
 
-def _sent(scope: Scope) -> tuple[bytes, bytes] | None:
-    """The user name and the password that the request sends."""
-    sent = authorization(scope, b"basic")
+def _sent(authorization: bytes) -> tuple[bytes, bytes] | None:
+    """Return the user name and the password that the request sends."""
+    sent = credentials_in(authorization, b"basic")
     if sent is None:
         return None
     try:

@@ -12,6 +12,8 @@ from typing import Any, Final
 from starlette.requests import HTTPConnection, Request
 from starlette.types import Scope
 
+from ..http.exchange import Exchange
+from ..http.fields import AUTHORIZATION
 from ..user import User
 
 _LOG: Final = logging.getLogger("workertown_kv")
@@ -38,14 +40,25 @@ async def call_hook(name: str, hook: Callable[..., Any], *given: object) -> Any:
         raise HookRefused from error
 
 
-async def credentials_by_hook(name: str, hook: Callable[[Any], Any], scope: Scope) -> Any:
-    """What a `get_credentials` hook finds in the request."""
+async def credentials_by_hook(
+    name: str, hook: Callable[[Any], Any], exchange: Exchange, authorization: bytes
+) -> Any:
+    """Return what a `get_credentials` hook finds in the request.
+
+    The hook finds `authorization` as the field of this name.
+    """
+    scope = exchange.scope
+    if authorization and authorization != exchange.fields.get(AUTHORIZATION):
+        others = [field for field in scope["headers"] if field[0] != AUTHORIZATION]
+        scope = {**scope, "headers": [*others, (AUTHORIZATION, authorization)]}
     return await call_hook(f"{name}.get_credentials", hook, request_of(scope))
 
 
-async def text_by_hook(name: str, hook: Callable[[Any], Any], scope: Scope) -> bytes | None:
-    """The one text that a `get_credentials` hook finds, as it would have been sent."""
-    found = await credentials_by_hook(name, hook, scope)
+async def text_by_hook(
+    name: str, hook: Callable[[Any], Any], exchange: Exchange, authorization: bytes
+) -> bytes | None:
+    """Return the text that a `get_credentials` hook finds, as it would have been sent."""
+    found = await credentials_by_hook(name, hook, exchange, authorization)
     if found is not None and not isinstance(found, str):
         refuse_answer(f"{name}.get_credentials", found, "text or None")
     return found.encode(errors="replace") if found else None

@@ -2,8 +2,7 @@
 
 from typing import ClassVar, Protocol
 
-from starlette.types import Scope
-
+from ..http.exchange import Exchange
 from ..user import User
 
 
@@ -18,17 +17,14 @@ class Strategy(Protocol):
     def summary(self) -> str:
         """Whom it knows, in a few words for the log."""
 
-    async def authenticate(self, scope: Scope) -> User | None:
-        """The user whose credentials the request carries, `None` where they do not fit."""
+    async def authenticate(self, exchange: Exchange, authorization: bytes) -> User | None:
+        """Return the user whose credentials the request carries, `None` where they do not fit.
+
+        `authorization` is the `Authorization` field, or what an API makes into one.
+        """
 
 
-def authorization(scope: Scope, scheme: bytes) -> bytes | None:
-    """The credentials of the `Authorization` field, where it has this scheme (in lower case).
-
-    A request with several such fields is ambiguous and has no credentials.
-    """
-    fields = [value for name, value in scope["headers"] if name == b"authorization"]
-    if len(fields) != 1:
-        return None
-    given, _, credentials = fields[0].partition(b" ")
+def credentials_in(authorization: bytes, scheme: bytes) -> bytes | None:
+    """Return the credentials of an `Authorization` field that has this scheme (in lower case)."""
+    given, _, credentials = authorization.partition(b" ")
     return credentials.strip() if given.lower() == scheme else None

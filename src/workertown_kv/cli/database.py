@@ -22,8 +22,9 @@ from ..options import (
     without_credentials,
 )
 from ..runtime import DEFAULT_DATABASE
-from ..server import Server, kv_from
+from ..server import Server
 from ..server.layers import read_file
+from ..server.making import kv_from
 from .flag import Flag
 
 _VARIABLE: Final = EnvOptions().database

@@ -20,7 +20,8 @@ from granian.log import LogLevels
 
 from ..errors import KvError, StorageUnavailable
 from ..files import Files
-from ..server import Server, kv_from
+from ..server import Server
+from ..server.making import kv_from
 from .greeting import print_reloaded
 from .log import JSON_LOGGING, LogFormat, LogLevel, access_logger, set_up_log
 
@@ -110,7 +111,7 @@ async def try_out(server: Server) -> None:
     storage = server.runtime.storage
     await storage.open()
     try:
-        await server.warn()
+        await server.lifecycle.warn()
         async with asyncio.timeout(PROBE_SECONDS):
             await storage.probe()
     except StorageUnavailable as error:
@@ -154,7 +155,7 @@ def _load(flags: Flags, accepted: Accepted) -> Server:
         # The process would print it as it is, whatever the format of the log.
         _LOG.critical("A worker could not start", exc_info=True)
         raise SystemExit(1) from None
-    server.warns = False  # the main process has logged it
+    server.lifecycle.warns = False  # the main process has logged it
     server.router.lifespan_context = partial(_lifespan, serving)
     # What is here now stays; looking through it for garbage again and again takes 10 ms each time.
     gc.collect()

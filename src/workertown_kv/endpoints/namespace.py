@@ -2,25 +2,24 @@
 
 from typing import Final
 
-from starlette.types import Scope
-
 from ..entry import DEFAULT_NAMESPACE
 from ..errors import Detail, InputError
+from ..http.exchange import Exchange
+from ..http.query import bad_query
 from ..namespaces import Namespaces
-from .request import bad_query, header
 
 FIELD: Final = b"x-kv-namespace"
 
 
 async def namespace_of(
-    scope: Scope, namespaces: Namespaces, asked: str | None = None, *, fresh: bool = True
+    exchange: Exchange, namespaces: Namespaces, asked: str | None = None, *, fresh: bool = True
 ) -> str:
-    """What operations call the namespace that is named by its id or title.
+    """Return what operations call the namespace that is named by its id or title.
 
     `asked` is what the query says. Raises `NamespaceNotFound` where there is none; a read may
     believe for a moment that what was there is there still.
     """
-    sent = header(scope, FIELD)
+    sent = exchange.fields.get(FIELD)
     if sent is None and asked is None:
         return DEFAULT_NAMESPACE
     if sent is not None:

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from .envelope import Failure
 from .schemas import TRUE, Json, ref, schemas_of
+from .v1.envelope import Failure
 
 _EVERYWHERE: Final = (400, 500, 503)
 

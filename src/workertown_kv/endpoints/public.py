@@ -6,67 +6,84 @@ from typing import Final
 from urllib.parse import quote
 
 import msgspec
-from starlette.types import Receive, Scope, Send
 
 from ..errors import StorageUnavailable
+from ..http.answer import JSON, Answer
+from ..http.exchange import Exchange
+from ..http.route import Api, Handler, Route
 from ..storage import Health
-from .envelope import send_bytes, send_error, send_success
 from .open_api import NATIVE, Group, described, operation, success
-from .resource import Resource
 from .schemas import Json
+from .v1.envelope import NATIVE_API, data_answer, error_answer
 
 LIVE: Final = "/health/live"
 """The path, below the prefix, that is answered whatever the storage does."""
 
+PUBLIC: Final = Api("public", NATIVE_API.failure)
+
 _TAG: Final = "Server"
 _OK: Final = b'"OK"'
 _DESCRIPTION: Final = (
-    (b"content-type", b"application/json"),
+    JSON,
     # It is the same for everybody, and documentation viewers are pages of other origins.
     (b"access-control-allow-origin", b"*"),
 )
 
 
-def public_routes(health: Health, document: Callable[[], Json], prefix: str) -> list[Resource]:
-    """Return the routes of the group: `{prefix}/health`, those below it, and the description.
+class Public:
+    """The handlers of the group.
 
     `document` makes the description, which most servers are never asked for.
     """
-    made = cache(document)
 
-    async def healthy(scope: Scope, _: Receive, send: Send) -> None:
-        if await health.reads() is None:
-            await send_success(scope, send, _OK)
-        else:
-            await refuse(scope, send, "The storage does not answer")
+    def __init__(self, health: Health, document: Callable[[], Json]) -> None:
+        self._health = health
+        self._document = cache(document)
 
-    async def live(scope: Scope, _: Receive, send: Send) -> None:
-        await send_success(scope, send, _OK)
+    async def healthy(self, _: Exchange) -> Answer:
+        """Answer whether the storage can be read."""
+        if await self._health.reads() is None:
+            return data_answer(_OK)
+        return _unavailable("The storage does not answer")
 
-    async def ready(scope: Scope, _: Receive, send: Send) -> None:
-        kind = await health.writes()
+    async def live(self, _: Exchange) -> Answer:
+        """Answer that the process serves."""
+        return data_answer(_OK)
+
+    async def ready(self, _: Exchange) -> Answer:
+        """Answer whether the storage can be read and written."""
+        kind = await self._health.writes()
         if kind is None:
-            await send_success(scope, send, _OK)
-        else:
-            await refuse(scope, send, f"The storage cannot be used: {kind}")
+            return data_answer(_OK)
+        return _unavailable(f"The storage cannot be used: {kind}")
 
-    async def refuse(scope: Scope, send: Send, words: str) -> None:
-        # It is sent and not raised: what is raised counts as a failure that a request has met.
-        await send_error(scope, send, StorageUnavailable(words))
-
-    async def describe(scope: Scope, _: Receive, send: Send) -> None:
-        description = made()
-        if root := scope.get("root_path", ""):
+    async def describe(self, exchange: Exchange) -> Answer:
+        """Answer with the OpenAPI document."""
+        description = self._document()
+        if root := exchange.scope.get("root_path", ""):
             # Its paths are relative to where the server is mounted.
             description = {**description, "servers": [{"url": quote(root)}]}
-        await send_bytes(scope, send, 200, (msgspec.json.encode(description),), _DESCRIPTION)
+        return Answer(200, _DESCRIPTION, (msgspec.json.encode(description),))
 
+
+def _unavailable(words: str) -> Answer:
+    # It is returned and not raised: what is raised counts as a failure that a request has met.
+    return error_answer(StorageUnavailable(words))
+
+
+def public_routes(health: Health, document: Callable[[], Json], prefix: str) -> list[Route]:
+    """Return the routes of the group: `{prefix}/health`, those below it, and the description."""
+    handlers = Public(health, document)
     base = prefix.rstrip("/")
+    paths: Mapping[str, Handler] = {
+        f"{base}/health": handlers.healthy,
+        f"{base}{LIVE}": handlers.live,
+        f"{base}/health/ready": handlers.ready,
+        f"{base}/open-api.json": handlers.describe,
+    }
     return [
-        Resource(f"{base}/health", {"GET": healthy, "HEAD": healthy}),
-        Resource(f"{base}{LIVE}", {"GET": live, "HEAD": live}),
-        Resource(f"{base}/health/ready", {"GET": ready, "HEAD": ready}),
-        Resource(f"{base}/open-api.json", {"GET": describe, "HEAD": describe}),
+        Route(PUBLIC, path, {"GET": handler, "HEAD": handler}, is_public=True)
+        for path, handler in paths.items()
     ]
 
 

@@ -15,8 +15,10 @@ from urllib.parse import quote, unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..endpoints.envelope import send_error
+from ..endpoints.v1.envelope import error_answer
 from ..errors import InputError, MissingExtra, ValueTooLarge
+from ..http.exchange import Exchange
+from ..http.memory import Memory
 
 try:
     from mangum import Mangum
@@ -130,7 +132,7 @@ class _AsSent:
         event = scope["aws.event"]
         if _is_cut_off(event):
             error = ValueTooLarge("The body is larger than CloudFront passes on to a function")
-            await send_error(scope, send, error)
+            await Exchange(scope, receive, send, Memory(0)).answer(error_answer(error))
             return
         raw = _raw_path(event)
         scope = {**scope, "raw_path": raw.encode(), "path": unquote(raw)}

@@ -5,11 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import permutations
 from typing import Self
 
-from starlette.routing import BaseRoute, Match, Router
+from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from ..endpoints.request import route_path
 from ..errors import OptionsError
+from ..http.path import route_path
 from ..server import Server
 
 
@@ -22,7 +22,7 @@ def combine(*servers: Server) -> "Combined":
     if not servers:
         raise OptionsError("combine() has no servers; expected at least one")
     for (first, one), (second, other) in permutations(enumerate(servers, 1), 2):
-        both = [path for path in _paths(other) if _has(one, _request(path))]
+        both = [path for path in _paths(other) if one.has(_request(path))]
         if both:
             raise OptionsError(
                 f"The servers {first} and {second} would both answer {min(both, key=len)}; "
@@ -68,7 +68,7 @@ class Combined:
         path = f"{route_path(scope)}/"
         # Paths come first: a request of workerd is known by a header, whatever its path.
         near = [one for one in self._by_depth if path.startswith(_base(one))] or self._by_depth
-        return next((one for one in near if _has(one, scope)), near[0])
+        return next((one for one in near if one.has(scope)), near[0])
 
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[None]:
@@ -76,23 +76,14 @@ class Combined:
             yield
 
 
-def _has(server: Server, scope: Scope) -> bool:
-    return any(route.matches(scope)[0] is not Match.NONE for route in server.routes)
-
-
 def _request(path: str) -> Scope:
     return {"type": "http", "method": "GET", "path": path, "headers": []}
 
 
 def _paths(server: Server) -> Iterator[str]:
-    """The paths of the routes of a server; of one with all below it, where that begins."""
-    for route in server.routes:
-        yield _path(route)
-
-
-def _path(route: BaseRoute) -> str:
-    path: str = getattr(route, "path", "/")
-    return path
+    """Return the paths of the routes; of a route with all paths below it, where that begins."""
+    for route in (*server.api_routes, *server.routes):
+        yield getattr(route, "path", "/")
 
 
 def _base(server: Server) -> str:

@@ -2,6 +2,6 @@
 
 from .counting import Allowance
 from .limiter import configured_limiter
-from .middleware import RateLimit
+from .rate_limit import RateLimit
 
 __all__ = ["Allowance", "RateLimit", "configured_limiter"]

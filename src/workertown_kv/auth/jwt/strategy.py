@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 from joserfc.jwk import Key
-from starlette.types import Scope
 
+from ...http.exchange import Exchange
 from ...options import JwtOptions
 from ...storage import Clock
 from ...user import User
 from ..hooks import call_hook, text_by_hook, user_by_verdict
-from ..strategy import authorization
+from ..strategy import credentials_in
 from ..verified_cache import VerifiedCache
 from .claims import check_claims, check_times, scopes_of
 from .issuers import Issuer
@@ -56,13 +56,14 @@ class Jwt:
     def summary(self) -> str:
         return "tokens"
 
-    async def authenticate(self, scope: Scope) -> User | None:
+    async def authenticate(self, exchange: Exchange, authorization: bytes) -> User | None:
         if self._options.get_credentials is not None:
-            token = await text_by_hook("auth.jwt", self._options.get_credentials, scope)
+            hook = self._options.get_credentials
+            token = await text_by_hook("auth.jwt", hook, exchange, authorization)
         elif self._own_field is None:
-            token = authorization(scope, b"bearer")
+            token = credentials_in(authorization, b"bearer")
         else:
-            token = _token_in(scope, self._own_field)
+            token = _token_in(exchange, self._own_field)
         if not token:
             return None
         digest = self._cache.digest(token)
@@ -137,10 +138,10 @@ class Jwt:
         )
 
 
-def _token_in(scope: Scope, name: bytes) -> bytes | None:
+def _token_in(exchange: Exchange, name: bytes) -> bytes | None:
     """Return what a header field has, without `Bearer`. Of several, nobody knows which is meant."""
-    fields: list[bytes] = [value for given, value in scope["headers"] if given == name]
-    if len(fields) != 1:
+    field = exchange.fields.get(name)
+    if field is None or name in exchange.repeated:
         return None
-    scheme, _, token = fields[0].partition(b" ")
-    return token.strip() if scheme.lower() == b"bearer" else fields[0]
+    scheme, _, token = field.partition(b" ")
+    return token.strip() if scheme.lower() == b"bearer" else field

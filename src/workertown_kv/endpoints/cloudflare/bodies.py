@@ -5,9 +5,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from ...entry import is_utf8
+from ...http.json_array import decoded_array
+from ...http.json_depth import is_deeper_in_turns
 from ...nesting import JSON_DEPTH, is_deeper, too_deep
-from ..json_array import decoded_array
-from ..json_depth import is_deeper_in_turns
 from .errors import CloudflareError, invalid
 
 _T = TypeVar("_T")

@@ -4,12 +4,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Raw
-from starlette.types import Scope
 
 from ...entry import Entry, whole_seconds
+from ...http.exchange import Exchange
 from ...operations import Batch, Get
 from ...storage import Storage
-from ..request import hold
 from .bodies import decoded
 from .errors import invalid
 from .rules import BULK_KEYS, Rules
@@ -51,7 +50,7 @@ async def bulk_get(
     namespace: str,
     ask: BulkGetBody,
     rules: Rules,
-    scope: Scope,
+    exchange: Exchange,
     *,
     with_expiration: bool = False,
     lossy: bool = False,
@@ -69,7 +68,7 @@ async def bulk_get(
         rules.check_key(key)
     gets = [Get(namespace, key) for key in dict.fromkeys(ask.keys)]
     entries = await storage.batch(Batch(gets, read_bytes=rules.value_bytes))
-    hold(scope, sum(len(one.value) for one in entries if isinstance(one, Entry)))
+    exchange.hold(sum(len(one.value) for one in entries if isinstance(one, Entry)))
     read: dict[str, Any] = {}
     for get, entry in zip(gets, entries, strict=True):
         if isinstance(entry, Exception):

@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.types import Scope
-
 from ...errors import InputError
+from ...http.exchange import Exchange
 
 MOST_PARAMETERS: Final = 100
 
 
-def lenient_query(scope: Scope) -> Mapping[str, str]:
-    """The parameters of the query. Those that nobody knows are ignored, and the last one counts."""
+def lenient_query(exchange: Exchange) -> Mapping[str, str]:
+    """Return the parameters of the query; of those with one name, the last.
+
+    Parameters that nobody knows are ignored.
+    """
     try:
-        text = scope.get("query_string", b"").decode()
+        text = exchange.query.decode()
         pairs = parse_qsl(
             text, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS
         )

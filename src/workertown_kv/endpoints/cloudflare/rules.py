@@ -7,9 +7,9 @@ import msgspec
 
 from ...entry import METADATA_BYTES, check_key, check_value_size, is_utf8, lifetime
 from ...errors import InputError, KeyTooLong, ValueTooLarge
+from ...http.json_depth import is_deeper_in_turns
 from ...nesting import is_deeper, too_deep
 from ...options import Options
-from ..json_depth import is_deeper_in_turns
 from .errors import CloudflareError, invalid
 
 KEY_BYTES: Final = 512

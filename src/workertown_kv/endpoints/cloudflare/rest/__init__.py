@@ -3,9 +3,7 @@
 Its documentation is at developers.cloudflare.com/api/resources/kv.
 """
 
-from .credentials import other_credentials
-from .envelope import send_failure
 from .open_api import describe_rest
 from .routes import rest_routes
 
-__all__ = ["describe_rest", "other_credentials", "rest_routes", "send_failure"]
+__all__ = ["describe_rest", "rest_routes"]

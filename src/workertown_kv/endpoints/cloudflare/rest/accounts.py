@@ -7,11 +7,11 @@ import msgspec
 from msgspec import Meta
 
 from ....errors import NotFound
+from ....http.answer import Answer
 from ....namespaces import Namespaces
-from ...request import user_of
 from .call import Call
-from .envelope import send_result
-from .pages import send_page
+from .envelope import answer_with
+from .pages import page_of
 
 MADE_UP: Final = "0" * 32
 """The id of the one account that is listed where any id will do."""
@@ -61,35 +61,35 @@ class AccountRoutes:
         self._namespaces = namespaces
         self._configured = configured
 
-    async def list(self, call: Call) -> None:
+    async def list(self, call: Call) -> Answer:
         """Answer with one page of the accounts."""
-        await send_page(call, [self._described(id) for id in await self._seen(call)])
+        return page_of(call, [self._described(id) for id in await self._seen(call)])
 
-    async def memberships(self, call: Call) -> None:
+    async def memberships(self, call: Call) -> Answer:
         """Answer with one page of the accounts, as memberships of the user."""
         found = [
             Membership(id, self._described(id), "accepted", ()) for id in await self._seen(call)
         ]
-        await send_page(call, found)
+        return page_of(call, found)
 
-    async def get(self, call: Call) -> None:
+    async def get(self, call: Call) -> Answer:
         """Answer with one account."""
         if self._configured and call.account not in await self._seen(call):
             raise NotFound("account not found")
-        await send_result(call.scope, call.send, self._described(call.account))
+        return answer_with(self._described(call.account))
 
-    async def user(self, call: Call) -> None:
+    async def user(self, call: Call) -> Answer:
         """Answer with the user. Clients show the email address as the name."""
-        id = user_of(call.scope).id
-        await send_result(call.scope, call.send, CloudflareUser(id, id))
+        id = call.exchange.user.id
+        return answer_with(CloudflareUser(id, id))
 
-    async def verify(self, call: Call) -> None:
+    async def verify(self, call: Call) -> Answer:
         """Answer that the credentials are good, which the guard has found out."""
-        verified = VerifiedToken(user_of(call.scope).id, "active")
-        await send_result(call.scope, call.send, verified)
+        verified = VerifiedToken(call.exchange.user.id, "active")
+        return answer_with(verified)
 
     async def _seen(self, call: Call) -> Sequence[str]:
-        user = user_of(call.scope)
+        user = call.exchange.user
         if not self._configured:
             return [MADE_UP]
         if user.reaches_all_namespaces():

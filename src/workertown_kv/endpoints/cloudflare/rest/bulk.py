@@ -10,18 +10,18 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ....errors import KvError, StorageError
+from ....http.answer import Answer
+from ....http.route import StorageFailed
 from ....namespaces import Namespaces
 from ....operations import Batch, Delete, Operation, Set
 from ....storage import Storage, permitted
-from ...envelope import StorageFailed
-from ...request import user_of
 from ...schemas import Key
 from ..bodies import SMALL_BYTES, decoded_items
 from ..bulk_get import bulk_get, decoded_ask
 from ..errors import CloudflareError, invalid, told
 from ..rules import BULK_PAIRS, Rules
 from .call import Call
-from .envelope import send_result
+from .envelope import answer_with
 
 _GROUP_BYTES: Final = 4 * 1024 * 1024
 _GROUP_PAIRS: Final = 500
@@ -88,10 +88,10 @@ class BulkRoutes:
         self._rules = rules
         self._failed = failed
 
-    async def put(self, call: Call) -> None:
+    async def put(self, call: Call) -> Answer:
         """Write many values, all of which are checked before the first is written."""
         namespace = (await call.found(self._namespaces)).name
-        user = user_of(call.scope)
+        user = call.exchange.user
         user.check_somewhere(namespace, "write")
         body = await call.body(self._rules, self._rules.bulk_bytes, "a bulk put")
         pairs = await decoded_items(body, _PAIRS, _PAIR, BULK_PAIRS, self._rules.json_depth)
@@ -100,12 +100,12 @@ class BulkRoutes:
         async for index, pair in _in_turns(pairs):
             user.check_key("write", namespace, pair.key)
             checked.append(await self._checked(pair, index, now))
-        await self._do(call, (_set(namespace, one) for one in checked))
+        return await self._do(call, (_set(namespace, one) for one in checked))
 
-    async def delete(self, call: Call) -> None:
+    async def delete(self, call: Call) -> Answer:
         """Remove many values."""
         namespace = (await call.found(self._namespaces)).name
-        user = user_of(call.scope)
+        user = call.exchange.user
         user.check_somewhere(namespace, "write")
         most = min(_KEYS_BYTES, self._rules.bulk_bytes)
         body = await call.body(self._rules, most, "a bulk delete")
@@ -115,22 +115,22 @@ class BulkRoutes:
                 await asyncio.sleep(0)
             self._rules.check_key(key)
             user.check_key("write", namespace, key)
-        await self._do(call, (Delete(namespace, key) for key in keys))
+        return await self._do(call, (Delete(namespace, key) for key in keys))
 
-    async def get(self, call: Call) -> None:
+    async def get(self, call: Call) -> Answer:
         """Read many values, as text or as JSON."""
         namespace = (await call.found(self._namespaces, fresh=False)).name
-        user_of(call.scope).check_somewhere(namespace, "read")
+        call.exchange.user.check_somewhere(namespace, "read")
         ask = decoded_ask(await call.body(self._rules, SMALL_BYTES, "a bulk get"))
-        storage = permitted(self._storage, user_of(call.scope))
+        storage = permitted(self._storage, call.exchange.user)
         read = await bulk_get(
-            storage, namespace, ask, self._rules, call.scope, with_expiration=True
+            storage, namespace, ask, self._rules, call.exchange, with_expiration=True
         )
-        await send_result(call.scope, call.send, BulkValues(read))
+        return answer_with(BulkValues(read))
 
-    async def _do(self, call: Call, operations: Iterator[Operation]) -> None:
+    async def _do(self, call: Call, operations: Iterator[Operation]) -> Answer:
         """Do them in groups, and tell which did not succeed."""
-        storage = permitted(self._storage, user_of(call.scope))
+        storage = permitted(self._storage, call.exchange.user)
         done = 0
         failed: list[str] = []
         for group in _groups(operations):
@@ -143,7 +143,7 @@ class BulkRoutes:
                     raise result
                 else:
                     done += 1
-        await send_result(call.scope, call.send, BulkResult(done, failed))
+        return answer_with(BulkResult(done, failed))
 
     async def _checked(self, pair: BulkPair, index: int, now: float) -> _Checked:
         rules = self._rules

@@ -3,31 +3,29 @@
 from collections.abc import Mapping
 
 import msgspec
-from starlette.types import Receive, Scope, Send
 
 from ....entry import is_id
 from ....errors import NamespaceNotFound
+from ....http.body import read_body
+from ....http.exchange import Exchange
 from ....namespaces import Namespace, Namespaces
-from ...request import read_body
 from ..errors import invalid
 from ..query import lenient_query
 from ..rules import Rules
 
 
 class Call(msgspec.Struct, frozen=True):
-    """What the path of a request names, and the means to answer it."""
+    """A request, and what its path names."""
 
     account: str
     namespace: str
     """Its id, as it was sent."""
     key: str
-    scope: Scope
-    receive: Receive
-    send: Send
+    exchange: Exchange
 
     def query(self) -> Mapping[str, str]:
         """The parameters of the query."""
-        return lenient_query(self.scope)
+        return lenient_query(self.exchange)
 
     async def found(self, namespaces: Namespaces, *, fresh: bool = True) -> Namespace:
         """The namespace, if the account has it."""
@@ -45,4 +43,4 @@ class Call(msgspec.Struct, frozen=True):
 
     async def body(self, rules: Rules, limit: int, what: str) -> bytes | bytearray:
         """The body, of at most `limit` bytes."""
-        return await read_body(self.scope, self.receive, limit, what, seconds=rules.body_seconds)
+        return await read_body(self.exchange, limit, what, seconds=rules.body_seconds)

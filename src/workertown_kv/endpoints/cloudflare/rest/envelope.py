@@ -4,14 +4,15 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
-from starlette.types import Scope, Send
 
 from ....errors import KvError
-from ...envelope import Headers, headers_of, send_bytes
+from ....http.answer import JSON, Answer, Fields, fields_of_error
+from ....http.exchange import Exchange
+from ....http.route import Api
 from ...schemas import No, NoData
 from ..errors import told
+from .credentials import authorizations
 
-_JSON: Final = (b"content-type", b"application/json")
 _encode: Final = msgspec.json.Encoder().encode
 
 Messages = Annotated[
@@ -19,7 +20,7 @@ Messages = Annotated[
 ]
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class Success(msgspec.Struct, frozen=True, omit_defaults=True):
     """A success. Lists have a `result_info` as well."""
 
     result: Any
@@ -55,21 +56,14 @@ class Failed(KvError):
         self.error = error
 
 
-async def send_result(
-    scope: Scope,
-    send: Send,
-    result: object,
-    *,
-    info: object = None,
-    headers: Headers = (),
-) -> None:
-    """Answer 200 with this result."""
-    answer = _encode(Answer(result, True, (), (), info))
-    await send_bytes(scope, send, 200, (answer,), (_JSON, *headers))
+def answer_with(found: object, *, info: object = None, fields: Fields = ()) -> Answer:
+    """Return the answer 200 with this result."""
+    body = _encode(Success(found, True, (), (), info))
+    return Answer(200, (JSON, *fields), (body,))
 
 
-async def send_failure(scope: Scope, send: Send, error: Exception, request_id: str = "") -> None:
-    """Answer with an error: its code and words, or only `request_id` where it is not public."""
+def _failure(_: Exchange, error: Exception, request_id: str) -> Answer:
+    """Return the answer to an error: its code and words or, with a request id, only that."""
     operation = ""
     if isinstance(error, Failed):
         operation, error = error.operation, error.error
@@ -80,8 +74,11 @@ async def send_failure(scope: Scope, send: Send, error: Exception, request_id: s
     if operation:
         message = f"{operation}: '{message}'"
     failure = CloudflareFailure(None, False, (CloudflareDetail(code, message),), ())
-    headers = [_JSON, *headers_of(error, request_id)]
+    fields = [JSON, *fields_of_error(error, request_id)]
     if status == 501:
         # The SDKs try anything from 500 again; what a storage cannot do it will not do then.
-        headers.append((b"x-should-retry", b"false"))
-    await send_bytes(scope, send, status, (_encode(failure),), headers)
+        fields.append((b"x-should-retry", b"false"))
+    return Answer(status, fields, (_encode(failure),))
+
+
+REST_API: Final = Api("rest", _failure, authorizations)

@@ -6,9 +6,9 @@ from typing import Final
 import msgspec
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.types import Scope
 
-from ...request import header, short_enough
+from ....http.exchange import Exchange
+from ....http.fields import short_enough
 from ..errors import invalid
 
 FORM_SLACK: Final = 64 * 1024
@@ -27,12 +27,12 @@ class Form(msgspec.Struct, frozen=True):
     metadata: bytes | None = None
 
 
-async def form_of(scope: Scope, body: bytes | bytearray) -> Form:
+async def form_of(exchange: Exchange, body: bytes | bytearray) -> Form:
     """The value and metadata of a body.
 
     Each may be a field or a file, with a content type of its own or without.
     """
-    content_type = short_enough(header(scope, b"content-type") or b"", b"content-type")
+    content_type = short_enough(exchange.fields.get(b"content-type", b""), b"content-type")
     kind, parameters = parse_options_header(content_type)
     if kind != b"multipart/form-data":
         return Form(body)

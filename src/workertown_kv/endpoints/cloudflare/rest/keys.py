@@ -5,13 +5,13 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ....entry import KeyInfo, whole_seconds
+from ....http.answer import Answer
 from ....namespaces import Namespaces
 from ....storage import Storage, permitted
-from ...request import user_of
 from ..listing import encoded_cursor, listed
 from ..rules import Rules
 from .call import Call
-from .envelope import send_result
+from .envelope import answer_with
 
 
 class CloudflareKey(Struct, omit_defaults=True, gc=False):
@@ -37,16 +37,16 @@ class KeyRoutes:
         self._namespaces = namespaces
         self._rules = rules
 
-    async def list(self, call: Call) -> None:
+    async def list(self, call: Call) -> Answer:
         """One page of keys, in the order of their UTF-8 bytes."""
         namespace = (await call.found(self._namespaces, fresh=False)).name
         asked = call.query()
         limit = self._rules.page(asked.get("limit"))
-        storage = permitted(self._storage, user_of(call.scope))
+        storage = permitted(self._storage, call.exchange.user)
         page = await listed(storage, namespace, asked.get("prefix", ""), limit, asked.get("cursor"))
         keys = [CloudflareKey(info.key, *shown(info)) for info in page.keys]
         info = CursorInfo(len(keys), encoded_cursor(page.cursor))
-        await send_result(call.scope, call.send, keys, info=info)
+        return answer_with(keys, info=info)
 
 
 def shown(info: KeyInfo) -> tuple[int | UnsetType, Raw | UnsetType]:

@@ -6,15 +6,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from ....errors import Forbidden, InputError
+from ....http.answer import Answer
 from ....namespaces import TITLE_CHARACTERS, Namespace, Namespaces
-from ...request import user_of
 from ...schemas import Yes
 from ..bodies import SMALL_BYTES, decoded
 from ..errors import invalid
 from ..rules import Rules
 from .call import Call
-from .envelope import send_result
-from .pages import send_page
+from .envelope import answer_with
+from .pages import page_of
 
 _ORDERS: Final = ("id", "title")
 _DIRECTIONS: Final = ("asc", "desc")
@@ -53,7 +53,7 @@ class NamespaceRoutes:
         self._namespaces = namespaces
         self._rules = rules
 
-    async def list(self, call: Call) -> None:
+    async def list(self, call: Call) -> Answer:
         """One page of the account's namespaces; past the last page it is empty."""
         asked = call.query()
         order, direction = asked.get("order", "id"), asked.get("direction", "asc")
@@ -61,38 +61,38 @@ class NamespaceRoutes:
             raise invalid(10043, f"Invalid order of {order[:20]}. Expected id or title.")
         if direction not in _DIRECTIONS:
             raise invalid(10044, f"Invalid direction of {direction[:20]}. Expected asc or desc.")
-        user = user_of(call.scope)
+        user = call.exchange.user
         found = [one for one in await self._namespaces.all(call.account) if user.may_use(one.name)]
         found.sort(key=lambda one: getattr(one, order), reverse=direction == "desc")
-        await send_page(call, [_described(one) for one in found])
+        return page_of(call, [_described(one) for one in found])
 
-    async def create(self, call: Call) -> None:
+    async def create(self, call: Call) -> Answer:
         """Make a namespace, which has no keys yet."""
-        user_of(call.scope).check_admin()
+        call.exchange.user.check_admin()
         namespace = await self._namespaces.create(await self._title(call), call.account)
-        await send_result(call.scope, call.send, _described(namespace))
+        return answer_with(_described(namespace))
 
-    async def get(self, call: Call) -> None:
+    async def get(self, call: Call) -> Answer:
         """One namespace."""
         namespace = await call.found(self._namespaces)
-        if not user_of(call.scope).may_use(namespace.name):
+        if not call.exchange.user.may_use(namespace.name):
             raise Forbidden(f"Out of scope: the namespace {namespace.name!r}")
-        await send_result(call.scope, call.send, _described(namespace))
+        return answer_with(_described(namespace))
 
-    async def rename(self, call: Call) -> None:
+    async def rename(self, call: Call) -> Answer:
         """Give a namespace another title."""
-        user_of(call.scope).check_admin()
+        call.exchange.user.check_admin()
         namespace = await call.found(self._namespaces)
         title = await self._title(call)
         renamed = await self._namespaces.rename(namespace.id, title)
-        await send_result(call.scope, call.send, _described(renamed))
+        return answer_with(_described(renamed))
 
-    async def delete(self, call: Call) -> None:
+    async def delete(self, call: Call) -> Answer:
         """Delete a namespace with all its keys."""
-        user_of(call.scope).check_admin()
+        call.exchange.user.check_admin()
         namespace = await call.found(self._namespaces)
         await self._namespaces.delete(namespace.id)
-        await send_result(call.scope, call.send, None)
+        return answer_with(None)
 
     async def _title(self, call: Call) -> str:
         body = await call.body(self._rules, SMALL_BYTES, "a namespace")

@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Meta
 
 from ....errors import InputError
+from ....http.answer import Answer
 from .call import Call
-from .envelope import send_result
+from .envelope import answer_with
 
 _PER_PAGE: Final = 20
 _MOST_PER_PAGE: Final = 1000
@@ -24,15 +25,15 @@ class PageInfo(msgspec.Struct, frozen=True, gc=False):
     total_pages: Annotated[int, Meta(description="How many pages there are")]
 
 
-async def send_page(call: Call, found: Sequence[object]) -> None:
-    """Answer with the page that the query asks for; past the last page it is empty."""
+def page_of(call: Call, found: Sequence[object]) -> Answer:
+    """Return the page that the query asks for; past the last page it is empty."""
     asked = call.query()
     page = _number(asked.get("page"), "page", 1, None)
     per_page = _number(asked.get("per_page"), "per_page", _PER_PAGE, _MOST_PER_PAGE)
     start = (page - 1) * per_page
     shown = found[start : start + per_page]
     info = PageInfo(page, per_page, len(shown), len(found), -(-len(found) // per_page))
-    await send_result(call.scope, call.send, shown, info=info)
+    return answer_with(shown, info=info)
 
 
 def _number(text: str | None, name: str, default: int, most: int | None) -> int:

@@ -6,25 +6,24 @@ Keys are taken from the path as it was sent, so that `%2F` in one is no separato
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from starlette.types import Receive, Scope, Send
-
 from ....errors import KvError, MethodNotAllowed, NotFound
+from ....http.answer import Answer
+from ....http.exchange import Exchange
+from ....http.path import decode_percent, raw_rest_of_path
+from ....http.route import Route, StorageFailed
 from ....namespaces import Namespaces
 from ....options import Options
 from ....storage import Storage
-from ...envelope import StorageFailed
-from ...request import decode_percent, raw_rest_of_path
-from ...resource import Resource
 from ..rules import Rules
 from .accounts import AccountRoutes
 from .bulk import BulkRoutes
 from .call import Call
-from .envelope import Failed
+from .envelope import REST_API, Failed
 from .keys import KeyRoutes
 from .namespaces import NamespaceRoutes
 from .values import ValueRoutes
 
-_Act = Callable[[Call], Awaitable[None]]
+_Act = Callable[[Call], Awaitable[Answer]]
 _Acts = Mapping[str, tuple[str, _Act]]
 """By method, what Cloudflare calls the operation, and what does it."""
 
@@ -43,12 +42,12 @@ def rest_routes(
     namespaces: Namespaces,
     prefix: str,
     failed: StorageFailed,
-) -> list[Resource]:
+) -> list[Route]:
     """The one route of the group, which takes all paths below `prefix`."""
-    return [_Door(options, storage, namespaces, prefix.rstrip("/") + "/", failed)]
+    return [_Rest(options, storage, namespaces, prefix.rstrip("/") + "/", failed)]
 
 
-class _Door(Resource):
+class _Rest(Route):
     def __init__(
         self,
         options: Options,
@@ -57,7 +56,7 @@ class _Door(Resource):
         prefix: str,
         failed: StorageFailed,
     ) -> None:
-        super().__init__(prefix, {}, rest="path")
+        super().__init__(REST_API, prefix, {}, rest="path")
         self._accounts = options.cloudflare.accounts
         rules = Rules.of(options)
         spaces = NamespaceRoutes(namespaces, rules)
@@ -116,27 +115,27 @@ class _Door(Resource):
         }
         self.templates = {path: _methods(its) for path, its in acts.items()}
 
-    def template_of(self, scope: Scope) -> str:
+    def template_of(self, exchange: Exchange) -> str:
         try:
-            _, _, template = self._found(raw_rest_of_path(scope, self.path))
+            _, _, template = self._found(raw_rest_of_path(exchange, self.path))
         except KvError:
             return f"{self.path}(another path)"
         return template
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raw = raw_rest_of_path(scope, self.path)
+    async def answer(self, exchange: Exchange) -> Answer:
+        raw = raw_rest_of_path(exchange, self.path)
         place, acts, _ = self._found(raw)
         account = "" if place.account is None else decode_percent(place.account, "path")
         if self._accounts and place.account is not None and account not in self._accounts:
             raise self._no_route(raw)
-        act = acts.get("GET" if scope["method"] == "HEAD" else scope["method"])
+        act = acts.get("GET" if exchange.method == "HEAD" else exchange.method)
         if act is None:
-            raise MethodNotAllowed(scope["method"], sorted(_methods(acts)))
+            raise MethodNotAllowed(exchange.method, sorted(_methods(acts)))
         operation, do = act
         try:
             key = decode_percent(place.key, "path")
             id = place.namespace.decode(errors="replace")
-            await do(Call(account, id, key, scope, receive, send))
+            return await do(Call(account, id, key, exchange))
         except KvError as error:
             raise Failed(operation, error) from error
 

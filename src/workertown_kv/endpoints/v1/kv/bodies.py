@@ -10,12 +10,12 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ....entry import check_key, check_value_size, compact_metadata, lifetime
 from ....errors import Detail, InputError, KvError
+from ....http.body import check_utf8
+from ....http.json_array import SHORT_BYTES, decoded_array
+from ....http.json_depth import is_deeper_in_turns
 from ....nesting import too_deep
 from ....operations import Batch, Delete, Get, Operation, Precondition, Set
 from ....options import LimitsOptions
-from ...json_array import SHORT_BYTES, decoded_array
-from ...json_depth import is_deeper_in_turns
-from ...request import check_utf8
 from ...schemas import ExpiresAt, Key, Metadata, Ttl, Value
 
 _IfVersion = Annotated[

@@ -1,22 +1,20 @@
-"""Many keys at once: listings, and batches of operations."""
+"""Many keys: from requests to listings and batches, and from results to answers."""
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
-from starlette.types import Receive, Scope, Send
 
 from ....entry import Entry, KeyInfo, whole_seconds
-from ....errors import KvError, StorageError
-from ....operations import Get, List, Operation, Result
+from ....errors import KvError
+from ....http.answer import Answer
+from ....http.query import bad_query
+from ....operations import Batch, Get, List, Operation, Page, Result
 from ....options import LimitsOptions
-from ....storage import Storage, permitted
-from ...envelope import StorageFailed, send_object
-from ...request import bad_query, check_json, expect, hold, read_body, user_of
 from ...schemas import ExpiresAt, Key, Metadata, Version
-from .bodies import decode_batch
+from ..envelope import object_answer
 
 MOST_KEYS: Final = 1000
 """The largest page of a listing, and the default."""
@@ -71,57 +69,38 @@ class BatchResult(Struct, gc=False):
     ) = UNSET
 
 
-class Collection:
-    """What can be done with the keys together."""
+def decode_list(space: str, asked: Mapping[str, str]) -> List:
+    """Return what a query asks to list."""
+    return List(
+        space,
+        asked.get("prefix", ""),
+        _limit(asked.get("limit")),
+        _decoded_cursor(asked.get("cursor")),
+    )
 
-    def __init__(self, storage: Storage, limits: LimitsOptions, failed: StorageFailed) -> None:
-        self._storage = storage
-        self._limits = limits
-        self._failed = failed
 
-    async def list(
-        self, space: str, asked: Mapping[str, str], scope: Scope, _: Receive, send: Send
-    ) -> None:
-        """Answer with one page of keys, as the query asks."""
-        page = await permitted(self._storage, user_of(scope)).list(
-            List(
-                space,
-                asked.get("prefix", ""),
-                _limit(asked.get("limit")),
-                _decoded_cursor(asked.get("cursor")),
-            )
-        )
-        cursor = None if page.cursor is None else _encoded_cursor(page.cursor)
-        keys = [ListedKey(info.key, info.version, *_optional(info)) for info in page.keys]
-        await send_object(scope, send, KeyPage(keys, cursor, cursor is None))
+def encode_page(page: Page) -> Answer:
+    """Return one page of keys."""
+    cursor = None if page.cursor is None else _encoded_cursor(page.cursor)
+    keys = [ListedKey(info.key, info.version, *_optional(info)) for info in page.keys]
+    return object_answer(KeyPage(keys, cursor, cursor is None))
 
-    async def batch(self, space: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Do several operations and answer with what came of each."""
-        check_json(scope)
-        # The storage would refuse it too, but only once the whole body is here.
-        user_of(scope).check_somewhere(space, "read", "write")
-        body = await read_body(
-            scope,
-            receive,
-            self._limits.batch_bytes,
-            "a batch",
-            seconds=self._limits.body_seconds,
-        )
-        batch = await decode_batch(
-            body, namespace=space, limits=self._limits, now=self._storage.clock()
-        )
-        del body
-        gets = sum(isinstance(one, Get) for one in batch.operations)
-        if 0 < gets < len(batch.operations):
-            most = min(self._limits.batch_bytes, gets * self._limits.value_bytes)
-            expect(scope, ANSWER_COPIES * most)
-        results = await permitted(self._storage, user_of(scope)).batch(batch)
-        hold(scope, sum(len(one.value) for one in results if isinstance(one, Entry)))
-        for result in results:
-            if isinstance(result, StorageError):
-                self._failed(result)
-        pairs = zip(batch.operations, results, strict=True)
-        await send_object(scope, send, [_result(*pair) for pair in pairs])
+
+def batch_answer_bytes(batch: Batch, limits: LimitsOptions) -> int:
+    """Return how much memory the answer to a batch may take, 0 where it can still be refused.
+
+    A batch that only reads can be refused when the values are here.
+    """
+    gets = sum(isinstance(one, Get) for one in batch.operations)
+    if not 0 < gets < len(batch.operations):
+        return 0
+    return ANSWER_COPIES * min(limits.batch_bytes, gets * limits.value_bytes)
+
+
+def encode_results(batch: Batch, results: Sequence[Result]) -> Answer:
+    """Return what came of each operation of a batch."""
+    pairs = zip(batch.operations, results, strict=True)
+    return object_answer([_result(*pair) for pair in pairs])
 
 
 def _result(operation: Operation, result: Result) -> BatchResult:

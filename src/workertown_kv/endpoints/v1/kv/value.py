@@ -1,19 +1,18 @@
-"""Single values: `GET`, `HEAD`, `PUT` and `DELETE` of a key."""
+"""Single values: from requests to operations, and from results to answers."""
 
 from email.utils import formatdate
 from typing import Final
 
-from starlette.types import Receive, Scope, Send
-
 from ....entry import Entry, ascii_json, check_key, whole_seconds
-from ....errors import NotAcceptable, NotFound, PreconditionFailed
-from ....operations import Delete, Get
+from ....errors import NotAcceptable, NotFound
+from ....http.answer import Answer
+from ....http.body import check_json
+from ....http.conditions import etag, unchanged, write_precondition
+from ....http.exchange import Exchange
+from ....http.fields import list_field
+from ....operations import Delete, Get, Precondition, Set
 from ....options import LimitsOptions
-from ....storage import Storage, permitted
-from ...conditions import etag, read_precondition, write_precondition
-from ...envelope import ENVELOPE_BYTES, send_bytes, send_success
-from ...request import check_json, expect, header_list, read_body, user_of
-from .bodies import decode_put
+from ..envelope import ENVELOPE_BYTES, data_answer
 
 BODY_SLACK: Final = 64 * 1024
 """What the body of a `PUT` may have beyond the largest value: its other fields and white space."""
@@ -24,92 +23,71 @@ _FRESH: Final = ((b"cache-control", b"no-cache"), (b"vary", b"accept"))
 _BYTES: Final = b"application/octet-stream"
 
 
-class Values:
-    """What can be done with one value; the key comes from the path or from the query.
-
-    `space` is its namespace.
-    """
-
-    def __init__(self, storage: Storage, limits: LimitsOptions) -> None:
-        self._storage = storage
-        self._limits = limits
-
-    async def get(self, space: str, key: str, scope: Scope, _: Receive, send: Send) -> None:
-        """Answer with the value, in the envelope or as its own bytes."""
-        check_key(key, self._limits.key_bytes)
-        entry = await self._storage_of(scope).get(Get(space, key))
-        if entry is None:
-            raise NotFound
-        must_match = read_precondition(scope, b"if-match")
-        if must_match and not must_match.holds(entry.version):
-            raise PreconditionFailed
-        headers = [etag(entry.version), *_FRESH, *_described(entry)]
-        unseen = read_precondition(scope, b"if-none-match")
-        if unseen and not unseen.holds(entry.version):
-            await send({"type": "http.response.start", "status": 304, "headers": headers})
-            await send({"type": "http.response.body", "body": b""})
-        elif _wants_bytes(header_list(scope, b"accept")):
-            headers.append((b"content-type", _BYTES))
-            await send_bytes(scope, send, 200, (entry.value,), headers)
-        elif entry.is_json:
-            await send_success(scope, send, entry.value, headers)
-        else:
-            raise NotAcceptable(
-                "The value is not JSON; send Accept: application/octet-stream for its bytes"
-            )
-
-    async def put(self, space: str, key: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Write the value, and answer once it is durable."""
-        check_key(key, self._limits.key_bytes)
-        precondition = write_precondition(scope)
-        check_json(scope)
-        # The storage would refuse it too, but only once the whole body is here.
-        user_of(scope).check_key("write", space, key)
-        most = self._limits.value_bytes + BODY_SLACK
-        operation = await decode_put(
-            await read_body(
-                scope, receive, most, "the body of a PUT", seconds=self._limits.body_seconds
-            ),
-            namespace=space,
-            key=key,
-            precondition=precondition,
-            limits=self._limits,
-            now=self._storage.clock(),
-        )
-        wants_minimum = _wants_minimum(scope)
-        if not wants_minimum:
-            expect(scope, len(operation.value) + ENVELOPE_BYTES)
-        version = await self._storage_of(scope).set(operation)
-        if wants_minimum:
-            applied = (b"preference-applied", b"return=minimal")
-            await send_success(scope, send, b"null", (etag(version), applied))
-        else:
-            await send_success(scope, send, operation.value, (etag(version),))
-
-    async def delete(self, space: str, key: str, scope: Scope, _: Receive, send: Send) -> None:
-        """Remove the value, if there is one."""
-        check_key(key, self._limits.key_bytes)
-        operation = Delete(space, key, write_precondition(scope))
-        await self._storage_of(scope).delete(operation)
-        await send_success(scope, send, b"true")
-
-    def _storage_of(self, scope: Scope) -> Storage:
-        return permitted(self._storage, user_of(scope))
+def decode_get(space: str, key: str, limits: LimitsOptions) -> Get:
+    """Return what a `GET` or `HEAD` asks for."""
+    check_key(key, limits.key_bytes)
+    return Get(space, key)
 
 
-def _described(entry: Entry) -> list[tuple[bytes, bytes]]:
-    fields = []
+def encode_entry(exchange: Exchange, entry: Entry | None) -> Answer:
+    """Return the value in the envelope or as its own bytes, or 304 where the client has it."""
+    if entry is None:
+        raise NotFound
+    fields = [etag(entry.version), *_FRESH]
     if entry.expires_at is not None:
         gone = formatdate(whole_seconds(entry.expires_at), usegmt=True)
         fields.append((b"expires", gone.encode()))
     if entry.metadata is not None:
         fields.append((b"x-kv-metadata", ascii_json(entry.metadata).encode()))
-    return fields
+    sent = exchange.fields
+    if b"if-match" in sent or b"if-none-match" in sent:
+        known = unchanged(exchange, entry.version, fields)
+        if known is not None:
+            return known
+    accept = list_field(sent, b"accept")
+    if accept is not None and _wants_bytes(accept):
+        fields.append((b"content-type", _BYTES))
+        return Answer(200, fields, (entry.value,))
+    if not entry.is_json:
+        raise NotAcceptable(
+            "The value is not JSON; send Accept: application/octet-stream for its bytes"
+        )
+    return data_answer(entry.value, fields)
 
 
-def _wants_bytes(accept: bytes | None) -> bool:
-    """Whether `Accept` names the value's own bytes, and does not like JSON better."""
-    if accept is None or _BYTES not in accept.lower():
+def precondition_of_put(
+    exchange: Exchange, space: str, key: str, limits: LimitsOptions
+) -> Precondition | None:
+    """Check what a `PUT` says before its body is read, and return its precondition."""
+    check_key(key, limits.key_bytes)
+    precondition = write_precondition(exchange)
+    check_json(exchange)
+    # The storage would refuse it too, but only once the whole body is here.
+    exchange.user.check_key("write", space, key)
+    return precondition
+
+
+def answer_bytes(exchange: Exchange, operation: Set) -> int:
+    """Return the size of the answer to a `PUT`."""
+    return 0 if _wants_minimum(exchange) else len(operation.value) + ENVELOPE_BYTES
+
+
+def encode_version(exchange: Exchange, operation: Set, version: str) -> Answer:
+    """Return the value that was written, or nothing where the client prefers that."""
+    if _wants_minimum(exchange):
+        return data_answer(b"null", (etag(version), (b"preference-applied", b"return=minimal")))
+    return data_answer(operation.value, (etag(version),))
+
+
+def decode_delete(exchange: Exchange, space: str, key: str, limits: LimitsOptions) -> Delete:
+    """Return what a `DELETE` asks for."""
+    check_key(key, limits.key_bytes)
+    return Delete(space, key, write_precondition(exchange))
+
+
+def _wants_bytes(accept: bytes) -> bool:
+    """Tell whether `Accept` names the value's own bytes, and does not like JSON better."""
+    if _BYTES not in accept.lower():
         return False
     quality = {b"application/json": 0.0, _BYTES: 0.0}
     for part in accept.lower().split(b","):
@@ -129,8 +107,8 @@ def _quality(parameters: list[bytes]) -> float:
     return 1.0
 
 
-def _wants_minimum(scope: Scope) -> bool:
-    prefer = header_list(scope, b"prefer")
+def _wants_minimum(exchange: Exchange) -> bool:
+    prefer = list_field(exchange.fields, b"prefer")
     if prefer is None:
         return False
     plain = prefer.lower().replace(b" ", b"").replace(b'"', b"")

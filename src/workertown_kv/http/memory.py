@@ -1,9 +1,12 @@
 """How much of memory the bodies and answers of all requests may take together."""
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from typing import Final
 
 from ..errors import Overloaded
 from ..user import User
+
+UNCOUNTED_BYTES: Final = 64 * 1024
+"""What a smaller body or answer takes of memory is not counted."""
 
 
 class Memory:
@@ -41,7 +44,7 @@ class Held:
 
     def __init__(self, memory: Memory, user: User) -> None:
         self._memory = memory
-        # Not the scope, in which this stands: a circle would have to be found by the collector.
+        # Not the exchange, which refers to this: the collector would have to find the circle.
         self._user = user
         self._expected = 0
         self.size = 0
@@ -62,26 +65,8 @@ class Held:
 
     def release(self) -> None:
         """Hold nothing any more."""
-        self._memory.give_back(self._name(), self.size)
+        if self.size:
+            self._memory.give_back(self._name(), self.size)
 
     def _name(self) -> str:
         return f"{self._user.strategy}:{self._user.id}"
-
-
-class MemoryLimit:
-    """Middleware behind the guard: `memory` in the scope is what the request holds."""
-
-    def __init__(self, app: ASGIApp, memory: Memory) -> None:
-        self.app = app
-        self._memory = memory
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or "user" not in scope:
-            await self.app(scope, receive, send)
-            return
-        held = scope["memory"] = Held(self._memory, scope["user"])
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            if held.size:
-                held.release()

@@ -3,11 +3,11 @@
 import re
 from typing import Final
 
-from starlette.types import Scope
-
-from ..errors import Detail, InputError
+from ..errors import Detail, InputError, PreconditionFailed
 from ..operations import Precondition
-from .request import header_list
+from .answer import Answer, Fields
+from .exchange import Exchange
+from .fields import list_field
 
 # RFC 9110, 8.8.3.
 _TAG: Final = re.compile(rb'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
@@ -16,10 +16,10 @@ _CODING: Final = re.compile(r"(?:--?|;)(?:br|bzip2|deflate|gz|gzip|zstd)\Z")
 _LIST: Final = re.compile(rb"[ \t,]*+(?:%b[ \t]*+(?:,[ \t,]*+|\Z))++" % _TAG.pattern)
 
 
-def write_precondition(scope: Scope) -> Precondition | None:
-    """What `If-Match` or `If-None-Match` asks of a write."""
-    must_match = header_list(scope, b"if-match")
-    must_not_match = header_list(scope, b"if-none-match")
+def write_precondition(exchange: Exchange) -> Precondition | None:
+    """Return what `If-Match` or `If-None-Match` asks of a write."""
+    must_match = list_field(exchange.fields, b"if-match")
+    must_not_match = list_field(exchange.fields, b"if-none-match")
     if must_match is None and must_not_match is None:
         return None
     if must_match is not None and must_not_match is not None:
@@ -30,21 +30,31 @@ def write_precondition(scope: Scope) -> Precondition | None:
     return Precondition(_versions(must_not_match, "if-none-match"), negated=True)
 
 
-def read_precondition(scope: Scope, name: bytes) -> Precondition | None:
-    """What `if-match` or `if-none-match` asks of a read, `None` where it is not sent."""
-    field = header_list(scope, name)
-    if field is None:
+def unchanged(exchange: Exchange, version: str, fields: Fields) -> Answer | None:
+    """Return the 304 for a read of what the client has already, `None` where it needs the value.
+
+    `fields` are those that a 200 would have too. Raises `PreconditionFailed` where `If-Match` asks
+    for another version.
+    """
+    must_match = list_field(exchange.fields, b"if-match")
+    if must_match is not None:
+        wanted = Precondition(_versions(must_match, "if-match"))
+        if not wanted.holds(version):
+            raise PreconditionFailed
+    seen = list_field(exchange.fields, b"if-none-match")
+    if seen is None:
         return None
-    return Precondition(_versions(field, name.decode()), negated=name == b"if-none-match")
+    unseen = Precondition(_versions(seen, "if-none-match"), negated=True)
+    return None if unseen.holds(version) else Answer(304, fields)
 
 
 def etag(version: str) -> tuple[bytes, bytes]:
-    """The `ETag` field of an entry."""
+    """Return the `ETag` field of an entry."""
     return (b"etag", b'"%b"' % version.encode())
 
 
 def _versions(field: bytes, name: str) -> tuple[str, ...] | None:
-    """The versions in a list of entity tags; `None` for `*`, which is any of them.
+    """Return the versions in a list of entity tags; `None` for `*`, which is any of them.
 
     A tag that a proxy has changed, because it has compressed the answer, still names the version:
     the server makes no weak tags, and none that end in the name of a coding.

@@ -1,0 +1,59 @@
+"""The routes of `endpoints.v1.admin`: what the server is, the storage's schema, and namespaces."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from ....http.answer import Answer
+from ....http.exchange import Exchange
+from ....http.route import Handler, Route
+from ....namespaces import Namespaces
+from ....options import Options, describe_options
+from ....storage import Health, Storage
+from ..envelope import NATIVE_API, object_answer
+from .namespaces import NamespaceHandlers
+
+
+class Admin:
+    """The handlers that are about the server and its storage."""
+
+    def __init__(self, options: Options, storage: Storage, health: Health) -> None:
+        self._options = options
+        self._storage = storage
+        self._health = health
+
+    async def info(self, _: Exchange) -> Answer:
+        """Answer with the options in force, and what is known of the storage."""
+        known = describe_options(self._options)
+        known |= {
+            "storage": type(self._storage).__name__,
+            "storage_health": await self._health.report(),
+            "version": version("workertown-kv"),
+        }
+        return object_answer(known)
+
+    async def migrate(self, _: Exchange) -> Answer:
+        """Bring the schema of the storage up to date."""
+        return object_answer(await self._storage.migrate())
+
+
+def admin_routes(
+    options: Options, storage: Storage, namespaces: Namespaces, prefix: str, health: Health
+) -> list[Route]:
+    """Return the routes of the group, all for users who may administer."""
+    base = prefix.rstrip("/")
+    admin = Admin(options, storage, health)
+    spaces = NamespaceHandlers(options.limits, namespaces, f"{base}/namespaces/")
+    one = {"GET": spaces.get, "HEAD": spaces.get, "PUT": spaces.rename, "DELETE": spaces.delete}
+    return [
+        _route(f"{base}/info", {"GET": admin.info, "HEAD": admin.info}),
+        _route(f"{base}/migrate", {"POST": admin.migrate}),
+        _route(
+            f"{base}/namespaces",
+            {"GET": spaces.list, "HEAD": spaces.list, "POST": spaces.create},
+        ),
+        _route(f"{base}/namespaces/", one, rest="namespace"),
+    ]
+
+
+def _route(path: str, handlers: Mapping[str, Handler], rest: str | None = None) -> Route:
+    return Route(NATIVE_API, path, handlers, rest=rest, is_for_admins=True)

@@ -1,0 +1,71 @@
+"""The envelope of the native API: every success, and every error."""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from ...errors import Conflict, Detail, KvError
+from ...http.answer import JSON, Answer, Fields, fields_of_error
+from ...http.exchange import Exchange
+from ...http.route import Api
+from ..schemas import No, NoData
+
+JOINED_BYTES: Final = 64 * 1024
+"""Larger data is sent as it is between the two ends of the envelope, and not copied into it."""
+
+_OPENING: Final = b'{"status":200,"success":true,"data":'
+_CLOSING: Final = b"}"
+ENVELOPE_BYTES: Final = len(_OPENING + _CLOSING)
+
+
+class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer where something went wrong."""
+
+    status: Annotated[int, Meta(description="The HTTP status")]
+    success: No
+    data: NoData
+    error: Annotated[str, Meta(description="One line on what went wrong")]
+    errors: Annotated[
+        tuple[Detail, ...], Meta(description="Where it is known, each thing that is wrong")
+    ] = ()
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def data_answer(data: bytes, fields: Fields = ()) -> Answer:
+    """Return the answer 200 with `data`, which is JSON text already."""
+    if len(data) <= JOINED_BYTES:
+        return Answer(200, (JSON, *fields), (_OPENING + data + _CLOSING,))
+    return Answer(200, (JSON, *fields), (_OPENING, data, _CLOSING))
+
+
+def object_answer(data: object, fields: Fields = ()) -> Answer:
+    """Return the answer 200 with `data` made into JSON."""
+    return data_answer(_encode(data), fields)
+
+
+def error_answer(error: Exception, request_id: str = "") -> Answer:
+    """Return the answer to an error: its own words or, with a request id, only that."""
+    if not isinstance(error, KvError) or request_id:
+        body = Failure(500, False, None, f"Internal error (request id {request_id})")
+    else:
+        body = Failure(error.status, False, None, error.message, _details(error))
+    return Answer(body.status, [JSON, *fields_of_error(error, request_id)], (_encode(body),))
+
+
+def _failure(_: Exchange, error: Exception, request_id: str) -> Answer:
+    return error_answer(error, request_id)
+
+
+NATIVE_API: Final = Api("native", _failure)
+
+
+def _details(error: KvError) -> tuple[Detail, ...]:
+    if isinstance(error, Conflict):
+        return tuple(
+            Detail("body", ("operations", index), "The precondition does not hold")
+            for index in error.failed
+        )
+    return error.details

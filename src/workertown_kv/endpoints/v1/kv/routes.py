@@ -1,0 +1,186 @@
+"""The routes of `endpoints.v1.kv`: `{prefix}/{key}`, and `{prefix}` for the rest."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from ....entry import Entry
+from ....errors import StorageError
+from ....http.answer import Answer
+from ....http.body import check_json, read_body
+from ....http.exchange import Exchange
+from ....http.path import rest_of_path
+from ....http.query import bad_query, query
+from ....http.route import Route, StorageFailed
+from ....namespaces import Namespaces
+from ....options import LimitsOptions
+from ....storage import Storage, permitted
+from ...namespace import namespace_of
+from ..envelope import NATIVE_API, data_answer
+from .bodies import decode_batch, decode_put
+from .collection import batch_answer_bytes, decode_list, encode_page, encode_results
+from .value import (
+    BODY_SLACK,
+    answer_bytes,
+    decode_delete,
+    decode_get,
+    encode_entry,
+    encode_version,
+    precondition_of_put,
+)
+
+Target = Callable[[Exchange], Awaitable[tuple[str, str]]]
+"""Finds the namespace and the key that a request names."""
+
+_KEY: Final = ("key", "namespace")
+_LISTING: Final = ("key", "prefix", "limit", "cursor", "namespace")
+
+
+class Targets:
+    """Where a request names its namespace and key."""
+
+    def __init__(self, namespaces: Namespaces, below: str) -> None:
+        self._namespaces = namespaces
+        self._below = below
+
+    async def by_path(self, exchange: Exchange) -> tuple[str, str]:
+        """Return the namespace, and the key from the path."""
+        asked = query(exchange, ("namespace",)) if exchange.query else _NOTHING
+        return await self.space(exchange, asked), rest_of_path(exchange, self._below)
+
+    async def by_query(self, exchange: Exchange) -> tuple[str, str]:
+        """Return the namespace, and the key from the query."""
+        asked = query(exchange, _KEY)
+        if "key" not in asked:
+            raise bad_query("key", f"Expected the key here, or in the path: {self._below}…")
+        return await self.space(exchange, asked), asked["key"]
+
+    def space(self, exchange: Exchange, asked: Mapping[str, str]) -> Awaitable[str]:
+        """Return the namespace; a read may use what was known of it a moment ago."""
+        is_write = exchange.method not in ("GET", "HEAD")
+        return namespace_of(exchange, self._namespaces, asked.get("namespace"), fresh=is_write)
+
+
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+class Values:
+    """What can be done with one value."""
+
+    def __init__(self, target: Target, storage: Storage, limits: LimitsOptions) -> None:
+        self._target = target
+        self._storage = storage
+        self._limits = limits
+
+    async def get(self, exchange: Exchange) -> Answer:
+        """Answer with the value."""
+        operation = decode_get(*await self._target(exchange), self._limits)
+        entry = await permitted(self._storage, exchange.user).get(operation)
+        return encode_entry(exchange, entry)
+
+    async def put(self, exchange: Exchange) -> Answer:
+        """Write the value, and answer once it is durable."""
+        space, key = await self._target(exchange)
+        limits = self._limits
+        precondition = precondition_of_put(exchange, space, key, limits)
+        most = limits.value_bytes + BODY_SLACK
+        body = await read_body(exchange, most, "the body of a PUT", seconds=limits.body_seconds)
+        operation = await decode_put(
+            body,
+            namespace=space,
+            key=key,
+            precondition=precondition,
+            limits=limits,
+            now=self._storage.clock(),
+        )
+        del body
+        exchange.expect(answer_bytes(exchange, operation))
+        version = await permitted(self._storage, exchange.user).set(operation)
+        return encode_version(exchange, operation, version)
+
+    async def delete(self, exchange: Exchange) -> Answer:
+        """Remove the value, if there is one."""
+        operation = decode_delete(exchange, *await self._target(exchange), self._limits)
+        await permitted(self._storage, exchange.user).delete(operation)
+        return data_answer(b"true")
+
+
+class Collection:
+    """What can be done with the keys together, and with a key that the query names."""
+
+    def __init__(
+        self, targets: Targets, storage: Storage, limits: LimitsOptions, failed: StorageFailed
+    ) -> None:
+        self._targets = targets
+        self._values = Values(targets.by_query, storage, limits)
+        self._storage = storage
+        self._limits = limits
+        self._failed = failed
+
+    async def get_or_list(self, exchange: Exchange) -> Answer:
+        """Answer with the value of the key in the query or, without one, with a page of keys."""
+        asked = query(exchange, _LISTING)
+        if "key" not in asked:
+            operation = decode_list(await self._targets.space(exchange, asked), asked)
+            return encode_page(await permitted(self._storage, exchange.user).list(operation))
+        if not asked.keys() <= {*_KEY}:
+            raise bad_query("key", "Expected either a key or what to list, not both")
+        return await self._values.get(exchange)
+
+    async def batch(self, exchange: Exchange) -> Answer:
+        """Do several operations and answer with what came of each."""
+        space = await self._targets.space(exchange, query(exchange, ("namespace",)))
+        check_json(exchange)
+        limits, user = self._limits, exchange.user
+        # The storage would refuse it too, but only once the whole body is here.
+        user.check_somewhere(space, "read", "write")
+        seconds = limits.body_seconds
+        body = await read_body(exchange, limits.batch_bytes, "a batch", seconds=seconds)
+        batch = await decode_batch(body, namespace=space, limits=limits, now=self._storage.clock())
+        del body
+        exchange.expect(batch_answer_bytes(batch, limits))
+        results = await permitted(self._storage, user).batch(batch)
+        exchange.hold(sum(len(one.value) for one in results if isinstance(one, Entry)))
+        for result in results:
+            if isinstance(result, StorageError):
+                self._failed(result)
+        return encode_results(batch, results)
+
+
+def kv_routes(
+    limits: LimitsOptions,
+    storage: Storage,
+    namespaces: Namespaces,
+    prefix: str,
+    failed: StorageFailed,
+) -> list[Route]:
+    """Return the routes of the group."""
+    below = prefix.rstrip("/") + "/"
+    targets = Targets(namespaces, below)
+    values = Values(targets.by_path, storage, limits)
+    by_query = Values(targets.by_query, storage, limits)
+    collection = Collection(targets, storage, limits, failed)
+    # The collection first: with a prefix of "/" its path would be that of an empty key.
+    return [
+        Route(
+            NATIVE_API,
+            prefix,
+            {
+                "GET": collection.get_or_list,
+                "HEAD": collection.get_or_list,
+                "PUT": by_query.put,
+                "DELETE": by_query.delete,
+                "POST": collection.batch,
+            },
+        ),
+        Route(
+            NATIVE_API,
+            below,
+            {
+                "GET": values.get,
+                "HEAD": values.get,
+                "PUT": values.put,
+                "DELETE": values.delete,
+            },
+            rest="key",
+        ),
+    ]

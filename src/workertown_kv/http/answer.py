@@ -1,0 +1,58 @@
+"""What a handler returns, and the header fields that every API gives its errors."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ..errors import MethodNotAllowed, Overloaded, RateLimited, StorageUnavailable, Unauthorized
+
+Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields; their names are in lower case."""
+
+JSON: Final = (b"content-type", b"application/json")
+NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
+
+
+class Answer(msgspec.Struct, gc=False):
+    """The answer to a request.
+
+    Its parts are sent one after the other, so that a large value need not be copied. An answer
+    without parts, such as a 304, has no body and only the header fields that it is given.
+    """
+
+    status: int
+    fields: Fields
+    parts: Sequence[bytes] = ()
+
+
+def fields_of_error(error: Exception, request_id: str = "") -> Fields:
+    """Return the header fields of an error, whatever the form of its answer."""
+    if request_id:
+        return [(b"x-request-id", request_id.encode())]
+    match error:
+        case MethodNotAllowed():
+            return [(b"allow", ", ".join(error.allow).encode())]
+        case Unauthorized():
+            return [(b"www-authenticate", one.encode()) for one in error.challenges]
+        case RateLimited():
+            fields = [("retry-after", str(error.retry_after)), *error.fields]
+            return [(name.encode(), text.encode()) for name, text in fields]
+        case StorageUnavailable() | Overloaded():
+            return [(b"retry-after", b"1")]
+    return []
+
+
+def merged(fields: Fields, extra: Fields) -> Fields:
+    """Return header fields with extra ones, which replace those of the same name.
+
+    What `Vary` lists is joined: an answer may depend on several fields of the request.
+    """
+    replaced = dict(extra)
+    kept = []
+    for name, value in fields:
+        if name not in replaced:
+            kept.append((name, value))
+        elif name == b"vary":
+            replaced[name] = value + b", " + replaced[name]
+    return [*kept, *replaced.items()]

@@ -1,0 +1,161 @@
+"""One request, what the server has found out about it, and the sending of its answer."""
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+from ..user import User
+from .answer import NO_SNIFFING, Answer, Fields, merged
+from .fields import with_repeated
+from .memory import UNCOUNTED_BYTES, Held, Memory
+from .path import route_path
+
+if TYPE_CHECKING:
+    from .route import Route
+
+PIECE_BYTES: Final = 256 * 1024
+"""A longer answer is sent in such pieces: a server takes the next when the client has read some."""
+
+NOBODY: Final = User(id="", strategy="", scopes=())
+"""The user of a request that the guard has not admitted, or that needs no credentials."""
+
+_NONE: Final[frozenset[bytes]] = frozenset()
+
+
+class HalfAnAnswer(Exception):
+    """An answer broke off, which cannot be mended; a broken connection at least shows it.
+
+    What went wrong has been logged already, and is the cause.
+    """
+
+
+class Exchange:
+    """A request and its answer.
+
+    `receive` and `send` are those of the request for an ASGI application inside of the server.
+    """
+
+    __slots__ = (
+        "_memory",
+        "_receive",
+        "_send",
+        "extra",
+        "fields",
+        "held",
+        "is_unread",
+        "method",
+        "path",
+        "query",
+        "repeated",
+        "route",
+        "scope",
+        "sent_bytes",
+        "status",
+        "user",
+    )
+
+    route: "Route"
+    """The route of the request, and with it the API; the pipeline sets it before anything else."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, memory: Memory) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._memory = memory
+        self.method: str = scope.get("method", "GET")  # a websocket has none
+        path: str = scope["path"]
+        if path[-1:] == "/" or scope.get("root_path"):
+            path = route_path(scope)
+        self.path = path
+        """The path, decoded, relative to where the server is mounted."""
+        self.query: bytes = scope.get("query_string", b"")
+        headers = scope["headers"]
+        self.fields: dict[bytes, bytes] = dict(headers)
+        """The header fields by their names in lower case; lists are joined by a comma."""
+        self.repeated = _NONE
+        """The names of the header fields that the request has several times."""
+        if len(self.fields) != len(headers):
+            self.fields, self.repeated = with_repeated(headers)
+        self.user = NOBODY
+        self.extra: Fields = ()
+        """Header fields that the answer gets, whatever it is."""
+        self.status = 0
+        """The status of the answer, once it has begun."""
+        self.sent_bytes = 0
+        """How much of the body of the answer has been sent."""
+        self.is_unread = True
+        """Whether some of the body of the request is still to be read."""
+        self.held: Held | None = None
+        """What the request holds of the memory for bodies and answers."""
+
+    async def receive(self) -> Message:
+        """Take the next message of the request."""
+        message = await self._receive()
+        self.is_unread = message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on a message of an answer that an application inside of the server has made."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self.extra:
+                message = {**message, "headers": merged(message.get("headers", ()), self.extra)}
+        else:
+            self.sent_bytes += len(message.get("body", b""))
+        await self._send(message)
+
+    async def answer(self, answer: Answer) -> None:
+        """Send the answer; of a `HEAD` request, only what stands before the body."""
+        status, fields, parts = answer.status, answer.fields, answer.parts
+        size = 0
+        if parts:
+            for part in parts:
+                size += len(part)
+            fields = [*fields, NO_SNIFFING, (b"content-length", b"%d" % size)]
+            if self.method == "HEAD":
+                parts, size = (), 0
+            elif size > UNCOUNTED_BYTES:
+                self.hold(size)
+        if self.extra:
+            fields = merged(fields, self.extra)
+        self.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        if size > PIECE_BYTES or len(parts) > 1:
+            await self._send_in_pieces(answer)
+        else:
+            body = parts[0] if parts else b""
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        self.sent_bytes = size
+
+    async def _send_in_pieces(self, answer: Answer) -> None:
+        last = len(answer.parts) - 1
+        for index, part in enumerate(answer.parts):
+            start = 0
+            while len(part) - start > PIECE_BYTES:
+                piece = part[start : start + PIECE_BYTES]
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                start += PIECE_BYTES
+            rest = part[start:] if start else part
+            more = index < last
+            await self._send({"type": "http.response.body", "body": rest, "more_body": more})
+
+    def hold(self, size: int) -> None:
+        """Count so many bytes until the answer has been sent. Raises `Overloaded`."""
+        if size > UNCOUNTED_BYTES and self.user is not NOBODY:
+            self._holding().add(size)
+
+    def expect(self, size: int) -> None:
+        """Count the answer of a write before it is done. Raises `Overloaded`."""
+        if size > UNCOUNTED_BYTES and self.user is not NOBODY:
+            self._holding().expect(size)
+
+    def release(self) -> None:
+        """Hold nothing of the memory any more."""
+        if self.held is not None:
+            self.held.release()
+            self.held = None
+
+    def _holding(self) -> Held:
+        if self.held is None:
+            self.held = Held(self._memory, self.user)
+        return self.held

@@ -1,0 +1,78 @@
+"""Header fields that a request has several times."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ..errors import Detail, InputError
+
+SINGLE: Final = frozenset(
+    {
+        b"cf-kv-flprod-405",
+        b"cf-kv-metadata",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"origin",
+        b"sec-fetch-site",
+        b"x-auth-email",
+        b"x-auth-key",
+        b"x-auth-user-service-key",
+        b"x-kv-namespace",
+    }
+)
+"""The fields of which a request may have only one: of two, a proxy may have added the second.
+
+Lists, such as `If-Match`, go on from one field to the next."""
+
+AUTHORIZATION: Final = b"authorization"
+
+FIELD_BYTES: Final = 8 * 1024
+"""The longest header field that is taken apart."""
+
+
+def with_repeated(
+    headers: Sequence[tuple[bytes, bytes]],
+) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
+    """Return the fields of a request by their names, and the names that come several times.
+
+    A list is joined as RFC 9110, 5.3 has it. Of a field that may come only once, the first is
+    kept; the guard refuses the request. Two `Authorization` fields are no credentials.
+    """
+    found: dict[bytes, bytes] = {}
+    repeated = set()
+    for name, value in headers:
+        if name not in found:
+            found[name] = value
+            continue
+        repeated.add(name)
+        if name not in SINGLE:
+            found[name] += b"," + value
+    if AUTHORIZATION in repeated:
+        found[AUTHORIZATION] = b""
+    return found, frozenset(repeated)
+
+
+def check_single(repeated: frozenset[bytes]) -> None:
+    """Refuse a request that has one of the single fields several times."""
+    names = sorted(name.decode() for name in repeated & SINGLE)
+    if names:
+        details = [Detail("header", (name,), "Expected this field once") for name in names]
+        raise InputError("Invalid header", details=details)
+
+
+def list_field(fields: Mapping[bytes, bytes], name: bytes) -> bytes | None:
+    """Return a header field that is a list, `None` where it was not sent.
+
+    Raises `InputError` where it is too long to be taken apart.
+    """
+    field = fields.get(name)
+    return None if field is None else short_enough(field, name)
+
+
+def short_enough(field: bytes, name: bytes) -> bytes:
+    """Return the header field. Raises `InputError` if it is longer than `FIELD_BYTES`."""
+    if len(field) > FIELD_BYTES:
+        message = f"Expected at most {FIELD_BYTES:,} bytes"
+        raise InputError("Invalid header", details=[Detail("header", (name.decode(),), message)])
+    return field

@@ -1,0 +1,81 @@
+"""Which requests an API has, and what it does with them."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from ..errors import MethodNotAllowed, StorageError
+from .answer import Answer
+from .exchange import Exchange
+
+Handler = Callable[[Exchange], Awaitable[Answer]]
+
+StorageFailed = Callable[[StorageError], None]
+"""Called with each failure of the storage that a request has met."""
+
+
+def _none(_: Exchange) -> Iterable[bytes]:
+    return ()
+
+
+class Api(NamedTuple):
+    """What the routes of an API have in common."""
+
+    name: str
+    failure: Callable[[Exchange, Exception, str], Answer]
+    """Makes the answer to an error: its own words or, where it is not for the client, only the
+    request id."""
+    authorizations: Callable[[Exchange], Iterable[bytes]] = _none
+    """Makes what a client may also send as credentials into values of `Authorization`."""
+
+
+class Route:
+    """One path of an API, or all paths below it, with a handler for each method.
+
+    `rest` names what follows in the paths below.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        path: str,
+        handlers: Mapping[str, Handler],
+        *,
+        rest: str | None = None,
+        is_public: bool = False,
+        is_for_admins: bool = False,
+        mark: bytes | None = None,
+    ) -> None:
+        self.api = api
+        self.path = path
+        self.is_below = rest is not None
+        self.is_public = is_public
+        """Whether a request needs no credentials, and can be answered without the storage."""
+        self.mark = mark
+        """The header field by which a request is known to be for this route, at any path."""
+        self.templates: Mapping[str, frozenset[str]] = {
+            path + (f"{{{rest}}}" if rest else ""): frozenset(handlers)
+        }
+        """The paths as a description has them, and the methods of each."""
+        self._is_for_admins = is_for_admins
+        self._handlers = dict(handlers)
+
+    def has_path(self, path: str) -> bool:
+        """Tell whether this route is the one of a path."""
+        return path.startswith(self.path) if self.is_below else path == self.path
+
+    def template_of(self, exchange: Exchange) -> str:
+        """Return which of the templates the path of a request fits: the path without a key."""
+        return next(iter(self.templates))
+
+    def methods_of(self, exchange: Exchange) -> frozenset[str]:
+        """Return the methods of the path of a request, none if there is no such path."""
+        return self.templates.get(self.template_of(exchange), frozenset())
+
+    def answer(self, exchange: Exchange) -> Awaitable[Answer]:
+        """Answer a request, with the handler of its method."""
+        handler = self._handlers.get(exchange.method)
+        if handler is None:
+            raise MethodNotAllowed(exchange.method, sorted(self._handlers))
+        if self._is_for_admins:
+            exchange.user.check_admin()
+        return handler(exchange)

@@ -1,0 +1,65 @@
+"""The one place where errors become answers."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from ..errors import KvError, RequestTimeout, StorageError, ValueTooLarge
+from ..http.answer import Answer
+from ..http.body import read_rest
+from ..http.exchange import Exchange, HalfAnAnswer
+from ..http.route import StorageFailed
+
+Report = Callable[[str, str, Exception, str], None]
+"""Called with each error of status 500: the method of the request, its path without a key, the
+error, and the request id that the client is given."""
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class Failures:
+    """Makes answers of errors, each in the form of the API that the request is for.
+
+    Only the log has an error of status 500, or one that is not a `KvError`; the answer has a
+    request id by which to find it there.
+    """
+
+    def __init__(self, report: Report | None, failed: StorageFailed) -> None:
+        self._report = report
+        self._failed = failed
+
+    async def answer(self, exchange: Exchange, error: Exception) -> Answer:
+        """Return the answer to an error. Raises `HalfAnAnswer` where one has begun already."""
+        failure = _storage_error(error)
+        if failure is not None:
+            self._failed(failure)
+        request_id = "" if _is_public(error) else self._logged(exchange, error)
+        if exchange.status:
+            raise HalfAnAnswer from error
+        if exchange.is_unread and not isinstance(error, ValueTooLarge | RequestTimeout):
+            await read_rest(exchange)
+        return exchange.route.api.failure(exchange, error, request_id)
+
+    def _logged(self, exchange: Exchange, error: Exception) -> str:
+        """Log an error, and report it; return the request id that both have."""
+        request_id = secrets.token_hex(8)
+        path = exchange.scope.get("raw_path", exchange.scope["path"])
+        method = exchange.method
+        _LOG.error("request %s: %.20s %.1024s failed", request_id, method, path, exc_info=error)
+        if self._report is not None:
+            self._report(method, exchange.route.template_of(exchange), error, request_id)
+        return request_id
+
+
+def _storage_error(error: BaseException | None) -> StorageError | None:
+    """Return the failure of the storage that led to an error, if one did."""
+    if isinstance(error, KvError) and error.status < 500:
+        return None
+    while error is not None and not isinstance(error, StorageError):
+        error = error.__cause__
+    return error
+
+
+def _is_public(error: Exception) -> bool:
+    return isinstance(error, KvError) and error.status != 500

@@ -1,0 +1,222 @@
+"""The server: the only place that puts the rooms together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from starlette.applications import Starlette
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..access import (
+    AccessLog,
+    AddressFilter,
+    Cors,
+    RateLimit,
+    allowed_origins,
+    client_address,
+    configured_limiter,
+    configured_report,
+)
+from ..auth import ApiKey, Guard, configured_strategies
+from ..endpoints.open_api import document
+from ..endpoints.public import describe_public, public_routes
+from ..errors import NotFound
+from ..files import Files
+from ..http.exchange import Exchange
+from ..http.memory import Memory
+from ..http.route import Route
+from ..namespaces import Namespaces
+from ..options import Options
+from ..runtime import Runtime, resolve_runtime
+from ..storage import CachedStorage, Health
+from .apis import ELSEWHERE, Apis, RouteTable, apis_of, check_apart
+from .background import Background
+from .failures import Failures
+from .lifecycle import Lifecycle
+from .memory import memory_for
+from .pipeline import Pipeline
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+class Server(Starlette):
+    """A Starlette application, which can also be called in process.
+
+    Its storage is opened with the application's lifespan or, where nobody runs that, with the
+    first request. Requests for its own APIs go through `Pipeline`; of Starlette, they meet only
+    the middleware that a user has added.
+    """
+
+    def __init__(self, options: Options, files: Files) -> None:
+        self.options = options
+        self.runtime: Runtime = resolve_runtime(options)
+        storage = self.runtime.storage
+        self.strategies = configured_strategies(options, storage.clock, files)
+        self.namespaces = Namespaces(storage, options.cloudflare.accounts)
+        self.health = Health(storage, background=self.runtime.background)
+        apis = self._apis()
+        public = self._public(apis)
+        check_apart(options, apis, public)
+        self.api_routes = [*apis.routes(), *public]
+        """The routes of the APIs; those of the user's own are in `routes`."""
+        limiter = configured_limiter(options)
+        report = configured_report(options)
+        self.lifecycle = Lifecycle(
+            storage,
+            self.health,
+            Background(storage, self.namespaces, self.health),
+            limiter,
+            report,
+            works_between_requests=self.runtime.background,
+        )
+        super().__init__(lifespan=_lifespan)
+        self.router.redirect_slashes = False
+        self.router.default = _not_found
+        is_allowed_origin = allowed_origins(options.cors)
+        self.guard = Guard(self.strategies, options.auth, is_allowed_origin)
+        address_of = client_address(options.access.trusted_proxies)
+        allowed = options.access.ip
+        self._table = RouteTable(self.api_routes)
+        self.memory = Memory(memory_for(options.limits))
+        self._pipeline = Pipeline(
+            self._table,
+            self.lifecycle,
+            self.guard,
+            Failures(report, self.health.failed),
+            self.memory,
+            cors=None if options.cors is False else Cors(options.cors, is_allowed_origin),
+            addresses=None if allowed is False else AddressFilter(allowed, address_of),
+            limit=None if limiter is None else RateLimit(limiter, address_of),
+            watchers=[] if options.logger is False else [AccessLog(options.logger)],
+            others=self._other,
+            lifespan=self.router,
+        )
+
+    async def fetch(self, request: "httpx2.Request") -> "httpx2.Response":
+        """Answer a request in process, without a socket."""
+        import httpx2  # noqa: PLC0415  (a server that is reached over HTTP never needs it)
+
+        transport = httpx2.ASGITransport(app=self, raise_app_exceptions=False)
+        response = await transport.handle_async_request(request)
+        await response.aread()
+        response.request = request
+        return response
+
+    async def request(self, method: str, url: str, **given: Any) -> "httpx2.Response":
+        """`fetch`, with the request made from what `httpx2.Request` takes.
+
+        `url` may be a path. Its dot segments are resolved, as every client does; `?key=` carries
+        keys that have some.
+        """
+        import httpx2  # noqa: PLC0415  (a server that is reached over HTTP never needs it)
+
+        if url.startswith("/"):
+            url = f"http://localhost{url}"
+        return await self.fetch(httpx2.Request(method, url, **given))
+
+    def has(self, scope: Scope) -> bool:
+        """Tell whether an API, or a route of the user's own, has the path of a request."""
+        exchange = Exchange(scope, _nothing, _nothing, self.memory)
+        return self._table.find(exchange) is not ELSEWHERE or any(
+            route.matches(scope)[0] is not Match.NONE for route in self.routes
+        )
+
+    async def open(self) -> None:
+        """Open the storage and, where the runtime lets it, sweep it; harmless when repeated.
+
+        It is open for the running event loop, and closes where that ends by cancelling its tasks,
+        as `asyncio.run` does. The next event loop opens it again.
+        """
+        await self.lifecycle.open()
+
+    async def close(self) -> None:
+        """Finish what has been accepted and close the storage; harmless when repeated."""
+        await self.lifecycle.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        await self.middleware_stack(scope, receive, send)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the pipeline, with the middleware that a user has added around it."""
+        app: ASGIApp = self._pipeline
+        for factory, args, kwargs in reversed(self.user_middleware):
+            app = factory(app, *args, **kwargs)
+        return ServerErrorMiddleware(app) if self.user_middleware else app
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request that no API has to the routes of the user's own."""
+        handlers = {
+            kind: handler
+            for kind, handler in self.exception_handlers.items()
+            if kind not in (500, Exception)
+        }
+        await ExceptionMiddleware(self.router, handlers, self.debug)(scope, receive, send)
+
+    def _apis(self) -> Apis:
+        options, storage = self.options, self.runtime.storage
+        cached = storage if options.cache is False else CachedStorage(storage, options.cache)
+        in_authorization = [
+            challenge
+            for name, challenge in self._challenges().items()
+            if name not in self._own_fields()
+        ]
+        return apis_of(options, storage, cached, self.namespaces, self.health, in_authorization)
+
+    def _challenges(self) -> dict[str, str]:
+        strategies = {one.name: one.challenge for one in self.strategies}
+        return strategies or {ApiKey.name: ApiKey.challenge}
+
+    def _own_fields(self) -> dict[str, str]:
+        """Return the header fields of strategies whose credentials are not in `Authorization`."""
+        jwt = self.options.auth.jwt
+        return {"jwt": jwt.header} if jwt is not False and jwt.has_own_field else {}
+
+    def _public(self, apis: Apis) -> list[Route]:
+        options = self.options
+        if options.endpoints.public is False:
+            return []
+        prefix = options.path(options.endpoints.public)
+        access = options.access
+        refusals = {403: access.ip is not False, 429: access.rate_limit is not False}
+        everywhere = [status for status, on in refusals.items() if on]
+        described = [*apis.described, describe_public(prefix)]
+        whole = partial(document, described, self._challenges(), everywhere, self._own_fields())
+        return public_routes(self.health, whole, prefix)
+
+
+@asynccontextmanager
+async def _lifespan(server: Server) -> AsyncIterator[None]:
+    if server.runtime.background:
+        async with server:
+            yield
+    else:
+        yield  # it is one request's, and others may be under way
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    server: Server = scope["app"]
+    kv = server.options.endpoints.v1.kv
+    where = "" if kv is False else f"; values are at {server.options.path(kv)}/{{key}}"
+    raise NotFound(f"There is nothing at {scope['path'][:100]}{where}")
+
+
+async def _nothing(*_: object) -> Any:
+    """Stand for a connection that is not used."""

@@ -1,0 +1,70 @@
+"""How many Python functions a request calls on its way through the server."""
+
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from caller import API_KEY, Caller, make_server
+from workertown_kv import Server, Storage
+from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.storage.sqlite import SqliteStorage
+
+pytestmark = pytest.mark.anyio
+
+MOST_OF_GET = 40
+"""A few more than there are, which is 35 today. Each costs about a tenth of a microsecond."""
+MOST_OF_PUT = 90
+"""The same of a write, which is 82 today, 20 of them by a timeout of asyncio's."""
+
+
+async def calls_of(server: Server, method: str, body: bytes = b"") -> list[str]:
+    """The functions that are called from the ASGI call to the end of the answer."""
+    statuses: list[int] = []
+    calls: list[str] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status", 0))
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code not in (receive.__code__, send.__code__):
+            calls.append(frame.f_code.co_name)
+
+    fields = [
+        (b"host", b"localhost"),
+        (b"accept", b"*/*"),
+        (b"content-type", b"application/json"),
+        (b"authorization", f"Bearer {API_KEY}".encode()),
+    ]
+    path = "/v1/kv/a"
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode()}
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        await server({**scope, "query_string": b"", "headers": fields}, receive, send)
+    finally:
+        sys.setprofile(before)
+    assert statuses[0] == 200
+    return calls
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_get_makes_few_calls(kind: str, tmp_path: Path) -> None:
+    storage: Storage = MemoryStorage() if kind == "memory" else SqliteStorage(tmp_path / "kv")
+    async with make_server(storage) as server:
+        await Caller(server).put("a", 1)
+        await calls_of(server, "GET")
+        calls = await calls_of(server, "GET")
+    assert len(calls) <= MOST_OF_GET, calls
+
+
+async def test_a_put_makes_few_calls() -> None:
+    async with make_server(MemoryStorage()) as server:
+        await calls_of(server, "PUT", b'{"value":1}')
+        calls = await calls_of(server, "PUT", b'{"value":1}')
+    assert len(calls) <= MOST_OF_PUT, calls
