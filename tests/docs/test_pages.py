@@ -53,6 +53,14 @@ def test_nothing_installs_this_package_from_an_index() -> None:
     assert [name_of(path) for path, text in texts.items() if installs.search(text)] == []
 
 
+def test_no_loop_in_a_shell_can_go_on_for_ever() -> None:
+    # A server that does not start would leave the reader with a terminal that hangs.
+    shell = [one for page in PAGES for one in blocks(page) if one.language in ("bash", "console")]
+    endless = re.compile(r"\b(until|while) (?!read\b)")
+    assert shell
+    assert [one.text for one in shell if endless.search(one.text)] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
     found = list(blocks(page))
