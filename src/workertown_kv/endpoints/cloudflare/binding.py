@@ -29,10 +29,10 @@ from ..namespace import namespace_of
 from .bodies import SMALL_BYTES
 from .bulk_get import bulk_get, decoded_ask
 from .errors import NO_SUCH_KEY, NOT_FOUND, CloudflareError, invalid, told
+from .limits import MIN_CACHE_TTL, Limits
 from .listing import encoded_cursor, listed
 from .put_body import discard, is_forsaken
 from .query import lenient_query
-from .rules import LEAST_CACHE_TTL, Rules
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -97,7 +97,7 @@ class Binding(Route):
         }
         self._storage = storage
         self._namespaces = namespaces
-        self._rules = Rules.of(options)
+        self._limits = Limits.of(options)
 
     def template_of(self, exchange: Exchange) -> str:
         is_bulk_get = exchange.method == "POST" and exchange.path.endswith("/bulk/get")
@@ -127,7 +127,7 @@ class Binding(Route):
 
     async def _get(self, key: str, exchange: Exchange) -> Answer:
         _check_cache_ttl(lenient_query(exchange).get("cache_ttl"))
-        self._rules.check_key(key)
+        self._limits.check_key(key)
         space = await namespace_of(exchange, self._namespaces, fresh=False)
         entry = await permitted(self._storage, exchange.user).get(Get(space, key))
         if entry is None:
@@ -146,7 +146,7 @@ class Binding(Route):
             permitted(self._storage, exchange.user),
             space,
             asked.get("prefix", ""),
-            self._rules.page(asked.get("key_count_limit"), least=1),
+            self._limits.page(asked.get("key_count_limit"), least=1),
             asked.get("cursor"),
         )
         keys = [
@@ -168,23 +168,23 @@ class Binding(Route):
         except KvError:
             # workerd sends the whole body before it listens. Were the connection closed on it, the
             # Worker would see that it was lost, and not why.
-            await discard(exchange, DISCARDED_BYTES, seconds=self._rules.body_seconds)
+            await discard(exchange, DISCARDED_BYTES, seconds=self._limits.body_seconds)
             raise
 
     async def _put(self, key: str, exchange: Exchange) -> Answer:
-        rules, user = self._rules, exchange.user
-        rules.check_key(key)
+        limits, user = self._limits, exchange.user
+        limits.check_key(key)
         space = await namespace_of(exchange, self._namespaces)
         # The storage would refuse it too, but only once the whole body is here.
         user.check_key("write", space, key)
         asked = lenient_query(exchange)
-        expires_at = rules.expires_at(
+        expires_at = limits.expires_at(
             asked.get("expiration_ttl"), asked.get("expiration"), self._storage.clock()
         )
         metadata = exchange.fields.get(_METADATA)
-        kept = None if metadata is None else rules.metadata(metadata)
-        seconds = rules.body_seconds
-        value = await read_body(exchange, rules.value_bytes, "a value", seconds=seconds)
+        kept = None if metadata is None else limits.metadata(metadata)
+        seconds = limits.body_seconds
+        value = await read_body(exchange, limits.value_bytes, "a value", seconds=seconds)
         # workerd ends a stream that broke off as if it were whole, and hangs up.
         may_be_half = MARK in exchange.fields and b"content-length" not in exchange.fields
         if may_be_half and await is_forsaken(exchange, seconds=HANG_UP_SECONDS):
@@ -194,7 +194,7 @@ class Binding(Route):
                 namespace=space,
                 key=key,
                 value=bytes(value),
-                is_json=await rules.is_json(value),
+                is_json=await limits.is_json(value),
                 metadata=kept,
                 expires_at=expires_at,
             )
@@ -202,7 +202,7 @@ class Binding(Route):
         return Answer(200, (), (b"",))
 
     async def _delete(self, key: str, exchange: Exchange) -> Answer:
-        self._rules.check_key(key)
+        self._limits.check_key(key)
         space = await namespace_of(exchange, self._namespaces)
         await permitted(self._storage, exchange.user).delete(Delete(space, key))
         return Answer(200, (), (b"",))
@@ -210,7 +210,7 @@ class Binding(Route):
     async def _bulk_get(self, exchange: Exchange) -> Answer:
         space = await namespace_of(exchange, self._namespaces, fresh=False)
         exchange.user.check_somewhere(space, "read")
-        seconds = self._rules.body_seconds
+        seconds = self._limits.body_seconds
         body = await read_body(exchange, SMALL_BYTES, "a bulk get", seconds=seconds)
         ask = decoded_ask(body)
         _check_cache_ttl(ask.cache_ttl)
@@ -218,7 +218,7 @@ class Binding(Route):
             permitted(self._storage, exchange.user),
             space,
             ask,
-            self._rules,
+            self._limits,
             exchange,
             lossy=True,
         )
@@ -231,8 +231,8 @@ def _json(body: object) -> Answer:
 
 def _check_cache_ttl(text: str | None) -> None:
     """Accept what Workers KV would. Nothing is cached for so long: a read sees every write."""
-    if text is None or (text.isascii() and text.isdigit() and int(text[:9]) >= LEAST_CACHE_TTL):
+    if text is None or (text.isascii() and text.isdigit() and int(text[:9]) >= MIN_CACHE_TTL):
         return
     raise invalid(
-        400, f"Invalid cache_ttl of {text[:20]}. Cache TTL must be at least {LEAST_CACHE_TTL}."
+        400, f"Invalid cache_ttl of {text[:20]}. Cache TTL must be at least {MIN_CACHE_TTL}."
     )

@@ -11,7 +11,7 @@ from ...operations import Batch, Get
 from ...storage import Storage
 from .bodies import decoded
 from .errors import invalid
-from .rules import BULK_KEYS, Rules
+from .limits import BULK_KEYS, Limits
 
 
 class BulkGetBody(msgspec.Struct, frozen=True, rename="camel"):
@@ -49,7 +49,7 @@ async def bulk_get(
     storage: Storage,
     namespace: str,
     ask: BulkGetBody,
-    rules: Rules,
+    limits: Limits,
     exchange: Exchange,
     *,
     with_expiration: bool = False,
@@ -65,9 +65,9 @@ async def bulk_get(
     if not 1 <= len(ask.keys) <= BULK_KEYS:
         raise invalid(10029, f"Expected 1 to {BULK_KEYS} keys, got {len(ask.keys)}.")
     for key in ask.keys:
-        rules.check_key(key)
+        limits.check_key(key)
     gets = [Get(namespace, key) for key in dict.fromkeys(ask.keys)]
-    entries = await storage.batch(Batch(gets, read_bytes=rules.value_bytes))
+    entries = await storage.batch(Batch(gets, read_bytes=limits.value_bytes))
     exchange.hold(sum(len(one.value) for one in entries if isinstance(one, Entry)))
     read: dict[str, Any] = {}
     for get, entry in zip(gets, entries, strict=True):

@@ -19,7 +19,7 @@ from ...schemas import Key
 from ..bodies import SMALL_BYTES, decoded_items
 from ..bulk_get import bulk_get, decoded_ask
 from ..errors import CloudflareError, invalid, told
-from ..rules import BULK_PAIRS, Rules
+from ..limits import BULK_PAIRS, Limits
 from .call import Call
 from .envelope import answer_with
 
@@ -81,11 +81,11 @@ class BulkRoutes:
     """What can be done with many values. Each stands for itself: nothing here is atomic."""
 
     def __init__(
-        self, storage: Storage, namespaces: Namespaces, rules: Rules, failed: StorageFailed
+        self, storage: Storage, namespaces: Namespaces, limits: Limits, failed: StorageFailed
     ) -> None:
         self._storage = storage
         self._namespaces = namespaces
-        self._rules = rules
+        self._limits = limits
         self._failed = failed
 
     async def put(self, call: Call) -> Answer:
@@ -93,8 +93,8 @@ class BulkRoutes:
         namespace = (await call.found(self._namespaces)).name
         user = call.exchange.user
         user.check_somewhere(namespace, "write")
-        body = await call.body(self._rules, self._rules.bulk_bytes, "a bulk put")
-        pairs = await decoded_items(body, _PAIRS, _PAIR, BULK_PAIRS, self._rules.json_depth)
+        body = await call.body(self._limits, self._limits.bulk_bytes, "a bulk put")
+        pairs = await decoded_items(body, _PAIRS, _PAIR, BULK_PAIRS, self._limits.json_depth)
         now = self._storage.clock()
         checked: list[_Checked] = []
         async for index, pair in _in_turns(pairs):
@@ -107,13 +107,13 @@ class BulkRoutes:
         namespace = (await call.found(self._namespaces)).name
         user = call.exchange.user
         user.check_somewhere(namespace, "write")
-        most = min(_KEYS_BYTES, self._rules.bulk_bytes)
-        body = await call.body(self._rules, most, "a bulk delete")
-        keys = await decoded_items(body, _KEYS, _TEXT, BULK_PAIRS, self._rules.json_depth)
+        most = min(_KEYS_BYTES, self._limits.bulk_bytes)
+        body = await call.body(self._limits, most, "a bulk delete")
+        keys = await decoded_items(body, _KEYS, _TEXT, BULK_PAIRS, self._limits.json_depth)
         for index, key in enumerate(keys):
             if index % _GROUP_PAIRS == _GROUP_PAIRS - 1:
                 await asyncio.sleep(0)
-            self._rules.check_key(key)
+            self._limits.check_key(key)
             user.check_key("write", namespace, key)
         return await self._do(call, (Delete(namespace, key) for key in keys))
 
@@ -121,10 +121,10 @@ class BulkRoutes:
         """Read many values, as text or as JSON."""
         namespace = (await call.found(self._namespaces, fresh=False)).name
         call.exchange.user.check_somewhere(namespace, "read")
-        ask = decoded_ask(await call.body(self._rules, SMALL_BYTES, "a bulk get"))
+        ask = decoded_ask(await call.body(self._limits, SMALL_BYTES, "a bulk get"))
         storage = permitted(self._storage, call.exchange.user)
         read = await bulk_get(
-            storage, namespace, ask, self._rules, call.exchange, with_expiration=True
+            storage, namespace, ask, self._limits, call.exchange, with_expiration=True
         )
         return answer_with(BulkValues(read))
 
@@ -146,20 +146,20 @@ class BulkRoutes:
         return answer_with(BulkResult(done, failed))
 
     async def _checked(self, pair: BulkPair, index: int, now: float) -> _Checked:
-        rules = self._rules
+        limits = self._limits
         try:
-            rules.check_key(pair.key)
+            limits.check_key(pair.key)
             value = _value(pair)
-            rules.check_value(len(value))
-            is_json = await rules.is_json(value)
+            limits.check_value(len(value))
+            is_json = await limits.is_json(value)
             expires_at = None
             if pair.expiration_ttl is not None:
                 ttl = _whole(pair.expiration_ttl, "expiration_ttl", 10034)
-                expires_at = rules.expiring_after(ttl, now)
+                expires_at = limits.expiring_after(ttl, now)
             elif pair.expiration is not None:
                 at = _whole(pair.expiration, "expiration", 10033)
-                expires_at = rules.expiring_at(at, now)
-            metadata = None if pair.metadata is UNSET else rules.metadata(bytes(pair.metadata))
+                expires_at = limits.expiring_at(at, now)
+            metadata = None if pair.metadata is UNSET else limits.metadata(bytes(pair.metadata))
         except KvError as error:
             status, code, words = told(error)
             raise CloudflareError(status, code, f"pair {index}: {words}") from error

@@ -10,8 +10,8 @@ from ....http.body import read_body
 from ....http.exchange import Exchange
 from ....namespaces import Namespace, Namespaces
 from ..errors import invalid
+from ..limits import Limits
 from ..query import lenient_query
-from ..rules import Rules
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -41,6 +41,6 @@ class Call(msgspec.Struct, frozen=True):
             raise NamespaceNotFound(id)
         return namespace
 
-    async def body(self, rules: Rules, limit: int, what: str) -> bytes | bytearray:
+    async def body(self, limits: Limits, limit: int, what: str) -> bytes | bytearray:
         """The body, of at most `limit` bytes."""
-        return await read_body(self.exchange, limit, what, seconds=rules.body_seconds)
+        return await read_body(self.exchange, limit, what, seconds=limits.body_seconds)

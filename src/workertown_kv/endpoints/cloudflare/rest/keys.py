@@ -8,8 +8,8 @@ from ....entry import KeyInfo, whole_seconds
 from ....http.answer import Answer
 from ....namespaces import Namespaces
 from ....storage import Storage, permitted
+from ..limits import Limits
 from ..listing import encoded_cursor, listed
-from ..rules import Rules
 from .call import Call
 from .envelope import answer_with
 
@@ -32,16 +32,16 @@ class CursorInfo(Struct, gc=False):
 class KeyRoutes:
     """The keys of a namespace."""
 
-    def __init__(self, storage: Storage, namespaces: Namespaces, rules: Rules) -> None:
+    def __init__(self, storage: Storage, namespaces: Namespaces, limits: Limits) -> None:
         self._storage = storage
         self._namespaces = namespaces
-        self._rules = rules
+        self._limits = limits
 
     async def list(self, call: Call) -> Answer:
         """One page of keys, in the order of their UTF-8 bytes."""
         namespace = (await call.found(self._namespaces, fresh=False)).name
         asked = call.query()
-        limit = self._rules.page(asked.get("limit"))
+        limit = self._limits.page(asked.get("limit"))
         storage = permitted(self._storage, call.exchange.user)
         page = await listed(storage, namespace, asked.get("prefix", ""), limit, asked.get("cursor"))
         keys = [CloudflareKey(info.key, *shown(info)) for info in page.keys]

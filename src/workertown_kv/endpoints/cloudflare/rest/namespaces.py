@@ -11,7 +11,7 @@ from ....namespaces import TITLE_CHARACTERS, Namespace, Namespaces
 from ...schemas import Yes
 from ..bodies import SMALL_BYTES, decoded
 from ..errors import invalid
-from ..rules import Rules
+from ..limits import Limits
 from .call import Call
 from .envelope import answer_with
 from .pages import page_of
@@ -49,9 +49,9 @@ _BODY: Final = msgspec.json.Decoder(CloudflareTitleBody)
 class NamespaceRoutes:
     """What can be done with namespaces. Those who may not administer see what they may use."""
 
-    def __init__(self, namespaces: Namespaces, rules: Rules) -> None:
+    def __init__(self, namespaces: Namespaces, limits: Limits) -> None:
         self._namespaces = namespaces
-        self._rules = rules
+        self._limits = limits
 
     async def list(self, call: Call) -> Answer:
         """One page of the account's namespaces; past the last page it is empty."""
@@ -95,7 +95,7 @@ class NamespaceRoutes:
         return answer_with(None)
 
     async def _title(self, call: Call) -> str:
-        body = await call.body(self._rules, SMALL_BYTES, "a namespace")
+        body = await call.body(self._limits, SMALL_BYTES, "a namespace")
         title = decoded(body, _BODY).title
         if not title:
             raise invalid(10019, "missing title: expected an object with a title")

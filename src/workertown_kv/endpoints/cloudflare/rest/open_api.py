@@ -12,7 +12,7 @@ from ...open_api import (
 )
 from ...schemas import NOTHING, Json, ref
 from ..bulk_get import BulkGetBody
-from ..rules import Rules
+from ..limits import Limits
 from .accounts import Account, CloudflareUser, Membership, VerifiedToken
 from .bulk import BulkPair, BulkResult, BulkValues
 from .envelope import CloudflareFailure
@@ -25,7 +25,7 @@ from .open_api_parts import (
     SPACE,
     TAG,
     get_operation,
-    least_ttl,
+    min_ttl,
     operation_of,
     success,
 )
@@ -42,17 +42,17 @@ def describe_rest(
 
     `challenges` are those of the strategies whose credentials are in `Authorization`.
     """
-    rules = Rules.of(options)
+    limits = Limits.of(options)
     base = prefix.rstrip("/")
     unlisted = [501] if Capability.LISTING in storage.lacks else []
     schemes, security = _other_credentials(challenges)
-    key = {"maxLength": rules.key_bytes}
+    key = {"maxLength": limits.key_bytes}
     return Group(
         tags={TAG: "Cloudflare's REST API for Workers KV, for its clients."},
         paths={
             **_accounts(base),
             **_namespaces(f"{base}/{_ABOVE}", storage, unlisted),
-            **describe_values(f"{base}/{_ABOVE}/{{namespace_id}}", rules, storage, unlisted),
+            **describe_values(f"{base}/{_ABOVE}/{{namespace_id}}", limits, storage, unlisted),
         },
         structs=[
             *(Account, CloudflareUser, Membership, VerifiedToken),
@@ -61,7 +61,7 @@ def describe_rest(
         ],
         narrowed={
             "BulkPair.key": key,
-            "BulkPair.expiration_ttl": {"minimum": least_ttl(rules)},
+            "BulkPair.expiration_ttl": {"minimum": min_ttl(limits)},
             "CloudflareTitleBody": {"required": ["title"]},
         },
         schemes=schemes,

@@ -11,7 +11,7 @@ from ...open_api import (
     parameter,
 )
 from ...schemas import TRUE, Json, ref
-from ..rules import LEAST_TTL, Rules
+from ..limits import MIN_TTL, Limits
 
 TAG: Final = "Cloudflare"
 
@@ -81,9 +81,9 @@ def success(
     }
 
 
-def least_ttl(rules: Rules) -> int:
+def min_ttl(limits: Limits) -> int:
     """Return the shortest lifetime that is accepted, in seconds."""
-    return 1 if rules.relaxed else LEAST_TTL
+    return 1 if limits.relaxed else MIN_TTL
 
 
 def _failure_example(status: int, words: str) -> Json:

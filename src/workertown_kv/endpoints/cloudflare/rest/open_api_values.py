@@ -11,16 +11,16 @@ from ...open_api import (
     parameter,
 )
 from ...schemas import Json, ref
-from ..rules import BULK_PAIRS, LEAST_PAGE, MOST_KEYS, Rules
-from .open_api_parts import SPACE, TEXT, get_operation, least_ttl, operation_of, success
+from ..limits import BULK_PAIRS, MAX_PAGE, MIN_PAGE, Limits
+from .open_api_parts import SPACE, TEXT, get_operation, min_ttl, operation_of, success
 
 
 def describe_values(
-    path: str, rules: Rules, storage: Storage, unlisted: Sequence[int]
+    path: str, limits: Limits, storage: Storage, unlisted: Sequence[int]
 ) -> dict[str, Json]:
     """Describe the paths of values: single ones, listings and bulk requests."""
     unconditional = [501] if Capability.PRECONDITIONS in storage.lacks else []
-    name = {"type": "string", "minLength": 1, "maxLength": rules.key_bytes}
+    name = {"type": "string", "minLength": 1, "maxLength": limits.key_bytes}
     place = [
         *SPACE,
         parameter("path", "key_name", "The key, percent-encoded", name, example="theme"),
@@ -32,7 +32,7 @@ def describe_values(
         "with metadata, a form.",
         success("CloudflareDoneAnswer", "It is written", _EMPTY, {}, headers=_ETAG),
         [404, 408, 412, 413, 414, *unconditional],
-        [*place, *_lifetimes(rules), *_CONDITIONS],
+        [*place, *_lifetimes(limits), *_CONDITIONS],
         body={
             "application/octet-stream": described(_BYTES, value="dark"),
             "multipart/form-data": described(
@@ -70,7 +70,7 @@ def describe_values(
                 info=("CursorInfo", {"count": 2, "cursor": ""}),
             ),
             [400, 404, *unlisted],
-            [*SPACE, *_which(rules)],
+            [*SPACE, *_which(limits)],
         ),
         f"{path}/bulk": {
             "put": operation_of(
@@ -155,8 +155,8 @@ def _array_of(name: str, items: Json) -> Json:
     }
 
 
-def _lifetimes(rules: Rules) -> list[Json]:
-    ttl = {"type": "integer", "minimum": least_ttl(rules), "maximum": 2**31 - 1}
+def _lifetimes(limits: Limits) -> list[Json]:
+    ttl = {"type": "integer", "minimum": min_ttl(limits), "maximum": 2**31 - 1}
     at = {"type": "integer"}
     return [
         parameter("query", "expiration_ttl", "A lifetime in seconds; it wins", ttl, example=3600),
@@ -164,9 +164,9 @@ def _lifetimes(rules: Rules) -> list[Json]:
     ]
 
 
-def _which(rules: Rules) -> list[Json]:
-    least = 1 if rules.relaxed else LEAST_PAGE
-    limit = {"type": "integer", "minimum": least, "maximum": MOST_KEYS, "default": MOST_KEYS}
+def _which(limits: Limits) -> list[Json]:
+    least = 1 if limits.relaxed else MIN_PAGE
+    limit = {"type": "integer", "minimum": least, "maximum": MAX_PAGE, "default": MAX_PAGE}
     return [
         parameter("query", "prefix", "Only keys that begin with this", TEXT, example="user/"),
         parameter("query", "limit", "The most keys of a page", limit, example=100),

@@ -14,7 +14,7 @@ from ....http.route import Route, StorageFailed
 from ....namespaces import Namespaces
 from ....options import Options
 from ....storage import Storage
-from ..rules import Rules
+from ..limits import Limits
 from .accounts import AccountRoutes
 from .bulk import BulkRoutes
 from .call import Call
@@ -58,11 +58,11 @@ class _Rest(Route):
     ) -> None:
         super().__init__(REST_API, prefix, {}, rest="path")
         self._accounts = options.cloudflare.accounts
-        rules = Rules.of(options)
-        spaces = NamespaceRoutes(namespaces, rules)
-        keys = KeyRoutes(storage, namespaces, rules)
-        values = ValueRoutes(storage, namespaces, rules)
-        bulk = BulkRoutes(storage, namespaces, rules, failed)
+        limits = Limits.of(options)
+        spaces = NamespaceRoutes(namespaces, limits)
+        keys = KeyRoutes(storage, namespaces, limits)
+        values = ValueRoutes(storage, namespaces, limits)
+        bulk = BulkRoutes(storage, namespaces, limits, failed)
         who = AccountRoutes(namespaces, self._accounts)
         self._all: _Acts = {
             "GET": ("list namespaces", spaces.list),

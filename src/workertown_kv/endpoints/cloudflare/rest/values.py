@@ -11,7 +11,7 @@ from ....namespaces import Namespaces
 from ....operations import Delete, Get, Set
 from ....storage import Storage, permitted
 from ..errors import NOT_FOUND, CloudflareError
-from ..rules import Rules
+from ..limits import Limits
 from .call import Call
 from .envelope import answer_with
 from .form import FORM_SLACK, form_of
@@ -23,10 +23,10 @@ _FRESH: Final = (b"cache-control", b"no-cache")
 class ValueRoutes:
     """What can be done with one value."""
 
-    def __init__(self, storage: Storage, namespaces: Namespaces, rules: Rules) -> None:
+    def __init__(self, storage: Storage, namespaces: Namespaces, limits: Limits) -> None:
         self._storage = storage
         self._namespaces = namespaces
-        self._rules = rules
+        self._limits = limits
 
     async def get(self, call: Call) -> Answer:
         """The value's own bytes, whatever they are."""
@@ -43,9 +43,9 @@ class ValueRoutes:
 
     async def put(self, call: Call) -> Answer:
         """Write a value; everything that was there is replaced."""
-        rules = self._rules
+        limits = self._limits
         namespace = (await call.found(self._namespaces)).name
-        rules.check_key(call.key)
+        limits.check_key(call.key)
         user = call.exchange.user
         # The storage would refuse it too, but only once the whole body is here.
         user.check_key("write", namespace, call.key)
@@ -55,19 +55,19 @@ class ValueRoutes:
             None if one is None else one.removesuffix(".0")
             for one in (asked.get("expiration_ttl"), asked.get("expiration"))
         )
-        expires_at = rules.expires_at(ttl, expiration, self._storage.clock())
+        expires_at = limits.expires_at(ttl, expiration, self._storage.clock())
         precondition = write_precondition(call.exchange)
-        body = await call.body(rules, rules.value_bytes + FORM_SLACK, "a value")
+        body = await call.body(limits, limits.value_bytes + FORM_SLACK, "a value")
         form = await form_of(call.exchange, body)
         del body  # a form has copies of its parts
-        rules.check_value(len(form.value))
+        limits.check_value(len(form.value))
         version = await permitted(self._storage, user).set(
             Set(
                 namespace=namespace,
                 key=call.key,
                 value=bytes(form.value),
-                is_json=await rules.is_json(form.value),
-                metadata=None if form.metadata is None else rules.metadata(form.metadata),
+                is_json=await limits.is_json(form.value),
+                metadata=None if form.metadata is None else limits.metadata(form.metadata),
                 expires_at=expires_at,
                 precondition=precondition,
             )
@@ -77,14 +77,14 @@ class ValueRoutes:
     async def delete(self, call: Call) -> Answer:
         """Remove a value, if there is one."""
         namespace = (await call.found(self._namespaces)).name
-        self._rules.check_key(call.key)
+        self._limits.check_key(call.key)
         operation = Delete(namespace, call.key, write_precondition(call.exchange))
         await permitted(self._storage, call.exchange.user).delete(operation)
         return answer_with({})
 
     async def _entry(self, call: Call) -> Entry:
         namespace = (await call.found(self._namespaces, fresh=False)).name
-        self._rules.check_key(call.key)
+        self._limits.check_key(call.key)
         found = await permitted(self._storage, call.exchange.user).get(Get(namespace, call.key))
         if found is None:
             raise CloudflareError(404, 10009, NOT_FOUND)

@@ -1,4 +1,4 @@
-"""What Cloudflare's doors accept: the limits of Workers KV, or ours where they are relaxed."""
+"""Check requests to Cloudflare's APIs by the limits of Workers KV, or by relaxed ones."""
 
 import math
 from typing import Final
@@ -13,23 +13,26 @@ from ...options import Options
 from .errors import CloudflareError, invalid
 
 KEY_BYTES: Final = 512
-LEAST_TTL: Final = 60
-LEAST_CACHE_TTL: Final = 30
-LEAST_PAGE: Final = 10
-MOST_KEYS: Final = 1000
+MIN_TTL: Final = 60
+MIN_CACHE_TTL: Final = 30
+MIN_PAGE: Final = 10
+MAX_PAGE: Final = 1000
 """The largest page of a listing, and the default."""
 BULK_KEYS: Final = 100
 """The most keys of a bulk get."""
 BULK_PAIRS: Final = 10_000
 """The most pairs of a bulk put, and keys of a bulk delete."""
 
-_MOST_SECONDS: Final = 2**31 - 1
+_MAX_SECONDS: Final = 2**31 - 1
 _JSON: Final = msgspec.json.Decoder(msgspec.Raw)
 _ANY: Final = msgspec.json.Decoder()
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """The limits in force. From developers.cloudflare.com/kv/platform/limits and its emulator."""
+class Limits(msgspec.Struct, frozen=True):
+    """The limits in force.
+
+    Those of Workers KV are from developers.cloudflare.com/kv/platform/limits and its emulator.
+    """
 
     relaxed: bool
     key_bytes: int
@@ -39,8 +42,8 @@ class Rules(msgspec.Struct, frozen=True):
     body_seconds: int
 
     @classmethod
-    def of(cls, options: Options) -> "Rules":
-        """Those that the options ask for."""
+    def of(cls, options: Options) -> "Limits":
+        """Make the limits that the options ask for."""
         limits, relaxed = options.limits, options.cloudflare.relaxed
         return cls(
             relaxed=relaxed,
@@ -52,7 +55,7 @@ class Rules(msgspec.Struct, frozen=True):
         )
 
     def check_key(self, key: str) -> None:
-        """Accept a key that Workers KV would."""
+        """Raise the error of Workers KV for a key that it does not accept."""
         if key in (".", "..") and not self.relaxed:
             raise invalid(10042, f"illegal key name: {key!r} cannot be a key")
         try:
@@ -63,14 +66,14 @@ class Rules(msgspec.Struct, frozen=True):
             raise invalid(10042, f"illegal key name: {error.message}") from error
 
     def check_value(self, size: int) -> None:
-        """Accept a value of this many bytes."""
+        """Raise the error of Workers KV for a value that has too many bytes."""
         try:
             check_value_size(size, self.value_bytes)
         except ValueTooLarge as error:
             raise CloudflareError(413, 10024, error.message) from error
 
     def expires_at(self, ttl: str | None, expiration: str | None, now: float) -> float | None:
-        """When an entry is to expire, as a query says it: the ttl wins."""
+        """Return when an entry expires by the parameters of a query. The ttl has precedence."""
         if ttl is not None:
             return self.expiring_after(_seconds(ttl, "expiration_ttl", 10034), now)
         if expiration is not None:
@@ -78,23 +81,23 @@ class Rules(msgspec.Struct, frozen=True):
         return None
 
     def expiring_after(self, ttl: int, now: float) -> float | None:
-        """When an entry with this ttl, in seconds, is to expire."""
-        least = 1 if self.relaxed else LEAST_TTL
+        """Return when an entry with this ttl, in seconds, expires."""
+        least = 1 if self.relaxed else MIN_TTL
         if ttl < least:
             raise invalid(
                 10034,
                 f"Invalid expiration_ttl of {ttl}. Expiration TTL must be at least {least}.",
             )
-        if ttl > _MOST_SECONDS:
+        if ttl > _MAX_SECONDS:
             raise invalid(10034, f"Invalid expiration_ttl of {ttl}. It must be below 2^31.")
         return lifetime(ttl=ttl, expires_at=None, now=now)
 
     def expiring_at(self, expiration: int, now: float) -> float | None:
         """Return an expiry in Unix seconds, if it is far enough ahead of the present second.
 
-        Clients add the least lifetime to whole seconds, and Cloudflare compares as they count.
+        Clients add the shortest lifetime to whole seconds, so the fraction of now is ignored.
         """
-        least = 1 if self.relaxed else LEAST_TTL
+        least = 1 if self.relaxed else MIN_TTL
         second = math.floor(now)
         if expiration < second + least:
             raise invalid(
@@ -103,12 +106,12 @@ class Rules(msgspec.Struct, frozen=True):
                 f"Expiration times must be at least {least} seconds in the future; "
                 f"now is {second}.",
             )
-        if expiration > 2 * _MOST_SECONDS + 1:
+        if expiration > 2 * _MAX_SECONDS + 1:
             raise invalid(10033, f"Invalid expiration of {expiration}. It must be below 2^32.")
         return float(expiration)
 
     def metadata(self, text: bytes) -> bytes | None:
-        """JSON text as metadata; `null` is none. Any JSON is allowed, not only objects."""
+        """Return JSON text as it is kept for metadata, `None` for `null`. It may be any JSON."""
         if not is_utf8(text):
             raise invalid(10047, "metadata must be valid JSON: it is not UTF-8")
         if is_deeper(text, self.json_depth):
@@ -126,9 +129,9 @@ class Rules(msgspec.Struct, frozen=True):
         return None if compact == b"null" else compact
 
     async def is_json(self, value: bytes | bytearray) -> bool:
-        """Return whether these bytes are JSON text, which the native API gives as what it says.
+        """Return whether a value is JSON text, so that the native API can give it as JSON.
 
-        They are kept as they came in, with white space around them too.
+        The value is kept as it was sent, with the white space around it.
         """
         if not value or not (value.isascii() or is_utf8(value)):
             return False
@@ -138,19 +141,19 @@ class Rules(msgspec.Struct, frozen=True):
             return False
         return len(value) <= self.json_depth or not await is_deeper_in_turns(value, self.json_depth)
 
-    def page(self, text: str | None, *, least: int = LEAST_PAGE) -> int:
-        """The size of a page of keys, which has at least this many unless limits are relaxed."""
+    def page(self, text: str | None, *, least: int = MIN_PAGE) -> int:
+        """Return the size of a page of keys, at least `least` unless the limits are relaxed."""
         if text is None:
-            return MOST_KEYS
+            return MAX_PAGE
         if self.relaxed:
             least = 1
-        if text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= MOST_KEYS:
+        if text.isascii() and text.isdigit() and len(text) <= 4 and least <= int(text) <= MAX_PAGE:
             return int(text)
-        raise invalid(10028, f"Invalid limit of {text[:20]}. Expected {least} to {MOST_KEYS}.")
+        raise invalid(10028, f"Invalid limit of {text[:20]}. Expected {least} to {MAX_PAGE}.")
 
 
 def _seconds(text: str, name: str, code: int) -> int:
-    # A number of more digits than fit in 32 bits is too large whatever it is.
+    # A number with more digits is too large anyway.
     if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20:
         return int(text)
     raise invalid(code, f"Invalid {name} of {text[:30]}. Please specify integer greater than 0.")
