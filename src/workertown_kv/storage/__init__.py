@@ -1,4 +1,4 @@
-"""Where entries are kept: the contract, and one module for each storage."""
+"""The storages of entries, and the contract that all of them keep."""
 
 from .cached import CachedStorage
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage

@@ -1,4 +1,4 @@
-"""How a batch runs, for storages whose engine can be called without waiting."""
+"""Runs batches for storages whose engine can be called without waiting."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -9,26 +9,26 @@ from ..operations import Batch, Delete, Get, Operation, Result, Set
 
 
 class Table(Protocol):
-    """The three acts on one entry, as `Storage` promises them but synchronous."""
+    """The three operations on one entry, as `Storage` promises them, but synchronous."""
 
     def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
-        """The entry, or `False` where its value has more bytes than these."""
+        """Return the entry, or `False` if its value has more than `value_bytes`."""
 
     def set(self, operation: Set) -> str:
-        """Write it; the new version."""
+        """Write the entry. Returns its new version."""
 
     def delete(self, operation: Delete) -> None:
-        """Remove it."""
+        """Remove the entry."""
 
 
 class ReadBudget:
-    """How many bytes of values a batch may still return."""
+    """The number of bytes of values that a batch may still return."""
 
     def __init__(self, read_bytes: int) -> None:
         self._allowed = self.left = read_bytes
 
     def spend(self, entry: Entry | bool | None) -> Entry | None:
-        """Pass the entry on, or raise `ValueTooLarge` where it does not fit any more."""
+        """Return the entry, or raise `ValueTooLarge` if it does not fit any more."""
         if not isinstance(entry, bool):
             size = 0 if entry is None else len(entry.value)
             if size <= self.left:
@@ -38,7 +38,7 @@ class ReadBudget:
 
 
 def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
-    """Do the operations in order. Where an atomic batch raises, the caller undoes it."""
+    """Do the operations in order. If an atomic batch raises an error, the caller undoes it."""
     budget = ReadBudget(batch.read_bytes)
     results = [_attempt(table, operation, budget) for operation in batch.operations]
     if batch.atomic:
@@ -47,7 +47,7 @@ def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
 
 
 def guarded(get: Get, entry: Entry | None) -> Entry | None:
-    """Pass on what a get found, or raise `PreconditionFailed`."""
+    """Return the entry that a get found, or raise `PreconditionFailed`."""
     if get.precondition and not get.precondition.holds(entry.version if entry else None):
         raise PreconditionFailed
     return entry
@@ -57,7 +57,7 @@ def _attempt(table: Table, operation: Operation, budget: ReadBudget) -> Result:
     try:
         match operation:
             case Get():
-                # What a failed guard has read counts too: it took the time that reading takes.
+                # A value counts even if the precondition fails, since reading it took time.
                 return guarded(operation, budget.spend(table.get_up_to(operation, budget.left)))
             case Set():
                 return table.set(operation)
@@ -65,7 +65,7 @@ def _attempt(table: Table, operation: Operation, budget: ReadBudget) -> Result:
                 table.delete(operation)
                 return None
     except KvError as error:
-        # Its traceback would keep alive what was read.
+        # The traceback would keep the values that were read alive.
         return error.with_traceback(None)
 
 

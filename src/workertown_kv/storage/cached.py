@@ -1,7 +1,7 @@
-"""A read cache in front of a storage that is far away. What Cloudflare calls `cacheTtl`.
+"""A cache of reads in front of a storage that is far away. Cloudflare calls this `cacheTtl`.
 
-What is kept may be stale: a write by another process is seen at most `ttl` seconds later. Writes
-that go through this object are seen at once.
+A kept entry may be stale: reads see a write of another process at most `ttl` seconds later. They
+see writes through this object at once.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from .contract import Clock, Migration, Storage
 _Key = tuple[str, str]
 
 _OVERHEAD_BYTES = 350
-"""What an entry takes beside its texts and bytes, as tracemalloc shows."""
+"""The memory that an entry takes beside its texts and bytes, as tracemalloc shows."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -31,10 +31,10 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class CachedStorage(Storage):
-    """A storage whose single reads are kept for a while; everything else goes straight to it.
+    """Keeps the results of single reads for a while. Everything else goes straight to the storage.
 
-    Of many who wait for the same entry one asks the storage. That there is no entry is kept too.
-    The age of an entry is measured by `stopwatch`, which nobody sets back as they may the clock.
+    Many requests that wait for the same entry cause one read. A missing entry is kept too. The age
+    of an entry is measured by `stopwatch`, since the clock may be set back.
     """
 
     def __init__(
@@ -80,15 +80,15 @@ class CachedStorage(Storage):
         now = self._stopwatch()
         if kept is not None and now < kept.until:
             self._kept.move_to_end(key)
-            return _alive(kept.entry, self.clock())
+            return kept.entry if kept.entry and kept.entry.is_alive(self.clock()) else None
         fetching = self._fetching.get(key)
         if fetching is None or fetching.get_loop() is not asyncio.get_running_loop():
             fetching = asyncio.create_task(self._storage.get(operation))
             self._fetching[key] = fetching
             fetching.add_done_callback(lambda done: self._keep(key, now, done))
-        # Whoever gives up waiting must not take the answer from the others.
+        # A request that gives up waiting must not take the answer from the others.
         entry = await asyncio.shield(fetching)
-        return _alive(entry, self.clock())
+        return entry if entry and entry.is_alive(self.clock()) else None
 
     async def set(self, operation: Set) -> str:
         with self._writing([operation]):
@@ -104,7 +104,7 @@ class CachedStorage(Storage):
 
     @contextmanager
     def _writing(self, operations: Sequence[Set | Delete]) -> Iterator[None]:
-        """Keep nothing that was read before the write ended, whether or not it succeeded."""
+        """Keep no entry that was read before the write ended, whether or not it succeeded."""
         keys = [(one.namespace, one.key) for one in operations]
         self._forget(keys)
         try:
@@ -114,7 +114,7 @@ class CachedStorage(Storage):
 
     def _forget(self, keys: Sequence[_Key]) -> None:
         for key in keys:
-            # A fetch under way may bring what was there before; it is not kept then.
+            # A read under way may return the older entry, which must not be kept.
             self._fetching.pop(key, None)
             self._drop(key)
 
@@ -130,7 +130,7 @@ class CachedStorage(Storage):
         self._drop(key)
         if size > self._options.bytes:
             return
-        # From when it was asked for: what is kept is never older than the ttl.
+        # The age counts from the request, so that a kept entry is never older than the ttl.
         self._kept[key] = _Kept(entry, asked + self._options.ttl, size)
         self._bytes += size
         while len(self._kept) > self._options.entries or self._bytes > self._options.bytes:
@@ -143,11 +143,6 @@ class CachedStorage(Storage):
 
 
 def _size(key: _Key, entry: Entry | None) -> int:
-    """Estimate how much memory it takes to keep this."""
+    """Estimate how much memory an entry takes."""
     kept = key if entry is None else (*key, entry.key, entry.value, entry.metadata, entry.version)
     return _OVERHEAD_BYTES + sum(map(getsizeof, kept))
-
-
-def _alive(entry: Entry | None, now: float) -> Entry | None:
-    expired = entry is not None and entry.expires_at is not None and entry.expires_at <= now
-    return None if expired else entry

@@ -1,4 +1,4 @@
-"""A warning about clocks that differ: that of this machine and that of the engine."""
+"""Warns if the clock of this machine and the clock of the engine differ."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from .contract import SWEEP_MARGIN_SECONDS
 
 SKEW_SECONDS: Final = 2.0
-"""Clocks that differ by less are not worth a warning."""
+"""The least difference that is worth a warning."""
 
 
 def skew_warnings(engine: str, theirs: float, before: float, after: float) -> Sequence[str]:
-    """Compare a time of the engine with those of this machine before and after it was asked."""
+    """Return warnings for a time of the engine, asked for between two times of this machine."""
     ours = min(max(theirs, before), after)
     ahead = ours - theirs
     if abs(ahead) <= SKEW_SECONDS:

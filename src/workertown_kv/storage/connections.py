@@ -1,4 +1,4 @@
-"""The connections of a pool, and the requests that wait while the engine takes no more of them."""
+"""The connections of a pool, for engines that may refuse further connections."""
 
 import asyncio
 from collections import deque
@@ -12,27 +12,26 @@ _Connection = TypeVar("_Connection")
 
 
 class Connections(Generic[_Connection]):
-    """Counts the connections of a pool, and hands one on where no further one can be made.
+    """Makes connections, and has requests wait for used ones if the engine refuses more.
 
-    `refusal` is what `connect` raises where the engine has as many connections as it takes. That
-    is a failure only for a pool that has no connection at all; in any other there is one to wait
-    for.
+    `refusal` is the error that `connect` raises if the engine takes no further connection. Only a
+    pool that has no connection at all fails with it.
     """
 
     def __init__(
         self, connect: Callable[[], Awaitable[_Connection]], refusal: type[Exception]
     ) -> None:
         self.idle: list[_Connection] = []
-        """The connections that nobody uses."""
+        """The connections that no request uses."""
         self.waiting: deque[asyncio.Future[_Connection | None]] = deque()
-        """The requests that wait, each for a connection or for `None`, which lets it make one."""
+        """The requests that wait for a connection, or for `None`, after which they make one."""
         self._connect = connect
         self._refusal = refusal
         self._count = 0
         self._crowded_until = 0.0
 
     async def new(self) -> _Connection:
-        """Make a connection, or wait for one that another has used."""
+        """Make a connection, or wait for one that another request has used."""
         while True:
             if self._count and asyncio.get_running_loop().time() < self._crowded_until:
                 handed_on = await self._handed_on()
@@ -51,7 +50,7 @@ class Connections(Generic[_Connection]):
                 self.ended()
                 raise
             else:
-                # There is room, perhaps for more.
+                # The engine may take even more connections.
                 self._crowded_until = 0.0
                 return made
 
@@ -61,7 +60,7 @@ class Connections(Generic[_Connection]):
             self.idle.append(connection)
 
     def ended(self) -> None:
-        """Take note that a connection has ended, so that there is room for another."""
+        """Take note that a connection has ended, so that another one can be made."""
         self._count -= 1
         self._hand(None)
 
@@ -85,7 +84,7 @@ class Connections(Generic[_Connection]):
         try:
             return await waiter
         except asyncio.CancelledError:
-            # It may have been given something at the same moment.
+            # The request may have got a connection at the same moment.
             if not waiter.cancelled() and waiter.exception() is None:
                 connection = waiter.result()
                 if connection is None:

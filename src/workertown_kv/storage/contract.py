@@ -1,7 +1,7 @@
-"""What a storage promises. People bring their own by extending `Storage`.
+"""The promises of a storage. Your own storage extends `Storage`.
 
-A storage knows entries and operations, nothing of HTTP. It must write `get`, `set` and
-`delete`; everything else has a default that is honest about what is missing.
+A storage knows entries and operations, and nothing of HTTP. It must have `get`, `set` and `delete`.
+The defaults of all other methods say what the storage lacks.
 """
 
 import time
@@ -19,18 +19,18 @@ from ..operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from .batch import ReadBudget, guarded
 
 Clock = Callable[[], float]
-"""Unix seconds. A parameter of every storage, so that tests move time instead of waiting."""
+"""Returns Unix seconds. Every storage takes a clock, so that tests move time instead of waiting."""
 
 SWEEP_MARGIN_SECONDS: Final = 60.0
-"""How long after its expiry an entry is kept before its space is reclaimed.
+"""How long an expired entry stays before its space is reclaimed.
 
-The clocks of servers over one storage differ. Within this margin a clock that is ahead hides an
-entry too early, and removes nothing that lives for the others.
+The clocks of servers with one storage differ. A clock that is ahead by less than this margin hides
+an entry too early, but removes no entry that lives for the others.
 """
 
 
 class Capability(StrEnum):
-    """What a storage may lack."""
+    """An ability that a storage may lack."""
 
     PRECONDITIONS = "preconditions"
     ATOMIC_BATCHES = "atomic batches"
@@ -50,115 +50,114 @@ class Migration(msgspec.Struct, frozen=True):
 class Storage(ABC):
     """Entries under keys in namespaces.
 
-    For every storage it holds that
+    Every storage promises that
 
     - a write that returned is durable as far as the storage's docs say, and every read that
       begins afterwards sees it;
     - a reader sees the whole of a write or nothing of it;
     - an entry whose `expires_at` is not after `clock()` does not exist: it is not returned, not
-      listed, and a precondition sees nothing there. Removing it is a matter of space alone;
+      listed, and a precondition sees nothing there. Removing it only frees space;
     - keys are compared byte for byte as UTF-8, and may hold any character;
     - a precondition is decided by the engine in the same step as its write, never by reading
       first and writing then;
-    - what fails raises `StorageUnavailable` where trying again may help, `StorageError`
-      otherwise, with the engine's own error as `__cause__`.
+    - a failure raises `StorageUnavailable` if trying again may help, `StorageError` otherwise,
+      with the error of the engine as `__cause__`.
 
-    What the engine cannot do is declared in `lacks` and raises `StorageUnsupported`.
+    `lacks` declares what the engine cannot do, which raises `StorageUnsupported`.
     """
 
     lacks: ClassVar[Mapping[Capability, str]] = {}
-    """What this storage cannot do, each with the reason that the error gives."""
+    """The abilities that this storage lacks, each with the reason that the error gives."""
 
     shared: ClassVar[bool] = True
     """Whether several processes that open it see the same entries."""
 
     probe_seconds: ClassVar[float] = 5.0
-    """How often a server checks and probes it in the background while all is well.
+    """How often a server checks and probes the storage in the background while all is well.
 
-    More where each question costs money.
+    Longer if each request to the engine costs money.
     """
 
     file: Path | None = None
-    """The file with the entries, which `open` makes where there is none; `None`: there is no such
-    file."""
+    """The file with the entries, which `open` makes if it is missing. `None`: no such file."""
 
     def __init__(self, *, clock: Clock = time.time) -> None:
         self.clock = clock
 
     async def open(self) -> Sequence[Migration]:
-        """Make ready for use; called before anything else, and again after `close`.
+        """Make ready for use. Called before any other method, and again after `close`.
 
-        An embedded storage brings its schema up to date by the way, and says what ran.
+        An embedded storage also brings its schema up to date. Returns the migrations that ran.
         """
         return ()
 
     async def close(self) -> None:
-        """Finish what has been accepted and let go of everything. Harmless when repeated.
+        """Finish the operations under way and release all resources. Harmless if repeated.
 
         Afterwards every operation raises `StorageUnavailable`.
         """
 
     async def check(self) -> None:
-        """Raise `StorageUnavailable` where the storage does not answer."""
+        """Raise `StorageUnavailable` if the storage does not answer."""
         await self.get(Get(DEFAULT_NAMESPACE, "health"))
 
     async def probe(self) -> None:
-        """Raise `StorageError` where entries cannot be read or cannot be written.
+        """Raise `StorageError` if entries cannot be read or cannot be written.
 
-        Changes no entry. Called every few seconds in the background, so it must be cheap. By
-        default only reading is tried.
+        Changes no entry. Called every few seconds in the background, so it must be cheap. The
+        default only tries to read.
         """
         await self.check()
 
     async def warnings(self) -> Sequence[str]:
-        """Return what an operator should know about this storage, one sentence each.
+        """Return sentences that tell an operator of problems and what to do about them.
 
-        Called after `open`: the clock of the engine differs from this machine's, the engine may
-        evict entries, rights are missing. Each sentence says what to do.
+        Called after `open`. Examples: the clock of the engine differs from that of this machine,
+        the engine may evict entries, rights are missing.
         """
         return ()
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
-        """Bring the schema up to date and say what ran; nothing where nothing had to.
+        """Bring the schema up to date. Returns the migrations that ran, which may be none.
 
-        `to` is how many of the numbered migrations are to have run; the last ones are undone where
-        there are more. What an undone migration made is gone, with all that was in it.
+        `to` is the number of migrations that have run afterwards. If more have run, the last ones
+        are undone, which removes what they made and all data in it.
         """
         return ()
 
     @abstractmethod
     async def get(self, operation: Get) -> Entry | None:
-        """The entry, or `None` where there is none or it has expired."""
+        """Return the entry, or `None` if there is none or it has expired."""
 
     @abstractmethod
     async def set(self, operation: Set) -> str:
-        """Write the entry, replacing everything an older one had; its new version.
+        """Write the entry, replacing everything of an older one. Returns the new version.
 
-        Raises `PreconditionFailed`, changing nothing, where the precondition does not hold.
+        Raises `PreconditionFailed` and changes nothing if the precondition does not hold.
         """
 
     @abstractmethod
     async def delete(self, operation: Delete) -> None:
-        """Remove the entry; harmless where there is none.
+        """Remove the entry. Harmless if there is none.
 
-        Raises `PreconditionFailed`, changing nothing, where the precondition does not hold.
+        Raises `PreconditionFailed` and changes nothing if the precondition does not hold.
         """
 
     async def list(self, operation: List) -> Page:
-        """One page of the keys with a prefix, in the order of their UTF-8 bytes.
+        """Return one page of the keys with a prefix, in the order of their UTF-8 bytes.
 
-        A page has at most `limit` keys and is empty only if it is the last. Following cursors
-        while others write neither repeats a key nor skips one that was there throughout. Raises
-        `InputError` for a cursor that this storage did not make.
+        A page has at most `limit` keys and is empty only if it is the last. Pages that follow
+        each other by their cursors, while others write, neither repeat a key nor skip a key that
+        was there throughout. Raises `InputError` for a cursor that this storage did not make.
         """
         raise self.unsupported(Capability.LISTING)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
-        """Do the operations in order; one result for each (see `operations.Result`).
+        """Do the operations in order. Returns one result for each (see `operations.Result`).
 
-        Without `atomic` each stands for itself, and one that fails has its error as result. With
-        it, all happen at one moment or none does: `Conflict` names those whose precondition did
-        not hold. Gets past `read_bytes` together are `ValueTooLarge`.
+        Without `atomic`, each operation is on its own, and the result of a failed one is its
+        error. With it, all happen at one moment or none does: `Conflict` names the operations
+        whose precondition did not hold. Gets beyond `read_bytes` together are `ValueTooLarge`.
         """
         if operation.atomic:
             raise self.unsupported(Capability.ATOMIC_BATCHES)
@@ -166,16 +165,15 @@ class Storage(ABC):
         return [await self._attempt(one, budget) for one in operation.operations]
 
     async def sweep(self, limit: int) -> int:
-        """Reclaim the space of at most `limit` expired entries; how many were removed.
+        """Reclaim the space of at most `limit` expired entries. Returns how many were removed.
 
-        Leaves entries alone until `SWEEP_MARGIN_SECONDS` after their expiry.
-        Called over and over in the background. An engine that expires by itself has nothing to
-        do here.
+        Keeps entries until `SWEEP_MARGIN_SECONDS` after their expiry. Called again and again in
+        the background. An engine that removes expired entries itself does nothing here.
         """
         return 0
 
     def unsupported(self, capability: Capability) -> StorageUnsupported:
-        """The error for what this storage lacks."""
+        """Return the error for an ability that this storage lacks."""
         reason = self.lacks.get(capability, "")
         return StorageUnsupported(f"This storage has no {capability}. {reason}".strip())
 
@@ -195,7 +193,7 @@ class Storage(ABC):
 
 
 def key_cursor(operation: List) -> str | None:
-    """The key to go on after, for storages whose cursor is the last key of the page before."""
+    """Return the key to go on after, for storages whose cursor is the last key of a page."""
     if operation.cursor is not None and not operation.cursor.startswith(operation.prefix):
         raise InputError("The cursor is not of a listing with this prefix")
     return operation.cursor

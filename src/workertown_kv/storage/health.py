@@ -1,4 +1,4 @@
-"""Whether a storage can be used: found by asking it, and by what requests meet."""
+"""Knows whether a storage can be used, from checks and from the failures that requests meet."""
 
 import asyncio
 import time
@@ -16,11 +16,11 @@ from .contract import Clock, Storage
 READ_SECONDS: Final = 2.0
 """How long a storage may take to answer a read before it counts as unreachable."""
 WRITE_SECONDS: Final = 5.0
-"""How long a storage may take to say that it takes writes. Others may hold a lock meanwhile."""
+"""How long a storage may take to show that it takes writes. Other writers may hold a lock."""
 FRESH_SECONDS: Final = 1.0
 """How long a good result counts. A storage that fails is checked again after this."""
 PATIENCE_SECONDS: Final = 0.03
-"""How long a request for the health waits for a newer result than the last."""
+"""How long a request for the health waits for a new result."""
 
 _LATE_SECONDS: Final = 0.5
 _TRIES: Final = 3
@@ -28,7 +28,7 @@ _MESSAGE_CHARACTERS: Final = 500
 
 
 class LastFailure(msgspec.Struct, frozen=True):
-    """The last failure, for those who may administer."""
+    """The last failure, for administrators."""
 
     kind: StorageFailure
     message: str
@@ -36,7 +36,7 @@ class LastFailure(msgspec.Struct, frozen=True):
 
 
 class HealthReport(msgspec.Struct, frozen=True):
-    """What is known of a storage, for those who may administer."""
+    """The health of a storage, for administrators."""
 
     reads: str
     """`OK`, or the kind of failure."""
@@ -45,12 +45,12 @@ class HealthReport(msgspec.Struct, frozen=True):
 
 
 class Health:
-    """What is known of a storage, and the log of its failures.
+    """Checks a storage, and logs its failures.
 
-    Where the process lives on between requests (`background`), `run` checks the storage every
-    `Storage.probe_seconds`, and after a failure at once and every second. A request for the health
-    in between begins a check too, but waits only a moment for its result. Elsewhere each request
-    for the health checks the storage.
+    If the process lives on between requests (`background`), `run` checks the storage every
+    `Storage.probe_seconds`, and after a failure at once and then every second. A request for the
+    health begins a check too, but waits only a moment for its result. Without `background`, each
+    request for the health checks the storage.
     """
 
     def __init__(
@@ -76,39 +76,39 @@ class Health:
         self._last: LastFailure | None = None
 
     async def reads(self) -> StorageFailure | None:
-        """Return why entries cannot be read, `None` where they can."""
+        """Return why entries cannot be read, `None` if they can."""
         await self._refresh()
         return self._reads.kind if self._reads else None
 
     async def writes(self) -> StorageFailure | None:
-        """Return why entries cannot be read or cannot be written, `None` where both can be done."""
+        """Return why entries cannot be read or cannot be written, `None` if both work."""
         await self._refresh()
         return self._writes.kind if self._writes else None
 
     async def report(self) -> HealthReport:
-        """Return all that is known."""
+        """Return the health for administrators."""
         await self._refresh()
         reads, writes = (one.kind if one else "OK" for one in (self._reads, self._writes))
         return HealthReport(reads, writes, self._last)
 
     def failed(self, error: StorageError) -> None:
-        """Take note of a failure that a request met: log it, and have the storage asked soon."""
+        """Log a failure that a request met, and have the storage checked soon."""
         if not isinstance(error, StorageUnsupported):
             self._note(error)
             self._suspected.set()
 
     def not_opened(self, error: StorageError) -> None:
-        """Take note that the storage could not be opened, so that there is nothing to ask."""
+        """Take note that the storage could not be opened, so that it cannot be checked."""
         self._note(error)
         self._reads = self._writes = error
         self._is_open = False
 
     def opened(self) -> None:
-        """Take note that the storage is open, and can be asked."""
+        """Take note that the storage is open, and can be checked."""
         self._is_open = True
 
     async def run(self) -> None:
-        """Ask over and over, until cancelled."""
+        """Check the storage again and again, until cancelled."""
         self._suspected = asyncio.Event()  # for the event loop that runs now
         while True:
             await asyncio.wait([self._ask_once()])
@@ -119,7 +119,7 @@ class Health:
                         await self._suspected.wait()
 
     async def stop(self) -> None:
-        """End what is being asked."""
+        """End the check that is under way."""
         asking, self._asking = self._asking, None
         if asking is not None and asking.get_loop() is asyncio.get_running_loop():
             asking.cancel()
@@ -164,7 +164,7 @@ class Health:
         elif was_down:
             self._log.recovered("The storage works again: entries can be read and written")
         else:
-            # Requests met what no check did. Only their silence says that they succeed now.
+            # Requests met a failure that no check did. Only their silence says that it is over.
             self._log.recovered(
                 f"No request has met a failure of the storage for {QUIET_SECONDS:.0f} s",
                 after_seconds=QUIET_SECONDS,
@@ -180,7 +180,7 @@ class Health:
 async def _outcome(
     ask: Callable[[], Awaitable[None]], seconds: float, late: StorageFailure, what: str
 ) -> StorageError | None:
-    """Return the error that a check ended with, `None` where all is well."""
+    """Return the error that a check ended with, `None` if all is well."""
     now = asyncio.get_running_loop().time
     for _ in range(_TRIES):
         began = now()
@@ -193,7 +193,7 @@ async def _outcome(
             # The event loop did not run: the process slept, or was busy. The answer may have come.
         except StorageError as error:
             return error.with_traceback(None)
-        except Exception as error:  # noqa: BLE001  (a storage may be anybody's)
+        except Exception as error:  # noqa: BLE001  (a storage may be of any make)
             failure = StorageError("The storage failed")
             failure.__cause__ = error.with_traceback(None)
             return failure
@@ -203,7 +203,7 @@ async def _outcome(
 
 
 def _described(error: StorageError) -> str:
-    """Return what went wrong in one line, with the words of the engine."""
+    """Describe a failure in one line, with the words of the engine."""
     text = error.message
     cause = error.__cause__
     if cause is not None and str(cause) not in text:

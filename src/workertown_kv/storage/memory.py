@@ -1,4 +1,4 @@
-"""Entries in this process's memory: for tests, and for what may be lost."""
+"""Entries in the memory of this process, for tests and for entries that may be lost."""
 
 import asyncio
 import time
@@ -21,10 +21,10 @@ SCANNED_ENTRIES: Final = 10_000
 
 
 class MemoryStorage(Storage):
-    """A dictionary. Nothing survives the process, and other processes see nothing of it.
+    """A dictionary. Its entries end with the process, and other processes do not see them.
 
-    `values` are there from the start, in the default namespace. Listing costs O(log n + limit),
-    and O(n log n) when keys were added or removed since the last one.
+    `values` are the first entries, in the default namespace. Listing costs O(log n + limit), and
+    O(n log n) if keys were added or removed since the last listing.
     """
 
     shared = False
@@ -58,7 +58,7 @@ class MemoryStorage(Storage):
     async def list(self, operation: List) -> Page:
         after = key_cursor(operation)
         keys: list[KeyInfo] = []
-        wanted = operation.limit + 1  # the one more tells whether the page is the last
+        wanted = operation.limit + 1  # one more key says whether the page is the last
         while len(keys) < wanted:
             found, after = self._opened().list_some(operation, after, wanted - len(keys))
             keys += found
@@ -92,11 +92,11 @@ class _Table:
         self._namespaces: dict[str, dict[str, Entry]] = {}
         self._ordered: dict[str, list[str]] = {}
         self._expiring: list[tuple[float, str, str]] = []
-        """A heap of what is to be swept, and when."""
+        """A heap of the entries to sweep, each with the time of its expiry."""
 
     def get(self, operation: Operation) -> Entry | None:
         entry = self.stored(operation)
-        return entry if entry is not None and _alive(entry, self._clock()) else None
+        return entry if entry is not None and entry.is_alive(self._clock()) else None
 
     def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
         entry = self.get(operation)
@@ -115,9 +115,9 @@ class _Table:
     def list_some(
         self, operation: List, after: str | None, wanted: int
     ) -> tuple[list[KeyInfo], str | None]:
-        """Return the first keys after this one, as many as are wanted, out of `SCANNED_ENTRIES`.
+        """Return the wanted number of keys after this key, out of the next `SCANNED_ENTRIES`.
 
-        With them comes the key to go on after, or `None` where there are enough or no more.
+        Returns with them the key to go on after, or `None` if there are enough keys or no more.
         """
         entries = self._namespaces.get(operation.namespace, {})
         ordered = self._ordered.get(operation.namespace)
@@ -135,7 +135,7 @@ class _Table:
             entry = entries[ordered[position]]
             if not entry.key.startswith(operation.prefix) or len(keys) == wanted:
                 return keys, None
-            if _alive(entry, now):
+            if entry.is_alive(now):
                 keys.append(
                     KeyInfo(
                         key=entry.key,
@@ -153,17 +153,17 @@ class _Table:
             _, namespace, key = heappop(self._expiring)
             operation = Get(namespace, key)
             entry = self.stored(operation)
-            if entry is not None and not _alive(entry, before):
+            if entry is not None and not entry.is_alive(before):
                 self.store(operation, None)
                 swept += 1
         return swept
 
     def stored(self, operation: Operation) -> Entry | None:
-        """What is there, expired or not."""
+        """Return the stored entry, expired or not."""
         return self._namespaces.get(operation.namespace, {}).get(operation.key)
 
     def store(self, operation: Operation, entry: Entry | None) -> None:
-        """Make this entry, or none, be what is there."""
+        """Store an entry, or remove the stored one for `None`."""
         entries = self._namespaces.setdefault(operation.namespace, {})
         if (entry is None) is (operation.key in entries):
             self._ordered.pop(operation.namespace, None)
@@ -179,7 +179,3 @@ class _Table:
             entry = self.get(operation)
             if not operation.precondition.holds(entry.version if entry else None):
                 raise PreconditionFailed
-
-
-def _alive(entry: Entry, now: float) -> bool:
-    return entry.expires_at is None or entry.expires_at > now

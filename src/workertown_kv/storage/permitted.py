@@ -1,4 +1,4 @@
-"""A storage as one user may use it: every operation is checked against their scopes first."""
+"""A storage as one user may use it: checks every operation against the scopes of the user."""
 
 from collections.abc import Sequence
 
@@ -12,15 +12,15 @@ from .contract import Storage
 
 
 def permitted(storage: Storage, user: User) -> Storage:
-    """The storage as this user may use it."""
+    """Return the storage as this user may use it."""
     return storage if user.scopes is None else PermittedStorage(storage, user)
 
 
 class PermittedStorage(Storage):
-    """Raises `Forbidden` for what is out of scope, before anything is done.
+    """Raises `Forbidden` for an operation that is out of scope, before it does anything.
 
-    Listings show only what may be read. One that is made of several prefixes asks the storage
-    once for each of those that a page reaches.
+    Listings show only the keys that the user may read. A user with several prefixes gets pages
+    that may reach over some of them; each prefix that a page reaches is one listing of the storage.
     """
 
     def __init__(self, storage: Storage, user: User) -> None:
@@ -48,39 +48,39 @@ class PermittedStorage(Storage):
         prefixes = self._user.listed_prefixes(operation)
         if len(prefixes) == 1:
             return await self._storage.list(msgspec.structs.replace(operation, prefix=prefixes[0]))
-        place = _Place() if operation.cursor is None else _Place.read(operation.cursor)
+        cursor = _Cursor() if operation.cursor is None else _Cursor.decoded(operation.cursor)
         keys: list[KeyInfo] = []
-        # The scopes may be others than those of the page before; the order of keys is not.
-        left = [prefix for prefix in prefixes if prefix >= place.prefix]
+        # The scopes may have changed since the last page. The order of keys has not.
+        left = [prefix for prefix in prefixes if prefix >= cursor.prefix]
         for index, prefix in enumerate(left):
             page = await self._storage.list(
                 msgspec.structs.replace(
                     operation,
                     prefix=prefix,
                     limit=operation.limit - len(keys),
-                    cursor=place.cursor if prefix == place.prefix else None,
+                    cursor=cursor.in_prefix if prefix == cursor.prefix else None,
                 )
             )
             keys += page.keys
             if page.cursor is not None:
-                return Page(keys, _Place(prefix, page.cursor).written())
+                return Page(keys, _Cursor(prefix, page.cursor).encoded())
             if len(keys) == operation.limit and index + 1 < len(left):
-                return Page(keys, _Place(left[index + 1]).written())
+                return Page(keys, _Cursor(left[index + 1]).encoded())
         return Page(keys)
 
 
-class _Place(msgspec.Struct, array_like=True, frozen=True):
-    """Where a page ends: at a prefix, and at the storage's own cursor in it."""
+class _Cursor(msgspec.Struct, array_like=True, frozen=True):
+    """The end of a page: a prefix, and the cursor of the storage in the listing of this prefix."""
 
     prefix: str = ""
-    cursor: str | None = None
+    in_prefix: str | None = None
 
     @classmethod
-    def read(cls, cursor: str) -> "_Place":
+    def decoded(cls, cursor: str) -> "_Cursor":
         try:
             return msgspec.json.decode(cursor, type=cls)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise InputError("The cursor is not of a listing with these scopes") from error
 
-    def written(self) -> str:
+    def encoded(self) -> str:
         return msgspec.json.encode(self).decode()

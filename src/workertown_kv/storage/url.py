@@ -1,4 +1,4 @@
-"""From the text in `KV_DB` to a storage. The only place that knows the storages by name."""
+"""Makes the storage that the text in `KV_DB` names."""
 
 import difflib
 import importlib
@@ -46,9 +46,9 @@ _WINDOWS: Final = re.compile(r"[A-Za-z]:|.*\\", re.DOTALL)
 
 
 def storage_from_url(url: str) -> Storage:
-    """The storage that a URL or the path of an SQLite file names, not opened yet.
+    """Make the storage that a URL or the path of an SQLite file names, not opened yet.
 
-    Its module, and with it its driver, is imported only now. Raises `OptionsError`.
+    Imports the module of the storage, and with it the driver, only now. Raises `OptionsError`.
     """
     scheme, separator, _ = url.partition("://")
     scheme = scheme.lower()
@@ -70,7 +70,7 @@ def storage_from_url(url: str) -> Storage:
 
 
 def _path_of(url: str) -> str:
-    """The path in an SQLite URL."""
+    """Return the path in an SQLite URL."""
     parts = urlsplit(url)
     path = unquote(parts.path[1:])
     if parts.netloc or not path.strip("/") or parts.query or parts.fragment:
@@ -82,12 +82,12 @@ def _path_of(url: str) -> str:
 
 
 def _check_path(path: str, *, is_certain: bool = False) -> None:
-    """Refuse what would make a file of an odd name, and was surely meant to be something else."""
+    """Refuse text that would make a file of an odd name, and surely means something else."""
     if os.path.exists(path):  # noqa: PTH110  (Path raises for some paths that cannot be)
         return
     scheme = _SCHEME.match(path)
     if scheme is not None and not is_certain:
-        # No more of it is shown: there may be a password in what was meant for another storage.
+        # The rest is not shown: a URL that was meant for another storage may have a password.
         raise _unknown(scheme[1].lower(), scheme[0])
     if path.startswith("~"):
         whole = os.path.expanduser(path)  # noqa: PTH111  (Path raises for an unknown user)
@@ -107,7 +107,7 @@ def _check_path(path: str, *, is_certain: bool = False) -> None:
 
 
 def _unknown(scheme: str, given: str = "") -> OptionsError:
-    """Return the error for what is no scheme or, where it is given, has no slashes behind it."""
+    """Return the error for an unknown scheme, or for a scheme that is given without slashes."""
     found = difflib.get_close_matches(scheme, _ALL, n=1)
     near = _ALSO_CALLED.get(scheme) or (found[0] if found else None)
     forms = _form_of(near) if near else f"one of {'; '.join(_SCHEMES.values())}"
@@ -121,7 +121,7 @@ def _unknown(scheme: str, given: str = "") -> OptionsError:
 
 
 def _form_of(scheme: str) -> str:
-    """How the URLs look that begin with a scheme."""
+    """Return the form of the URLs of a scheme."""
     kind = _SERVERS.get(scheme, (scheme, ""))[0]
     return _SCHEMES[kind]
 

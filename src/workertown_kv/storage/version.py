@@ -1,9 +1,9 @@
-"""Versions: unique without coordination, and sortable by the time they were made."""
+"""The versions of entries: unique without coordination, and sortable by time."""
 
 import secrets
 import time
 
 
 def new_version() -> str:
-    """25 hexadecimal digits: microseconds since 1970, then 48 random bits."""
+    """Make a version of 25 hexadecimal digits: microseconds since 1970, then 48 random bits."""
     return f"{time.time_ns() // 1000:013x}{secrets.token_hex(6)}"

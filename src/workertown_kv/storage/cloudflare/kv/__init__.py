@@ -1,4 +1,4 @@
-"""Workers KV, by its binding."""
+"""Entries in Workers KV, through its binding."""
 
 from .storage import KVBindingStorage
 

@@ -1,4 +1,4 @@
-"""Cursors of listings: those of Workers KV, known as ones of a prefix."""
+"""Cursors of listings: those of Workers KV, marked with the prefix of the listing."""
 
 import hashlib
 
@@ -7,12 +7,12 @@ from ....operations import List
 
 
 def cursor_for(prefix: str, cursor: str) -> str:
-    """What we make of a cursor of Workers KV, which itself does not look at the prefix."""
+    """Mark a cursor of Workers KV with the prefix, which Workers KV does not check."""
     return f"{_mark(prefix)}{cursor}"
 
 
 def cursor_in(operation: List) -> str | None:
-    """The cursor of Workers KV in one of ours. Raises `InputError`."""
+    """Return the cursor of Workers KV in a marked one. Raises `InputError`."""
     if operation.cursor is None:
         return None
     mark = _mark(operation.prefix)

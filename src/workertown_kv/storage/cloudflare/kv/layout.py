@@ -1,7 +1,7 @@
-"""How an entry lies in a KV namespace. `docs/storages/cloudflare.md` explains it.
+"""The layout of entries in a KV namespace. `docs/storages/cloudflare.md` explains it.
 
-The value is the value, and the name is the key, so that every other program reads them as they
-are. All that Workers KV does not know of an entry is in the metadata that it keeps beside it.
+The value and the key of an entry are those in Workers KV, so that every other program reads them as
+they are. The metadata in Workers KV has everything else.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ VALUE_BYTES: Final = 25 * 1024 * 1024
 LEAST_TTL: Final = 60
 
 FOREIGN: Final = "unknown"
-"""The version that a listing gives of what another program wrote: its value was not read."""
+"""The version that a listing gives for values of other programs, which it does not read."""
 
-# Workers KV takes no key `.` or `..`. A NUL more leaves the order as it is, for nothing is less.
+# Workers KV takes no key `.` or `..`. A NUL behind it keeps the order, since no character is less.
 _DOTS: Final = re.compile("\\.\\.?\0*")
 _VERSION: Final = re.compile("[0-9a-f]{25}")
 
@@ -36,10 +36,10 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
     version: str
     expires_at: float | None = None
-    """The exact time; Workers KV keeps an entry for a minute longer."""
+    """The exact time. Workers KV keeps an entry for a minute longer."""
     is_json: bool = True
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    """An object or, where that would change in JavaScript, its text in a string."""
+    """An object, or its text in a string if JavaScript would change it."""
 
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -47,7 +47,7 @@ _DECODER: Final = msgspec.json.Decoder(Kept, strict=True)
 
 
 def name_of(key: str) -> str:
-    """What the key is called in Workers KV. Raises `KeyTooLong`."""
+    """Return the name of a key in Workers KV. Raises `KeyTooLong`."""
     name = key + "\0" if _DOTS.fullmatch(key) else key
     size = len(name.encode())
     if size > NAME_BYTES:
@@ -56,12 +56,12 @@ def name_of(key: str) -> str:
 
 
 def key_of(name: str) -> str:
-    """The key that has this name."""
+    """Return the key that has this name."""
     return name[:-1] if name.endswith("\0") and _DOTS.fullmatch(name) else name
 
 
 def metadata_for(operation: Set, version: str, survives: Callable[[str], bool]) -> str:
-    """The metadata of an entry, as JSON. Raises `InputError` where that of the user is too long."""
+    """Return the metadata of an entry as JSON. Raises `InputError` if it is too long."""
     metadata = None
     if operation.metadata is not None:
         as_it_is = survives(operation.metadata.decode())
@@ -82,12 +82,12 @@ def metadata_for(operation: Set, version: str, survives: Callable[[str], bool]) 
 
 
 def ttl_for(expires_at: float, now: float) -> int:
-    """Return the lifetime to give to Workers KV: what is left, and the margin of all storages."""
+    """Return the lifetime for Workers KV: the time left, and the margin of all storages."""
     return max(LEAST_TTL, ceil(expires_at - now + SWEEP_MARGIN_SECONDS))
 
 
 def entry_of(key: str, value: bytes, metadata: str | None) -> Entry:
-    """The entry that a value and its metadata make, whoever wrote them."""
+    """Return the entry that a value and its metadata make, whatever program wrote them."""
     kept = _ours(metadata)
     if kept is None:
         return Entry(
@@ -108,7 +108,7 @@ def entry_of(key: str, value: bytes, metadata: str | None) -> Entry:
 
 
 def key_info(name: str, metadata: str | None, expiration: float | None) -> KeyInfo:
-    """What a listing says of a name. `expiration` is when Workers KV will remove it."""
+    """Return what a listing says of a name, which Workers KV removes at `expiration`."""
     kept = _ours(metadata)
     key = key_of(name)
     if kept is None:
@@ -125,7 +125,7 @@ def _ours(metadata: str | None) -> Kept | None:
         kept = _DECODER.decode(metadata)
     except msgspec.DecodeError:
         return None
-    # Others may keep a version of theirs.
+    # Other programs may keep versions of their own.
     return kept if _VERSION.fullmatch(kept.version) else None
 
 

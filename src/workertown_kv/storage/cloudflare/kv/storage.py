@@ -1,4 +1,4 @@
-"""Workers KV by its binding: values near every reader, written for all of them within a minute."""
+"""Entries in Workers KV, through its binding."""
 
 import re
 import time
@@ -32,8 +32,8 @@ _KINDS: Final = {
 class KVBindingStorage(Storage):
     """Entries in the KV namespace of a binding.
 
-    A read may be stale by a minute, and of two who write the same key at once one is lost. A key
-    may be written once a second; more is `StorageUnavailable`.
+    A read may be stale by a minute, and of two writes to the same key at once, one is lost. More
+    than one write to a key per second is `StorageUnavailable`.
     """
 
     lacks: ClassVar[Mapping[Capability, str]] = {
@@ -64,7 +64,7 @@ class KVBindingStorage(Storage):
             value = bridge.bytes_of(found.value)
             metadata = _text(found.metadata)
         entry = layout.entry_of(operation.key, value, metadata)
-        return entry if self._is_alive(entry) else None
+        return entry if entry.is_alive(self.clock()) else None
 
     async def set(self, operation: Set) -> str:
         name = self._name(operation)
@@ -95,7 +95,7 @@ class KVBindingStorage(Storage):
         if len(prefix.encode()) > layout.NAME_BYTES:
             return Page([])
         cursor = cursor_in(operation)
-        # A prefix with a NUL finds nothing in miniflare; what Cloudflare itself does is not known.
+        # In miniflare, a prefix with a NUL finds no key. What Cloudflare does with it is not known.
         stem = prefix.partition("\0")[0]
         keys: list[KeyInfo] = []
         while True:
@@ -114,7 +114,8 @@ class KVBindingStorage(Storage):
                 if operation.cursor is None:
                     raise
                 raise InputError("Workers KV does not know this cursor") from error
-            keys += [one for one in found if one.key.startswith(prefix) and self._is_alive(one)]
+            now = self.clock()
+            keys += [one for one in found if one.key.startswith(prefix) and one.is_alive(now)]
             if cursor is None or len(keys) == limit:
                 return Page(keys, None if cursor is None else cursor_for(prefix, cursor))
 
@@ -130,17 +131,14 @@ class KVBindingStorage(Storage):
         if operation.namespace != DEFAULT_NAMESPACE:
             raise self.unsupported(Capability.NAMESPACES)
 
-    def _is_alive(self, entry: KeyInfo) -> bool:
-        return entry.expires_at is None or entry.expires_at > self.clock()
-
 
 class _Refused(StorageError):
-    """Workers KV will not do this, however often it is asked."""
+    """Workers KV will not do this, however often a request tries."""
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """What Workers KV throws, as errors of ours."""
+    """Raise the errors of a storage for those of Workers KV."""
     try:
         yield
     except bridge.JsError as error:
