@@ -28,7 +28,7 @@ from ...storage import Storage, permitted
 from ..namespace import namespace_of
 from .bodies import SMALL_BYTES
 from .bulk_get import bulk_get, decoded_ask
-from .errors import NO_SUCH_KEY, NOT_FOUND, CloudflareError, invalid, told
+from .errors import NO_SUCH_KEY, NOT_FOUND, CloudflareError, invalid, translate
 from .limits import MIN_CACHE_TTL, Limits
 from .listing import encoded_cursor, listed
 from .put_body import discard, is_forsaken
@@ -69,7 +69,7 @@ def _line(exchange: Exchange, error: Exception, request_id: str) -> Answer:
     if not isinstance(error, KvError) or request_id:
         status, message = 500, f"Internal error (request id {request_id})"
     else:
-        status, code, message = told(error)
+        status, code, message = translate(error)
         if status == 404 and code != NO_SUCH_KEY:
             # By 404, workerd knows a key that has no value. A namespace that is missing is no key.
             status = 400
@@ -128,8 +128,8 @@ class Binding(Route):
     async def _get(self, key: str, exchange: Exchange) -> Answer:
         _check_cache_ttl(lenient_query(exchange).get("cache_ttl"))
         self._limits.check_key(key)
-        space = await namespace_of(exchange, self._namespaces, fresh=False)
-        entry = await permitted(self._storage, exchange.user).get(Get(space, key))
+        namespace = await namespace_of(exchange, self._namespaces, fresh=False)
+        entry = await permitted(self._storage, exchange.user).get(Get(namespace, key))
         if entry is None:
             raise CloudflareError(404, NO_SUCH_KEY, NOT_FOUND)
         headers = [_BYTES]
@@ -141,10 +141,10 @@ class Binding(Route):
 
     async def _list(self, exchange: Exchange) -> Answer:
         asked = lenient_query(exchange)
-        space = await namespace_of(exchange, self._namespaces, fresh=False)
+        namespace = await namespace_of(exchange, self._namespaces, fresh=False)
         page = await listed(
             permitted(self._storage, exchange.user),
-            space,
+            namespace,
             asked.get("prefix", ""),
             self._limits.page(asked.get("key_count_limit"), least=1),
             asked.get("cursor"),
@@ -174,9 +174,9 @@ class Binding(Route):
     async def _put(self, key: str, exchange: Exchange) -> Answer:
         limits, user = self._limits, exchange.user
         limits.check_key(key)
-        space = await namespace_of(exchange, self._namespaces)
+        namespace = await namespace_of(exchange, self._namespaces)
         # The storage would refuse it too, but only once the whole body is here.
-        user.check_key("write", space, key)
+        user.check_key("write", namespace, key)
         asked = lenient_query(exchange)
         expires_at = limits.expires_at(
             asked.get("expiration_ttl"), asked.get("expiration"), self._storage.clock()
@@ -191,7 +191,7 @@ class Binding(Route):
             raise InputError("The body ended before it was whole")
         await permitted(self._storage, user).set(
             Set(
-                namespace=space,
+                namespace=namespace,
                 key=key,
                 value=bytes(value),
                 is_json=await limits.is_json(value),
@@ -203,20 +203,20 @@ class Binding(Route):
 
     async def _delete(self, key: str, exchange: Exchange) -> Answer:
         self._limits.check_key(key)
-        space = await namespace_of(exchange, self._namespaces)
-        await permitted(self._storage, exchange.user).delete(Delete(space, key))
+        namespace = await namespace_of(exchange, self._namespaces)
+        await permitted(self._storage, exchange.user).delete(Delete(namespace, key))
         return Answer(200, (), (b"",))
 
     async def _bulk_get(self, exchange: Exchange) -> Answer:
-        space = await namespace_of(exchange, self._namespaces, fresh=False)
-        exchange.user.check_somewhere(space, "read")
+        namespace = await namespace_of(exchange, self._namespaces, fresh=False)
+        exchange.user.check_somewhere(namespace, "read")
         seconds = self._limits.body_seconds
         body = await read_body(exchange, SMALL_BYTES, "a bulk get", seconds=seconds)
         ask = decoded_ask(body)
         _check_cache_ttl(ask.cache_ttl)
         read = await bulk_get(
             permitted(self._storage, exchange.user),
-            space,
+            namespace,
             ask,
             self._limits,
             exchange,

@@ -1,4 +1,4 @@
-"""What Cloudflare's clients are told of what went wrong: its own codes and words."""
+"""Translate errors into the codes and words of Cloudflare."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -33,14 +33,14 @@ _CODES: Final[Sequence[tuple[type[KvError], int, str | None]]] = (
     (RateLimited, 971, None),
     (InputError, 10029, None),
 )
-"""The code of each error, and its words where Cloudflare has some. What is not here has its status
-as its code: Cloudflare knows no such error."""
+"""The code of each error, and its words if Cloudflare has some. The code of any other error is its
+status, since Cloudflare has no such error."""
 
 _STATUSES: Final = {10014: 400}
 
 
 class CloudflareError(KvError):
-    """What Workers KV refuses, with its status and code."""
+    """Workers KV refuses the request with this status and code."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(message)
@@ -49,12 +49,12 @@ class CloudflareError(KvError):
 
 
 def invalid(code: int, message: str) -> CloudflareError:
-    """The error for a request that cannot be understood."""
+    """Make the error for a malformed request."""
     return CloudflareError(400, code, message)
 
 
-def told(error: KvError) -> tuple[int, int, str]:
-    """The status, code and words for an error."""
+def translate(error: KvError) -> tuple[int, int, str]:
+    """Return the status, the code and the words for an error."""
     if isinstance(error, CloudflareError):
         return error.status, error.code, error.message
     for kind, code, words in _CODES:

@@ -18,7 +18,7 @@ from ....storage import Storage, permitted
 from ...schemas import Key
 from ..bodies import SMALL_BYTES, decoded_items
 from ..bulk_get import bulk_get, decoded_ask
-from ..errors import CloudflareError, invalid, told
+from ..errors import CloudflareError, invalid, translate
 from ..limits import BULK_PAIRS, Limits
 from .call import Call
 from .envelope import answer_with
@@ -161,7 +161,7 @@ class BulkRoutes:
                 expires_at = limits.expiring_at(at, now)
             metadata = None if pair.metadata is UNSET else limits.metadata(bytes(pair.metadata))
         except KvError as error:
-            status, code, words = told(error)
+            status, code, words = translate(error)
             raise CloudflareError(status, code, f"pair {index}: {words}") from error
         return _Checked(pair, is_json, metadata, expires_at)
 

@@ -10,7 +10,7 @@ from ....http.answer import JSON, Answer, Fields, fields_of_error
 from ....http.exchange import Exchange
 from ....http.route import Api
 from ...schemas import No, NoData
-from ..errors import told
+from ..errors import translate
 from .credentials import authorizations
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -70,7 +70,7 @@ def _failure(_: Exchange, error: Exception, request_id: str) -> Answer:
     if not isinstance(error, KvError) or request_id:
         status, code, message = 500, 500, f"Internal error (request id {request_id})"
     else:
-        status, code, message = told(error)
+        status, code, message = translate(error)
     if operation:
         message = f"{operation}: '{message}'"
     failure = CloudflareFailure(None, False, (CloudflareDetail(code, message),), ())

@@ -22,7 +22,7 @@ from .open_api_parts import (
     ACCOUNT,
     FAILURES,
     ID,
-    SPACE,
+    NAMESPACE,
     TAG,
     get_operation,
     min_ttl,
@@ -190,7 +190,7 @@ def _namespaces(path: str, storage: Storage, unlisted: Sequence[int]) -> dict[st
                 "Its id and its title.",
                 one,
                 [404],
-                SPACE,
+                NAMESPACE,
             ),
             "put": operation_of(
                 "rename_namespace",
@@ -198,7 +198,7 @@ def _namespaces(path: str, storage: Storage, unlisted: Sequence[int]) -> dict[st
                 "Its id and its keys stay.",
                 one,
                 [404, 408, 413, *alone],
-                SPACE,
+                NAMESPACE,
                 body=body,
             ),
             "delete": operation_of(
@@ -207,7 +207,7 @@ def _namespaces(path: str, storage: Storage, unlisted: Sequence[int]) -> dict[st
                 "Nothing brings them back.",
                 success("CloudflareGoneAnswer", "It is gone", NOTHING, None),
                 [404, *alone],
-                SPACE,
+                NAMESPACE,
             ),
         },
     }

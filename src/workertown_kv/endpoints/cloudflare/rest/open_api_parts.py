@@ -112,7 +112,7 @@ ID: Final = "0" * 32
 ACCOUNT: Final = parameter(
     "path", "account_id", "Any, unless accounts are configured", TEXT, example=ID
 )
-SPACE: Final = (
+NAMESPACE: Final = (
     ACCOUNT,
     parameter(
         "path",

@@ -12,7 +12,7 @@ from ...open_api import (
 )
 from ...schemas import Json, ref
 from ..limits import BULK_PAIRS, MAX_PAGE, MIN_PAGE, Limits
-from .open_api_parts import SPACE, TEXT, get_operation, min_ttl, operation_of, success
+from .open_api_parts import NAMESPACE, TEXT, get_operation, min_ttl, operation_of, success
 
 
 def describe_values(
@@ -22,7 +22,7 @@ def describe_values(
     unconditional = [501] if Capability.PRECONDITIONS in storage.lacks else []
     name = {"type": "string", "minLength": 1, "maxLength": limits.key_bytes}
     place = [
-        *SPACE,
+        *NAMESPACE,
         parameter("path", "key_name", "The key, percent-encoded", name, example="theme"),
     ]
     put = operation_of(
@@ -48,7 +48,7 @@ def describe_values(
         "Each stands for itself. A key without a value counts as deleted.",
         _DONE,
         [404, 408, 413, 414],
-        SPACE,
+        NAMESPACE,
         body={
             "application/json": described(
                 _array_of("BulkDeleteBody", {"type": "string", "minLength": 1}),
@@ -70,7 +70,7 @@ def describe_values(
                 info=("CursorInfo", {"count": 2, "cursor": ""}),
             ),
             [400, 404, *unlisted],
-            [*SPACE, *_which(limits)],
+            [*NAMESPACE, *_which(limits)],
         ),
         f"{path}/bulk": {
             "put": operation_of(
@@ -79,7 +79,7 @@ def describe_values(
                 "All are checked before the first is written. Then each stands for itself.",
                 _DONE,
                 [404, 408, 413, 414],
-                SPACE,
+                NAMESPACE,
                 body={
                     "application/json": described(
                         _array_of("BulkPutBody", ref("BulkPair")), pairs=_PAIRS_SHOWN
@@ -100,7 +100,7 @@ def describe_values(
                     {"values": {"theme": "dark", "old": None}},
                 ),
                 [404, 408, 413, 414],
-                SPACE,
+                NAMESPACE,
                 body={
                     "application/json": described(
                         ref("BulkGetBody"), keys={"keys": ["theme", "old"]}

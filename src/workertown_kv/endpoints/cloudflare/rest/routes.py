@@ -59,19 +59,19 @@ class _Rest(Route):
         super().__init__(REST_API, prefix, {}, rest="path")
         self._accounts = options.cloudflare.accounts
         limits = Limits.of(options)
-        spaces = NamespaceRoutes(namespaces, limits)
+        namespace_routes = NamespaceRoutes(namespaces, limits)
         keys = KeyRoutes(storage, namespaces, limits)
         values = ValueRoutes(storage, namespaces, limits)
         bulk = BulkRoutes(storage, namespaces, limits, failed)
         who = AccountRoutes(namespaces, self._accounts)
         self._all: _Acts = {
-            "GET": ("list namespaces", spaces.list),
-            "POST": ("create namespace", spaces.create),
+            "GET": ("list namespaces", namespace_routes.list),
+            "POST": ("create namespace", namespace_routes.create),
         }
         self._one: _Acts = {
-            "GET": ("get namespace", spaces.get),
-            "PUT": ("rename namespace", spaces.rename),
-            "DELETE": ("remove namespace", spaces.delete),
+            "GET": ("get namespace", namespace_routes.get),
+            "PUT": ("rename namespace", namespace_routes.rename),
+            "DELETE": ("remove namespace", namespace_routes.delete),
         }
         self._kinds: Mapping[bytes, _Acts] = {
             b"keys": {"GET": ("list keys", keys.list)},

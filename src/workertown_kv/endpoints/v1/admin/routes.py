@@ -42,14 +42,19 @@ def admin_routes(
     """Return the routes of the group, all for users who may administer."""
     base = prefix.rstrip("/")
     admin = Admin(options, storage, health)
-    spaces = NamespaceHandlers(options.limits, namespaces, f"{base}/namespaces/")
-    one = {"GET": spaces.get, "HEAD": spaces.get, "PUT": spaces.rename, "DELETE": spaces.delete}
+    handlers = NamespaceHandlers(options.limits, namespaces, f"{base}/namespaces/")
+    one = {
+        "GET": handlers.get,
+        "HEAD": handlers.get,
+        "PUT": handlers.rename,
+        "DELETE": handlers.delete,
+    }
     return [
         _route(f"{base}/info", {"GET": admin.info, "HEAD": admin.info}),
         _route(f"{base}/migrate", {"POST": admin.migrate}),
         _route(
             f"{base}/namespaces",
-            {"GET": spaces.list, "HEAD": spaces.list, "POST": spaces.create},
+            {"GET": handlers.list, "HEAD": handlers.list, "POST": handlers.create},
         ),
         _route(f"{base}/namespaces/", one, rest="namespace"),
     ]
