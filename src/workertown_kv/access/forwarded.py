@@ -6,10 +6,7 @@ from typing import Final
 
 from starlette.types import Scope
 
-from ..errors import Detail, InputError
-
-FIELD_BYTES: Final = 8 * 1024
-"""The most bytes of all fields of one name that are read."""
+from ..http.fields import short_enough
 
 Hosts = Sequence[str | None]
 """The hosts from the client to the last proxy; `None` is one that is hidden or malformed."""
@@ -31,17 +28,16 @@ def forwarded_hosts(scope: Scope) -> Mapping[str, Hosts]:
 
     Raises `InputError` for a field that is too long.
     """
-    fields: dict[bytes, list[str]] = {}
+    fields: dict[bytes, list[bytes]] = {}
     for name, value in scope["headers"]:
         if name in _READERS:
-            fields.setdefault(name, []).append(value.decode("latin-1"))
-    for name, texts in fields.items():
-        if sum(map(len, texts)) > FIELD_BYTES:
-            message = f"Expected at most {FIELD_BYTES:,} bytes"
-            raise InputError(
-                "Invalid header", details=[Detail("header", (name.decode(),), message)]
-            )
-    return {_READERS[name][0]: _READERS[name][1](texts) for name, texts in fields.items()}
+            fields.setdefault(name, []).append(value)
+    hosts = {}
+    for name, values in fields.items():
+        short_enough(b"".join(values), name)
+        label, read = _READERS[name]
+        hosts[label] = read([value.decode("latin-1") for value in values])
+    return hosts
 
 
 def _forwarded(texts: Sequence[str]) -> Hosts:
