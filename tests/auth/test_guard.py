@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from caller import API_KEY, make_server
 from workertown_kv import OptionsError, Server
@@ -276,3 +278,23 @@ async def test_a_websocket_is_closed() -> None:
     async with server:
         await server({"type": "websocket", "path": "/v1/kv", "headers": []}, None, send)  # type: ignore[arg-type]
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize("path", ["/extra", "/health"])
+async def test_a_websocket_route_of_the_users_own_is_guarded_at_every_path(path: str) -> None:
+    users: list[Any] = []
+
+    async def accept(socket: WebSocket) -> None:
+        users.append(socket.scope["user"].id)
+        await socket.accept()
+        await socket.close()
+
+    server = make_server(MemoryStorage())
+    server.router.routes.append(WebSocketRoute(path, accept))
+    with TestClient(server) as client:
+        with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(path):
+            pass
+        assert (refused.value.code, users) == (1008, [])
+        with client.websocket_connect(path, headers={"Authorization": f"Bearer {API_KEY}"}):
+            pass
+    assert users == ["api_key"]

@@ -95,21 +95,25 @@ class Guard:
             raise
 
     async def _user(self, exchange: Exchange) -> User | None:
-        user = await self._known(exchange, exchange.fields.get(b"authorization", b""))
+        user = None
+        authorization = exchange.fields.get(b"authorization", b"")
+        for strategy in self.strategies:
+            user = user or await strategy.authenticate(exchange, authorization)
         if user is None:
-            for other in exchange.route.api.authorizations(exchange):
-                user = user or await self._known(exchange, other)
+            user = await self._otherwise_known(exchange)
         if self._last_word is None:
             return user
         name = "auth.authenticate_request"
         verdict = await call_hook(name, self._last_word, request_of(exchange.scope), user)
         return user_by_verdict(name, verdict, user)
 
-    async def _known(self, exchange: Exchange, authorization: bytes) -> User | None:
-        for strategy in self.strategies:
-            user = await strategy.authenticate(exchange, authorization)
-            if user is not None:
-                return user
+    async def _otherwise_known(self, exchange: Exchange) -> User | None:
+        """Return the user by what the API also takes for credentials."""
+        for authorization in exchange.route.api.authorizations(exchange):
+            for strategy in self.strategies:
+                user = await strategy.authenticate(exchange, authorization)
+                if user is not None:
+                    return user
         return None
 
     async def _slow_down(self, exchange: Exchange, started: float) -> None:

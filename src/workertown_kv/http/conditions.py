@@ -18,10 +18,10 @@ _LIST: Final = re.compile(rb"[ \t,]*+(?:%b[ \t]*+(?:,[ \t,]*+|\Z))++" % _TAG.pat
 
 def write_precondition(exchange: Exchange) -> Precondition | None:
     """Return what `If-Match` or `If-None-Match` asks of a write."""
+    if b"if-match" not in exchange.fields and b"if-none-match" not in exchange.fields:
+        return None
     must_match = list_field(exchange.fields, b"if-match")
     must_not_match = list_field(exchange.fields, b"if-none-match")
-    if must_match is None and must_not_match is None:
-        return None
     if must_match is not None and must_not_match is not None:
         raise _invalid("if-match", "Expected If-Match or If-None-Match, not both")
     if must_match is not None:
@@ -36,6 +36,8 @@ def unchanged(exchange: Exchange, version: str, fields: Fields) -> Answer | None
     `fields` are those that a 200 would have too. Raises `PreconditionFailed` where `If-Match` asks
     for another version.
     """
+    if b"if-match" not in exchange.fields and b"if-none-match" not in exchange.fields:
+        return None  # as nearly always
     must_match = list_field(exchange.fields, b"if-match")
     if must_match is not None:
         wanted = Precondition(_versions(must_match, "if-match"))

@@ -62,10 +62,10 @@ class Pipeline:
             await self._lifespan(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send, self._memory)
-        exchange.route = self._table.find(exchange)
         if kind == "websocket":
             await self._connect(exchange, receive, send)
             return
+        exchange.route = self._table.find(exchange)
         started = perf_counter()
         try:
             answer = await self._answer(exchange)
@@ -111,6 +111,7 @@ class Pipeline:
 
     async def _connect(self, exchange: Exchange, receive: Receive, send: Send) -> None:
         """Let a websocket through to a route of the user's own, or close it."""
+        exchange.route = ELSEWHERE  # no API has any
         try:
             await self._admit(exchange)
         except KvError:

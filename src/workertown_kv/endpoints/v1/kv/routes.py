@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from ....entry import Entry
+from ....entry import DEFAULT_NAMESPACE, Entry
 from ....errors import StorageError
 from ....http.answer import Answer
 from ....http.body import check_json, read_body
@@ -14,18 +14,18 @@ from ....http.route import Route, StorageFailed
 from ....namespaces import Namespaces
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
-from ...namespace import namespace_of
-from ..envelope import NATIVE_API, data_answer
+from ...namespace import FIELD, namespace_of
+from ..envelope import ENVELOPE_BYTES, NATIVE_API, data_answer
 from .bodies import decode_batch, decode_put
 from .collection import batch_answer_bytes, decode_list, encode_page, encode_results
 from .value import (
     BODY_SLACK,
-    answer_bytes,
     decode_delete,
     decode_get,
     encode_entry,
     encode_version,
     precondition_of_put,
+    wants_minimum,
 )
 
 Target = Callable[[Exchange], Awaitable[tuple[str, str]]]
@@ -44,8 +44,10 @@ class Targets:
 
     async def by_path(self, exchange: Exchange) -> tuple[str, str]:
         """Return the namespace, and the key from the path."""
-        asked = query(exchange, ("namespace",)) if exchange.query else _NOTHING
-        return await self.space(exchange, asked), rest_of_path(exchange, self._below)
+        space = DEFAULT_NAMESPACE
+        if exchange.query or FIELD in exchange.fields:
+            space = await self.space(exchange, query(exchange, ("namespace",)))
+        return space, rest_of_path(exchange, self._below)
 
     async def by_query(self, exchange: Exchange) -> tuple[str, str]:
         """Return the namespace, and the key from the query."""
@@ -58,9 +60,6 @@ class Targets:
         """Return the namespace; a read may use what was known of it a moment ago."""
         is_write = exchange.method not in ("GET", "HEAD")
         return namespace_of(exchange, self._namespaces, asked.get("namespace"), fresh=is_write)
-
-
-_NOTHING: Final[Mapping[str, str]] = {}
 
 
 class Values:
@@ -93,9 +92,11 @@ class Values:
             now=self._storage.clock(),
         )
         del body
-        exchange.expect(answer_bytes(exchange, operation))
+        is_minimal = wants_minimum(exchange)
+        if not is_minimal:
+            exchange.expect(len(operation.value) + ENVELOPE_BYTES)
         version = await permitted(self._storage, exchange.user).set(operation)
-        return encode_version(exchange, operation, version)
+        return encode_version(operation, version, is_minimal=is_minimal)
 
     async def delete(self, exchange: Exchange) -> Answer:
         """Remove the value, if there is one."""
@@ -108,10 +109,15 @@ class Collection:
     """What can be done with the keys together, and with a key that the query names."""
 
     def __init__(
-        self, targets: Targets, storage: Storage, limits: LimitsOptions, failed: StorageFailed
+        self,
+        targets: Targets,
+        values: Values,
+        storage: Storage,
+        limits: LimitsOptions,
+        failed: StorageFailed,
     ) -> None:
         self._targets = targets
-        self._values = Values(targets.by_query, storage, limits)
+        self._values = values
         self._storage = storage
         self._limits = limits
         self._failed = failed
@@ -158,7 +164,7 @@ def kv_routes(
     targets = Targets(namespaces, below)
     values = Values(targets.by_path, storage, limits)
     by_query = Values(targets.by_query, storage, limits)
-    collection = Collection(targets, storage, limits, failed)
+    collection = Collection(targets, by_query, storage, limits, failed)
     # The collection first: with a prefix of "/" its path would be that of an empty key.
     return [
         Route(

@@ -12,7 +12,7 @@ from ....http.exchange import Exchange
 from ....http.fields import list_field
 from ....operations import Delete, Get, Precondition, Set
 from ....options import LimitsOptions
-from ..envelope import ENVELOPE_BYTES, data_answer
+from ..envelope import data_answer
 
 BODY_SLACK: Final = 64 * 1024
 """What the body of a `PUT` may have beyond the largest value: its other fields and white space."""
@@ -39,13 +39,10 @@ def encode_entry(exchange: Exchange, entry: Entry | None) -> Answer:
         fields.append((b"expires", gone.encode()))
     if entry.metadata is not None:
         fields.append((b"x-kv-metadata", ascii_json(entry.metadata).encode()))
-    sent = exchange.fields
-    if b"if-match" in sent or b"if-none-match" in sent:
-        known = unchanged(exchange, entry.version, fields)
-        if known is not None:
-            return known
-    accept = list_field(sent, b"accept")
-    if accept is not None and _wants_bytes(accept):
+    known = unchanged(exchange, entry.version, fields)
+    if known is not None:
+        return known
+    if _wants_bytes(exchange):
         fields.append((b"content-type", _BYTES))
         return Answer(200, fields, (entry.value,))
     if not entry.is_json:
@@ -67,14 +64,18 @@ def precondition_of_put(
     return precondition
 
 
-def answer_bytes(exchange: Exchange, operation: Set) -> int:
-    """Return the size of the answer to a `PUT`."""
-    return 0 if _wants_minimum(exchange) else len(operation.value) + ENVELOPE_BYTES
+def wants_minimum(exchange: Exchange) -> bool:
+    """Tell whether `Prefer` asks for an answer to a `PUT` without the value."""
+    prefer = list_field(exchange.fields, b"prefer")
+    if prefer is None:
+        return False
+    plain = prefer.lower().replace(b" ", b"").replace(b'"', b"")
+    return b"return=minimal" in [one.partition(b";")[0] for one in plain.split(b",")]
 
 
-def encode_version(exchange: Exchange, operation: Set, version: str) -> Answer:
-    """Return the value that was written, or nothing where the client prefers that."""
-    if _wants_minimum(exchange):
+def encode_version(operation: Set, version: str, *, is_minimal: bool) -> Answer:
+    """Return the value that was written or, where the client prefers that, nothing."""
+    if is_minimal:
         return data_answer(b"null", (etag(version), (b"preference-applied", b"return=minimal")))
     return data_answer(operation.value, (etag(version),))
 
@@ -85,9 +86,10 @@ def decode_delete(exchange: Exchange, space: str, key: str, limits: LimitsOption
     return Delete(space, key, write_precondition(exchange))
 
 
-def _wants_bytes(accept: bytes) -> bool:
+def _wants_bytes(exchange: Exchange) -> bool:
     """Tell whether `Accept` names the value's own bytes, and does not like JSON better."""
-    if _BYTES not in accept.lower():
+    accept = list_field(exchange.fields, b"accept")
+    if accept is None or _BYTES not in accept.lower():
         return False
     quality = {b"application/json": 0.0, _BYTES: 0.0}
     for part in accept.lower().split(b","):
@@ -105,11 +107,3 @@ def _quality(parameters: list[bytes]) -> float:
             except ValueError:
                 return 0.0
     return 1.0
-
-
-def _wants_minimum(exchange: Exchange) -> bool:
-    prefer = list_field(exchange.fields, b"prefer")
-    if prefer is None:
-        return False
-    plain = prefer.lower().replace(b" ", b"").replace(b'"', b"")
-    return b"return=minimal" in [one.partition(b";")[0] for one in plain.split(b",")]
