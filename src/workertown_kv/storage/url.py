@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from ..errors import OptionsError
 from .contract import Storage
 
-_SCHEMES: Final = {
+_FORMS: Final = {
     "memory": "memory://",
     "sqlite": "sqlite:///relative/path, sqlite:////absolute/path, or just a path",
     "redis": "redis://HOST, redis+sentinel://HOST,HOST/SERVICE, redis+cluster://HOST,HOST",
@@ -18,21 +18,19 @@ _SCHEMES: Final = {
     "postgres": "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
     "mysql": "mysql://USER:PASSWORD@HOST:PORT/DATABASE",
 }
-_SERVERS: Final = {
-    "postgres": ("postgres", "PostgresStorage"),
-    "postgresql": ("postgres", "PostgresStorage"),
-    "mysql": ("mysql", "MysqlStorage"),
-    "mariadb": ("mysql", "MysqlStorage"),
-    "redis": ("redis", "RedisStorage"),
-    "redis+sentinel": ("redis", "RedisStorage"),
-    "redis+cluster": ("redis", "RedisStorage"),
-    "rediss": ("redis", "RedisStorage"),
-    "rediss+sentinel": ("redis", "RedisStorage"),
-    "rediss+cluster": ("redis", "RedisStorage"),
-    "upstash": ("upstash", "UpstashStorage"),
-    "upstash+http": ("upstash", "UpstashStorage"),
+"""The forms of the URLs of each storage, by the name of its module."""
+_MODULES: Final = {
+    **{name: name for name in _FORMS},
+    "postgresql": "postgres",
+    "mariadb": "mysql",
+    "redis+sentinel": "redis",
+    "redis+cluster": "redis",
+    "rediss": "redis",
+    "rediss+sentinel": "redis",
+    "rediss+cluster": "redis",
+    "upstash+http": "upstash",
 }
-_ALL: Final = ("memory", "sqlite", *_SERVERS)
+"""The schemes, each with the name of the module of its storage."""
 _ALSO_CALLED: Final = {
     "file": "sqlite",
     "mem": "memory",
@@ -50,23 +48,27 @@ def storage_from_url(url: str) -> Storage:
 
     Imports the module of the storage, and with it the driver, only now. Raises `OptionsError`.
     """
-    scheme, separator, _ = url.partition("://")
+    scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     if not separator:
         _check_path(url)
-        return _sqlite(url)
-    if scheme in _SERVERS:
-        module, name = _SERVERS[scheme]
-        storage: Storage = getattr(importlib.import_module(f".{module}", __package__), name)(url)
-        return storage
-    if scheme == "sqlite":
-        return _sqlite(_path_of(url))
-    if scheme != "memory":
+        return _storage("sqlite", url)
+    if scheme not in _MODULES:
         raise _unknown(scheme)
-    if url.partition("://")[2]:
+    if scheme == "sqlite":
+        return _storage("sqlite", _path_of(url))
+    if scheme != "memory":
+        return _storage(_MODULES[scheme], url)
+    if rest:
         raise OptionsError(f"{url!r} is no storage URL; expected memory://")
-    memory: Storage = importlib.import_module(".memory", __package__).MemoryStorage()
-    return memory
+    return _storage("memory")
+
+
+def _storage(module: str, *arguments: str) -> Storage:
+    """Make the storage of a module, whose class has the name of the module."""
+    imported = importlib.import_module(f".{module}", __package__)
+    storage: Storage = getattr(imported, f"{module.capitalize()}Storage")(*arguments)
+    return storage
 
 
 def _path_of(url: str) -> str:
@@ -76,7 +78,7 @@ def _path_of(url: str) -> str:
     if parts.netloc or not path.strip("/") or parts.query or parts.fragment:
         rest = unquote(parts.netloc + parts.path)
         hint = f"; for a file of this name, sqlite:///{rest}" if parts.netloc else ""
-        raise OptionsError(f"{url!r} is no storage URL; expected {_SCHEMES['sqlite']}{hint}")
+        raise OptionsError(f"{url!r} is no storage URL; expected {_FORMS['sqlite']}{hint}")
     _check_path(path, is_certain=True)
     return path
 
@@ -99,18 +101,19 @@ def _check_path(path: str, *, is_certain: bool = False) -> None:
         raise OptionsError(
             f"'{path}' is a path of Windows; expected one of this system, such as /data/kv.sqlite"
         )
-    if path.lower() in _ALL and not is_certain:
+    if path.lower() in _MODULES and not is_certain:
+        form = _FORMS[_MODULES[path.lower()]]
         raise OptionsError(
-            f"{path!r} is a kind of storage; expected {_form_of(path.lower())}, or ./{path} for an "
-            "SQLite file of this name"
+            f"{path!r} is a kind of storage; expected {form}, or ./{path} for an SQLite file of "
+            "this name"
         )
 
 
 def _unknown(scheme: str, given: str = "") -> OptionsError:
     """Return the error for an unknown scheme, or for a scheme that is given without slashes."""
-    found = difflib.get_close_matches(scheme, _ALL, n=1)
+    found = difflib.get_close_matches(scheme, _MODULES, n=1)
     near = _ALSO_CALLED.get(scheme) or (found[0] if found else None)
-    forms = _form_of(near) if near else f"one of {'; '.join(_SCHEMES.values())}"
+    forms = _FORMS[_MODULES[near]] if near else f"one of {'; '.join(_FORMS.values())}"
     hint = f"did you mean {near}://? Expected {forms}" if near else f"expected {forms}"
     if given:
         return OptionsError(
@@ -118,15 +121,3 @@ def _unknown(scheme: str, given: str = "") -> OptionsError:
             "SQLite file of this name"
         )
     return OptionsError(f"There is no storage for {scheme}://; {hint}")
-
-
-def _form_of(scheme: str) -> str:
-    """Return the form of the URLs of a scheme."""
-    kind = _SERVERS.get(scheme, (scheme, ""))[0]
-    return _SCHEMES[kind]
-
-
-def _sqlite(path: str) -> Storage:
-    module = importlib.import_module(".sqlite", __package__)
-    storage: Storage = module.SqliteStorage(path)
-    return storage

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
-from redis.exceptions import ClusterDownError, RedisError
+from redis.exceptions import ClusterDownError
 
 from ..url_parts import Address
 from .pool import Pool
@@ -53,22 +53,13 @@ class Cluster(Servers):
 
     async def _found(self) -> "_Map":
         """Return the map of the first server that answers. Servers that failed come last."""
-        problem: Exception | None = None
         hosts = list({*self._map.owners, *self._settings.hosts})
         random.shuffle(hosts)
         hosts.sort(key=self._doubted.__contains__)
-        # A server that hangs must leave time to ask the others.
-        seconds = self._settings.parameters.timeout / (len(hosts) + 1)
-        for host in hosts:
-            try:
-                answer = await self._connector.ask(host, ("CLUSTER", "SLOTS"), seconds)
-            except (OSError, RedisError) as error:
-                problem = error
-                continue
-            self._doubted.clear()
-            return _Map(list(_ranges(answer, host[0])))
-        assert problem is not None
-        raise problem
+        unknown = ClusterDownError("No server of the cluster has slots")
+        host, answer = await self.ask_in_turn(hosts, ("CLUSTER", "SLOTS"), unknown)
+        self._doubted.clear()
+        return _Map(list(_ranges(answer, host[0])))
 
 
 class _Map:

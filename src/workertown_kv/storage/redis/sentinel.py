@@ -3,7 +3,6 @@
 import asyncio
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
 from ..url_parts import Address
 from .pool import Pool
@@ -34,19 +33,10 @@ class Sentinels(Servers):
 
     async def _found(self) -> Address:
         """Return the address that the first sentinel gives that knows the master."""
-        problem: Exception | None = None
         command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._settings.service)
-        # A sentinel that hangs must leave time to ask the others.
-        seconds = self._settings.parameters.timeout / (len(self._hosts) + 1)
-        for host in [*self._hosts]:
-            try:
-                answer = await self._connector.ask(host, command, seconds)
-            except (OSError, RedisError) as error:
-                problem = error
-                continue
-            if answer:
-                # This sentinel is asked first from now on.
-                self._hosts.remove(host)
-                self._hosts.insert(0, host)
-                return answer[0].decode(), int(answer[1])
-        raise problem or RedisConnectionError("No sentinel knows a master of this name")
+        unknown = RedisConnectionError("No sentinel knows a master of this name")
+        host, answer = await self.ask_in_turn(self._hosts, command, unknown)
+        # This sentinel is asked first from now on.
+        self._hosts.remove(host)
+        self._hosts.insert(0, host)
+        return answer[0].decode(), int(answer[1])

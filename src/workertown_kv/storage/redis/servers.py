@@ -1,8 +1,12 @@
 """The servers that have the slots: a single one here, others in `sentinel.py` and `cluster.py`."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
+from redis.exceptions import RedisError
+
+from ..keyspace import Argument
 from ..url_parts import Address
 from .connection import Connector
 from .pool import Pool
@@ -35,6 +39,26 @@ class Servers(ABC):
         if pool is None:
             pool = self._pools[address] = Pool(address, self._connector, self._settings)
         return pool
+
+    async def ask_in_turn(
+        self, hosts: Sequence[Address], command: Sequence[Argument], unknown: RedisError
+    ) -> tuple[Address, Any]:
+        """Ask hosts in turn. Returns the first one that knows an answer, and its answer.
+
+        Raises the error of the last host that failed, or `unknown` if none did.
+        """
+        problem: Exception = unknown
+        # A host that hangs must leave time to ask the others.
+        seconds = self._settings.parameters.timeout / (len(hosts) + 1)
+        for host in hosts:
+            try:
+                answer = await self._connector.ask(host, command, seconds)
+            except (OSError, RedisError) as error:
+                problem = error
+                continue
+            if answer:
+                return host, answer
+        raise problem
 
     async def close(self) -> None:
         """Close the connections. No call is under way."""
