@@ -170,7 +170,7 @@ async def test_a_field_that_has_no_address_where_it_is_needed_is_refused(headers
         {
             "location": "header",
             "path": [name.lower()],
-            "message": f"{name} has no address where that of the client has to be",
+            "message": f"{name} does not name the address of the client",
         }
     ]
 

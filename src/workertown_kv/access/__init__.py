@@ -1,4 +1,4 @@
-"""From where and how often, and what is told of it."""
+"""From where and how often requests may come, and how they and their errors are reported."""
 
 from .address import AddressFilter, client_address
 from .cors import Cors, allowed_origins

@@ -1,7 +1,7 @@
-"""The address of a client, and which addresses are let in.
+"""Find the address of a client, and let in only some addresses.
 
-An IPv4 address that is written as an IPv6 address (`::ffff:192.0.2.1`) is the IPv4 address, and
-the zone of an address (`%eth0`) is no part of it.
+An IPv4 address in the form of an IPv6 address (`::ffff:192.0.2.1`) is the IPv4 address, and the
+zone of an address (`%eth0`) is not a part of it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,20 +16,20 @@ from ..http.exchange import Exchange
 from .forwarded import Hosts, forwarded_hosts
 
 AddressOf = Callable[[Scope], str | None]
-"""The address of the client that sent a request, `None` where there is none to know."""
+"""Returns the address of the client that sent a request, `None` for an unknown address."""
 
 CACHED: Final = 4096
-"""How many addresses are kept with what is known of them."""
+"""How many addresses are cached with the results for them."""
 
 _LONGEST: Final = 100
-"""Longer text is no address; it is not kept either."""
+"""Longer text is not an address, and is not cached."""
 
 
 def client_address(trusted_proxies: Sequence[str]) -> AddressOf:
-    """How to tell the address of a client, in its canonical form.
+    """Return the function that finds the address of a client, in its canonical form.
 
-    It is the one that the connection came from or, where that is a trusted proxy, the one that
-    the proxy tells of. That function raises `InputError` where it tells of none, or of several.
+    The address is that of the connection or, if a trusted proxy has connected, the one that the
+    proxy names. The function raises `InputError` if the proxy names no address, or several.
     """
     if not trusted_proxies:
         return _connected
@@ -61,7 +61,7 @@ class AddressFilter:
         self._is_allowed = _membership(allowed)
 
     def check(self, exchange: Exchange) -> None:
-        """Raise `Forbidden` for a request from another address."""
+        """Raise `Forbidden` for a request from any other address."""
         address = self._address_of(exchange.scope)
         if address is None or not self._is_allowed(address):
             raise Forbidden("This address is not admitted")
@@ -69,7 +69,7 @@ class AddressFilter:
 
 @lru_cache(maxsize=CACHED)
 def _canonical(text: str) -> str | None:
-    """The address in its canonical form (RFC 5952), `None` where the text is none."""
+    """Return an address in its canonical form (RFC 5952), `None` for any other text."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -80,16 +80,16 @@ def _canonical(text: str) -> str | None:
 
 
 def _connected(scope: Scope) -> str | None:
-    """The address at the other end of the connection."""
+    """Return the address at the other end of the connection."""
     client = scope.get("client")
     return _canonical(client[0]) if client else None
 
 
 def _client(name: str, hosts: Hosts, is_trusted: Callable[[str], bool]) -> str:
-    """The client that a field tells of.
+    """Return the client that a field names.
 
-    Each proxy adds to the right, so what stands to the left of an address that is not a trusted
-    proxy is only what that one says.
+    Each proxy adds an address on the right. An address that is not a trusted proxy is the client;
+    what is to its left is only what the client itself has sent.
     """
     client = None
     for host in reversed(hosts):
@@ -97,12 +97,12 @@ def _client(name: str, hosts: Hosts, is_trusted: Callable[[str], bool]) -> str:
         if client is None or not is_trusted(client):
             break
     if client is None:
-        raise _refused((name,), f"{name} has no address where that of the client has to be")
+        raise _refused((name,), f"{name} does not name the address of the client")
     return client
 
 
 def _membership(texts: Sequence[str]) -> Callable[[str], bool]:
-    """Whether an address is one of these, or in one of these networks."""
+    """Return the function that says whether an address is one of these or in their networks."""
     networks = tuple(map(_network, texts))
 
     @lru_cache(maxsize=CACHED)

@@ -1,4 +1,4 @@
-"""Cross-origin requests by browsers: the CORS protocol of the Fetch standard."""
+"""Permit browsers cross-origin requests, by the CORS protocol of the Fetch standard."""
 
 import logging
 from collections.abc import Callable
@@ -40,9 +40,9 @@ _REFUSED: Final = msgspec.json.encode(
 
 
 def allowed_origins(options: CorsOptions | Literal[False]) -> Callable[[str], bool]:
-    """Return the function that tells whether an origin may use the server.
+    """Return the function that says whether an origin may use the server.
 
-    An origin on which the user's own function fails may not.
+    An origin for which the user's own function fails may not.
     """
     if options is False:
         return lambda _: False
@@ -59,7 +59,7 @@ def _decided(decide: Callable[[str], bool], origin: str) -> bool:
     except Exception:  # noqa: BLE001  (it is the user's own)
         _LOG.exception("cors.origin failed on %.200r, which is refused", origin)
         return False
-    # Anything else may be true by mistake, such as the coroutine of an async function.
+    # Other values may be true by mistake, such as the coroutine of an async function.
     if not isinstance(allowed, bool):
         kind = type(allowed).__name__
         _LOG.error("cors.origin returned %s for %.200r, which is refused", kind, origin)
@@ -70,9 +70,9 @@ def _decided(decide: Callable[[str], bool], origin: str) -> bool:
 class Cors:
     """Tells browsers which origins may use the server.
 
-    Every answer says so, so that a page can read why it was refused, and a preflight request,
-    which cannot carry credentials, needs none. It protects browsers' users from other sites; only
-    the guard stops anybody else.
+    Every answer has the fields of CORS, so that a page can read why its request was refused. A
+    preflight request cannot carry credentials, so it needs none. CORS protects the users of
+    browsers from other sites; only the guard stops other clients.
     """
 
     def __init__(self, options: CorsOptions, is_allowed_origin: Callable[[str], bool]) -> None:
@@ -100,10 +100,10 @@ class Cors:
             self._simple = [*always, (b"access-control-expose-headers", exposed)]
 
     def fields(self, exchange: Exchange) -> Fields:
-        """Return what the answer says of the origin of a request."""
+        """Return the fields that permit the origin of a request to read the answer."""
         origin = exchange.fields.get(b"origin")
         if origin is None or not self._is_allowed_origin(origin.decode("latin-1")):
-            # Also where no origin was sent: a cache must not give this answer to one.
+            # A cache must not give this answer to a request with an origin.
             return _VARY
         named = [(_ORIGIN, origin)] if self._names_origin else []
         return [*_VARY, *self._simple, *named]
@@ -111,8 +111,9 @@ class Cors:
     def preflight(self, exchange: Exchange) -> Answer | None:
         """Answer a preflight request: 204 without a body, or 403 in the envelope.
 
-        An origin that may use the server gets all that is permitted, whatever it asks for: of a
-        204, a browser tells the page which method or header field was not. Of a 403 it does not.
+        For an origin that may use the server, the answer lists everything that is permitted,
+        whatever the request asks for. After a 204 the browser says which method or header field is
+        not permitted; after a 403 it does not.
         """
         asked = exchange.fields
         origin = asked.get(b"origin")

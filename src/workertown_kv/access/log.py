@@ -1,4 +1,4 @@
-"""The access log: one call for each request."""
+"""The access log, with a call for each request."""
 
 from typing import Final
 from urllib.parse import quote
@@ -7,27 +7,26 @@ from ..http.record import Record
 from ..options import Logger
 
 PATH_BYTES: Final = 1024
-"""How much of a path is logged; three dots stand for the rest."""
+"""The most bytes of a path that are logged; three dots replace the rest."""
 
 METHOD_CHARACTERS: Final = 20
-"""How much of a method is logged, which may be any word."""
+"""The most characters of a method that are logged, since a method may be any word."""
 
 _PRINTABLE: Final = bytes(range(0x21, 0x7F))
 
 
 class AccessLog:
-    """Gives the logger the method, the path as it was sent, the status, and seconds.
+    """Gives the logger the method, the path as it was sent, the status, and the seconds it took.
 
-    The path is percent-encoded, also where it was not when it was sent, so it has no line breaks.
-    One of more than `PATH_BYTES` is cut. The query, which may hold a key, is left out. Values are
-    nowhere near.
+    The path is percent-encoded, even if the client has not done so, so that it has no line breaks.
+    It is cut after `PATH_BYTES`. The query is left out, since it may have a key.
     """
 
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
 
     def observe(self, record: Record) -> None:
-        """Log a request that is over."""
+        """Log a request after its answer."""
         path = quote(record.path[:PATH_BYTES], safe=_PRINTABLE)
         if len(record.path) > PATH_BYTES:
             path += "..."

@@ -1,4 +1,4 @@
-"""Errors of status 500 reported to Sentry."""
+"""Report errors with status 500 to Sentry."""
 
 import asyncio
 import logging
@@ -21,18 +21,18 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 
 class SentryReport:
-    """Reports an error, without what may be secret.
+    """Reports an error, without anything that may be secret.
 
-    What is sent: the classes of the exceptions and of their causes, with the file, line and
-    function of each frame, and lines of source where they are this package's own; the request id;
-    the method and the path, in which a key is `{key}`; the version of this package and the
-    environment's name. Nothing else is, in particular no value, key, query, header field,
-    credentials, address, environment variable, local variable or message of an exception. A
-    storage's message may quote a value; the log has it, under the same request id.
+    A report has the classes of the exceptions and of their causes, with the file, line and function
+    of each frame, and source lines of this package only; the request id; the method and the path,
+    in which a key is `{key}`; the version of this package and the name of the environment. It has
+    nothing else, in particular no value, key, query, header field, credentials, address,
+    environment variable, local variable or message of an exception. The message of a storage may
+    quote a value; the log has it, with the same request id.
 
-    Of the SDK only what sends is used, which is why what is sent can be said so exactly. A
-    `Client` would reach into the process, where somebody else's Sentry may be at work: making one
-    stops a running profiler, and scopes and integrations add to every event.
+    Only the transport of the SDK is used, so that nothing can add to a report. A `Client` would
+    interfere with another Sentry in the same process: it stops a running profiler, and its scopes
+    and integrations add to every event.
     """
 
     def __init__(self, dsn: str, environment: str) -> None:
@@ -46,9 +46,9 @@ class SentryReport:
         }
 
     def __call__(self, method: str, template: str, error: Exception, request_id: str) -> None:
-        """Have an error sent, in a thread of its own; never raises.
+        """Send an error, in another thread. Never raises.
 
-        `template` is the path of the request without what may be a key.
+        `template` is the path of the request, with `{key}` in place of a key.
         """
         try:
             self._send(self._event(method, template, error, request_id))
@@ -56,14 +56,14 @@ class SentryReport:
             _LOG.exception("request %s: the error could not be reported to Sentry", request_id)
 
     async def close(self) -> None:
-        """Wait a moment for what is still to be sent. It can be used again afterwards."""
+        """Wait a moment until all reports are sent. The object can be used again afterwards."""
         await asyncio.to_thread(self._transport.flush, FLUSH_SECONDS)
         self._transport.kill()
 
     def _event(
         self, method: str, template: str, error: Exception, request_id: str
     ) -> dict[str, object]:
-        """Return what is sent: https://develop.sentry.dev/sdk/data-model/event-payloads/."""
+        """Make a report: https://develop.sentry.dev/sdk/data-model/event-payloads/."""
         return {
             **self._common,
             "event_id": uuid4().hex,
@@ -83,9 +83,9 @@ class SentryReport:
 
 
 def configured_report(options: Options) -> SentryReport | None:
-    """Return what reports errors to Sentry, `None` where no DSN is configured.
+    """Return the object that reports errors to Sentry, `None` if no DSN is configured.
 
-    Raises `OptionsError` for a DSN that is none, and `MissingExtra` where the SDK is missing.
+    Raises `OptionsError` for a malformed DSN, and `MissingExtra` if the SDK is missing.
     """
     chosen = options.sentry
     if chosen is False:
@@ -111,7 +111,7 @@ def _transport(dsn: str) -> "HttpTransport":
     try:
         return Transport({**DEFAULT_OPTIONS, "dsn": dsn, "send_client_reports": False})
     except (BadDsn, ValueError):
-        # What is wrong with it would show parts of it, also as the cause.
+        # The original error would show parts of the DSN, also as the cause.
         raise OptionsError(
             "sentry.dsn is not a DSN; expected one as Sentry shows it, such as "
             "https://key@o1.ingest.sentry.io/2"

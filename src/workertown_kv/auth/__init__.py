@@ -1,4 +1,4 @@
-"""Who gets in: one module for each strategy, and the guard in front of the routes."""
+"""Authentication: a module for each strategy, and the guard in front of the routes."""
 
 from .api_key import ApiKey
 from .basic import Basic

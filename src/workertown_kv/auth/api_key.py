@@ -16,7 +16,7 @@ from .strategy import credentials_in
 
 
 class ApiKey:
-    """Admit requests with one of the keys."""
+    """Authenticates requests that carry one of the keys."""
 
     name: ClassVar[str] = "api_key"
     challenge: ClassVar[str] = 'Bearer realm="workertown-kv"'
@@ -32,8 +32,8 @@ class ApiKey:
         self._clock = clock
         self._get = get_credentials
         self._verify = verify_credentials
-        # Found by its digest, a key is compared in a time that tells nothing of it: nobody can
-        # choose the digest of what they send.
+        # Finding a key by its digest takes a time that says nothing of the key, since a client
+        # cannot choose the digest of what it sends.
         self._known: dict[bytes, TimedUser] = {}
         for key in keys:
             expected = _digest_of(key)
@@ -44,7 +44,7 @@ class ApiKey:
 
     @classmethod
     def configured(cls, options: Options, clock: Clock, files: Files) -> "ApiKey | None":
-        """The strategy, where there are keys, or a hook that knows them."""
+        """Make the strategy if there are keys, or a hook that verifies them."""
         chosen = options.auth.api_key
         if not isinstance(chosen, ApiKeyOptions):
             return None

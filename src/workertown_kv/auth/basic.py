@@ -23,11 +23,11 @@ from .verified_cache import VerifiedCache
 
 CACHED_PASSWORDS: Final = 1024
 MOST_WAITING: Final = 32
-"""How many passwords may wait to be checked against a hash; more are 429."""
+"""How many passwords may wait to be compared with a hash; a request with another one is 429."""
 
 
 class Basic:
-    """Admit requests with both the user name and the password of a user."""
+    """Authenticates requests that carry the name and the password of a user."""
 
     name: ClassVar[str] = "basic"
     challenge: ClassVar[str] = 'Basic realm="workertown-kv", charset="UTF-8"'
@@ -57,12 +57,12 @@ class Basic:
         self._unknown = _expected(nobody, hashed=hashed)
         self._verified: VerifiedCache[bool] = VerifiedCache(CACHED_PASSWORDS)
         self._checking: dict[bytes, asyncio.Future[bool]] = {}
-        """The checks under way; those who send the same wait for the same."""
+        """The checks under way; requests with the same credentials share one."""
         self._thread = ThreadPoolExecutor(1, "workertown-kv-password")
 
     @classmethod
     def configured(cls, options: Options, clock: Clock, files: Files) -> "Basic | None":
-        """The strategy, where there are users, or a hook that knows them."""
+        """Make the strategy if there are users, or a hook that verifies them."""
         chosen = options.auth.basic
         if not isinstance(chosen, BasicOptions):
             return None
@@ -106,8 +106,8 @@ class Basic:
             sent = _sent(authorization)
         else:
             sent = await self._credentials_by_hook(self._get, exchange, authorization)
-        # An empty password fits where a hook has none to compare it with, or asks a directory that
-        # takes it for an anonymous visit.
+        # A hook may take an empty password for that of a user without one, and a directory may take
+        # it for an anonymous login.
         if sent is None or not all(sent):
             return None
         username, password = map(normalized, sent)
@@ -130,7 +130,7 @@ class Basic:
         if checking is None or checking.get_loop() is not loop:
             if len(self._checking) >= MOST_WAITING:
                 raise RateLimited(1)
-            # One at a time: checking a password is slow on purpose, and must not take all cores.
+            # In one thread: a check is slow on purpose, and must not use all cores.
             checking = loop.run_in_executor(self._thread, expected.fits, password)
             self._checking[digest] = checking
             checking.add_done_callback(lambda _: self._checking.pop(digest, None))

@@ -1,4 +1,4 @@
-"""The guard in front of the routes."""
+"""The guard in front of the routes, which authenticates requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,13 +20,13 @@ from .jwt import configured_jwt
 from .strategy import Strategy
 
 _CREDENTIALS: Final = (b"authorization", b"x-auth-key", b"x-auth-user-service-key")
-"""The header fields in which some API lets credentials be sent."""
+"""The header fields in which an API accepts credentials."""
 
 _READING: Final = ("GET", "HEAD")
 
 
 def configured_strategies(options: Options, clock: Clock, files: Files) -> Sequence[Strategy]:
-    """The strategies that are on and have credentials."""
+    """Return the strategies that are on and have credentials."""
     found: Sequence[Strategy | None] = (
         ApiKey.configured(options, clock, files),
         Basic.configured(options, clock, files),
@@ -36,14 +36,13 @@ def configured_strategies(options: Options, clock: Clock, files: Files) -> Seque
 
 
 class Guard:
-    """Whatever is not public needs credentials that fit.
+    """Refuses requests without valid credentials to all routes that are not public.
 
-    The guard stands in front of all routes at once, so a route that is added later is guarded
-    without asking for it. Credentials that do not fit are refused no sooner than after
-    `auth.failure_seconds`, whatever is wrong with them.
+    The guard is in front of all routes at once, so that it also guards a route that is added
+    later. It refuses wrong credentials after `auth.failure_seconds`, whatever is wrong with them.
 
-    A browser sends its user's credentials for any page. So a request that changes something needs
-    more than credentials: `is_allowed_origin` says whose pages may send it.
+    A browser sends its user's credentials for any page. So a request that changes something is
+    also refused if it comes from a page whose origin is not `is_allowed_origin`.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Guard:
         self._challenges = list(dict.fromkeys(challenges))
 
     async def admit(self, exchange: Exchange) -> None:
-        """Find out the user of an exchange. Raises the error for a request that is refused."""
+        """Set the user of an exchange. Raises the error of a request that is refused."""
         if exchange.repeated:
             check_single(exchange.repeated)
         if exchange.route.is_public:
@@ -90,7 +89,7 @@ class Guard:
         except UnsupportedMediaType:
             methods = exchange.route.methods_of(exchange)
             if methods and method not in methods:
-                # No media type would help there.
+                # No other media type would help.
                 raise MethodNotAllowed(method, sorted(methods)) from None
             raise
 
@@ -117,7 +116,7 @@ class Guard:
         return None
 
     async def _slow_down(self, exchange: Exchange, started: float) -> None:
-        """Make guessing slow. A request without credentials is no guess, and need not wait."""
+        """Slow guesses down. A request without credentials is not a guess, and need not wait."""
         left = self._failure_seconds - (perf_counter() - started)
         if left > 0 and (self._sent_anywhere or not self._credentials.isdisjoint(exchange.fields)):
             await self._sleep(left)

@@ -1,6 +1,7 @@
-"""Functions of the user's own that take part in authentication. Each may be sync or async.
+"""Call hooks, the user's own functions that take part in authentication, sync or async.
 
-What a hook raises refuses the request, and is logged; so does an answer that it may not give.
+A hook that raises, or returns anything but an answer of the expected type, refuses the request.
+The log says why.
 """
 
 import asyncio
@@ -20,16 +21,16 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 
 class HookRefused(Exception):
-    """A hook raised, or gave an answer that it may not give: the request is refused."""
+    """A hook raised or returned a wrong answer, so the request is refused."""
 
 
 async def call_hook(name: str, hook: Callable[..., Any], *given: object) -> Any:
-    """What the hook answers. Raises `HookRefused` where it raises."""
+    """Return the answer of a hook. Raises `HookRefused` if the hook raises."""
     try:
         answer = hook(*given)
         return await answer if isawaitable(answer) else answer
     except asyncio.CancelledError:
-        # Either this request is cancelled, or something that the hook has waited for.
+        # This request was cancelled, or something that the hook was waiting for.
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
@@ -43,9 +44,9 @@ async def call_hook(name: str, hook: Callable[..., Any], *given: object) -> Any:
 async def credentials_by_hook(
     name: str, hook: Callable[[Any], Any], exchange: Exchange, authorization: bytes
 ) -> Any:
-    """Return what a `get_credentials` hook finds in the request.
+    """Return the credentials that a `get_credentials` hook finds in the request.
 
-    The hook finds `authorization` as the field of this name.
+    The request that the hook gets has `authorization` as its `Authorization` field.
     """
     scope = exchange.scope
     if authorization and authorization != exchange.fields.get(AUTHORIZATION):
@@ -57,7 +58,7 @@ async def credentials_by_hook(
 async def text_by_hook(
     name: str, hook: Callable[[Any], Any], exchange: Exchange, authorization: bytes
 ) -> bytes | None:
-    """Return the text that a `get_credentials` hook finds, as it would have been sent."""
+    """Return the text that a `get_credentials` hook finds, encoded as in a request."""
     found = await credentials_by_hook(name, hook, exchange, authorization)
     if found is not None and not isinstance(found, str):
         refuse_answer(f"{name}.get_credentials", found, "text or None")
@@ -65,12 +66,12 @@ async def text_by_hook(
 
 
 def request_of(scope: Scope) -> HTTPConnection:
-    """The request as hooks see it: everything but the body, which is for the handlers to read."""
+    """Return the request for hooks, without the body, which only the handlers read."""
     return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)
 
 
 def user_by_verdict(name: str, verdict: object, user: User | None) -> User | None:
-    """The user that a hook lets in: `user` if it said yes, another that it gave, or nobody."""
+    """Return the user that a hook accepts: `user`, another user, or `None`."""
     if isinstance(verdict, User):
         return verdict
     if verdict is True and user is not None:
@@ -81,8 +82,8 @@ def user_by_verdict(name: str, verdict: object, user: User | None) -> User | Non
 
 
 def refuse_answer(name: str, answer: object, expected: str) -> None:
-    """Log an answer that a hook may not give, and raise `HookRefused`."""
-    # Only the type: the answer may be a credential.
+    """Log a wrong answer of a hook, and raise `HookRefused`."""
+    # Only the type is logged, since the answer may be a credential.
     kind = "True" if answer is True else type(answer).__name__
     _LOG.error("The hook %s answered %s; expected %s. The request is refused", name, kind, expected)
     raise HookRefused

@@ -1,4 +1,4 @@
-"""What a strategy is."""
+"""The protocol of all strategies of authentication."""
 
 from typing import ClassVar, Protocol
 
@@ -7,24 +7,25 @@ from ..user import User
 
 
 class Strategy(Protocol):
-    """One way to tell who made a request. It has credentials, or there is no such object."""
+    """Authenticates requests in one way. A strategy without credentials is never made."""
 
     name: ClassVar[str]
     challenge: ClassVar[str]
-    """What `WWW-Authenticate` says of it (RFC 9110, 11.6.1)."""
+    """Its challenge in `WWW-Authenticate` (RFC 9110, 11.6.1)."""
 
     @property
     def summary(self) -> str:
-        """Whom it knows, in a few words for the log."""
+        """Describe its credentials in a few words for the log."""
 
     async def authenticate(self, exchange: Exchange, authorization: bytes) -> User | None:
-        """Return the user whose credentials the request carries, `None` where they do not fit.
+        """Return the user whose credentials the request carries, `None` for wrong credentials.
 
-        `authorization` is the `Authorization` field, or what an API makes into one.
+        `authorization` is the `Authorization` field, or the one that an API makes from other
+        fields.
         """
 
 
 def credentials_in(authorization: bytes, scheme: bytes) -> bytes | None:
-    """Return the credentials of an `Authorization` field that has this scheme (in lower case)."""
+    """Return the credentials in an `Authorization` field, if it has this scheme (in lower case)."""
     given, _, credentials = authorization.partition(b" ")
     return credentials.strip() if given.lower() == scheme else None

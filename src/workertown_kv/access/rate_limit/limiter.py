@@ -61,7 +61,7 @@ class StoreLimiter(Limiter):
         if self._ask_again_at is not None:
             if self._clock() < self._ask_again_at:
                 return await super().take(client)
-            # This request asks the store; those that come meanwhile need not wait with it.
+            # Only this request asks the store; requests that come meanwhile do not wait for it.
             self._ask_again_at = self._clock() + PAUSE_SECONDS
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -95,7 +95,7 @@ class HookLimiter(Limiter):
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = self._hook(client)
                 allowance = self._allowance(await answer if isawaitable(answer) else answer)
-        except Exception as error:  # noqa: BLE001  (it is the user's own)
+        except Exception as error:  # noqa: BLE001  (it is the user's function)
             self._warn(
                 "The hook access.rate_limit.limiter failed (%s); requests are counted in process",
                 error,

@@ -1,4 +1,4 @@
-"""The rate limit in front of what is limited."""
+"""Count the requests of each client, by user or by address."""
 
 from functools import lru_cache
 from ipaddress import IPv6Network, ip_address
@@ -9,7 +9,8 @@ from ...http.exchange import NOBODY, Exchange
 from ..address import CACHED, AddressOf
 from .limiter import Limiter
 
-# What one client is given is at least this much of the IPv6 addresses (RFC 6177, 2).
+# A client usually gets a network of IPv6 addresses with a prefix of this many bits, or fewer
+# (RFC 6177, 2).
 _CLIENT_BITS: Final = 64
 
 
@@ -46,7 +47,7 @@ class RateLimit:
 
 @lru_cache(maxsize=CACHED)
 def _counted_as(address: str) -> str:
-    """The address, or the network of IPv6 that is counted as one."""
+    """Return the address, or the network of an IPv6 address, which counts as one client."""
     if ip_address(address).version == 4:
         return address
     return str(IPv6Network(f"{address}/{_CLIENT_BITS}", strict=False))

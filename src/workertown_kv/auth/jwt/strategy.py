@@ -1,4 +1,4 @@
-"""JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer …` or in a field of their own."""
+"""Verify JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer …` or in another field."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
@@ -27,17 +27,17 @@ CACHED_TOKENS: Final = 4096
 class _Verified(msgspec.Struct, frozen=True):
     user: User
     until: float
-    """When it has to be verified again: it has expired then, or other keys may be in force."""
+    """When the token must be verified again, since it expires or its issuer may have other keys."""
     key_set: KeySet | None
-    """That of its issuer, where it was signed with one of its keys."""
+    """The key set whose key has signed the token; `None`: the secret has."""
     revision: int
-    """That of the key set."""
+    """The revision of the key set at that time."""
 
 
 class Jwt:
-    """Admit requests with a valid token that a configured issuer has signed.
+    """Authenticates requests that carry a valid token of a configured issuer.
 
-    Where the token has a claim `kv`, or those that the options name, that is what it permits.
+    The claim `kv`, or the claims that the options name, limit what the token permits.
     """
 
     name: ClassVar[str] = "jwt"
@@ -83,7 +83,7 @@ class Jwt:
         return verified.key_set is None or verified.revision == verified.key_set.revision
 
     async def _verify(self, sent: bytes) -> _Verified:
-        """Whose token it is. Raises `TokenRefused`."""
+        """Verify a token. Raises `TokenRefused`."""
         token = parse_token(sent)
         issuer = self._issuer_of(token.unverified_claims)
         keys, key_set = await self._keys(token, issuer)
@@ -96,7 +96,7 @@ class Jwt:
         user = User(
             id=claims.get("sub") or self.name,
             strategy=self.name,
-            # Hooks of several requests are given the same claims.
+            # Hooks get the same claims with each request, and must not change them.
             claims=MappingProxyType(claims),
             scopes=scopes_of(claims, issuer.rules),
         )
@@ -104,7 +104,7 @@ class Jwt:
         return _Verified(user, until, key_set, revision)
 
     def _issuer_of(self, claims: Mapping[str, Any]) -> Issuer:
-        """Return the issuer that the token names: only its keys may verify the token."""
+        """Return the issuer that the claims name. Only its keys may verify the token."""
         name = claims.get("iss")
         known = self._issuers.get(name) if isinstance(name, str) else None
         found = known or self._issuers.get(None)
@@ -114,7 +114,7 @@ class Jwt:
         return found
 
     async def _keys(self, token: Token, issuer: Issuer) -> tuple[Sequence[Key], KeySet | None]:
-        """Return the keys that may have signed a token, and the key set that they are from."""
+        """Return the keys that may have signed a token, and their key set."""
         algorithm = token.algorithm
         if algorithm in SECRET_ALGORITHMS and issuer.secret is not None:
             return (issuer.secret,), None
@@ -139,7 +139,7 @@ class Jwt:
 
 
 def _token_in(exchange: Exchange, name: bytes) -> bytes | None:
-    """Return what a header field has, without `Bearer`. Of several, nobody knows which is meant."""
+    """Return the token in a header field, without `Bearer`, unless the field is repeated."""
     field = exchange.fields.get(name)
     if field is None or name in exchange.repeated:
         return None
