@@ -66,6 +66,7 @@ def test_a_malformed_url_is_refused_and_not_shown(url: str) -> None:
         ("timeout=soon", "timeout in the URL of Redis is .*; expected seconds"),
         ("wait=-1", "wait in the URL of Redis is .*; expected a whole number from 0"),
         ("buckets=0", "buckets in the URL of Redis is .*; expected a whole number from 1 to 1,024"),
+        ("buckets=null", "buckets in the URL of Redis is 'null'; expected a whole number"),
         ("prefix=", "prefix in the URL of Redis is .*; expected printable ASCII"),
         ("prefix={a}", "prefix in the URL of Redis is .*; expected printable ASCII"),
         ("prefix=a%20b", "prefix in the URL of Redis is .*; expected printable ASCII"),

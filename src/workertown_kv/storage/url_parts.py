@@ -17,7 +17,7 @@ from ..options import Secret
 Address = tuple[str, int]
 """A host and a port."""
 
-_URL: Final = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(#.*)?", re.DOTALL)
+_URL: Final = re.compile(r"([^:/?#]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[^\]]+)?\]|[^:\[\]\s]*)(?::(.*))?", re.DOTALL)
 _Parameters = TypeVar("_Parameters", bound=msgspec.Struct)
 

@@ -44,11 +44,8 @@ class Parameters(KeyspaceParameters, frozen=True, kw_only=True):
     """The most connections to each server."""
     wait: Annotated[int, Meta(ge=0, le=100, description="a whole number from 0 to 100")] = 0
     """How many replicas must have a write."""
-    buckets: Annotated[
-        Annotated[int, Meta(ge=1, le=1024)] | None,
-        Meta(description="a whole number from 1 to 1,024"),
-    ] = None
-    """Over how many buckets the entries are spread; `None`: as the data says."""
+    buckets: Annotated[int, Meta(ge=1, le=1024, description="a whole number from 1 to 1,024")] = 0
+    """Over how many buckets new data is spread. 0: as the data says."""
     ssl_ca_certs: str = ""
     """A file with the certificates to trust instead of those that this machine trusts."""
     sentinel_username: str = ""
@@ -71,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_url(url: str) -> Settings:
-    """Raises `OptionsError` for a URL that is malformed, or has an unknown parameter."""
+    """Read a URL. Raises `OptionsError` if it is malformed, or a parameter is wrong."""
     parts = _FORM.split(url)
     kind = Kind(parts.scheme.replace("rediss", "redis"))
     if parts.user and parts.password is None:

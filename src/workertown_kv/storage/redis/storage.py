@@ -24,6 +24,8 @@ class RedisStorage(KeyspaceStorage):
             raise MissingExtra("Redis", "redis>=7", "hiredis>=3.3") from error
         parameters = settings.parameters
         super().__init__(
-            Engine(lambda: RedisTransport(settings), parameters, buckets=parameters.buckets),
+            Engine(
+                lambda: RedisTransport(settings), parameters, buckets=parameters.buckets or None
+            ),
             clock=clock,
         )

@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_url(url: str) -> Settings:
-    """Raises `OptionsError` for a URL that is malformed, or has an unknown parameter."""
+    """Read a URL. Raises `OptionsError` if it is malformed, or a parameter is wrong."""
     parts = FORM.split(url)
     endpoint, token = endpoint_of(parts)
     parameters = FORM.parameters(parts, Parameters)
