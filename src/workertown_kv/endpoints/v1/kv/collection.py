@@ -69,10 +69,10 @@ class BatchResult(Struct, gc=False):
     ) = UNSET
 
 
-def decode_list(space: str, asked: Mapping[str, str]) -> List:
+def decode_list(namespace: str, asked: Mapping[str, str]) -> List:
     """Return what a query asks to list."""
     return List(
-        space,
+        namespace,
         asked.get("prefix", ""),
         _limit(asked.get("limit")),
         _decoded_cursor(asked.get("cursor")),

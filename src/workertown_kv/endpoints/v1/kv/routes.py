@@ -44,19 +44,19 @@ class Targets:
 
     async def by_path(self, exchange: Exchange) -> tuple[str, str]:
         """Return the namespace, and the key from the path."""
-        space = DEFAULT_NAMESPACE
+        namespace = DEFAULT_NAMESPACE
         if exchange.query or FIELD in exchange.fields:
-            space = await self.space(exchange, query(exchange, ("namespace",)))
-        return space, rest_of_path(exchange, self._below)
+            namespace = await self.namespace(exchange, query(exchange, ("namespace",)))
+        return namespace, rest_of_path(exchange, self._below)
 
     async def by_query(self, exchange: Exchange) -> tuple[str, str]:
         """Return the namespace, and the key from the query."""
         asked = query(exchange, _KEY)
         if "key" not in asked:
             raise bad_query("key", f"Expected the key here, or in the path: {self._below}…")
-        return await self.space(exchange, asked), asked["key"]
+        return await self.namespace(exchange, asked), asked["key"]
 
-    def space(self, exchange: Exchange, asked: Mapping[str, str]) -> Awaitable[str]:
+    def namespace(self, exchange: Exchange, asked: Mapping[str, str]) -> Awaitable[str]:
         """Return the namespace; a read may use what was known of it a moment ago."""
         is_write = exchange.method not in ("GET", "HEAD")
         return namespace_of(exchange, self._namespaces, asked.get("namespace"), fresh=is_write)
@@ -78,14 +78,14 @@ class Values:
 
     async def put(self, exchange: Exchange) -> Answer:
         """Write the value, and answer once it is durable."""
-        space, key = await self._target(exchange)
+        namespace, key = await self._target(exchange)
         limits = self._limits
-        precondition = precondition_of_put(exchange, space, key, limits)
+        precondition = precondition_of_put(exchange, namespace, key, limits)
         most = limits.value_bytes + BODY_SLACK
         body = await read_body(exchange, most, "the body of a PUT", seconds=limits.body_seconds)
         operation = await decode_put(
             body,
-            namespace=space,
+            namespace=namespace,
             key=key,
             precondition=precondition,
             limits=limits,
@@ -126,7 +126,7 @@ class Collection:
         """Answer with the value of the key in the query or, without one, with a page of keys."""
         asked = query(exchange, _LISTING)
         if "key" not in asked:
-            operation = decode_list(await self._targets.space(exchange, asked), asked)
+            operation = decode_list(await self._targets.namespace(exchange, asked), asked)
             return encode_page(await permitted(self._storage, exchange.user).list(operation))
         if not asked.keys() <= {*_KEY}:
             raise bad_query("key", "Expected either a key or what to list, not both")
@@ -134,14 +134,16 @@ class Collection:
 
     async def batch(self, exchange: Exchange) -> Answer:
         """Do several operations and answer with what came of each."""
-        space = await self._targets.space(exchange, query(exchange, ("namespace",)))
+        namespace = await self._targets.namespace(exchange, query(exchange, ("namespace",)))
         check_json(exchange)
         limits, user = self._limits, exchange.user
         # The storage would refuse it too, but only once the whole body is here.
-        user.check_somewhere(space, "read", "write")
+        user.check_somewhere(namespace, "read", "write")
         seconds = limits.body_seconds
         body = await read_body(exchange, limits.batch_bytes, "a batch", seconds=seconds)
-        batch = await decode_batch(body, namespace=space, limits=limits, now=self._storage.clock())
+        batch = await decode_batch(
+            body, namespace=namespace, limits=limits, now=self._storage.clock()
+        )
         del body
         exchange.expect(batch_answer_bytes(batch, limits))
         results = await permitted(self._storage, user).batch(batch)

@@ -23,10 +23,10 @@ _FRESH: Final = ((b"cache-control", b"no-cache"), (b"vary", b"accept"))
 _BYTES: Final = b"application/octet-stream"
 
 
-def decode_get(space: str, key: str, limits: LimitsOptions) -> Get:
+def decode_get(namespace: str, key: str, limits: LimitsOptions) -> Get:
     """Return what a `GET` or `HEAD` asks for."""
     check_key(key, limits.key_bytes)
-    return Get(space, key)
+    return Get(namespace, key)
 
 
 def encode_entry(exchange: Exchange, entry: Entry | None) -> Answer:
@@ -53,14 +53,14 @@ def encode_entry(exchange: Exchange, entry: Entry | None) -> Answer:
 
 
 def precondition_of_put(
-    exchange: Exchange, space: str, key: str, limits: LimitsOptions
+    exchange: Exchange, namespace: str, key: str, limits: LimitsOptions
 ) -> Precondition | None:
     """Check what a `PUT` says before its body is read, and return its precondition."""
     check_key(key, limits.key_bytes)
     precondition = write_precondition(exchange)
     check_json(exchange)
     # The storage would refuse it too, but only once the whole body is here.
-    exchange.user.check_key("write", space, key)
+    exchange.user.check_key("write", namespace, key)
     return precondition
 
 
@@ -80,10 +80,10 @@ def encode_version(operation: Set, version: str, *, is_minimal: bool) -> Answer:
     return data_answer(operation.value, (etag(version),))
 
 
-def decode_delete(exchange: Exchange, space: str, key: str, limits: LimitsOptions) -> Delete:
+def decode_delete(exchange: Exchange, namespace: str, key: str, limits: LimitsOptions) -> Delete:
     """Return what a `DELETE` asks for."""
     check_key(key, limits.key_bytes)
-    return Delete(space, key, write_precondition(exchange))
+    return Delete(namespace, key, write_precondition(exchange))
 
 
 def _wants_bytes(exchange: Exchange) -> bool:
