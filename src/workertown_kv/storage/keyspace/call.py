@@ -19,6 +19,14 @@ class Call(msgspec.Struct, frozen=True):
     writes: bool = False
     """Whether it must not be sent again where its write may have happened."""
 
+    def command(self, *, by_text: bool = False) -> Sequence[Argument]:
+        """Return the words to send. `by_text` is for a script that Redis does not know yet."""
+        if self.script is None:
+            return self.arguments
+        if by_text:
+            return ("EVAL", self.script.text, *self.arguments)
+        return ("EVALSHA", self.script.digest, *self.arguments)
+
 
 def script_call(
     slot: int,

@@ -7,9 +7,8 @@ from typing import Any
 
 from ...errors import KvError, StorageError, StorageUnavailable
 from .call import Call
-from .layout import LAYOUT, Layout, checked_buckets, default_buckets, layout_key
+from .layout import LAYOUT, Layout, checked_buckets, default_buckets, key_slot, layout_key
 from .parameters import KeyspaceParameters
-from .slot import key_slot
 from .transport import Transport
 
 

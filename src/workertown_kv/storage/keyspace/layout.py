@@ -5,13 +5,15 @@ and an entry can be changed together with its item in the listing. The slot that
 would have decides on its bucket, so keys with the same hash tag are in one bucket.
 """
 
+from binascii import crc_hqx
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
 from ...errors import StorageError
-from .slot import key_slot
+
+SLOTS: Final = 16384
 
 LAYOUT: Final = 1
 """The layout of new data, and the newest layout that can be read."""
@@ -66,6 +68,13 @@ class Layout(msgspec.Struct, frozen=True):
 
     def _tagged(self, bucket: int) -> str:
         return f"{self.prefix}:{{{bucket}}}"
+
+
+def key_slot(key: bytes) -> int:
+    """Return the slot of a key, or of its hash tag, as Redis Cluster specifies it."""
+    _, opened, rest = key.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    return crc_hqx(tag if opened and closed and tag else key, 0) % SLOTS
 
 
 def layout_key(prefix: str) -> bytes:

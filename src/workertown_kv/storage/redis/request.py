@@ -19,13 +19,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def commands(self) -> Sequence[Sequence[Argument]]:
         """Return the commands to send. The answer to the last one is the outcome."""
-        call = self.call
-        if call.script is None:
-            command = call.arguments
-        elif self.by_text:
-            command = ("EVAL", call.script.text, *call.arguments)
-        else:
-            command = ("EVALSHA", call.script.digest, *call.arguments)
+        command = self.call.command(by_text=self.by_text)
         return (("ASKING",), command) if self.asking else (command,)
 
 

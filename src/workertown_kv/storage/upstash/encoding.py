@@ -5,6 +5,7 @@ be such bytes: lines before the script turn the characters into bytes again.
 """
 
 from base64 import b64decode
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -24,8 +25,8 @@ end
 """Decode the arguments whose positions are in the last argument."""
 
 
-def command(call: Call, *, by_text: bool) -> list[str]:
-    """Return a call as a list of texts, with the text of its script if `by_text`."""
+def command(call: Call, *, by_text: bool) -> Sequence[Argument]:
+    """Return the words to send, which are texts. `by_text` is for a script that is not known."""
     texts, encoded = [], []
     for position, argument in enumerate(call.arguments):
         text, is_text = _text(argument)
@@ -33,14 +34,12 @@ def command(call: Call, *, by_text: bool) -> list[str]:
         if not is_text:
             encoded.append(position)
     script = call.script
-    if script is None:
-        assert not encoded, "only values may not be text, and scripts write them"
-        return texts
     if encoded:
+        assert script is not None, "only values may not be text, and scripts write them"
         script = _decoding(script)
         before = int(texts[0])
         texts.append(" ".join(str(position - before) for position in encoded))
-    return ["EVAL", script.text, *texts] if by_text else ["EVALSHA", script.digest, *texts]
+    return Call(call.slot, texts, script).command(by_text=by_text)
 
 
 def answer(result: Any) -> Any:

@@ -8,7 +8,7 @@ import httpx2
 import msgspec
 
 from ...options import Secret
-from ..keyspace import Lost
+from ..keyspace import Argument, Lost
 from .failures import Refused
 
 CONNECTED: Final = 0.9
@@ -35,7 +35,7 @@ class Rest:
             timeout=None,
         )
 
-    async def run(self, commands: Sequence[Sequence[str]], deadline: float) -> list[Any]:
+    async def run(self, commands: Sequence[Sequence[Argument]], deadline: float) -> list[Any]:
         """Return the result of each command as JSON has it, or `Refused`, or `Lost`."""
         is_single = len(commands) == 1
         path, body = ("/", commands[0]) if is_single else ("/pipeline", commands)
