@@ -33,7 +33,7 @@ class MysqlStorage(SqlStorage):
         try:
             from .connecting import connect  # noqa: PLC0415  (other storages do not need the driver)
         except ModuleNotFoundError as error:
-            raise MissingExtra("MySQL", "asyncmy>=0.2.18") from error
+            raise MissingExtra("MySQL", "asyncmy>=0.2.18,<0.3") from error
         encryption = tls_context(parts.parameters)
         table = parts.parameters.table
 

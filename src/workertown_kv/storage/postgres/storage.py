@@ -28,7 +28,7 @@ class PostgresStorage(SqlStorage):
         try:
             from .session import connect  # noqa: PLC0415  (other storages do not need the driver)
         except ModuleNotFoundError as error:
-            raise MissingExtra("PostgreSQL", "asyncpg>=0.31") from error
+            raise MissingExtra("PostgreSQL", "asyncpg>=0.31,<0.33") from error
         encryption = tls_context(parts.parameters) or parts.parameters.sslmode or "prefer"
         table = parts.parameters.table
 
