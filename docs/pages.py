@@ -13,7 +13,10 @@ ROOT: Final = Path(__file__).parent.parent
 PAGES: Final = tuple(
     sorted(
         [
-            *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+            *(
+                ROOT / name
+                for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+            ),
             *(ROOT / "docs").rglob("*.md"),
         ]
     )

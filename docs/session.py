@@ -61,7 +61,8 @@ def _steps(found: Sequence[Block], folder: Path, ports: Mapping[str, str]) -> It
     """What there is to run.
 
     A block that begins with the name of a file, in a comment, is that file from there on. Any
-    other `python` block is a program, and an `output` block after it is what it prints.
+    other `python` block is a program. A `bash` block is pasted whole. An `output` block after
+    one of these two is what it prints.
     """
     sources = folder / ".blocks"
     sources.mkdir()
@@ -69,6 +70,11 @@ def _steps(found: Sequence[Block], folder: Path, ports: Mapping[str, str]) -> It
         if block.language == "console":
             for command in commands(block):
                 yield Step(command.line, _replaced(command.text, ports), command.printed)
+            continue
+        after = found[number + 1] if number + 1 < len(found) else block
+        printed = after.text if after.language == "output" else ""
+        if block.language == "bash":
+            yield Step(block.line, _replaced(block.text, ports), printed)
             continue
         named = _NAMED.match(block.text)
         if not named and block.language != "python":
@@ -78,8 +84,6 @@ def _steps(found: Sequence[Block], folder: Path, ports: Mapping[str, str]) -> It
         if named:
             yield Step(block.line, f"cp {quote(str(source))} {named[1]}", "")
         else:
-            after = found[number + 1] if number + 1 < len(found) else block
-            printed = after.text if after.language == "output" else ""
             program = f"PYTHONPATH=. python -W error {quote(str(source))}"
             yield Step(block.line, program, printed)
 

@@ -15,7 +15,9 @@ OTHERS_RUN = {
 }
 """Pages whose examples tests of their own run."""
 
-RUN = [page for page in PAGES if {"console", "python"} & {one.language for one in blocks(page)}]
+RUN = [
+    page for page in PAGES if {"bash", "console", "python"} & {one.language for one in blocks(page)}
+]
 
 
 @pytest.mark.parametrize("page", [page for page in RUN if page.name not in OTHERS_RUN], ids=name_of)
@@ -72,9 +74,11 @@ def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
                 json.loads(block.text)
             case "toml":
                 tomllib.loads(block.text)
+            case "bash":
+                assert not re.search(r"^\$ ", block.text, re.MULTILINE), "this cannot be pasted"
             case "output":
                 assert before is not None
-                assert before.language == "python"
+                assert before.language in ("bash", "python")
             case "sql":
                 assert block.text.startswith("-- ")
             case language:

@@ -3,12 +3,14 @@
 import asyncio
 import re
 import tomllib
+from importlib.util import find_spec
 from typing import Any
 
 import click
 from docs.generate import REFERENCE, commands, error_classes, options, pages
 from docs.pages import PAGES, ROOT, name_of
 
+import workertown_kv
 from workertown_kv import kv, runtime
 from workertown_kv.cli import main
 from workertown_kv.options import Options
@@ -49,11 +51,30 @@ def test_every_package_that_this_one_needs_is_on_the_page_of_dependencies() -> N
     extras = project["optional-dependencies"]
     groups = (project["dependencies"], *extras.values(), *declared["dependency-groups"].values())
     needed = {
-        re.split("[<>=;]", one)[0] for group in groups for one in group if isinstance(one, str)
+        re.split("[<>=;]", one)[0]
+        for group in groups
+        for one in group
+        if isinstance(one, str) and not one.startswith(project["name"])
     }
     assert {"starlette", "joserfc", "ruff"} <= needed
     assert [one for one in needed if not re.search(rf"[|,\[] ?{one}[],]? ?", page)] == []
     assert [one for one in extras if f"`{one}`" not in page] == []
+
+
+def test_every_python_name_that_the_pages_import_is_from_a_public_module() -> None:
+    page = (REFERENCE / "python.md").read_text()
+    public = set(re.findall(r"^\| `(workertown_kv[\w.]*)` \|", page, re.MULTILINE))
+    assert [name for name in public if find_spec(name) is None] == []
+    assert [name for name in workertown_kv.__all__ if f"`{name}`" not in page] == []
+    examples = (ROOT / "examples").rglob("*.py")
+    texts = [path.read_text() for path in (*PAGES, *examples)]
+    imported = {
+        name
+        for text in texts
+        for name in re.findall(r"^from (workertown_kv[\w.]*)", text, re.MULTILINE)
+    }
+    assert "workertown_kv.runtime" in imported
+    assert imported - public == set()
 
 
 def test_a_default_that_a_page_says_in_parentheses_is_the_default() -> None:

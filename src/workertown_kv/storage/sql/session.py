@@ -8,7 +8,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, ClassVar
 
 from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
-from .writing import Statement
+
+Value = bytes | int | float | None
+"""What a statement is given. Every text is bytes, in UTF-8."""
+
+Statement = tuple[str, Sequence[Value]]
+"""The text of a statement, and the values for its marks."""
 
 
 class Undone(StorageUnavailable):
