@@ -48,11 +48,14 @@ def merged(fields: Fields, extra: Fields) -> Fields:
 
     What `Vary` lists is joined: an answer may depend on several fields of the request.
     """
-    replaced = dict(extra)
+    given, left = dict(extra), dict(extra)
     kept = []
     for name, value in fields:
-        if name not in replaced:
+        if name not in given:
             kept.append((name, value))
+        elif name in left:
+            new = left.pop(name)
+            kept.append((name, value + b", " + new if name == b"vary" else new))
         elif name == b"vary":
-            replaced[name] = value + b", " + replaced[name]
-    return [*kept, *replaced.items()]
+            kept.append((name, value))
+    return [*kept, *left.items()]
