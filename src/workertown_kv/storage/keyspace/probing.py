@@ -50,14 +50,14 @@ async def warnings(session: Session, clock: Clock) -> Sequence[str]:
 
 
 def _calls(session: Session, now: float) -> Iterator[Call]:
-    layout, space = session.layout, DEFAULT_NAMESPACE
-    lasting = Set(namespace=space, key="", value=b"", is_json=False)
-    passing = Set(namespace=space, key="", value=b"", is_json=False, expires_at=now + 1)
-    operations: Sequence[Operation] = [passing, lasting, Delete(space, "")]
+    layout, namespace = session.layout, DEFAULT_NAMESPACE
+    lasting = Set(namespace=namespace, key="", value=b"", is_json=False)
+    passing = Set(namespace=namespace, key="", value=b"", is_json=False, expires_at=now + 1)
+    operations: Sequence[Operation] = [passing, lasting, Delete(namespace, "")]
     _, arguments = batch_arguments(layout, operations, [""] * len(operations), now)
     for bucket in range(layout.buckets):
-        slot, entry = layout.slot(bucket), layout.entry(bucket, space, "")
-        keys = [entry, layout.index(bucket, space), layout.expiring(bucket)] * len(operations)
+        slot, entry = layout.slot(bucket), layout.entry(bucket, namespace, "")
+        keys = [entry, layout.index(bucket, namespace), layout.expiring(bucket)] * len(operations)
         yield Call(slot, ("HMGET", entry, *FIELDS))
         yield script_call(slot, BATCH, keys, (repr(now), 0, "each", *arguments), writes=True)
 
