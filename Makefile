@@ -16,8 +16,7 @@ install: $(VENV)/.dev ## Make the environment with all that development needs
 serve: $(VENV)/.run ## Start a server at http://127.0.0.1:8787 (more: make serve ARGS=--help)
 	@$(BIN)/workertown-kv serve $(ARGS)
 
-# A file stays in one process, so that no engine is started twice for it.
-PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
 STARTS_NOTHING := -m "not program and not process and not network and not deep"
 
 check: $(VENV)/.dev ## Run the tests that start nothing: no Debian package, no network, a minute at most
@@ -39,7 +38,7 @@ $(PYTHON) -m venv .venv-uv
 .venv-uv/bin/uv pip install --quiet --python $(1) --require-hashes -r requirements/dev.txt
 .venv-uv/bin/uv pip install --python $(1) --upgrade --resolution $(2) --all-extras -r pyproject.toml
 .venv-uv/bin/uv pip install --quiet --python $(1) --no-deps --no-build-isolation --editable .
-$(1)/bin/python -m pytest -n auto --dist loadfile -W default $(STARTS_NOTHING) $(ARGS)
+$(1)/bin/python -m pytest -n auto --dist loadgroup -W default $(STARTS_NOTHING) $(ARGS)
 endef
 
 test: $(VENV)/.dev ## Run the tests (some of them: make test ARGS="-k sqlite")

@@ -1,4 +1,4 @@
-"""Logs what keeps failing once a minute, however many requests meet it."""
+"""Logs a failure that repeats at most once a minute, however many requests it affects."""
 
 import logging
 import time
@@ -8,15 +8,15 @@ from typing import Final
 import msgspec
 
 QUIET_SECONDS: Final = 60.0
-"""How long a failure is only counted after a line about its kind."""
+"""How long further failures of a kind are only counted after a line about that kind."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
 class FailureLog:
-    """Warns of each kind of failure of one thing, and says once that the thing works again.
+    """Logs the failures of one component by kind, and logs once that it works again.
 
-    A line for a kind is followed by the next one after `QUIET_SECONDS` at the earliest, with the
+    The next line about the same kind follows after `QUIET_SECONDS` at the earliest, and has the
     number of failures in between.
     """
 
@@ -25,7 +25,7 @@ class FailureLog:
         self._series: dict[str, _Series] = {}
 
     def failed(self, kind: str, message: str, *, traceback_of: Exception | None = None) -> None:
-        """Warn of a failure, or only count it."""
+        """Log a failure as a warning, or only count it."""
         now = self._clock()
         series = self._series.get(kind)
         if series is None:
@@ -43,9 +43,9 @@ class FailureLog:
         _LOG.warning("%s", message, exc_info=traceback_of)
 
     def recovered(self, message: str, *, after_seconds: float = 0) -> None:
-        """Say that nothing fails any more, if something has failed and was logged.
+        """Log that the component works again, if failures were logged before.
 
-        Does nothing where something failed less than `after_seconds` ago.
+        Does nothing if the last failure was less than `after_seconds` ago.
         """
         if not self._series:
             return

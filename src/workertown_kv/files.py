@@ -1,4 +1,4 @@
-"""The text files that a server is made from."""
+"""Reads the text files that a server is made from."""
 
 import logging
 import stat
@@ -8,25 +8,25 @@ from typing import Final
 from .errors import OptionsError
 
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""The largest file that is read."""
+"""The size of the largest file that is accepted."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
 class Files:
-    """Reads each file once.
+    """Reads each file only once, and keeps its text.
 
-    A second server that is made with the same object, in another process too, has the same texts,
-    whatever has become of the files meanwhile.
+    A second server that is made from the same object, even in another process, gets the same
+    texts, although the files may have changed meanwhile.
     """
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
 
     def text(self, path: str, *, private: bool = False) -> str:
-        """Return the text of a file. Raises `OptionsError`, which says why it cannot be read.
+        """Return the text of a file. Raises `OptionsError` if it cannot be read.
 
-        Warns of a private file that every user of the machine can read.
+        Logs a warning if the file is `private` and every user of the machine can read it.
         """
         if path not in self._texts:
             try:
@@ -36,8 +36,8 @@ class Files:
                 raise OptionsError(f"Cannot read {path}: {reason}") from error
             if private and mode & stat.S_IROTH:
                 _LOG.warning(
-                    "Every user of this machine can read %s, which has credentials; "
-                    "`chmod o= %s` changes that",
+                    "Every user of this machine can read %s, which contains credentials; run "
+                    "`chmod o= %s` to prevent that",
                     path,
                     path,
                 )
@@ -51,12 +51,12 @@ def _read(path: str) -> tuple[int, str]:
     if stat.S_ISDIR(status.st_mode):
         raise ValueError("it is a folder; expected a file")
     if not stat.S_ISREG(status.st_mode):
-        # Reading a pipe may wait for ever, and gives its text to the first reader only.
+        # Reading a pipe may block for ever, and only the first reader gets its text.
         raise ValueError("it is a pipe or a device; expected a regular file")
     if status.st_size > MOST_BYTES:
         raise ValueError(f"it has {status.st_size:,} bytes; expected at most {MOST_BYTES:,}")
     try:
-        # Editors on Windows put a byte order mark in front.
+        # Editors on Windows begin files with a byte order mark.
         return status.st_mode, file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError("it is not UTF-8") from error

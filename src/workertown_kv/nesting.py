@@ -1,7 +1,7 @@
-"""How deep JSON is nested, found without decoding it.
+"""Finds how deep JSON is nested, without decoding it.
 
-Every Python, and every library that reads JSON, stops at a depth of its own. With one limit, a
-text that one of them accepts is accepted by all.
+Each version of Python, and each JSON library, has its own limit of depth. A common lower limit
+makes all of them accept the same texts.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Final
 
 JSON_DEPTH: Final = 512
-"""About half of what Python 3.11 can read; later versions can read more."""
+"""About half of the depth that Python 3.11 can read; later versions can read more."""
 
 _PART_BYTES: Final = 1 << 16
 _BLOCK_BYTES: Final = 256
@@ -19,19 +19,19 @@ _STEPS: Final = {ord("["): 1, ord("]"): -1}
 
 
 def too_deep(most: int) -> str:
-    """Return the sentence for JSON that is nested deeper than this."""
+    """Return the error message for JSON that is nested deeper than `most`."""
     return f"The JSON is nested deeper than {most:,}; expected at most {most:,} arrays and objects"
 
 
 def is_deeper(text: bytes | bytearray, most: int) -> bool:
-    """Return whether more than `most` arrays and objects stand inside one another."""
+    """Return whether more than `most` arrays and objects are nested in each other."""
     return any(deeper_parts(text, most))
 
 
 def deeper_parts(text: bytes | bytearray, most: int) -> Iterator[bool]:
-    """Yield, after each part of the text, whether it was too deep.
+    """Yield, after each part of the text, whether the nesting is too deep.
 
-    A text with few brackets cannot be deep, and has no parts.
+    Yields nothing for a text that has too few brackets to be too deep.
     """
     if text.count(b"[") + text.count(b"{") <= most:
         return
@@ -50,7 +50,7 @@ def deeper_parts(text: bytes | bytearray, most: int) -> Iterator[bool]:
 
 
 def _brackets(text: bytes | bytearray) -> Iterator[bytes | bytearray]:
-    """Yield the brackets that stand outside of strings, all of them square, in parts."""
+    """Yield, part by part, the brackets outside of strings, all replaced by square ones."""
     half = b""
     quote = b""
     for start in range(0, len(text), _PART_BYTES):
@@ -62,7 +62,7 @@ def _brackets(text: bytes | bytearray) -> Iterator[bytes | bytearray]:
                 part, half = part[:-1], b"\\"
             part = part.replace(rb"\\", b"").replace(rb"\"", b"")
         marks = (quote + part).translate(_AS_ARRAYS, _PLAIN)
-        # What is left of a string without brackets is two quotes.
+        # A string without brackets has become two quotes.
         pieces = marks.replace(b'""', b"").split(b'"')
         yield b"".join(pieces[::2])
         quote = b"" if len(pieces) % 2 else b'"'

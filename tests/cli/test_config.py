@@ -58,7 +58,7 @@ def test_what_it_prints_can_be_given_back(run: Run, tmp_path: Path) -> None:
     options = tomllib.loads(everything)
     assert options["limits"]["value_bytes"] == 26_214_400
     assert "default; KV_OPTIONS__LIMITS__VALUE_BYTES" in everything
-    assert "# auth.api_key.verify_credentials = none  # default; in code alone" in everything
+    assert "# auth.api_key.verify_credentials = none  # default; only in code" in everything
     (tmp_path / "all.toml").write_text(everything)
     again = run("config", "--all", "--config", "all.toml")
     assert again.returncode == 0
@@ -74,9 +74,7 @@ def test_flags_win_over_variables_and_these_over_the_file(run: Run, file: Path) 
         ended = run("serve", "--config", file, *given, **variable)
         assert ended.returncode == 1
         # In memory, each worker would have values of its own.
-        assert ended.stderr.startswith(
-            f"Error: {expected} would each have a memory:// of their own"
-        )
+        assert ended.stderr.startswith(f"Error: {expected} would each have their own memory://")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_migration_can_be_undone_and_run_again(run: Run, tmp_path: Path) -> No
         assert client.put("/v1/kv/gone", json={"value": 1}).status_code == 200
     asked = run("migrate", "--database", database, "--to", "0")
     assert asked.returncode == 1
-    assert "with all that they hold" in asked.stderr
+    assert "deletes their data" in asked.stderr
     assert schema_version(database) == len(MIGRATIONS)
     ended = run("migrate", "--database", database, "--to", "0", "--yes")
     assert ended.stdout.splitlines() == [f"{name} down: executed" for name in reversed(MIGRATIONS)]

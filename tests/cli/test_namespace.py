@@ -91,7 +91,7 @@ def test_a_title_with_a_line_feed_is_printed_on_one_line(run: Run) -> None:
 def test_what_would_be_kept_by_nobody_is_refused(run: Run) -> None:
     ended = run("namespace", "create", "staging", "--database", "memory://")
     assert ended.returncode == 1
-    assert ended.stderr.startswith("Error: The namespaces of a storage in memory")
+    assert ended.stderr.startswith("Error: The namespaces of memory://")
 
 
 @pytest.mark.usefixtures("database")

@@ -199,7 +199,7 @@ def test_a_database_that_was_surely_not_meant(
         (
             "KV_HOST",
             "nonsense.invalid",
-            "expected --host to be a name or an address of this machine",
+            "expected --host to be a single name or address of this machine",
         ),
         ("KV_HOST", "a" * 70, "no host has such a name; expected --host"),
         ("KV_CONFIG", "nowhere.toml", "Cannot read nowhere.toml: No such file"),
@@ -226,4 +226,4 @@ def test_what_kubernetes_sets_for_a_service_named_kv_chooses_no_port(
         KV_SERVICE_PORT="8787",
         KV_PORT_8787_TCP_ADDR="10.96.0.1",
     )
-    check_refused(ended, f"Cannot listen on 127.0.0.1:{port}", "that no program listens on")
+    check_refused(ended, f"Cannot listen on 127.0.0.1:{port}", "on which no program listens")

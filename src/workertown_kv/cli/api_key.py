@@ -13,12 +13,12 @@ from .credential import NewCredential, credential_options
 @click.command(name="api-key")
 @credential_options
 def api_key(name: str, file: str | None, **limits: Any) -> None:
-    """Make an API key for NAME.
+    """Create an API key called NAME.
 
     Prints a line for the variable KV_API_KEYS or, with --file, appends it to the file that
-    KV_API_KEYS_FILE names. The line lets the key in, and has a hash from which nobody can find
-    the key. Prints the key itself once: to the standard error or, with --file, to the standard
-    output.
+    KV_API_KEYS_FILE names. The server accepts the key once it has that line. The line contains
+    only a hash, from which the key cannot be recovered. The key itself is printed once: to the
+    standard error or, with --file, to the standard output.
     """
     made = f"kv_{secrets.token_urlsafe(32)}"
     new = NewCredential(ApiKeyCredential, name, file=file, **limits)

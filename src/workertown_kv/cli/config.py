@@ -1,4 +1,4 @@
-"""`workertown-kv config`: the options in force, and where each of them comes from."""
+"""`workertown-kv config`: prints the options in force and the source of each."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +27,13 @@ _Path = tuple[str, ...]
 @click.command()
 @config_option
 @click.option(
-    "--all", "everything", is_flag=True, help="Print options that have their default, too."
+    "--all", "everything", is_flag=True, help="Also print options that have their default."
 )
 def config(everything: bool) -> None:
-    """Print the options in force, as a TOML file, and where each of them comes from.
+    """Print the options in force as a TOML file, with the source of each.
 
-    Secrets are not printed. Where nothing has been chosen, nothing is printed; --all prints the
-    defaults, and the variable for each.
+    Secrets are hidden. Options that have their default are left out; --all prints them too, each
+    with its variable.
     """
     with one_line_errors():
         layers = layers_of(None, {}, Files())
@@ -53,14 +53,14 @@ def _lines(options: Options, layers: Sequence[Layer], *, everything: bool) -> It
         shown = "(hidden)" if is_secret and value is not None else _toml(value)
         line = f"{'.'.join(path)} = {shown}"
         if is_secret or shown in _UNSET:
-            # TOML has no word for nothing, and a secret is for nobody's file.
+            # TOML cannot express "none", and a secret must not end up in a file.
             line = f"# {line}"
-        default = "in code alone" if is_function else variable_of(path)
+        default = "only in code" if is_function else variable_of(path)
         yield f"{line}  # {source or f'default; {default}'}"
 
 
 def _variables_set(options: Options) -> Iterator[str]:
-    """The variables that are read when the server is made, and those that nothing reads."""
+    """Yield a line for each variable that the server reads itself, and for each unread one."""
     for path, name, _ in _leaves(options, Options, ()):
         if "env" in path and name and options.environment(name):
             yield f"# {name} is set  # {'.'.join(path)}"
@@ -72,7 +72,7 @@ _UNSET = ("none", "a function")
 
 
 def _leaves(group: Any, kind: Any, path: _Path) -> Iterator[tuple[_Path, Any, Sequence[Any]]]:
-    """Every option with its value, and the types that it may have."""
+    """Yield the path, the value and the permitted types of every option."""
     for field in msgspec.structs.fields(kind):
         value = getattr(group, field.name)
         here = (*path, field.name)
@@ -83,7 +83,7 @@ def _leaves(group: Any, kind: Any, path: _Path) -> Iterator[tuple[_Path, Any, Se
 
 
 def _has_secrets(value: Any) -> bool:
-    """Whether it is a list of credentials."""
+    """Return whether the value is a list of credentials."""
     return isinstance(value, tuple) and any(isinstance(one, msgspec.Struct) for one in value)
 
 
@@ -93,8 +93,8 @@ def _toml(value: Any) -> str:
     if callable(value):
         return "a function"
     if isinstance(value, str):
-        # A URL may stand there by mistake.
+        # Somebody may have put a URL with a password here by mistake.
         value = without_credentials(value)
-    # What JSON and TOML have in common is all that options are made of. What a runtime should be
-    # is known where it is used.
+    # Options use only the syntax that JSON and TOML share. A runtime that is none is checked where
+    # it is used.
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
-"""What the commands that make credentials share: what one may do, and the line that says so."""
+"""What `api-key` and `user` share: flags that limit a credential, and the line for it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ _KEY_VERBS: Final[tuple[Verb, ...]] = ("read", "write", "list")
 
 
 class _Text(click.ParamType[str]):
-    """Text that is UTF-8; what a process is given may be any bytes."""
+    """Accepts only UTF-8; the arguments of a process may be any bytes."""
 
     name = "text"
 
@@ -28,7 +28,7 @@ class _Text(click.ParamType[str]):
 
 
 def credential_options(command: _F) -> _F:
-    """Add the name of a credential, and the flags that limit it and say where its line goes."""
+    """Add the argument NAME, the flags that limit a credential, and `--file` to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -41,15 +41,15 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         "verbs",
         type=click.Choice(VERBS),
         multiple=True,
-        help="What may be done; may be repeated. Without it: everything, or, where a prefix or a "
-        "namespace is given, read, write and list.",
+        help="Permit this verb; may be repeated. By default everything is permitted or, with "
+        "--prefix or --namespace, read, write and list.",
     ),
     click.option(
         "--prefix",
         "prefixes",
         type=_Text(),
         multiple=True,
-        help="Only keys that begin with this; may be repeated.",
+        help="Permit only keys that begin with this; may be repeated.",
     ),
     click.option(
         "--namespace",
@@ -57,26 +57,26 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         type=_Text(),
         multiple=True,
         metavar="ID",
-        help="Only in the namespace with this id, or in default; may be repeated.",
+        help="Permit only the namespace with this id (or default); may be repeated.",
     ),
     click.option(
         "--expires-in-days",
         "days",
         type=click.IntRange(1, 36_500),
-        help="It fits for so many days from now. Without it: until its line is removed.",
+        help="Expire after this many days. By default it never expires.",
     ),
     click.option(
         "--file",
         type=click.Path(),
         metavar="FILE",
-        help="Append the line to this file, in place of printing it. If there is no such file, it "
-        "is created, readable only by its owner.",
+        help="Append the line to this file instead of printing it. A missing file is created, "
+        "readable only by its owner.",
     ),
 )
 
 
 class NewCredential:
-    """A credential that is being made: everything about it but the hash of its secret."""
+    """Holds everything about a new credential except the hash of its secret."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class NewCredential:
         days: int | None,
         file: str | None,
     ) -> None:
-        """Raise `click.UsageError` for what a server would not accept."""
+        """Check the flags. Raises `click.UsageError` for what a server would not accept."""
         if "" in prefixes:
             raise click.UsageError("--prefix is empty, which is all keys; expected some text")
         limits: dict[str, Any] = {}
@@ -116,7 +116,7 @@ class NewCredential:
         self._file = file
 
     def give(self, hash: str) -> None:
-        """Print the line that lets it in, or append it to the file."""
+        """Print the credential's line, or append it to the file."""
         fields = {"name": self._name, "hash": hash, **self._limits}
         line = msgspec.json.encode(fields).decode()
         if self._file is None:

@@ -1,4 +1,4 @@
-"""A file of credentials, to which the commands that make them append."""
+"""Appends the lines of new credentials to a file."""
 
 import fcntl
 import os
@@ -14,8 +14,8 @@ from ..options import Credential, parse_lines
 def append(kind: type[Credential], file: str, name: str, line: str) -> None:
     """Append the line of a credential with this name.
 
-    A file that is missing is made, for its owner only. Raises `click.ClickException` for one that
-    a server could not use, or that has the name already; nothing is written then.
+    Creates a missing file, readable only by its owner. Raises `click.ClickException`, and writes
+    nothing, if a server could not use the file or the file already has the name.
     """
     try:
         # Opening a pipe only for writing may wait for ever.
@@ -23,7 +23,7 @@ def append(kind: type[Credential], file: str, name: str, line: str) -> None:
     except OSError as error:
         raise click.ClickException(f"Cannot write {file}: {error.strerror}") from error
     try:
-        # Two commands at the same time must not both find a name that is free.
+        # Two commands that run at the same time must not both find the name free.
         fcntl.flock(opened, fcntl.LOCK_EX)
         before = _text_with_name_free(kind, file, name)
         separator = "\n" if before and not before.endswith("\n") else ""

@@ -1,4 +1,4 @@
-"""What the commands share: which database and options, and errors in one line."""
+"""What the commands share: `--database`, `--config`, and errors of one line."""
 
 import difflib
 import logging
@@ -49,7 +49,7 @@ def _choose_config(context: click.Context, _param: click.Parameter, path: str | 
 
 
 def _check_tables(path: str, given: Iterable[str]) -> None:
-    """Refuse flags that stand outside of the table serve, and a table that is nearly it."""
+    """Refuse flags outside the table `serve`, and tables with a misspelt name of it."""
     flags = [flag.replace("-", "_") for flag in (*FLAGS, "database")]
     for name in given:
         if name in Options.__struct_fields__:
@@ -88,12 +88,12 @@ config_option: Callable[[Any], Any] = click.option(
     is_eager=True,
     expose_value=False,
     callback=_choose_config,
-    help="TOML file with options, and with the flags of serve in the table [serve].",
+    help="TOML file with options; the flags of serve go into its table [serve].",
 )
 
 
 class _DatabaseOption(Flag):
-    """Shows no password in its help, where a file has the default."""
+    """Hides the password in its help, where the default comes from a file."""
 
     def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
         extra = super().get_help_extra(ctx)
@@ -115,7 +115,7 @@ _database_option: Callable[[Any], Any] = click.option(
 
 
 def database_option(command: Any) -> Any:
-    """The flags that say which database, and which file has the options."""
+    """Add the flags `--database` and `--config` to a command."""
     return config_option(_database_option(command))
 
 
@@ -129,10 +129,10 @@ def choose_database(url: str) -> None:
 
 
 def configured_server(files: Files) -> Server:
-    """The server that options and variables ask for.
+    """Return the server that options and variables describe.
 
-    Raises `OptionsError` for a variable whose name is nearly right: what it says would not be
-    done, and the server might use another database, or make an API key that may do everything.
+    Raises `OptionsError` for a variable with a misspelt name. It would be ignored, and the server
+    might use another database, or create an API key that may do everything.
     """
     server = kv_from(files)
     for variable in unread_variables(server.options):
@@ -143,13 +143,13 @@ def configured_server(files: Files) -> Server:
 
 
 def made_by_opening(server: Server) -> bool:
-    """Whether opening the storage makes a file, since there is none."""
+    """Return whether opening the storage would create its file."""
     file = server.runtime.storage.file
     return file is not None and not file.exists()
 
 
 def check_made(server: Server) -> None:
-    """Refuse to make a database where one was expected. Raises `OptionsError`."""
+    """Raise `OptionsError` if opening the storage would create a database."""
     if made_by_opening(server):
         raise OptionsError(
             f"There is no database {server.runtime.storage.file}; expected one that `serve` or "
@@ -159,7 +159,7 @@ def check_made(server: Server) -> None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the command with one line where the server or its storage cannot be used."""
+    """End the command with one line if the server or its storage cannot be used."""
     try:
         yield
     except KvError as error:

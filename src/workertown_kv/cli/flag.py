@@ -1,4 +1,4 @@
-"""Flags with a variable: what is read from it, and errors that say what is right."""
+"""Flags that can also be set by a variable, and the errors for wrong values."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from ..options import check_text, is_of_service
 
 
 class Flag(click.Option):
-    """A flag whose variable follows the rules of all variables."""
+    """Reads its variable by the same rules as all other variables."""
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         text = super().resolve_envvar_value(ctx)
         if text is None or not isinstance(self.envvar, str):
             return text
         if is_of_service(self.envvar, text):
-            # Kubernetes sets KV_PORT for a Service named kv, and nobody has chosen it.
+            # Kubernetes sets KV_PORT for a Service named kv; no operator has chosen it.
             return None
         try:
             check_text(f"The variable {self.envvar}", text)
@@ -26,7 +26,7 @@ class Flag(click.Option):
 
 
 class WholeNumber(click.IntRange):
-    """A whole number within bounds, which an error names."""
+    """Accepts a whole number within bounds, and names the bounds in its error."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:

@@ -1,4 +1,4 @@
-"""What `serve` prints of itself: where it listens, the API key it made if any, and reloads."""
+"""Prints the lines about a start and a reload of `serve`."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,10 @@ KEY_VARIABLE = ApiKeyEnv().api_key
 def greet(
     host: str, port: int, database: str, made: str | None, log_format: LogFormat, *, is_new: bool
 ) -> None:
-    """Print it. `made` is the API key that was made, if any; `is_new` is said of the database."""
+    """Print where the server listens, and the API key that it made, if any.
+
+    `is_new` says that the start creates the database.
+    """
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}"
     listens = f"workertown-kv listens on {url}, values are in {database}"
@@ -38,7 +41,7 @@ def greet(
 
 
 def print_reloaded(known: Sequence[str], log_format: LogFormat) -> None:
-    """Say that files have been read again, and whom the server knows now."""
+    """Print that files were reloaded, and which kinds of credentials the server now has."""
     message = f"Reloaded, with {' and '.join(known) or 'no credentials'}"
     is_json = log_format == "json"
     click.echo(json_line("info", {"event": "reload", "message": message}) if is_json else message)

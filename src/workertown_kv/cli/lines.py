@@ -1,7 +1,7 @@
-"""Lines of output that nobody waits for: a thread writes them.
+"""Writes lines of output in a thread, so that no request waits for them.
 
 A program that reads the output of a server may stop reading without going away. A server that
-waited for it would stop answering, so lines beyond a bound are dropped, and counted.
+waited for it would stop answering, so lines beyond a bound are dropped and counted.
 """
 
 import logging
@@ -14,22 +14,22 @@ from multiprocessing.util import Finalize
 from typing import Final
 
 MOST_CHARACTERS: Final = 1024 * 1024
-"""How much may wait to be written."""
+"""How much text may wait to be written."""
 
 LAST_SECONDS: Final = 2.0
-"""How long the end of the process waits for what is still to be written."""
+"""How long the process waits, when it ends, for lines that are not written yet."""
 
 _PIECE_BYTES: Final = 4096
-"""What a pipe takes in one piece (PIPE_BUF), so that lines of several processes stay whole."""
+"""What a pipe takes at once (PIPE_BUF), so that the lines of several processes stay whole."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
 class Lines:
-    """The lines for one file descriptor, from all threads of this process.
+    """Writes the lines of all threads of this process to one file descriptor, in order.
 
-    They are written in the order in which they come. At the end of the process those that are left
-    are written, unless that takes longer than `LAST_SECONDS`.
+    When the process ends, it writes the remaining lines, unless that takes longer than
+    `LAST_SECONDS`.
     """
 
     def __init__(self, descriptor: int, *, most: int = MOST_CHARACTERS) -> None:
@@ -40,7 +40,7 @@ class Lines:
             os.register_at_fork(after_in_child=self._reset)
 
     def _reset(self) -> None:
-        """Begin with nothing; a process that was forked has neither the thread nor its lock."""
+        """Start empty: a forked process has neither the thread nor its lock."""
         # Reentrant, as Condition makes it: a finalizer may log between any two steps.
         self._changed = threading.Condition()
         self._waiting: deque[str] = deque()
@@ -50,7 +50,7 @@ class Lines:
         self._is_over = False
 
     def write(self, text: str) -> None:
-        """Have whole lines written, or drop them where too much is waiting already."""
+        """Queue whole lines for the thread, or drop them if too much is waiting already."""
         with self._changed:
             if self._is_over:
                 self._put(text)
@@ -65,14 +65,15 @@ class Lines:
             self._changed.notify_all()
 
     def _start(self) -> None:
-        # Not one that the end of the process waits for: its reader may never come back.
+        # A daemon, for which the end of the process does not wait: the reader of the output may
+        # never come back.
         self._writer = threading.Thread(target=self._write_all, name="log", daemon=True)
-        # It has the signal mask of the thread that starts it, and must take no signal from a thread
-        # that waits for one.
+        # The new thread inherits the signal mask of this one. It must not receive a signal for
+        # which another thread waits.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self._writer.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        # Runs at the end of processes that multiprocessing has forked too, where atexit does not.
+        # Unlike atexit, this also runs at the end of processes that multiprocessing has forked.
         Finalize(None, self._end, exitpriority=0)
 
     def _write_all(self) -> None:
@@ -94,7 +95,7 @@ class Lines:
 
     def _put(self, text: str) -> None:
         left = text.encode(errors="backslashreplace")
-        # The program that read the output may be gone, which is no reason to stop answering.
+        # The program that read the output may be gone; the server still answers requests.
         with suppress(OSError):
             while left:
                 left = left[os.write(self._descriptor, left) :]

@@ -1,4 +1,4 @@
-"""What `serve` prints: lines for people, or one JSON object a line for programs."""
+"""Prints the log of `serve`: text for people, or one JSON object per line for programs."""
 
 import json
 import logging
@@ -22,14 +22,14 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 
 def json_line(level: str, fields: Mapping[str, object], moment: float | None = None) -> str:
-    """One line about a moment, now unless told otherwise. It has nothing but ASCII."""
+    """Return a line of JSON, in ASCII only. The time in it is `moment`, by default now."""
     at = datetime.fromtimestamp(time() if moment is None else moment, UTC)
     text = at.replace(tzinfo=None).isoformat(timespec="milliseconds")
     return json.dumps({"time": f"{text}Z", "level": level, **fields})
 
 
 class JsonFormatter(logging.Formatter):
-    """A record of the standard library's logging as one JSON object."""
+    """Formats a record of the standard library's logging as one JSON object."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {"logger": record.name, "message": _whole(record.getMessage())}
@@ -39,9 +39,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def _whole(text: str) -> str:
-    """Replace half characters, which file names may have and JSON would pass on.
+    """Shorten a long text, and replace unpaired surrogates.
 
-    An error may quote what it is about, which may be long.
+    File names may have unpaired surrogates, which JSON would pass on. An error may quote a long
+    input.
     """
     return text[:_LONGEST].encode(errors="replace").decode()
 
@@ -57,15 +58,15 @@ JSON_LOGGING: Final[dict[str, Any]] = {
             "stream": "ext://workertown_kv.cli.lines.STDOUT",
         }
     },
-    # Granian's own, which has a handler of its own by default.
+    # By default Granian's logger has a handler of its own.
     "loggers": {"_granian": {"handlers": [], "propagate": True}},
     "root": {"level": "WARNING", "handlers": ["lines"]},
 }
-"""All that is logged in the process, as lines of JSON."""
+"""The settings of logging that make every record a line of JSON."""
 
 
 def set_up_log(log_format: LogFormat, level: LogLevel) -> None:
-    """Let this process print what is logged, from this level on, in this format."""
+    """Make this process print log records of at least this level, in this format."""
     if log_format == "json":
         _log_as_json()
     else:
@@ -75,7 +76,7 @@ def set_up_log(log_format: LogFormat, level: LogLevel) -> None:
 
 
 def _log_as_json() -> None:
-    """Print nothing but lines of JSON, also of what nobody expected."""
+    """Print only lines of JSON, even for uncaught exceptions and warnings."""
     dictConfig(JSON_LOGGING)
     logging.captureWarnings(True)
     sys.excepthook = lambda _, error, __: _log_uncaught(error)
@@ -84,11 +85,11 @@ def _log_as_json() -> None:
 
 
 def _log_uncaught(error: BaseException | None) -> None:
-    _LOG.critical("Nobody caught this", exc_info=error)
+    _LOG.critical("Uncaught exception", exc_info=error)
 
 
 def access_logger(log_format: LogFormat) -> Logger:
-    """What prints a line for each request."""
+    """Return a function that prints a line for each request."""
     return _print_json if log_format == "json" else _print_text
 
 

@@ -1,4 +1,4 @@
-"""The command's root, with the commands in modules of their own."""
+"""The root of the command; each subcommand is a module of its own."""
 
 import click
 

@@ -22,12 +22,12 @@ from .database import (
     "--to",
     type=click.IntRange(min=0),
     metavar="NUMBER",
-    help="How many migrations are to have run; further ones are undone, and what they made is gone "
-    "with all that is in it. Without it: all of them.",
+    help="Migrate up or down to this number. Undoing a migration deletes what it created, with all "
+    "data in it. By default all migrations are run.",
 )
 @click.option("--yes", is_flag=True, help="Undo migrations without asking.")
 def migrate(database: str, to: int | None, yes: bool) -> None:
-    """Bring the database's schema up to date; harmless when repeated."""
+    """Migrate the database to the newest schema; harmless when repeated."""
     choose_database(database)
     with one_line_errors():
         server = configured_server(Files())
@@ -35,7 +35,7 @@ def migrate(database: str, to: int | None, yes: bool) -> None:
             check_made(server)
     if to is not None and not yes:
         click.confirm(
-            f"Migrations after number {to} are undone, with all that they hold. Go on?",
+            f"This undoes the migrations after number {to} and deletes their data. Continue?",
             abort=True,
             err=True,
         )
@@ -57,5 +57,5 @@ async def _migrate(server: Server, to: int | None) -> list[str]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether it is more than the advice to do what is just being done."""
+    """Return whether a record is more than the advice to run this very command."""
     return "`workertown-kv migrate`" not in record.getMessage()

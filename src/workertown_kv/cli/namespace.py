@@ -26,14 +26,14 @@ _Act = Callable[[Namespaces], Awaitable[list[str]]]
 def namespace() -> None:
     """List, create, rename and delete namespaces.
 
-    Each has an id, which never changes, and a title. The namespace default is always there.
+    Each namespace has an id, which never changes, and a title. The namespace default always exists.
     """
 
 
 @namespace.command(name="list")
 @database_option
 def list_(database: str) -> None:
-    """Print each namespace on a line: its id and its title."""
+    """Print the id and the title of each namespace, one per line."""
 
     async def act(namespaces: Namespaces) -> list[str]:
         found = await namespaces.all()
@@ -46,7 +46,7 @@ def list_(database: str) -> None:
 @click.argument("title")
 @database_option
 def create(title: str, database: str) -> None:
-    """Make a namespace with this TITLE, and print its id and title."""
+    """Create a namespace with this TITLE, and print its id and title."""
 
     async def act(namespaces: Namespaces) -> list[str]:
         return [_line(await namespaces.create(title))]
@@ -59,7 +59,7 @@ def create(title: str, database: str) -> None:
 @click.argument("title")
 @database_option
 def rename(name: str, title: str, database: str) -> None:
-    """Give a namespace another TITLE."""
+    """Change the title of a namespace to TITLE."""
 
     async def act(namespaces: Namespaces) -> list[str]:
         found = await namespaces.named(name)
@@ -75,13 +75,13 @@ def rename(name: str, title: str, database: str) -> None:
 def delete(name: str, yes: bool, database: str) -> None:
     """Delete a namespace with all its keys.
 
-    It is gone at once. Its keys are removed here and now; what is left where this is interrupted,
-    a server on the same database removes.
+    Its keys can no longer be read from that moment; this command then removes them. If it is
+    interrupted, a server on the same database removes the rest.
     """
 
     async def act(namespaces: Namespaces) -> list[str]:
         found = await namespaces.named(name)
-        # The default one is refused anyway.
+        # The namespace default cannot be deleted, so there is nothing to confirm.
         if not yes and found.id != DEFAULT_ID:
             question = f"Delete the namespace {_line(found)} with all its keys?"
             click.confirm(question, abort=True, err=True)
@@ -98,7 +98,7 @@ _STEP = 1000
 
 
 def _line(one: Namespace) -> str:
-    # A title may have line feeds, and each namespace has a line.
+    # A title may contain line feeds, but each namespace has exactly one line.
     return f"{one.id} {one.title if one.title.isprintable() else json.dumps(one.title)}"
 
 
@@ -113,7 +113,10 @@ def _run(database: str, act: _Act) -> None:
 async def _act_on(server: Server, act: _Act) -> list[str]:
     storage = server.runtime.storage
     if not storage.shared:
-        raise OptionsError("The namespaces of a storage in memory are those of its own process")
+        raise OptionsError(
+            "The namespaces of memory:// exist only inside the server's process; expected "
+            "--database or KV_DB to be a database on disk or on a server"
+        )
     check_made(server)
     await storage.open()
     try:

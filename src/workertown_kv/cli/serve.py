@@ -27,7 +27,7 @@ from .workers import Flags, run, try_out
 
 
 def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
-    """A flag with a variable."""
+    """Return a flag that can also be set by its variable."""
     name = declared.partition("/")[0].removeprefix("--")
     return click.option(
         declared,
@@ -43,7 +43,7 @@ def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
 @_flag(
     "--host",
     default="127.0.0.1",
-    help="Address to listen on; 0.0.0.0 is all of this machine's.",
+    help="Address to listen on; 0.0.0.0 is all addresses of this machine.",
 )
 @_flag(
     "--port",
@@ -55,7 +55,7 @@ def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
     "--workers",
     type=WholeNumber(min=1),
     default=1,
-    help="Processes that answer requests.",
+    help="Number of processes that answer requests.",
 )
 @database_option
 @_flag(
@@ -67,34 +67,34 @@ def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
     "--log-format",
     type=click.Choice(get_args(LogFormat)),
     default="text",
-    help="What is printed: lines for people, or one JSON object a line.",
+    help="Format of the output: text for people, or one JSON object per line.",
 )
 @_flag(
     "--log-level",
     type=click.Choice(get_args(LogLevel)),
     default="warning",
-    help="What is logged at least, beside requests; info says why a token was refused.",
+    help="Lowest level that is logged, besides requests; info says why a token was refused.",
 )
 @_flag(
     "--client-seconds",
     type=WholeNumber(min=1),
     default=30,
-    help="How long a client may take to send header fields, and how long a body, which has a "
-    "second more for each 16 KiB. A connection that is idle for so long is closed.",
+    help="How long a client may take to send the header fields, and how long to send the body, "
+    "plus one second for each 16 KiB. A connection that is idle for this long is closed.",
 )
 @_flag(
     "--drain-seconds",
     type=WholeNumber(min=1),
     default=30,
-    help="How long requests under way may take to finish when the server is told to stop.",
+    help="How long running requests may take to finish when the server stops.",
 )
 def serve(*, database: str, **flags: Any) -> None:
     """Serve a key/value store until SIGTERM or SIGINT.
 
     Credentials come from the environment: KV_API_KEY, KV_API_KEYS or KV_API_KEYS_FILE; KV_USERNAME
     with KV_PASSWORD, KV_USERS or KV_USERS_FILE; KV_JWT_SECRET, KV_JWKS_URL or KV_JWT_ISSUER.
-    Without any, the server makes an API key for this run and prints it. On SIGHUP it reads the
-    files with credentials and options again.
+    Without any, the server creates an API key for this run and prints it. Send SIGHUP to reload
+    the files with credentials and options.
     """
     choose_database(database)
     chosen = Flags(**flags, body_seconds=_chosen("client_seconds"))
@@ -110,7 +110,7 @@ def serve(*, database: str, **flags: Any) -> None:
         asyncio.run(try_out(server))
     if chosen.workers > 1 and not server.runtime.storage.shared:
         raise click.ClickException(
-            f"{chosen.workers} workers would each have a {shown} of their own; expected --workers 1"
+            f"{chosen.workers} workers would each have their own {shown}; expected --workers 1"
         )
     _check_port(chosen.host, chosen.port)
     greet(chosen.host, chosen.port, shown, made, chosen.log_format, is_new=is_new)
@@ -118,7 +118,7 @@ def serve(*, database: str, **flags: Any) -> None:
 
 
 def _chosen(flag: str) -> Any:
-    """What was given for a flag, `None` where that is its default."""
+    """Return the chosen value of a flag, or `None` where the flag has its default."""
     context = click.get_current_context()
     is_default = context.get_parameter_source(flag) is ParameterSource.DEFAULT
     return None if is_default else context.params[flag]
@@ -131,12 +131,13 @@ def _check_port(host: str, port: int) -> None:
         address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, name = address[0]
         with socket.socket(family, kind, protocol) as probe:
-            # Workers share a port by SO_REUSEPORT; without it here, a port that somebody else
-            # listens on is refused. SO_REUSEADDR lets one pass that was closed a moment ago.
+            # Workers share a port by SO_REUSEPORT; this probe does not set it, so that a port on
+            # which another program listens is refused. SO_REUSEADDR permits a port that was
+            # closed a moment ago.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(name)
     except (OSError, UnicodeError) as error:
-        # Python has not even a name for a host that it cannot encode.
+        # A host name that Python cannot encode raises UnicodeError, which has no `strerror`.
         reason = error.strerror if isinstance(error, OSError) else "no host has such a name"
         number = error.errno if isinstance(error, OSError) else None
         expected = _EXPECTED_PORTS.get(number, _EXPECTED_HOST)
@@ -146,10 +147,10 @@ def _check_port(host: str, port: int) -> None:
 
 
 _EXPECTED_HOST: Final = (
-    "--host to be a name or an address of this machine by itself, such as 127.0.0.1, or 0.0.0.0 "
-    "for all of them"
+    "--host to be a single name or address of this machine, such as 127.0.0.1, or 0.0.0.0 for "
+    "all of them"
 )
 _EXPECTED_PORTS: Final[Mapping[int | None, str]] = {
-    errno.EADDRINUSE: "--port to be one that no program listens on",
-    errno.EACCES: "--port to be one that this user may use, from 1024 on",
+    errno.EADDRINUSE: "--port to be a port on which no program listens",
+    errno.EACCES: "--port to be a port that this user may use, from 1024 on",
 }

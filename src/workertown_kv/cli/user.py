@@ -18,14 +18,14 @@ _MOST_BYTES = 1024 * 1024
     "--password-stdin",
     "from_stdin",
     is_flag=True,
-    help="Read the password from the standard input, in place of asking for it.",
+    help="Read the password from the standard input instead of asking for it.",
 )
 def user(name: str, from_stdin: bool, **limits: Any) -> None:
-    """Make a user NAME with a password, for Basic authentication.
+    """Create a user called NAME with a password, for Basic authentication.
 
     Prints a line for the variable KV_USERS or, with --file, appends it to the file that
-    KV_USERS_FILE names. The line lets the user in, and has a hash of the password, from which
-    guessing is slow.
+    KV_USERS_FILE names. The server accepts the user once it has that line. The line contains only
+    a hash, which makes guessing the password slow.
     """
     new = NewCredential(UserCredential, name, **limits)
     if from_stdin:
@@ -33,7 +33,7 @@ def user(name: str, from_stdin: bool, **limits: Any) -> None:
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     if not password:
-        raise click.UsageError("The password is empty; expected one of at least one character")
+        raise click.UsageError("The password is empty; expected at least one character")
     try:
         UserCredential(name=name, password=Secret(password))
     except ValueError as error:
@@ -44,5 +44,5 @@ def user(name: str, from_stdin: bool, **limits: Any) -> None:
 def _from_stdin() -> str:
     """Read all of the standard input, without the line break at its end."""
     sent = sys.stdin.buffer.read(_MOST_BYTES).removesuffix(b"\n").removesuffix(b"\r")
-    # What is not UTF-8 is kept as it is, and refused with what no password may have.
+    # Bytes that are not UTF-8 become surrogates, which the check of the password refuses.
     return sent.decode(errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""The processes that answer requests, and Granian, which runs them."""
+"""Runs the processes that answer requests, with Granian."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ from .log import JSON_LOGGING, LogFormat, LogLevel, access_logger, set_up_log
 
 _LOG: Final = logging.getLogger("workertown_kv")
 PROBE_SECONDS: Final = 10.0
-"""How long a start waits to learn whether entries can be written."""
+"""How long the start waits to learn whether entries can be written."""
 
 _HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN_SECONDS: Final = 3
@@ -36,7 +36,7 @@ _TURNS: Final = 100
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
-    """The flags that the processes need. What the server reads by itself is in the environment."""
+    """The flags that the processes need; the server reads the rest from the environment."""
 
     host: str
     port: int
@@ -47,18 +47,18 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     client_seconds: int
     drain_seconds: int
     body_seconds: int | None
-    """`client_seconds` where somebody chose it, which wins over the option of that name."""
+    """`client_seconds` if it was chosen; it then wins over the option `limits.body_seconds`."""
 
 
 class Accepted:
-    """The files that the main process has accepted, for workers that start now or later."""
+    """Holds the files that the main process has accepted, for workers that start now or later."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
 
 
 def run(flags: Flags, files: Files) -> None:
-    """Serve until SIGTERM or SIGINT, to begin with from these files."""
+    """Serve until SIGTERM or SIGINT, from these files until SIGHUP reloads them."""
     server = Granian(
         "workertown_kv",
         address=flags.host,
@@ -67,11 +67,11 @@ def run(flags: Flags, files: Files) -> None:
         workers=flags.workers,
         loop=Loops.auto,
         websockets=False,
-        # Over cleartext HTTP/2 an answer that comes before the body has been read, as 401 and 413
-        # do, is lost with the stream.
+        # Over cleartext HTTP/2, a response that is sent before the body has been read, such as 401
+        # or 413, is lost with the stream.
         http=HTTPModes.http1,
-        # Its max_buffer_size stays what it is, 408 KiB: it bounds the header fields, but bodies
-        # are read in such pieces too, and with 64 KiB a PUT of 25 MiB takes twice as long.
+        # max_buffer_size keeps its default, 408 KiB. It bounds the header fields, but bodies are
+        # read in pieces of that size too; with 64 KiB, a PUT of 25 MiB takes twice as long.
         http1_settings=HTTP1Settings(header_read_timeout=flags.client_seconds * 1000),
         respawn_failed_workers=True,
         log_level=LogLevels.warning,
@@ -80,33 +80,33 @@ def run(flags: Flags, files: Files) -> None:
     )
 
     # A handler would run between any two steps of the main thread, which may hold a lock that the
-    # handler needs, and a new worker may lose a signal that comes before it has its own handlers.
+    # handler needs. A new worker may lose a signal that comes before it has its own handlers.
     # A blocked signal waits instead for the thread that hears it: _hear here, _drain in a worker.
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     accepted = Accepted(files)
     reload = partial(_reload, accepted, server.signal_handler_reload, threading.Lock(), flags)
     hearing = (server.signal_handler_interrupt, reload)
     threading.Thread(target=_hear, args=hearing, daemon=True).start()
-    # Granian forks a worker, or pickles this for it, when the worker starts: either way it has what
-    # is accepted then.
+    # When a worker starts, Granian forks it, or pickles this function for it. Either way the
+    # worker gets the files that are accepted at that time.
     server.serve(target_loader=partial(_load, flags, accepted), wrap_loader=False)
 
 
 def _hear(stop: Callable[[], None], reload: Callable[[], None]) -> None:
-    """Tell the main thread which signals have come."""
+    """Call `reload` in a thread of its own on each SIGHUP, and `stop` on another signal."""
     while signal.sigwait(_HEARD) == signal.SIGHUP:
         threading.Thread(target=reload).start()
-    # Again and again, since a main thread that was replacing a worker forgets what it was told.
+    # Repeated, since a main thread that is just replacing a worker loses the request to stop.
     while True:
         stop()
         time.sleep(0.1)
 
 
 async def try_out(server: Server) -> None:
-    """Open the storage once, so that what is wrong with it is said here and not in a worker.
+    """Open the storage once, to report its errors before any worker starts.
 
-    Raises what cannot work until somebody changes something. What may pass is only logged: until
-    it has passed, requests get 503.
+    Raises errors that last until the operator changes something. Failures that may pass are only
+    logged; meanwhile requests get 503.
     """
     storage = server.runtime.storage
     await storage.open()
@@ -125,8 +125,8 @@ async def try_out(server: Server) -> None:
 def _reload(
     accepted: Accepted, replace_workers: Callable[[], None], lock: threading.Lock, flags: Flags
 ) -> None:
-    """Read the files again and, where a server can be made from them, replace the workers."""
-    # One after the other, so that the last signal has the last word.
+    """Reload the files and, if a server can be made from them, replace the workers."""
+    # One reload after the other, so that the last signal wins.
     with lock:
         files = Files()
         try:
@@ -143,7 +143,7 @@ def _reload(
 
 
 def _load(flags: Flags, accepted: Accepted) -> Server:
-    """What each worker process serves."""
+    """Return the server of a worker process."""
     # Ctrl-C and SIGHUP reach the workers too, and stay blocked: only the main process hears them.
     serving: list[asyncio.AbstractEventLoop] = []
     threading.Thread(target=_drain, args=(serving,), daemon=True).start()
@@ -152,22 +152,22 @@ def _load(flags: Flags, accepted: Accepted) -> Server:
     try:
         server = server_of_worker(flags, accepted.files)
     except Exception:  # noqa: BLE001  (whatever it is, the process ends)
-        # The process would print it as it is, whatever the format of the log.
+        # Otherwise the process would print the traceback itself, ignoring the format of the log.
         _LOG.critical("A worker could not start", exc_info=True)
         raise SystemExit(1) from None
     server.lifecycle.warns = False  # the main process has logged it
     server.router.lifespan_context = partial(_lifespan, serving)
-    # What is here now stays; looking through it for garbage again and again takes 10 ms each time.
+    # All objects that exist now stay; each search for garbage among them would take 10 ms.
     gc.collect()
     gc.freeze()
     return server
 
 
 def server_of_worker(flags: Flags, files: Files) -> Server:
-    """Make the server of a worker; wait until that is possible.
+    """Return the server of a worker; on an error, try again until it can be made.
 
-    The main process has made the same one, so something has changed since, such as a certificate
-    of the database. A worker that ended would end all others with it.
+    The main process has made the same server, so something has changed since, such as a
+    certificate of the database. If this worker ended, Granian would end all others too.
     """
     chosen = flags.body_seconds
     while True:
@@ -188,8 +188,8 @@ async def _lifespan(
 ) -> AsyncIterator[None]:
     """Serve even without the storage: each request opens it then, or is answered why it cannot.
 
-    The main process has opened it, so something has changed since. A worker that ended would end
-    all others with it.
+    The main process has opened the storage, so something has changed since. If this worker ended,
+    Granian would end all others too.
     """
     try:
         await server.open()
@@ -226,9 +226,9 @@ async def _tell_granian() -> None:
 
 
 def _stop_with(parent: int) -> None:
-    """Stop this worker where its parent has died without telling it to, as by `kill -9`.
+    """Stop this worker when its parent has died without stopping it, as after `kill -9`.
 
-    It would go on answering otherwise, and keep the port from the next server.
+    Otherwise the worker would go on answering, and the next server could not use the port.
     """
     while os.getppid() == parent:
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""What a server can be put into: an application beside others, or a function of a cloud."""
+"""Ways to host a server: beside other applications, on AWS Lambda, in a Cloudflare Worker."""
 
 from .combined import Combined, combine
 

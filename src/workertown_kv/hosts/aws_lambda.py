@@ -1,7 +1,7 @@
-"""AWS Lambda: answers the events of API Gateway, function URLs, load balancers and CloudFront.
+"""Runs a server on AWS Lambda, behind API Gateway, function URLs, load balancers or CloudFront.
 
-[Mangum](https://mangum.fastapiexpert.com) translates between events and ASGI. What it does not do
-is done here: tell the path as the client sent it, and answer CloudFront as that wants it.
+[Mangum](https://mangum.fastapiexpert.com) translates between events and ASGI. This module adds
+what Mangum lacks: the path as the client sent it, and responses in the format of CloudFront.
 """
 
 import asyncio
@@ -29,26 +29,27 @@ except ModuleNotFoundError as error:
 Event = Mapping[str, Any]
 
 _UNWANTED: Final = ("content-length", "connection", "transfer-encoding")
-"""What CloudFront sets by itself."""
+"""The header fields that CloudFront sets itself."""
 
 
 def lambda_handler(app: ASGIApp) -> Callable[[Any, Any], dict[str, Any]]:
-    """What Lambda calls with each event; `app` is what `kv()` or `combine()` returned.
+    """Return the function that Lambda calls with each event.
 
-    The storage is opened by the first request, and stays open from one to the next.
+    `app` is the result of `kv()` or `combine()`. The first request opens the storage, which stays
+    open for later requests.
     """
     return _Handler(app)
 
 
 class _Handler:
-    """Answers events on one event loop, so that connections stay open, whatever the thread."""
+    """Answers all events on the same event loop, so that connections stay open."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._loop = _loop_of_thread() or asyncio.new_event_loop()
         self._one_at_a_time = Lock()
         atexit.register(self._end)
         with self._current_loop():
-            # With a lifespan, Mangum would open and close the storage around each request.
+            # With a lifespan, Mangum would open and close the storage for each request.
             self._answer = _Adapter(_AsSent(app), lifespan="off", custom_handlers=[CloudFront])
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
@@ -59,7 +60,7 @@ class _Handler:
                 return self._answer(event, context)
 
     def _end(self) -> None:
-        """End the tasks of the server at the end of the process, which closes its storage."""
+        """Cancel the tasks of the server when the process ends, which closes its storage."""
         if self._loop.is_closed() or self._loop.is_running():
             return
         tasks = asyncio.all_tasks(self._loop)
@@ -70,7 +71,7 @@ class _Handler:
 
     @contextmanager
     def _current_loop(self) -> Iterator[None]:
-        """Make its event loop that of the thread, which is where Mangum looks for one."""
+        """Make its event loop the current one of the thread, from which Mangum takes it."""
         before = _loop_of_thread()
         asyncio.set_event_loop(self._loop)
         try:
@@ -82,7 +83,8 @@ class _Handler:
 def _loop_of_thread() -> asyncio.AbstractEventLoop | None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)  # Python warns where there is none
+            # Some versions of Python warn if the thread has no event loop.
+            warnings.simplefilter("error", DeprecationWarning)
             return asyncio.get_event_loop()
     except (RuntimeError, DeprecationWarning):
         return None
@@ -101,7 +103,7 @@ class _Adapter(Mangum):
 
 
 class CloudFront(LambdaAtEdge):
-    """Lambda@Edge, as a trigger of viewer or origin requests that includes the body."""
+    """Translates for Lambda@Edge, as a trigger of viewer or origin requests with the body."""
 
     @property
     def scope(self) -> Any:
@@ -123,7 +125,7 @@ class CloudFront(LambdaAtEdge):
 
 
 class _AsSent:
-    """Middleware: puts back what an event has and Mangum does not tell."""
+    """Middleware that restores the raw path and the client address, which Mangum loses."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -137,17 +139,18 @@ class _AsSent:
         raw = _raw_path(event)
         scope = {**scope, "raw_path": raw.encode(), "path": unquote(raw)}
         if "elb" in event.get("requestContext", ()):
-            # It tells of all addresses that the client claims, and adds last the one it has seen.
+            # A load balancer passes on the addresses that the client claims, and appends the
+            # address from which the request came.
             scope["client"] = (scope["client"][0].rpartition(",")[2].strip(), 0)
         await self._app(scope, receive, send)
 
 
 def _raw_path(event: Event) -> str:
-    """The path as it was sent, percent-encoded."""
+    """Return the percent-encoded path as the client sent it."""
     if "Records" in event:
         return str(event["Records"][0]["cf"]["request"]["uri"])
     path = str(event.get("rawPath") or event.get("path") or "/")
-    # An HTTP API has decoded the path, in both of its formats. Nobody else has.
+    # Only HTTP APIs decode the path, in both formats of their events.
     is_http_api = "version" in event and not _is_function_url(event)
     return quote(path) if is_http_api else path
 
@@ -157,7 +160,7 @@ def _is_function_url(event: Event) -> bool:
 
 
 def _is_cut_off(event: Event) -> bool:
-    """Whether a part of the body is missing."""
+    """Return whether CloudFront has cut off the body."""
     if "Records" not in event:
         return False
     body = event["Records"][0]["cf"]["request"].get("body") or {}

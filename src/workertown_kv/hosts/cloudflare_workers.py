@@ -1,15 +1,18 @@
-"""Cloudflare Workers: what Cloudflare's bridge to ASGI does not tell, the address of the client."""
+"""Adds the client's address to requests in Cloudflare Workers, where the ASGI bridge lacks it."""
 
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ADDRESS: Final = b"cf-connecting-ip"
-"""Cloudflare sets it in every request, whatever the client has sent by this name."""
+"""Cloudflare sets this header in every request, and replaces one that the client sent."""
 
 
 def worker_application(app: ASGIApp) -> ASGIApp:
-    """What Cloudflare's `asgi` is given; `app` is what `kv()` or `combine()` returned."""
+    """Return the application to pass to Cloudflare's `asgi`.
+
+    `app` is the result of `kv()` or `combine()`.
+    """
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and scope.get("client") is None:

@@ -1,4 +1,4 @@
-"""Several servers as one application."""
+"""Combines several servers into one application."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,10 +14,10 @@ from ..server import Server
 
 
 def combine(*servers: Server) -> "Combined":
-    """An application that passes each request on to the server that has its path.
+    """Return an application that passes each request to the server that has its path.
 
-    So each server needs paths of its own: a `base_path`, or endpoints, that no other covers.
-    Raises `OptionsError` where two would answer the same path.
+    Each server needs its own `base_path`, or endpoints that no other server has. Raises
+    `OptionsError` if two servers would answer the same path.
     """
     if not servers:
         raise OptionsError("combine() has no servers; expected at least one")
@@ -33,14 +33,15 @@ def combine(*servers: Server) -> "Combined":
 
 
 class Combined:
-    """Servers side by side, each with its own options, credentials and storage.
+    """Routes requests to servers that each have their own options, credentials and storage.
 
-    Like a server it is an ASGI application with a lifespan, and can be entered with `async with`.
+    Like a server, it is an ASGI application with a lifespan and a context manager for
+    `async with`.
     """
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self.servers = tuple(servers)
-        # The one whose base path is the longest has the first say on what is below it.
+        # The server with the longest base path comes first.
         self._by_depth = sorted(servers, key=lambda one: -len(_base(one)))
         self._entered: AsyncExitStack | None = None
         self._router = Router(lifespan=self._lifespan)
@@ -64,9 +65,10 @@ class Combined:
             await entered.aclose()
 
     def _server_for(self, scope: Scope) -> Server:
-        """The server that has the path or, where none has, the one that may say so."""
+        """Return the server that has the path, or the server that answers 404."""
         path = f"{route_path(scope)}/"
-        # Paths come first: a request of workerd is known by a header, whatever its path.
+        # Base paths are compared first, since requests of workerd are recognised by a header and
+        # not by their path.
         near = [one for one in self._by_depth if path.startswith(_base(one))] or self._by_depth
         return next((one for one in near if one.has(scope)), near[0])
 
@@ -81,7 +83,7 @@ def _request(path: str) -> Scope:
 
 
 def _paths(server: Server) -> Iterator[str]:
-    """Return the paths of the routes; of a route with all paths below it, where that begins."""
+    """Yield the path of each route; of a mount, the path at which it begins."""
     for route in (*server.api_routes, *server.routes):
         yield getattr(route, "path", "/")
 

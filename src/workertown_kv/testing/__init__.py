@@ -1,4 +1,4 @@
-"""Helpers for people who write storages, and for those who test against a real server.
+"""Helpers for testing a storage of your own, and for testing a client against a real server.
 
 They need pytest and Hypothesis, which are the extra `testing`.
 """

@@ -1,8 +1,8 @@
-"""Time that is moved instead of waited for."""
+"""A clock for tests, which they move forward instead of waiting."""
 
 
 class MovedClock:
-    """A clock that stands still until it is moved; give it to a storage as `clock`."""
+    """Returns the same time until `move` is called; pass it to a storage as `clock`."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.now = now
@@ -11,5 +11,5 @@ class MovedClock:
         return self.now
 
     def move(self, seconds: float) -> None:
-        """Go forward, or back where the seconds are negative."""
+        """Move the time forward, or backward if `seconds` is negative."""
         self.now += seconds

@@ -1,4 +1,4 @@
-"""A store served over real HTTP, by a process of its own."""
+"""Serves a store over real HTTP, in a process of its own."""
 
 import os
 import signal
@@ -16,9 +16,10 @@ START_SECONDS: Final = 30
 
 
 class ServedStore:
-    """`workertown-kv serve` in a process of its own, on a free port of this machine.
+    """Runs `workertown-kv serve` in a process of its own, on a free port of this machine.
 
-    A context manager: it starts and waits until the server answers, and in the end stops it.
+    As a context manager, it starts the server, waits until it answers, and stops it at the end.
+    Raises `RuntimeError`, with the output of the server, if it does not answer within 30 seconds.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class ServedStore:
         self.url = f"http://127.0.0.1:{self.port}"
         self.headers = {"Authorization": f"Bearer {api_key}"}
         self.output = ""
-        """What it has printed; whole once it has ended."""
+        """The output of the server so far; complete once the server has ended."""
         self._command = [sys.executable, "-m", "workertown_kv", "serve", *args]
         self._env = {
             **os.environ,
@@ -59,16 +60,20 @@ class ServedStore:
 
     @property
     def pid(self) -> int:
-        """The id of the main process."""
+        """The process id of the main process."""
         assert self._process is not None
         return self._process.pid
 
     def client(self, *, timeout_seconds: float = 30) -> httpx2.Client:
-        """A client with the server's URL and credentials."""
+        """Return an HTTP client that has the URL and the credentials of the server."""
         return httpx2.Client(base_url=self.url, headers=self.headers, timeout=timeout_seconds)
 
     def start(self) -> None:
-        """Start and wait until it answers. Raises `RuntimeError`, with its output, if it ends."""
+        """Start the server and wait until it answers.
+
+        Raises `RuntimeError`, with the output of the server, if it ends or does not answer within
+        30 seconds.
+        """
         self._process = subprocess.Popen(  # noqa: S603  (a command of our own)
             self._command,
             env=self._env,
@@ -85,24 +90,27 @@ class ServedStore:
             time.sleep(0.02)
 
     def stop(self) -> int:
-        """Ask it to stop (SIGTERM) and wait; its exit status."""
+        """Stop the server with SIGTERM, wait for its end, and return its exit status."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         return self._ended()
 
     def read_until(self, text: str) -> str:
-        """Wait for the line with this text in it. Raises `RuntimeError` if it ends without one."""
+        """Wait for the next line of output that contains `text`, and return the line.
+
+        Raises `RuntimeError` if the server ends without such a line.
+        """
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.output += line
             if text in line:
                 return line
-        raise RuntimeError(f"It ended without a word of {text!r}:\n{self.output}")
+        raise RuntimeError(f"The server ended without printing {text!r}:\n{self.output}")
 
     def kill(self) -> None:
-        """End it and its workers at once (SIGKILL), as a crash would."""
+        """End the server and its workers at once with SIGKILL, as a crash would."""
         assert self._process is not None
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -124,7 +132,7 @@ class ServedStore:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which no program listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

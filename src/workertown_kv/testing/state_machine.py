@@ -1,4 +1,4 @@
-"""A storage beside a dictionary: whatever is done to both, they must agree."""
+"""Compares a storage with a dictionary: after the same operations, both must agree."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,8 +29,8 @@ from .strategies import ODD_KEYS
 _NAMESPACE = "default"
 _keys = st.sampled_from(ODD_KEYS)
 _lives = st.none() | st.integers(1, 100)
-# A few texts, since what counts here is what becomes of them, and drawing any text takes longer
-# than all that a storage does.
+# Only a few texts: what matters is whether they come back, and drawing arbitrary text takes longer
+# than everything the storage does.
 _json = st.sampled_from(
     [b"null", b"1e999", b"[]", b'{"a": 1}', '["é\U0001f600"]'.encode(), b'"%b"' % (b"x" * 5000)]
 )
@@ -39,7 +39,7 @@ _guards = st.sampled_from(["none", "exists", "absent", "current", "stale", "one 
 
 
 class StorageMachine(RuleBasedStateMachine):
-    """Drives a new storage, which `make` gives, through random operations and moves of time."""
+    """Runs random operations, and moves of the clock, on a new storage from `make`."""
 
     def __init__(
         self,
@@ -215,7 +215,7 @@ class StorageMachine(RuleBasedStateMachine):
         if guard == "none" or Capability.PRECONDITIONS in self._storage.lacks:
             return None
         entry = self._alive(key)
-        # Inside a batch the version of what it wrote itself is not known beforehand.
+        # Versions that a batch creates itself are not known before it runs.
         known = entry.version if entry and entry.version != "?" else "never"
         return {
             "exists": MUST_EXIST,

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what a store is given."""
+"""Hypothesis strategies for keys and values."""
 
 import json
 from typing import Final
@@ -37,16 +37,16 @@ ODD_KEYS: Final = (
     "NULL",
     "_",
 )
-"""Keys that have been trouble somewhere."""
+"""Keys that some storage, client or proxy is known to get wrong."""
 
 
 def keys() -> st.SearchStrategy[str]:
-    """Any key: odd ones, and any text that is UTF-8."""
+    """Return a strategy for keys: `ODD_KEYS`, and arbitrary Unicode text."""
     text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
     return st.sampled_from(ODD_KEYS) | text
 
 
-# Made once: for each strategy that is made, Hypothesis works out again what it can give.
+# Made only once: Hypothesis analyses each new strategy again.
 _TEXT: Final = st.text(st.characters(exclude_categories=["Cs"]))
 _JSON_VALUES: Final[st.SearchStrategy[object]] = st.recursive(
     st.none()
@@ -67,10 +67,10 @@ _JSON_TEXTS: Final = st.builds(
 
 
 def json_values() -> st.SearchStrategy[object]:
-    """Any JSON value, as Python has it."""
+    """Return a strategy for JSON values, as Python objects."""
     return _JSON_VALUES
 
 
 def json_texts() -> st.SearchStrategy[str]:
-    """Any JSON value as text, in one of the forms that writers give it."""
+    """Return a strategy for JSON texts, in the layouts that common writers produce."""
     return _JSON_TEXTS

@@ -1,12 +1,12 @@
-"""The conformance suite: every promise of the storage contract, for any storage.
+"""The conformance suite: tests every promise of the storage contract, for any storage.
 
-Extend it in a test module of your own, and pytest does the rest:
+Extend it in a test module of your own, and run that with pytest:
 
     class TestMyStorage(StorageConformance):
         def make(self, clock: Clock, folder: Path) -> Storage:
             return MyStorage(folder / "data", clock=clock)
 
-Time is moved, never waited for.
+No test waits for time to pass: the suite moves the `clock` of the storage.
 """
 
 from pathlib import Path
@@ -30,7 +30,11 @@ __all__ = ["StorageConformance"]
 class StorageConformance(
     Entries, Lifetimes, Preconditions, Listings, Batches, NamespaceCases, Lifecycle
 ):
-    """Extend it, write `make`, and say with a reason what the storage lacks."""
+    """Extend it, implement `make`, and list in `lacks` what the storage does not support.
+
+    The suite writes values of up to `value_bytes`, and runs `examples` random histories of at most
+    30 steps each.
+    """
 
     def test_it_behaves_as_a_dictionary_does(self, tmp_path: Path) -> None:
         def machine() -> StorageMachine:

@@ -1,4 +1,4 @@
-"""What every part of the suite has: a storage, its clock, and what it is to keep."""
+"""The base of all parts of the suite: a storage, its clock, and its limits."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def put(
     is_json: bool = True,
     namespace: str = SPACE,
 ) -> Set:
-    """A set, in the default namespace."""
+    """Return the operation that sets a key, by default in the namespace `default`."""
     return Set(
         namespace=namespace,
         key=key,
@@ -43,35 +43,41 @@ def value_of(result: object) -> tuple[bytes, bool]:
 
 @pytest.mark.anyio
 class StorageCase:
-    """A storage for each test, made by `make`, on a clock that stands still."""
+    """Gives each test a new storage from `make`, with a clock that stands still."""
 
     lacks: ClassVar[Mapping[Capability, str]] = {}
-    """Must have the same keys as the storage's own `lacks`; each lack is tested to be a 501."""
+    """What the storage does not support, with reasons.
+
+    Must have the same keys as the storage's own `lacks`. The suite checks that each of these
+    operations raises `StorageUnsupported`, which becomes a 501.
+    """
 
     durable: ClassVar[bool] = True
-    """Whether `make`, called again with the same folder, gives a storage with the same entries."""
+    """Whether a second storage from `make`, with the same folder, has the same entries."""
 
     value_bytes: ClassVar[int] = 25 * 1024 * 1024
-    """The largest value that the storage promises to keep."""
+    """The size of the largest value that the storage promises to keep."""
 
     key_bytes: ClassVar[int] = 2048
-    """The longest key that the storage promises to keep."""
+    """The length of the longest key that the storage promises to keep."""
 
     examples: ClassVar[int] = 30
-    """How many random histories are compared with a dictionary.
+    """How many random histories of operations are compared with a dictionary.
 
-    Scaled by the `max_examples` of the Hypothesis profile in use, of which 100 is the default.
+    Scaled by `max_examples` of the current Hypothesis profile, whose default is 100: a profile
+    with 200 doubles the number.
     """
 
     def together(self, key: str) -> str:
-        """The key that stands for this one where several must be changed at one moment.
+        """Return the key to use in place of this one in atomic batches.
 
-        A storage that can do so only with keys that have something in common says here what.
+        Override it if the storage supports atomic batches only of keys that share something, such
+        as a hash tag; it must return different keys for different ones.
         """
         return key
 
     def make(self, clock: Clock, folder: Path) -> Storage:
-        """A storage that is not open yet, with entries of its own for each folder."""
+        """Return a new storage that is not open yet; each folder has entries of its own."""
         raise NotImplementedError
 
     @pytest.fixture

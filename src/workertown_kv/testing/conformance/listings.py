@@ -46,9 +46,7 @@ class Listings(StorageCase):
         listed = await all_keys(storage, prefix, 3)
         assert listed == sorted((k for k in keys if k.startswith(prefix)), key=str.encode)
 
-    async def test_what_has_expired_is_notall_keys(
-        self, storage: Storage, clock: MovedClock
-    ) -> None:
+    async def test_expired_keys_are_not_listed(self, storage: Storage, clock: MovedClock) -> None:
         self._needs(Capability.LISTING)
         for i in range(10):
             await storage.set(put(f"{i}", expires_at=clock() + 1 if i % 2 else None))
