@@ -12,7 +12,7 @@ import pytest
 from servers.database import RunningDatabase
 from workertown_kv.operations import Precondition, Set
 from workertown_kv.storage import Clock
-from workertown_kv.storage.sql import SqlStorage
+from workertown_kv.storage.sql.storage import SqlStorage
 
 
 def table_of(folder: Path) -> str:

@@ -39,8 +39,9 @@ from workertown_kv.operations import (
     Precondition,
 )
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS
-from workertown_kv.storage.sql import Session, SqlStorage, Undone
 from workertown_kv.storage.sql import storage as sql_storage
+from workertown_kv.storage.sql.session import Session, Undone
+from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.strategies import ODD_KEYS
 

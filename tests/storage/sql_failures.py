@@ -14,7 +14,8 @@ from storage.sql_case import SqlCase, put
 from workertown_kv.errors import StorageUnavailable
 from workertown_kv.operations import MUST_NOT_EXIST, Batch, Delete, Get, List, Operation
 from workertown_kv.storage import Storage
-from workertown_kv.storage.sql import Session, SqlStorage, Undone
+from workertown_kv.storage.sql.session import Session, Undone
+from workertown_kv.storage.sql.storage import SqlStorage
 
 Act = Callable[[Storage], Awaitable[object]]
 
@@ -174,7 +175,7 @@ class SqlFailures(SqlCase):
         await asyncio.gather(*(storage.check() for _ in range(3)))  # now there are connections
         with suppress(StorageUnavailable):  # this transaction is lost as well
             async with storage._database.opened().session() as session, session.transaction():
-                await session.execute(storage._statements.claim([(b"default", b"a")], "x"))
+                await session.execute(storage._statements.claim([("default", "a")], "x"))
                 writing = asyncio.ensure_future(storage.set(put("a", b"2")))
                 # Once this is read over another connection, the write has been sent.
                 assert await storage.get(Get("default", "a")) is not None
@@ -186,18 +187,18 @@ class SqlFailures(SqlCase):
 
     async def test_what_the_server_undoes_after_a_deadlock_is_done_again(self) -> None:
         storage = await self.opened(timeout=20)
-        places = [(b"default", key) for key in (b"b", *(b"%d" % number for number in range(50)))]
+        keys = [("default", key) for key in ("b", *map(str, range(50)))]
         # Should this one be undone, which takes a slow machine, then that ends the deadlock, too.
         with suppress(Undone):
             async with storage._database.opened().session() as session, session.transaction():
                 await self.be_favoured(session)
-                await session.execute(storage._statements.claim(places, "x"))
+                await session.execute(storage._statements.claim(keys, "x"))
                 both: list[Operation] = [put("a"), put("b")]
                 done = asyncio.ensure_future(storage.batch(Batch(both, atomic=True)))
                 # The batch has locked one and waits for the other; now the other way round.
                 while not await self.is_waited_for(storage):
                     pass
-                await session.execute(storage._statements.claim([(b"default", b"a")], "x"))
+                await session.execute(storage._statements.claim([("default", "a")], "x"))
                 assert not done.done()
         assert [type(one) for one in await done] == [str, str]
         assert await storage.get(Get("default", "a")) is not None

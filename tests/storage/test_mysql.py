@@ -19,8 +19,9 @@ from workertown_kv.operations import Batch, Get, Operation
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.mysql.errors import translated
-from workertown_kv.storage.mysql.schema import MIGRATIONS
-from workertown_kv.storage.sql import Lost, NotDone, SqlStorage, TooManyConnections, Undone
+from workertown_kv.storage.sql.dialects.mysql import MIGRATIONS
+from workertown_kv.storage.sql.session import Lost, NotDone, TooManyConnections, Undone
+from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import StorageConformance
 
 pytestmark = pytest.mark.anyio

@@ -18,8 +18,9 @@ from workertown_kv.operations import Batch, Get, Operation
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.postgres import PostgresStorage
 from workertown_kv.storage.postgres.errors import not_begun, translated
-from workertown_kv.storage.postgres.schema import MIGRATIONS
-from workertown_kv.storage.sql import Lost, Session, SqlStorage
+from workertown_kv.storage.sql.dialects.postgres import MIGRATIONS
+from workertown_kv.storage.sql.session import Lost, Session
+from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import StorageConformance
 
 pytestmark = pytest.mark.anyio
@@ -64,11 +65,11 @@ class TestPostgres(SqlCases):
             "SELECT 'default', convert_to('k' || i, 'UTF8'), i, '1' "
             "FROM generate_series(1, 30000) i"
         )
-        places = [(b"default", b"k%d" % number) for number in range(1, 701)]
+        keys = [("default", f"k{number}") for number in range(1, 701)]
         async with storage._database.opened().session() as session:
             for sql, values in (
-                storage._statements.read(places, storage.clock(), 10_000),
-                storage._statements.remove(places),
+                storage._statements.read(keys, storage.clock(), 10_000),
+                storage._statements.remove(keys),
             ):
                 plan = str(await session.fetch((f"EXPLAIN {sql}", values)))
                 assert f"Index Scan using {self.table}_pkey" in plan

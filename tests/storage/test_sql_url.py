@@ -9,7 +9,7 @@ from extras import install_command
 from workertown_kv.errors import OptionsError
 from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.postgres import PostgresStorage
-from workertown_kv.storage.sql import ServerUrl, parse_url
+from workertown_kv.storage.sql.url import ServerUrl, parse_url
 from workertown_kv.storage.url import storage_from_url
 
 

@@ -21,8 +21,8 @@ from workertown_kv.errors import (
 )
 from workertown_kv.operations import Batch, Get, List, Operation, Page, Precondition, Set
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
+from workertown_kv.storage.sql.dialects.sqlite import SCANNED_ROWS
 from workertown_kv.storage.sqlite import SqliteStorage
-from workertown_kv.storage.sqlite.table import SCANNED_ROWS
 from workertown_kv.testing import MovedClock, StorageConformance
 
 pytestmark = pytest.mark.anyio

@@ -5,10 +5,10 @@ import ssl
 from typing import Any, Final
 
 from ...errors import StorageFailure, StorageUnavailable
-from ..sql import ServerUrl
 from ..sql.schema import MIGRATION_SECONDS
+from ..sql.url import ServerUrl
+from .chunked_writes import PieceConnection
 from .errors import ERRORS, translated
-from .pieces import PieceConnection
 from .session import MysqlSession
 
 _SQL_MODE: Final = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
@@ -41,7 +41,7 @@ async def connect(
         await connection.connect()
     except ERRORS as error:
         raise translated(error, asked=False) from error
-    session = MysqlSession(connection)
+    session = MysqlSession(connection, url.database)
     try:
         await _set(session, MIGRATION_SECONDS if patient else url.parameters.timeout)
         await _look(session, is_one_of_several=len(url.hosts) > 1)

@@ -6,7 +6,7 @@ from typing import Final
 from asyncmy.errors import MySQLError
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
-from ..sql import Lost, MissingTable, NotDone, TooManyConnections, Undone, reason
+from ..sql.session import Lost, MissingTable, NotDone, TooManyConnections, Undone, reason
 
 ERRORS: Final = (MySQLError, OSError)
 """All that asyncmy raises."""

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
-from ..sql import Session, Statement, Undone
 from ..sql.schema import MIGRATION_SECONDS
+from ..sql.session import Session, Undone
+from ..sql.writing import Statement
+from .chunked_writes import PIECE_BYTES
 from .errors import ERRORS, translated
-from .pieces import PIECE_BYTES
 
 CLOSE_SECONDS: Final = 1.0
 PREPARED: Final = 100
@@ -28,10 +29,11 @@ class MysqlSession(Session):
     where quotes and backslashes make JSON up to twice as long.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, database: str) -> None:
         self.packet_bytes = PACKET_BYTES
         """What the server takes at once."""
         self._connection = connection
+        self._database = database
         self._transport = connection._transport  # noqa: SLF001  (there is no other way to it)
         self._descriptor: int = self._transport.get_extra_info("socket").fileno()
         self._prepared: OrderedDict[str, Any] = OrderedDict()
@@ -41,25 +43,24 @@ class MysqlSession(Session):
         try:
             return (await self._result(statement)).rows or ()
         except ERRORS as error:
-            raise self._told(error) from error
+            raise self._translated(error) from error
 
     async def execute(self, statement: Statement) -> int:
         try:
             return int((await self._result(statement)).affected_rows)
         except ERRORS as error:
-            raise self._told(error) from error
+            raise self._translated(error) from error
 
     async def run(self, sql: str) -> None:
         try:
             await self._connection.query(sql)
         except ERRORS as error:
-            raise self._told(error) from error
+            raise self._translated(error) from error
 
     @asynccontextmanager
     async def migrating(self, table: str) -> AsyncIterator[None]:
         # Locks are of the whole server, and their names have at most 64 characters.
-        database = bytes(self._connection._db or b"")  # noqa: SLF001  (asyncmy keeps it encoded)
-        digest = hashlib.sha256(database + b"." + table.encode()).hexdigest()
+        digest = hashlib.sha256(f"{self._database}.{table}".encode()).hexdigest()
         name = f"workertown-kv {digest[:40]}"
         if await self.fetch((f"SELECT GET_LOCK('{name}', {MIGRATION_SECONDS})", ())) != ((1,),):
             raise StorageUnavailable("Another process is changing the schema", StorageFailure.BUSY)
@@ -122,10 +123,10 @@ class MysqlSession(Session):
             return await self._connection.execute_in_pieces(prepared, values)
         return await prepared.execute(values)
 
-    def _told(self, error: Exception) -> StorageError:
-        told = translated(error, asked=True)
+    def _translated(self, error: Exception) -> StorageError:
+        failure = translated(error, asked=True)
         # A server that does not do what it should is better asked over a new connection, which may
         # lead to another one.
-        if isinstance(told, StorageUnavailable) and not isinstance(told, Undone):
+        if isinstance(failure, StorageUnavailable) and not isinstance(failure, Undone):
             self._doubtful = True
-        return told
+        return failure

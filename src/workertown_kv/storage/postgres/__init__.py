@@ -1,40 +1,5 @@
 """Entries in a table of a PostgreSQL database."""
 
-import time
-from typing import Final
-
-from ...errors import MissingExtra
-from ..contract import Clock
-from ..sql import Database, Schema, Session, SqlStorage, parse_url, tls_context
-from .schema import MIGRATIONS, RECORD
-from .statements import PostgresStatements
+from .storage import PostgresStorage
 
 __all__ = ["PostgresStorage"]
-
-SCHEMES: Final = "postgres|postgresql"
-PORT: Final = 5432
-
-
-class PostgresStorage(SqlStorage):
-    """Entries in the database that a URL names, such as `postgres://kv@localhost/kv`.
-
-    `docs/storages/postgres.md` has the parts of the URL.
-    """
-
-    def __init__(self, url: str, *, clock: Clock = time.time) -> None:
-        parts = parse_url(url, SCHEMES, PORT)
-        try:
-            from .session import connect  # noqa: PLC0415  (other storages do not need the driver)
-        except ModuleNotFoundError as error:
-            raise MissingExtra("PostgreSQL", "asyncpg>=0.31") from error
-        encryption = tls_context(parts.parameters) or parts.parameters.sslmode or "prefer"
-        table = parts.parameters.table
-
-        async def connected(host: str, port: int, *, patient: bool) -> Session:
-            return await connect(host, port, parts, encryption, patient=patient)
-
-        super().__init__(
-            Database("PostgreSQL", parts, connected, Schema(table, RECORD, MIGRATIONS)),
-            PostgresStatements(table),
-            clock=clock,
-        )

@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg  # type: ignore[import-untyped]
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
-from ..sql import Lost, MissingTable, TooManyConnections, Undone, reason
+from ..sql.session import Lost, MissingTable, TooManyConnections, Undone, reason
 
 ERRORS: Final = (
     *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),

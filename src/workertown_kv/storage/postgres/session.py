@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Final
 import asyncpg  # type: ignore[import-untyped]
 
 from ...errors import StorageError, StorageUnavailable
-from ..sql import Lost, NotDone, ServerUrl, Session, Statement, Undone
+from ..sql.dialects.postgres import lock_number
 from ..sql.schema import MIGRATION_SECONDS
+from ..sql.session import Lost, NotDone, Session, Undone
+from ..sql.url import ServerUrl
+from ..sql.writing import Statement
+from .chunked_writes import PIECE_BYTES, PieceLoop, PieceTransport
 from .errors import ERRORS, not_begun, translated
-from .pieces import PIECE_BYTES, PieceLoop, PieceTransport
-from .statements import lock_number
 
 CLOSE_SECONDS: Final = 1.0
 
@@ -37,7 +39,7 @@ class PostgresSession(Session):
         try:
             rows: Sequence[Any] = await self._connection.fetch(sql, *values)
         except ERRORS as error:
-            raise self._told(error) from error
+            raise self._translated(error) from error
         return rows
 
     async def execute(self, statement: Statement) -> int:
@@ -50,7 +52,7 @@ class PostgresSession(Session):
             else:
                 status = await self._connection.execute(sql, *values)
         except ERRORS as error:
-            raise self._told(error) from error
+            raise self._translated(error) from error
         return int(status.rpartition(" ")[2])
 
     async def run(self, sql: str) -> None:
@@ -58,7 +60,7 @@ class PostgresSession(Session):
         try:
             await self._connection.execute(sql)
         except ERRORS as error:
-            raise self._told(error) from error
+            raise self._translated(error) from error
 
     @asynccontextmanager
     async def migrating(self, table: str) -> AsyncIterator[None]:
@@ -85,16 +87,16 @@ class PostgresSession(Session):
     def terminate(self) -> None:
         self._connection.terminate()
 
-    def _told(self, error: Exception) -> StorageError:
+    def _translated(self, error: Exception) -> StorageError:
         closed = self._connection.is_closed() and isinstance(error, asyncpg.InterfaceError)
-        told = Lost("The connection is closed") if closed else translated(error, asked=True)
+        failure = Lost("The connection is closed") if closed else translated(error, asked=True)
         # A server that does not do what it should is better asked over a new connection, which may
         # lead to another one.
-        if isinstance(told, StorageUnavailable) and not isinstance(told, Undone):
+        if isinstance(failure, StorageUnavailable) and not isinstance(failure, Undone):
             self._doubtful = True
-        if isinstance(told, Lost) and not_begun(error, self._transport.answer):
-            return NotDone(told.message)
-        return told
+        if isinstance(failure, Lost) and not_begun(error, self._transport.answer):
+            return NotDone(failure.message)
+        return failure
 
 
 async def connect(

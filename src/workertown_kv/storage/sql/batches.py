@@ -6,11 +6,11 @@ from typing import Final, TypeVar
 from ...entry import Entry
 from ...operations import Batch, Get, Result
 from ..batch import run_batch
-from ..snapshot import Found, Snapshot
 from ..version import new_version
-from .rows import Place, entry_of, place
+from .rows import EntryKey, entry_key
+from .server_statements import ServerStatements
 from .session import Session
-from .statements import Statements
+from .snapshot import Found, Snapshot, found_in
 
 MOST_ROWS: Final = 512
 """In one statement that writes."""
@@ -22,22 +22,23 @@ _T = TypeVar("_T")
 
 
 async def read_entries(
-    session: Session, statements: Statements, keys: Sequence[Place], now: float, value_bytes: int
-) -> Mapping[Place, Found]:
-    """What is at these places, all at one moment.
+    session: Session,
+    statements: ServerStatements,
+    keys: Sequence[EntryKey],
+    now: float,
+    value_bytes: int,
+) -> Mapping[EntryKey, Found]:
+    """Return the entries under these keys, all as they are at one moment.
 
     Some values are left out where all together have more bytes than these.
     """
     if not keys:
         return {}
-    found = {}
-    for namespace, key, *columns in await session.fetch(statements.read(keys, now, value_bytes)):
-        found[namespace, key] = Found(columns[0].decode(), entry_of(key.decode(), columns))
-    return found
+    return found_in(await session.fetch(statements.read(keys, now, value_bytes)))
 
 
 async def atomic_batch(
-    session: Session, statements: Statements, batch: Batch, now: float
+    session: Session, statements: ServerStatements, batch: Batch, now: float
 ) -> Sequence[Result]:
     """Do all of it or, where it raises, nothing.
 
@@ -45,7 +46,7 @@ async def atomic_batch(
     then on nobody else can change one of them: what is read stays true until the transaction ends,
     which is the moment at which all of it happens.
     """
-    keys = sorted({place(one) for one in batch.operations})
+    keys = sorted({entry_key(one) for one in batch.operations})
     async with session.transaction():
         placeholder = new_version()
         placed = 0
@@ -57,17 +58,15 @@ async def atomic_batch(
         for at, one in (await read_entries(session, statements, others, now, -1)).items():
             # Whoever reads it after all does so since a write before has failed, and with it the
             # batch: all that counts is whether its guard holds.
-            seen = Entry(key=at[1].decode(), value=b"", version=one.version)
+            seen = Entry(key=at[1], value=b"", version=one.version)
             found[at] = Found(one.version, seen)
-        table = Snapshot(found, place, now)
+        table = Snapshot(found, now)
         results = run_batch(table, batch)
         if session.certifies:
             await _touch(session, statements, table, found)
-        entries = [(at, entry) for at, entry in table.written.items() if entry is not None]
-        for several in _chunks(entries, _size):
+        for several in _chunks(table.kept, _size):
             await session.execute(statements.put(several))
-        gone = [at for at, entry in table.written.items() if entry is None]
-        for some in _chunks(gone, _key_size):
+        for some in _chunks(table.removed, _key_size):
             await session.execute(statements.remove(some))
         absent = [at for at in keys if at not in found and at not in table.written]
         if placed or session.certifies:
@@ -81,11 +80,11 @@ async def atomic_batch(
 
 
 async def _touch(
-    session: Session, statements: Statements, table: Snapshot[Place], found: Mapping[Place, Found]
+    session: Session, statements: ServerStatements, table: Snapshot, found: Mapping[EntryKey, Found]
 ) -> None:
     """Write what was only read, too, so that another server's write of it is in the way.
 
-    Such a server knows nothing of the locks here. It has to be written anew: where nothing would
+    Such a server knows nothing of the locks here. It has to be written again: where nothing would
     change, nothing is said to have been written.
     """
     read = [
@@ -98,12 +97,12 @@ async def _touch(
         await session.execute(statements.put(some))
 
 
-def _read_first(batch: Batch) -> Sequence[Place]:
-    """The places whose values are read before anything is written there."""
-    read: dict[Place, None] = {}
+def _read_first(batch: Batch) -> Sequence[EntryKey]:
+    """Return the keys whose values are read before anything is written under them."""
+    read: dict[EntryKey, None] = {}
     written = set()
     for operation in batch.operations:
-        at = place(operation)
+        at = entry_key(operation)
         if not isinstance(operation, Get):
             written.add(at)
         elif at not in written:
@@ -111,13 +110,13 @@ def _read_first(batch: Batch) -> Sequence[Place]:
     return list(read)
 
 
-def _key_size(at: Place) -> int:
-    return len(at[1])
+def _key_size(at: EntryKey) -> int:
+    return len(at[1].encode())
 
 
-def _size(one: tuple[Place, Entry]) -> int:
+def _size(one: tuple[EntryKey, Entry]) -> int:
     (_, key), entry = one
-    return len(key) + len(entry.value)
+    return len(key.encode()) + len(entry.value)
 
 
 def _chunks(items: Sequence[_T], size: Callable[[_T], int]) -> Iterator[Sequence[_T]]:

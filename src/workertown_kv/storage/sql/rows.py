@@ -6,62 +6,63 @@ from typing import Any, Final
 from ...entry import Entry, KeyInfo
 from ...errors import InputError, KeyTooLong
 from ...operations import List, Operation
-from .session import Value
 
 KEY_BYTES: Final = 2048
 NAMESPACE_BYTES: Final = 255
 
-Place = tuple[bytes, bytes]
-"""Where an entry is: its namespace and key."""
+EntryKey = tuple[str, str]
+"""A namespace, and a key in it."""
 
 
-def place(operation: Operation) -> Place:
-    """Where the operation's entry is. Raises `InputError` for what no row can have."""
-    key = operation.key.encode()
-    if len(key) > KEY_BYTES:
-        raise KeyTooLong(f"The key has {len(key):,} bytes; the database keeps {KEY_BYTES:,}")
-    return namespace(operation), key
+def entry_key(operation: Operation) -> EntryKey:
+    """Return which entry an operation is about. Raises `InputError` for what no row can have."""
+    size = len(operation.key.encode())
+    if size > KEY_BYTES:
+        raise KeyTooLong(f"The key has {size:,} bytes; the database keeps {KEY_BYTES:,}")
+    return namespace(operation), operation.key
 
 
-def namespace(operation: Operation | List) -> bytes:
-    """The operation's namespace. Raises `InputError` for one that no row can have."""
-    given = operation.namespace.encode()
-    if len(given) > NAMESPACE_BYTES or b"\0" in given:
+def namespace(operation: Operation | List) -> str:
+    """Return the operation's namespace. Raises `InputError` for one that no row can have."""
+    given = operation.namespace
+    size = len(given.encode())
+    if size > NAMESPACE_BYTES or "\0" in given:
         raise InputError(
-            f"The namespace has {len(given)} bytes; expected at most {NAMESPACE_BYTES}, and no NUL"
+            f"The namespace has {size} bytes; expected at most {NAMESPACE_BYTES}, and no NUL"
         )
     return given
 
 
-def columns_of(entry: Entry) -> Sequence[Value]:
-    """The columns of an entry, as `statements.COLUMNS` has them."""
-    return (
-        entry.version.encode(),
-        entry.metadata,
-        entry.value if entry.is_json else None,
-        None if entry.is_json else entry.value,
-        entry.expires_at,
-    )
-
-
 def entry_of(key: str, row: Sequence[Any]) -> Entry | bool:
-    """The entry in a row, as `Statements.get` has it; `False` where its value was left out."""
-    version, expires_at, metadata, value, other = row
-    if value is None and other is None:
+    """Return the entry in a row, as `Statements.get` has it; `False` where its value is missing."""
+    version, expires_at, metadata, json, octets = row
+    if json is None and octets is None:
         return False
     return Entry(
         key=key,
-        value=other if value is None else value,
-        is_json=value is not None,
+        value=octets if json is None else json,
+        is_json=json is not None,
         version=version.decode(),
         expires_at=expires_at,
         metadata=metadata,
     )
 
 
-def key_info(row: Sequence[Any]) -> KeyInfo:
-    """What a listing says of a row."""
-    key, version, expires_at, metadata = row
-    return KeyInfo(
-        key=key.decode(), version=version.decode(), expires_at=expires_at, metadata=metadata
-    )
+def keys_of(rows: Sequence[Sequence[Any]]) -> list[KeyInfo]:
+    """Return what a listing says of these rows."""
+    return [
+        KeyInfo(
+            key=key.decode(), version=version.decode(), expires_at=expires_at, metadata=metadata
+        )
+        for key, version, expires_at, metadata in rows
+    ]
+
+
+def end_of_prefix(prefix: str) -> str | None:
+    """Return the first string after all that start with the prefix; `None` if there is none."""
+    stem = prefix.rstrip("\U0010ffff")
+    if not stem:
+        return None
+    following = ord(stem[-1]) + 1
+    # UTF-8 has no surrogates: U+E000 comes after U+D7FF.
+    return stem[:-1] + chr(0xE000 if following == 0xD800 else following)

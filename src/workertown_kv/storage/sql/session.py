@@ -8,12 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, ClassVar
 
 from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
-
-Value = bytes | int | float | None
-"""What a statement is given. Every text is bytes, in UTF-8."""
-
-Statement = tuple[str, Sequence[Value]]
-"""The text of a statement, and the values for its marks."""
+from .writing import Statement
 
 
 class Undone(StorageUnavailable):

@@ -9,14 +9,14 @@ from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ..batch import ReadBudget, guarded, run_batch
 from ..clock_skew import skew_warnings
 from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
-from ..snapshot import Snapshot
 from ..version import new_version
 from .batches import atomic_batch, read_entries
 from .database import Database
 from .pool import Pool
-from .rows import entry_of, key_info, place
+from .rows import entry_key, entry_of, keys_of
+from .server_statements import ServerStatements
 from .session import Session, Undone
-from .statements import Statements
+from .snapshot import Snapshot
 
 STEP_ROWS: Final = 2000
 """How many rows a statement of a listing looks at where many have expired."""
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 class SqlStorage(Storage):
     """Entries in a table of a database server. The storage of an engine says which, and how."""
 
-    def __init__(self, database: Database, statements: Statements, *, clock: Clock) -> None:
+    def __init__(self, database: Database, statements: ServerStatements, *, clock: Clock) -> None:
         super().__init__(clock=clock)
         self._database = database
         self._statements = statements
@@ -86,14 +86,14 @@ class SqlStorage(Storage):
             return await self._database.ask(pool, act, writes=writes)
 
     async def _read(self, pool: Pool, batch: Batch) -> Sequence[Result]:
-        places = list({place(one): None for one in batch.operations})
+        keys = list({entry_key(one): None for one in batch.operations})
         now = self.clock()
         found = await self._database.ask(
             pool,
-            lambda session: read_entries(session, self._statements, places, now, batch.read_bytes),
+            lambda session: read_entries(session, self._statements, keys, now, batch.read_bytes),
             writes=False,
         )
-        seen = Snapshot(found, place, now)
+        seen = Snapshot(found, now)
         if batch.atomic or seen.is_whole:
             return run_batch(seen, batch)
         # Not all of it may be returned, but some may that was left out.
@@ -171,7 +171,6 @@ class SqlStorage(Storage):
             if condition is not None and not done:
                 raise PreconditionFailed
             return
-        this = Get(operation.namespace, operation.key)
         while True:
             # That no such entry exists may hold because there is none at all; then nothing is
             # deleted, and the read that follows tells it from one that is in the way.
@@ -179,7 +178,7 @@ class SqlStorage(Storage):
                 self._statements.delete(operation, self.clock())
             ):
                 return
-            rows = await session.fetch(self._statements.get_up_to(this, self.clock(), -1))
+            rows = await session.fetch(self._statements.get_up_to(operation, self.clock(), -1))
             if not rows:
                 return
             if not condition.holds(rows[0][0].decode()):
@@ -214,7 +213,7 @@ class SqlStorage(Storage):
         looked_at, step = 0, operation.limit + 1
         while True:
             rows = await session.fetch(self._statements.list(operation, after, now, step))
-            found = [key_info(row) for row in rows]
+            found = keys_of(rows)
             keys += [one for one in found if one.expires_at is None or one.expires_at > now]
             if len(keys) > operation.limit:
                 keys = keys[: operation.limit]

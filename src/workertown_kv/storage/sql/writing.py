@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from .session import Statement, Value
+Value = bytes | str | int | float | None
+"""What a statement is given."""
+
+Statement = tuple[str, Sequence[Value]]
+"""The text of a statement, and the values for its marks."""
 
 
 class Writing:
@@ -16,23 +20,23 @@ class Writing:
         self._values: list[Value] = []
 
     def add(self, value: Value) -> str:
-        """The mark for a value."""
+        """Return the mark for a value."""
         self._values.append(value)
         return self._mark(len(self._values))
 
     def row(self, values: Sequence[Value]) -> str:
-        """The marks for several values, in parentheses."""
+        """Return the marks for several values, in parentheses."""
         return f"({', '.join([self.add(value) for value in values])})"
 
-    def among(self, values: Sequence[bytes]) -> str:
-        """The same for the right side of `IN`.
+    def among(self, values: Sequence[Value]) -> str:
+        """Return the same for the right side of `IN`.
 
-        The last one is repeated until there are 1, 2, 4, 8 … of them, so that engines see few
+        The last value is repeated until there are 1, 2, 4, 8 … of them, so that engines see few
         different texts.
         """
         length = 1 << (len(values) - 1).bit_length()
         return self.row([*values, *[values[-1]] * (length - len(values))])
 
     def statement(self, text: str) -> Statement:
-        """The text with all values."""
+        """Return the text with all values."""
         return text, self._values

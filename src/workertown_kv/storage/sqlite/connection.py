@@ -38,14 +38,14 @@ class Patience:
 
 def connect(path: Path, patience: Patience | None) -> apsw.Connection:
     """Open a connection; one without patience never waits."""
-    _check_place(path)
+    _check_path(path)
     db = apsw.Connection(os.fspath(path))
     if patience is not None:
         db.set_busy_handler(patience.wait)
     return db
 
 
-def _check_place(path: Path) -> None:
+def _check_path(path: Path) -> None:
     """Raise `StorageError` where there can be no database, in better words than SQLite's."""
     folder = path.parent.absolute()
     if not folder.is_dir():
@@ -58,10 +58,10 @@ def _check_place(path: Path) -> None:
             f"{path / 'kv.sqlite'}"
         )
     # SQLite makes files beside its own, where they are not there already.
-    for place in (path,) if Path(f"{path}-wal").exists() else (path, folder):
-        if place.exists() and not os.access(place, os.W_OK):
+    for needed in (path,) if Path(f"{path}-wal").exists() else (path, folder):
+        if needed.exists() and not os.access(needed, os.W_OK):
             raise StorageUnavailable(
-                f"SQLite cannot use {path}: {place} is read-only for {_user()}; expected a file "
+                f"SQLite cannot use {path}: {needed} is read-only for {_user()}; expected a file "
                 "and a folder that this user may write, on a file system that can be written",
                 StorageFailure.READ_ONLY,
             )

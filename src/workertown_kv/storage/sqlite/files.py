@@ -50,7 +50,7 @@ class Files:
         real = os.path.realpath(path)
         self.log_path = Path(f"{real}-wal")
         self._paths = (path, self.log_path, Path(f"{real}-shm"))
-        self.gone = False
+        self.are_lost = False
         self._overwritten: Path | None = None
         self._log_has_head = False
         self.log_bytes = 0
@@ -66,7 +66,7 @@ class Files:
         # SQLite's locks on the file would go if any descriptor of it was closed in this process.
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         self._log_descriptor = os.open(self.log_path, os.O_RDWR | os.O_CLOEXEC)
-        self.gone = False
+        self.are_lost = False
         self._overwritten = None
         self._log_has_head = False
         self.note_written()
@@ -86,19 +86,19 @@ class Files:
         main, log, _ = found = [_stat(path) for path in self._paths]
         for path, one, opened in zip(self._paths, found, self._opened, strict=True):
             if _identity(one) != opened:
-                self._say_gone(path, "removed or replaced")
+                self._log_loss(path, "removed or replaced")
                 raise StorageUnavailable(
                     f"{path.name}, a file of the database, was removed or replaced",
                     StorageFailure.REMOVED,
                 )
         overwritten = self._find_overwritten()
         if overwritten is not None:
-            self._say_gone(overwritten, "overwritten or cut")
+            self._log_loss(overwritten, "overwritten or cut")
             raise StorageUnavailable(
                 f"{overwritten.name}, a file of the database, was overwritten or cut",
                 StorageFailure.REMOVED,
             )
-        self.gone = False
+        self.are_lost = False
         self._main_bytes = main.st_size if main else 0
         self.log_bytes = log.st_size if log else 0
         self._reserved_bytes = log.st_blocks * 512 if log else 0
@@ -211,9 +211,9 @@ class Files:
             )
         return found
 
-    def _say_gone(self, path: Path, what: str) -> None:
-        if not self.gone:
-            self.gone = True
+    def _log_loss(self, path: Path, what: str) -> None:
+        if not self.are_lost:
+            self.are_lost = True
             _LOG.error(
                 "%s was %s while the server uses it. Nothing is written any more: restart the "
                 "server",

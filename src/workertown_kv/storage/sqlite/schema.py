@@ -1,45 +1,23 @@
-"""The layout of the file, as numbered migrations. `docs/storages/sqlite.md` explains it."""
+"""The migrations of the file, and how it is known as ours. The numbers are in its header."""
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
 import apsw
 
 from ...errors import StorageError
 from ..contract import Migration
+from ..sql.dialects.sqlite import MIGRATIONS
+from ..sql.migrations import Migrations
 
 APPLICATION_ID: Final = 0x776B7601
 """Marks the file as ours (`PRAGMA application_id`)."""
 
-
-class Step(NamedTuple):
-    """What a migration does, and what undoes it."""
-
-    up: str
-    down: str
-
-
-MIGRATIONS: Final = {
-    "0001_entry": Step(
-        up="""
-        CREATE TABLE entry (
-            namespace  TEXT NOT NULL,
-            key        TEXT NOT NULL,
-            version    TEXT NOT NULL,
-            expires_at REAL,           -- Unix seconds; NULL: never
-            metadata   TEXT,           -- a JSON object
-            value      ANY  NOT NULL,  -- TEXT where it is JSON, BLOB where it is not
-            PRIMARY KEY (namespace, key)
-        ) STRICT;
-        CREATE INDEX entry_expires_at ON entry (expires_at) WHERE expires_at IS NOT NULL;
-        """,
-        down="DROP TABLE entry",
-    ),
-}
-"""Every change of the schema, in order. `PRAGMA user_version` counts those that have run."""
+_MIGRATIONS: Final = Migrations(MIGRATIONS, "entry")
 
 
 def check_owner(db: apsw.Connection) -> int:
-    """How many migrations have run on this file; changes nothing.
+    """Return how many migrations have run on this file (`PRAGMA user_version`).
 
     Raises `StorageError` for a file of another application or of a newer schema.
     """
@@ -48,28 +26,16 @@ def check_owner(db: apsw.Connection) -> int:
     is_new = not (version or application or db.execute("SELECT 1 FROM sqlite_schema").get)
     if application != APPLICATION_ID and not is_new:
         raise StorageError(f"{db.filename} is the database of another application")
-    if version > len(MIGRATIONS):
-        raise StorageError(
-            f"{db.filename} has schema {version}, made by a newer workertown-kv; "
-            f"this one knows schemas up to {len(MIGRATIONS)}"
-        )
-    return version
+    return _MIGRATIONS.check(version, db.filename)
 
 
-def migrate(db: apsw.Connection, to: int | None = None) -> list[Migration]:
+def migrate(db: apsw.Connection, to: int | None = None) -> Sequence[Migration]:
     """Run what has not run yet, or undo what is more than `to`, inside the caller's transaction."""
-    names = list(MIGRATIONS)
-    ran = check_owner(db)
-    aim = len(names) if to is None else to
-    if not 0 <= aim <= len(names):
-        raise StorageError(f"There are {len(names)} migrations; {aim} of them cannot have run")
-    done = [Migration(name) for name in names[ran:aim]]
-    for one in done:
-        db.execute(MIGRATIONS[one.migration].up)
-    for name in reversed(names[aim:ran]):
-        db.execute(MIGRATIONS[name].down)
-        done.append(Migration(name, "down"))
-    if done:
+    due = _MIGRATIONS.due(check_owner(db), to)
+    for _, texts in due:
+        for text in texts:
+            db.execute(text)
+    if due:
         db.pragma("application_id", APPLICATION_ID)
-        db.pragma("user_version", aim)
-    return done
+        db.pragma("user_version", len(_MIGRATIONS) if to is None else to)
+    return [migration for migration, _ in due]

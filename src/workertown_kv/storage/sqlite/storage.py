@@ -189,8 +189,8 @@ class SqliteStorage(Storage):
         if self._opened:
             try:
                 self._files.check()
-            except StorageUnavailable as gone:
-                return gone
+            except StorageUnavailable as lost:
+                return lost
         return translated(error, self.path)
 
     # What follows runs in the threads.

@@ -114,7 +114,7 @@ class Writer:
         except StorageUnavailable as error:
             if error.kind is not StorageFailure.FULL:
                 raise
-            self._start_log_anew()
+            self._restart_log()
             self.patience.until = until
             outcomes = [self._commit_alone(job) for job in jobs]
         if self._log_pages >= _CHECKPOINT_PAGES:
@@ -122,7 +122,7 @@ class Writer:
         return outcomes
 
     def _commit_together(self, jobs: Sequence[Job]) -> list[Outcome | Exception]:
-        if self._files.gone:
+        if self._files.are_lost:
             self._check_files()
         try:
             with self._transaction() as table:
@@ -211,7 +211,7 @@ class Writer:
         if (
             self._files.log_bytes > LOG_WARNING_BYTES
             and now - self._warned_at > _WARNING_SECONDS
-            and not self._start_log_anew()
+            and not self._restart_log()
         ):
             self._warned_at = now
             _LOG.warning(
@@ -222,7 +222,7 @@ class Writer:
                 self._files.path,
             )
 
-    def _start_log_anew(self) -> bool:
+    def _restart_log(self) -> bool:
         """Write the log into the file and begin at its start again; whether that could be done."""
         self.patience.until = time.monotonic() + _SHORT_SECONDS
         try:

@@ -2,59 +2,69 @@
 
 D1 takes all the statements of a transaction at once, and none can wait for what another found. So
 what a batch comes to is decided here, on what was read at one moment; then one transaction asserts
-that it is still so, and writes. Where it is not, nothing was written, and all begins anew.
+that it is still so, and writes. Where it is not, nothing was written, and all begins again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Final, TypeVar
 
-from ....entry import Entry
-from ....operations import Batch, Delete, Get, Result, Set
+from ....operations import Batch, Get, Operation, Result
 from ...batch import run_batch
-from ...snapshot import Found, Snapshot
+from ...sql.dialects.sqlite import SqliteStatements
+from ...sql.rows import EntryKey
+from ...sql.snapshot import Found, Snapshot, found_in
 from .database import Changed, Database
-from .rows import Place, Statement, columns_of, entry_of, place
-from .statements import ENTRY, REPLACE
 
 TRIES: Final = 16
-MOST_MARKS: Final = 96
-"""How many values a statement is given; D1 takes 100."""
 
-KEYS_TOGETHER: Final = MOST_MARKS - 3
-"""How many keys a statement reads."""
+# A statement of D1 takes 100 values.
+KEYS_TOGETHER: Final = 64
+_SEEN_TOGETHER: Final = 99 // 3
+_ENTRIES_TOGETHER: Final = 16
 
-_ALIVE: Final = "(expires_at IS NULL OR expires_at > ?)"
 _T = TypeVar("_T")
 
 
 async def read(
-    database: Database, places: Sequence[Place], now: float, value_bytes: int
-) -> Mapping[Place, Found]:
-    """What is at these places, all at one moment.
+    database: Database,
+    statements: SqliteStatements,
+    keys: Sequence[EntryKey],
+    now: float,
+    value_bytes: int,
+) -> Mapping[EntryKey, Found]:
+    """Return the entries under these keys, all as they are at one moment.
 
     Some values are left out where those of a statement have more bytes than these together.
     """
-    rows = await database.run([*_reading(places, now, value_bytes)])
-    return {
-        (row.namespace, row.key): Found(row.version, entry_of(row)) for some in rows for row in some
-    }
+    asked = [statements.read(some, now, value_bytes) for some in _of_one_namespace(keys)]
+    return found_in([row for rows in await database.run(asked) for row in rows])
 
 
-async def atomic_batch(database: Database, batch: Batch, now: float) -> Sequence[Result]:
+async def atomic_batch(
+    database: Database,
+    statements: SqliteStatements,
+    batch: Batch,
+    key_of: Callable[[Operation], EntryKey],
+    now: float,
+) -> Sequence[Result]:
     """Do all of it or, where it raises, nothing."""
-    read_first = [*dict.fromkeys(place(one) for one in batch.operations if _depends(one))]
+    read_first = [*dict.fromkeys(key_of(one) for one in batch.operations if _depends(one))]
     tries = 0
     while True:
-        found = await read(database, read_first, now, batch.read_bytes)
-        table = Snapshot(found, place, now)
+        found = await read(database, statements, read_first, now, batch.read_bytes)
+        table = Snapshot(found, now, key_of)
         results = run_batch(table, batch)
         if not table.written:
             return results
-        seen = {at: found[at].version if at in found else None for at in read_first}
-        gone = [at for at, entry in table.written.items() if entry is None]
-        kept = [(at, entry) for at, entry in table.written.items() if entry is not None]
+        seen = [(at, found[at].version if at in found else None) for at in read_first]
+        changes = [
+            *(statements.unchanged(dict(some), now) for some in _chunks(seen, _SEEN_TOGETHER)),
+            *(statements.put(some) for some in _chunks(table.kept, _ENTRIES_TOGETHER)),
+            *(statements.remove(some) for some in _of_one_namespace(table.removed)),
+        ]
         try:
-            await database.run([*_unchanged(seen, now), *_put(kept), *_remove(gone)])
+            await database.run(changes)
         except Changed:
             tries += 1
             if tries == TRIES:
@@ -63,68 +73,13 @@ async def atomic_batch(database: Database, batch: Batch, now: float) -> Sequence
             return results
 
 
-def _depends(operation: Get | Set | Delete) -> bool:
+def _depends(operation: Operation) -> bool:
     return isinstance(operation, Get) or operation.precondition is not None
 
 
-def _reading(places: Sequence[Place], now: float, value_bytes: int) -> Iterator[Statement]:
-    for space, keys in _by_namespace(places):
-        for some in _chunks(keys, KEYS_TOGETHER):
-            yield (
-                (
-                    "SELECT namespace, key, version, expires_at, metadata, "
-                    "iif(sum(octet_length(value)) OVER (ORDER BY key) <= ?, value, NULL) AS value "
-                    f"FROM entry WHERE namespace = ? AND key IN ({_marks(some)}) AND {_ALIVE}"
-                ),
-                (value_bytes, space, *some, now),
-            )
-
-
-def _unchanged(seen: Mapping[Place, str | None], now: float) -> Iterator[Statement]:
-    """Fail, and with it the transaction, where a version is not the one that was seen.
-
-    A row that the table does not take is all with which a statement can end a transaction of D1.
-    """
-    versions = [(*at, version) for at, version in seen.items()]
-    for some in _chunks(versions, MOST_MARKS // 3):
-        rows = ", ".join(["(?, ?, ?)"] * len(some))
-        yield (
-            (
-                f"WITH seen (namespace, key, version) AS (VALUES {rows}) "
-                "INSERT INTO entry (namespace, key, version, value) "
-                "SELECT NULL, NULL, NULL, NULL FROM seen LEFT JOIN entry "
-                "ON entry.namespace = seen.namespace AND entry.key = seen.key "
-                f"AND {_ALIVE} WHERE entry.version IS NOT seen.version"
-            ),
-            (*(value for row in some for value in row), now),
-        )
-
-
-def _put(entries: Sequence[tuple[Place, Entry]]) -> Iterator[Statement]:
-    for some in _chunks(entries, MOST_MARKS // 6):
-        rows = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some))
-        values = [value for at, entry in some for value in (*at, *columns_of(entry))]
-        yield f"INSERT INTO entry ({ENTRY}) VALUES {rows} {REPLACE}", values
-
-
-def _remove(places: Sequence[Place]) -> Iterator[Statement]:
-    for space, keys in _by_namespace(places):
-        for some in _chunks(keys, MOST_MARKS - 1):
-            yield (
-                f"DELETE FROM entry WHERE namespace = ? AND key IN ({_marks(some)})",
-                (space, *some),
-            )
-
-
-def _by_namespace(places: Sequence[Place]) -> Iterator[tuple[str, Sequence[str]]]:
-    keys: dict[str, list[str]] = {}
-    for space, key in places:
-        keys.setdefault(space, []).append(key)
-    yield from keys.items()
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+def _of_one_namespace(keys: Sequence[EntryKey]) -> Iterator[Sequence[EntryKey]]:
+    for _, some in groupby(sorted(keys), lambda at: at[0]):
+        yield from _chunks([*some], KEYS_TOGETHER)
 
 
 def _chunks(items: Sequence[_T], length: int) -> Iterator[Sequence[_T]]:

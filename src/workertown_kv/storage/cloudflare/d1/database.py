@@ -4,9 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+import js  # type: ignore[import-not-found]  # only Pyodide has it
+
 from ....errors import StorageError, StorageFailure, StorageUnavailable
+from ...sql.writing import Statement
 from .. import bridge
-from .rows import Statement
+
+Row = tuple[Any, ...]
+"""What a row has, every text as bytes and every number as a float."""
 
 
 class MissingTable(StorageError):
@@ -40,8 +45,8 @@ class Database:
     def __init__(self, binding: Any) -> None:
         self._binding = binding
 
-    async def run(self, statements: Sequence[Statement]) -> Sequence[Sequence[Any]]:
-        """Do all of them at one moment, or none; the rows of each."""
+    async def run(self, statements: Sequence[Statement]) -> Sequence[Sequence[Row]]:
+        """Do all of them at one moment, or none, and return the rows of each."""
         if not statements:
             return []
         try:
@@ -50,9 +55,22 @@ class Database:
                 for text, values in statements
             ]
             results = await self._binding.batch(bridge.made_array(prepared))
-            return [list(one.results) for one in results]
+            return [[_row(row) for row in one.results] for one in results]
         except bridge.JsError as error:
             raise _translated(str(error)) from error
+
+
+def _row(row: Any) -> Row:
+    return tuple(_column(value) for value in js.Object.values(row))
+
+
+def _column(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode()
+        case int() | float():
+            return float(value)
+    return None if bridge.is_null(value) else bridge.bytes_of(value)
 
 
 def _translated(message: str) -> StorageError:

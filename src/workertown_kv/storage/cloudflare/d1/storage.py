@@ -6,24 +6,30 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ....entry import Entry
-from ....errors import KvError, PreconditionFailed, StorageUnavailable
+from ....errors import KvError, PreconditionFailed, StorageUnavailable, ValueTooLarge
 from ....operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ...batch import ReadBudget, guarded, run_batch
-from ...contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
-from ...snapshot import Snapshot
+from ...contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
+from ...sql.dialects.sqlite import SqliteStatements
+from ...sql.rows import EntryKey, entry_key, entry_of, keys_of
+from ...sql.snapshot import Snapshot
+from ...sql.writing import Statement
 from ...version import new_version
 from .. import bridge
-from . import statements
 from .batches import KEYS_TOGETHER, atomic_batch, read
-from .database import Database
-from .rows import VALUE_BYTES, Place, Statement, entry_of, key_info, place
+from .database import Database, Row
 from .schema import migrate
+
+VALUE_BYTES: Final = 1_995_000
+"""D1 keeps rows of 2,000,000 bytes; the rest is for the key and all else beside the value."""
 
 READ_BYTES: Final = 16 * 1024 * 1024
 """Of values in one answer of D1; where they do not fit, a few are asked for at a time."""
 
 TOGETHER: Final = 8
 """How many operations of a batch are sent together, with values of 2 MB at most."""
+
+_SQL: Final = SqliteStatements()
 
 
 class D1BindingStorage(Storage):
@@ -49,38 +55,37 @@ class D1BindingStorage(Storage):
         return await migrate(self._open_database(), to)
 
     async def get(self, operation: Get) -> Entry | None:
-        (rows,) = await self._run([statements.get(operation, self.clock())])
-        entry = entry_of(rows[0]) if rows else None
+        (rows,) = await self._run([_SQL.get_up_to(operation, self.clock(), VALUE_BYTES)])
+        entry = entry_of(operation.key, rows[0]) if rows else None
         return entry if isinstance(entry, Entry) else None
 
     async def set(self, operation: Set) -> str:
         version = new_version()
-        (written,) = await self._run([statements.set(operation, version, self.clock())])
+        (written,) = await self._run([_set(operation, version, self.clock())])
         if not written:
             raise PreconditionFailed
         return version
 
     async def delete(self, operation: Delete) -> None:
-        holds, *_ = await self._run(statements.delete(operation, self.clock()))
-        if operation.precondition is not None and not holds:
-            raise PreconditionFailed
+        found, *_ = await self._run([*_deletion(operation, self.clock())])
+        _check_found(operation, found)
 
     async def list(self, operation: List) -> Page:
-        (rows,) = await self._run([statements.list(operation, self.clock())])
-        keys = [key_info(row) for row in rows[: operation.limit]]
-        return Page(keys, keys[-1].key if len(rows) > operation.limit else None)
+        more = operation.limit + 1  # the one more tells whether the page is the last
+        (rows,) = await self._run([_SQL.list(operation, key_cursor(operation), self.clock(), more)])
+        keys = keys_of(rows[: operation.limit])
+        return Page(keys, keys[-1].key if len(rows) == more else None)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
+        now = self.clock()
         if operation.atomic:
-            return await atomic_batch(self._open_database(), operation, self.clock())
+            return await atomic_batch(self._open_database(), _SQL, operation, _entry_key, now)
         if all(isinstance(one, Get) for one in operation.operations):
-            now = self.clock()
-            places = [*dict.fromkeys(_places(operation.operations))]
-            most = min(READ_BYTES, operation.read_bytes) // (1 + len(places) // KEYS_TOGETHER)
-            found = await read(self._open_database(), places, now, most)
-            table = Snapshot(found, place, now)
-            if table.is_whole:
-                return run_batch(table, operation)
+            keys = [*dict.fromkeys(_entry_keys(operation.operations))]
+            most = min(READ_BYTES, operation.read_bytes) // (1 + len(keys) // KEYS_TOGETHER)
+            snapshot = Snapshot(await read(self._open_database(), _SQL, keys, now, most), now)
+            if snapshot.is_whole:
+                return run_batch(snapshot, operation)
         budget = ReadBudget(operation.read_bytes)
         results: list[Result] = []
         for start in range(0, len(operation.operations), TOGETHER):
@@ -89,7 +94,8 @@ class D1BindingStorage(Storage):
         return results
 
     async def sweep(self, limit: int) -> int:
-        (rows,) = await self._run([statements.sweep(self.clock() - SWEEP_MARGIN_SECONDS, limit)])
+        before = self.clock() - SWEEP_MARGIN_SECONDS
+        (rows,) = await self._run([_counted(_SQL.sweep(before, limit))])
         return len(rows)
 
     async def _several(
@@ -123,7 +129,7 @@ class D1BindingStorage(Storage):
                 results.append(error.with_traceback(None))
         return results
 
-    async def _run(self, asked: Sequence[Statement]) -> Sequence[Sequence[Any]]:
+    async def _run(self, asked: Sequence[Statement]) -> Sequence[Sequence[Row]]:
         return await self._open_database().run(asked)
 
     def _open_database(self) -> Database:
@@ -132,11 +138,20 @@ class D1BindingStorage(Storage):
         return self._database
 
 
-def _places(operations: Sequence[Operation]) -> Iterator[Place]:
-    """Where these are; those that can be nowhere fail when they are done."""
+def _entry_key(operation: Operation) -> EntryKey:
+    """Return which entry an operation is about. Raises `InputError` for what D1 cannot keep."""
+    if isinstance(operation, Set) and len(operation.value) > VALUE_BYTES:
+        raise ValueTooLarge(
+            f"The value has {len(operation.value):,} bytes; D1 keeps {VALUE_BYTES:,}"
+        )
+    return entry_key(operation)
+
+
+def _entry_keys(operations: Sequence[Operation]) -> Iterator[EntryKey]:
+    """Leave out what no row can have, which fails when its operation is done."""
     for operation in operations:
         with suppress(KvError):
-            yield place(operation)
+            yield entry_key(operation)
 
 
 def _statements(
@@ -144,22 +159,45 @@ def _statements(
 ) -> Iterator[Statement]:
     match operation:
         case Get():
-            yield statements.get(operation, now, value_bytes)
+            yield _SQL.get_up_to(operation, now, value_bytes)
         case Set():
-            yield statements.set(operation, version, now)
+            yield _set(operation, version, now)
         case Delete():
-            yield from statements.delete(operation, now)
+            yield from _deletion(operation, now)
 
 
-def _result(operation: Operation, rows: Sequence[Any], version: str, budget: ReadBudget) -> Result:
+def _set(operation: Set, version: str, now: float) -> Statement:
+    _entry_key(operation)
+    return _counted(_SQL.set(operation, version, now))
+
+
+def _deletion(operation: Delete, now: float) -> Iterator[Statement]:
+    """Read what the precondition is about, where there is one, and remove the entry if it holds."""
+    if operation.precondition is not None:
+        yield _SQL.get_up_to(operation, now, -1)
+    yield _SQL.delete(operation, now)
+
+
+def _counted(statement: Statement) -> Statement:
+    """Return the statement with a row for each one that it writes."""
+    text, values = statement
+    return f"{text} RETURNING 1", values
+
+
+def _check_found(operation: Delete, rows: Sequence[Row]) -> None:
+    condition = operation.precondition
+    if condition and not condition.holds(rows[0][0].decode() if rows else None):
+        raise PreconditionFailed
+
+
+def _result(operation: Operation, rows: Sequence[Row], version: str, budget: ReadBudget) -> Result:
     match operation:
-        case Get():
-            return guarded(operation, budget.spend(entry_of(rows[0]) if rows else None))
+        case Get(key=key):
+            return guarded(operation, budget.spend(entry_of(key, rows[0]) if rows else None))
         case Set():
             if not rows:
                 raise PreconditionFailed
             return version
         case Delete():
-            if operation.precondition is not None and not rows:
-                raise PreconditionFailed
+            _check_found(operation, rows)
             return None

@@ -1,24 +1,55 @@
-"""What PostgreSQL adds to the statements of all engines."""
+"""PostgreSQL: its statements and the layout, which `docs/storages/postgres.md` explains."""
 
 import hashlib
 from collections.abc import Sequence
+from typing import Final
 
-from ..sql import Statement, Statements
-from ..sql.rows import Place
-from ..sql.statements import COLUMNS, MOST_BYTES
-from ..sql.writing import Writing
+from ..migrations import Script
+from ..rows import EntryKey
+from ..server_statements import ServerStatements
+from ..statements import MOST_BYTES, alive
+from ..writing import Statement, Writing
+
+RECORD: Final = """
+    CREATE TABLE IF NOT EXISTS "{table}_migration" (
+        name        text PRIMARY KEY,
+        executed_at timestamptz NOT NULL DEFAULT now()
+    )
+"""
+"""The table that has the names of the migrations that have run."""
+
+MIGRATIONS: Final = {
+    "0001_entry": Script(
+        up=[
+            """
+            CREATE TABLE "{table}" (
+                namespace  text COLLATE "C" NOT NULL,
+                key        bytea NOT NULL,     -- in UTF-8; a text could have no NUL
+                version    text NOT NULL,
+                expires_at double precision,   -- Unix seconds; NULL: never
+                metadata   text,               -- a JSON object
+                value      text,               -- where it is JSON
+                bytes      bytea,              -- where it is not
+                PRIMARY KEY (namespace, key),
+                CHECK ((value IS NULL) <> (bytes IS NULL))
+            )
+            """,
+            """
+            CREATE INDEX "{table}_expires_at" ON "{table}" (expires_at)
+            WHERE expires_at IS NOT NULL
+            """,
+        ],
+        down=['DROP TABLE "{table}"'],
+    ),
+}
+"""Every change of the schema, in order."""
 
 
-class PostgresStatements(Statements):
+class PostgresStatements(ServerStatements):
     """Statements as PostgreSQL wants them."""
 
     def mark(self, number: int) -> str:
         return f"${number}"
-
-    def replacing(self, condition: str | None) -> str:
-        columns = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS)
-        where = "" if condition is None else f" WHERE {condition}"
-        return f'ON CONFLICT (namespace, "key") DO UPDATE SET {columns}{where}'
 
     def keeping(self) -> str:
         # A row that is in the way is locked before the condition is looked at.
@@ -27,12 +58,10 @@ class PostgresStatements(Statements):
             f"SET version = {self.table}.version WHERE false"
         )
 
-    def read(self, places: Sequence[Place], now: float, value_bytes: int) -> Statement:
+    def read(self, keys: Sequence[EntryKey], now: float, value_bytes: int) -> Statement:
         to = Writing(self.mark)
         limit = to.add(min(value_bytes, MOST_BYTES))
-        rows = self._each(
-            to, places, "*", f" AND (expires_at IS NULL OR expires_at > {to.add(now)})"
-        )
+        rows = self._each(to, keys, "*", f" AND {alive(to.add(now))}")
         return to.statement(
             'SELECT namespace, "key", version, expires_at, metadata, '
             f"CASE WHEN upto <= {limit} THEN value END, CASE WHEN upto <= {limit} THEN bytes END "
@@ -40,10 +69,10 @@ class PostgresStatements(Statements):
             f'OVER (ORDER BY entry.namespace, entry."key") AS upto FROM {rows}) AS found'
         )
 
-    def remove(self, places: Sequence[Place], version: str | None = None) -> Statement:
+    def remove(self, keys: Sequence[EntryKey], version: str | None = None) -> Statement:
         to = Writing(self.mark)
-        only = "" if version is None else f" AND version = {to.add(version.encode())}"
-        rows = self._each(to, places, "ctid", only)
+        only = "" if version is None else f" AND version = {to.add(self.text(version))}"
+        rows = self._each(to, keys, "ctid", only)
         # The transaction that removes rows has locked them, so they stay where they are.
         return to.statement(
             f"DELETE FROM {self.table} WHERE ctid = ANY (ARRAY (SELECT entry.ctid FROM {rows}))"
@@ -72,16 +101,18 @@ class PostgresStatements(Statements):
             "FOR UPDATE SKIP LOCKED))"
         )
 
-    def _each(self, to: Writing, places: Sequence[Place], columns: str, condition: str) -> str:
-        """Select the rows at these places, each by the primary key.
+    def _each(self, to: Writing, keys: Sequence[EntryKey], columns: str, condition: str) -> str:
+        """Select the rows of these keys, each by the primary key.
 
         For a list of keys, PostgreSQL reads the whole table while it has no statistics of it.
         """
-        spaces = {space: to.add(space) for space in {space: None for space, _ in places}}
-        listed = [f"({spaces[space]}::text, {to.add(key)}::bytea)" for space, key in places]
+        namespaces = {name: to.add(self.text(name)) for name in {name: None for name, _ in keys}}
+        listed = [
+            f"({namespaces[name]}::text, {to.add(self.text(key))}::bytea)" for name, key in keys
+        ]
         # No entry has an empty key. So there are few different texts to prepare.
         length = 1 << (len(listed) - 1).bit_length()
-        listed += [f"({spaces[places[0][0]]}::text, ''::bytea)"] * (length - len(listed))
+        listed += [f"({namespaces[keys[0][0]]}::text, ''::bytea)"] * (length - len(listed))
         return (
             f'(VALUES {", ".join(listed)}) AS wanted (namespace, "key") '
             f"CROSS JOIN LATERAL (SELECT {columns} FROM {self.table} "
@@ -91,6 +122,6 @@ class PostgresStatements(Statements):
 
 
 def lock_number(name: str) -> int:
-    """The number of an advisory lock; those are of the whole database."""
+    """Return the number of an advisory lock; those are of the whole database."""
     digest = hashlib.sha256(f"workertown-kv {name}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)

@@ -3,17 +3,16 @@
 For engines that get all writes of a batch at once, after everything that these depend on was read.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from ..entry import Entry
-from ..errors import PreconditionFailed
-from ..operations import Delete, Get, Operation, Set
-from .version import new_version
-
-_Place = TypeVar("_Place")
+from ...entry import Entry
+from ...errors import PreconditionFailed
+from ...operations import Delete, Get, Operation, Set
+from ..version import new_version
+from .rows import EntryKey, entry_key, entry_of
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -23,18 +22,30 @@ class Found(msgspec.Struct, frozen=True):
     entry: Entry | bool
 
 
-class Snapshot(Generic[_Place]):
+def found_in(rows: Sequence[Sequence[Any]]) -> dict[EntryKey, Found]:
+    """Return what rows have, as `Statements.read` selects them."""
+    found = {}
+    for namespace, key, *columns in rows:
+        at = namespace.decode(), key.decode()
+        found[at] = Found(columns[0].decode(), entry_of(at[1], columns))
+    return found
+
+
+class Snapshot:
     """Entries as they were found, and what becomes of them; `run_batch` works on it.
 
-    `place` says where an operation's entry is.
+    `key_of` says which entry an operation is about.
     """
 
     def __init__(
-        self, found: Mapping[_Place, Found], place: Callable[[Operation], _Place], now: float
+        self,
+        found: Mapping[EntryKey, Found],
+        now: float,
+        key_of: Callable[[Operation], EntryKey] = entry_key,
     ) -> None:
-        self.written: dict[_Place, Entry | None] = {}
+        self.written: dict[EntryKey, Entry | None] = {}
         self._there = dict(found)
-        self._place = place
+        self._key_of = key_of
         self._now = now
 
     @property
@@ -42,9 +53,19 @@ class Snapshot(Generic[_Place]):
         """Whether it has the value of every entry."""
         return not any(isinstance(one.entry, bool) for one in self._there.values())
 
+    @property
+    def kept(self) -> Sequence[tuple[EntryKey, Entry]]:
+        """The entries to write."""
+        return [(at, entry) for at, entry in self.written.items() if entry is not None]
+
+    @property
+    def removed(self) -> Sequence[EntryKey]:
+        """The keys of the entries to remove."""
+        return [at for at, entry in self.written.items() if entry is None]
+
     def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
         """See `batch.Table`; `False` too where the value was left out."""
-        found = self._there.get(self._place(operation))
+        found = self._there.get(self._key_of(operation))
         if found is None:
             return None
         if isinstance(found.entry, bool) or len(found.entry.value) > value_bytes:
@@ -67,8 +88,8 @@ class Snapshot(Generic[_Place]):
         self.written[at] = None
         self._there.pop(at, None)
 
-    def _checked(self, operation: Set | Delete) -> _Place:
-        at = self._place(operation)
+    def _checked(self, operation: Set | Delete) -> EntryKey:
+        at = self._key_of(operation)
         found = self._there.get(at)
         condition = operation.precondition
         if condition is not None and not condition.holds(found.version if found else None):

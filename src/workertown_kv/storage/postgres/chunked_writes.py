@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from ..sql import Value
+from ..sql.writing import Value
 
 PIECE_BYTES: Final = 128 * 1024
 """What is larger is written in pieces of this size."""

@@ -18,7 +18,7 @@ from asyncmy.constants.COMMAND import COM_STMT_EXECUTE, COM_STMT_SEND_LONG_DATA
 from asyncmy.errors import InternalError
 from asyncmy.protocol import MysqlPacket
 
-from ..sql import Value
+from ..sql.writing import Value
 
 PIECE_BYTES: Final = 128 * 1024
 """Of larger values so much is sent at once."""

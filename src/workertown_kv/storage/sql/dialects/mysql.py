@@ -1,0 +1,126 @@
+"""MySQL and MariaDB: their statements and the layout, which `docs/storages/mysql.md` explains.
+
+A change of a schema is never part of a transaction here, so every statement of a migration must do
+no harm where it has run before and the record of it was lost.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ..migrations import Script
+from ..rows import EntryKey
+from ..server_statements import ServerStatements
+from ..statements import MOST_BYTES, alive
+from ..writing import Statement, Writing
+
+RECORD: Final = """
+    CREATE TABLE IF NOT EXISTS "{table}_migration" (
+        name        VARCHAR(64) CHARACTER SET ascii NOT NULL PRIMARY KEY,
+        executed_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+    ) ENGINE = InnoDB
+"""
+"""The table that has the names of the migrations that have run."""
+
+MIGRATIONS: Final = {
+    "0001_entry": Script(
+        up=[
+            # VARBINARY, since a VARCHAR takes no notice of spaces at its end.
+            """
+            CREATE TABLE IF NOT EXISTS "{table}" (
+                namespace  VARBINARY(255) NOT NULL,
+                "key"      VARBINARY(2048) NOT NULL,  -- in UTF-8
+                version    VARBINARY(64) NOT NULL,
+                expires_at DOUBLE,                    -- Unix seconds; NULL: never
+                metadata   TEXT,                      -- a JSON object
+                value      LONGTEXT,                  -- where it is JSON
+                bytes      LONGBLOB,                  -- where it is not
+                PRIMARY KEY (namespace, "key"),
+                KEY "{table}_expires_at" (expires_at),
+                CHECK ((value IS NULL) <> (bytes IS NULL))
+            ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
+            CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+            """,
+            # Where the table was there, it may be somebody else's.
+            """
+            SELECT namespace, "key", version, expires_at, metadata, value, bytes
+            FROM "{table}" LIMIT 0
+            """,
+        ],
+        down=['DROP TABLE IF EXISTS "{table}"'],
+    ),
+}
+"""Every change of the schema, in order."""
+
+
+class MysqlStatements(ServerStatements):
+    """Statements as MySQL wants them."""
+
+    def mark(self, number: int) -> str:
+        return "?"
+
+    def replacing(self, condition: str | None) -> str:
+        # The assignments are made from left to right. No version is used twice, so once the first
+        # one is made, the others tell by the version whether it took the new one.
+        first, *others = self.columns
+        new, old = f"VALUES({first})", f"{self.table}.{first}"
+        if condition is None:
+            each = [f"{column} = VALUES({column})" for column in self.columns]
+        else:
+            each = [f"{first} = IF({condition}, {new}, {old})"]
+            each += [
+                f"{column} = IF({old} = {new}, VALUES({column}), {self.table}.{column})"
+                for column in others
+            ]
+        return f"ON DUPLICATE KEY UPDATE {', '.join(each)}"
+
+    def keeping(self) -> str:
+        return f"ON DUPLICATE KEY UPDATE version = {self.table}.version"
+
+    def read(self, keys: Sequence[EntryKey], now: float, value_bytes: int) -> Statement:
+        to = Writing(self.mark)
+        limit = min(value_bytes, MOST_BYTES)
+        return to.statement(
+            'SELECT entry.namespace, entry."key", '
+            "entry.version, entry.expires_at, entry.metadata, "
+            f"CASE WHEN upto.bytes <= {to.add(limit)} THEN entry.value END, "
+            f"CASE WHEN upto.bytes <= {to.add(limit)} THEN entry.bytes END "
+            'FROM (SELECT namespace, "key", '
+            "sum(coalesce(octet_length(value), octet_length(bytes))) "
+            'OVER (ORDER BY namespace, "key") AS bytes '
+            f"FROM {self.table} WHERE {self.at_any(to, keys)} AND {alive(to.add(now))}) AS upto "
+            f"JOIN {self.table} AS entry "
+            'ON entry.namespace = upto.namespace AND entry."key" = upto."key"'
+        )
+
+    @property
+    def now(self) -> Statement:
+        # With a fraction it is a decimal.
+        return "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE)", ()
+
+    @property
+    def careless(self) -> Statement:
+        name = "innodb_flush_log_at_trx_commit"
+        return f"SELECT '{name}', @@{name} FROM DUAL WHERE @@{name} <> 1", ()
+
+    def sweep_claim(self, before: float) -> Statement:
+        to = Writing(self.mark)
+        return to.statement(
+            f"SELECT GET_LOCK({self._sweeper}, 0) FROM {self.table} "
+            f"WHERE expires_at <= {to.add(before)} LIMIT 1"
+        )
+
+    def sweep_release(self) -> Statement:
+        return f"SELECT RELEASE_LOCK({self._sweeper})", ()
+
+    @property
+    def _sweeper(self) -> str:
+        # Locks are of the whole server, and their names have at most 64 characters.
+        table = self.table.strip('"')
+        return f"CONCAT('workertown-kv sweep ', SHA1(CONCAT(DATABASE(), '.{table}')))"
+
+    def sweep(self, before: float, limit: int) -> Statement:
+        to = Writing(self.mark)
+        return to.statement(
+            f"DELETE FROM {self.table} WHERE expires_at <= {to.add(before)} "
+            f"ORDER BY expires_at LIMIT {to.add(limit)}"
+        )

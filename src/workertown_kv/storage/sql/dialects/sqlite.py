@@ -1,0 +1,157 @@
+"""SQLite, as a file and in D1: its statements, and the layout (`docs/storages/sqlite.md`)."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
+
+import msgspec
+
+from ....entry import Entry
+from ....operations import List
+from ..migrations import Script
+from ..rows import EntryKey
+from ..statements import Statements, alive
+from ..writing import Statement, Value, Writing
+
+SCANNED_ROWS: Final = 20_000
+"""A step of a listing of the file walks over no more rows than these, expired or not."""
+
+# Files have this text as it is, with its spaces.
+_TABLE: Final = """
+        CREATE TABLE IF NOT EXISTS entry (
+            namespace  TEXT NOT NULL,
+            key        TEXT NOT NULL,
+            version    TEXT NOT NULL,
+            expires_at REAL,           -- Unix seconds; NULL: never
+            metadata   TEXT,           -- a JSON object
+            value      ANY  NOT NULL,  -- TEXT where it is JSON, BLOB where it is not
+            PRIMARY KEY (namespace, key)
+        ) STRICT"""
+_INDEX: Final = (
+    "CREATE INDEX IF NOT EXISTS entry_expires_at ON entry (expires_at) WHERE expires_at IS NOT NULL"
+)
+
+MIGRATIONS: Final = {
+    "0001_entry": Script(up=[_TABLE, _INDEX], down=["DROP TABLE IF EXISTS entry"]),
+}
+"""Every change of the schema, in order."""
+
+
+class SqliteStatements(Statements):
+    """Statements for a driver that takes texts and bytes, and knows them apart."""
+
+    columns: ClassVar = ("version", "metadata", "value", "expires_at")
+    contents: ClassVar = (
+        ("octet_length(value)", "CASE WHEN typeof(value) = 'text' THEN value END"),
+        (
+            "octet_length(value)",
+            "CASE WHEN typeof(value) <> 'text' THEN CAST(value AS BLOB) END",
+        ),
+    )
+
+    def __init__(self) -> None:
+        super().__init__("entry")
+
+    def mark(self, number: int) -> str:
+        return "?"
+
+    def text(self, text: str) -> Value:
+        return text
+
+    def columns_of(self, entry: Entry) -> Sequence[Value]:
+        metadata = None if entry.metadata is None else entry.metadata.decode()
+        value = entry.value.decode() if entry.is_json else entry.value
+        return entry.version, metadata, value, entry.expires_at
+
+    def listed(self, to: Writing, versions: Sequence[str]) -> str:
+        # In one value, since D1 takes 100 with a statement. No version has a NUL, at which SQLite
+        # ends a text of JSON.
+        known = [version for version in versions if "\0" not in version]
+        return f"(SELECT value FROM json_each({to.add(msgspec.json.encode(known).decode())}))"
+
+    def read(self, keys: Sequence[EntryKey], now: float, value_bytes: int) -> Statement:
+        to = Writing(self.mark)
+        (size, json), (_, octets) = self.contents
+        return to.statement(
+            f'SELECT namespace, "key", {self.about}, '
+            f"CASE WHEN upto <= {to.add(value_bytes)} THEN {json} END AS value, "
+            f"CASE WHEN upto <= {to.add(value_bytes)} THEN {octets} END AS bytes "
+            f'FROM (SELECT *, sum({size}) OVER (ORDER BY namespace, "key") AS upto '
+            f"FROM {self.table} WHERE {self.at_any(to, keys)} AND {alive(to.add(now))})"
+        )
+
+    def list(self, operation: List, after: str | None, now: float, rows: int) -> Statement:
+        """Select at most this many keys of a listing."""
+        to = Writing(self.mark)
+        return to.statement(
+            f'SELECT "key", {self.about} FROM {self.table} '
+            f"WHERE {self.in_listing(to, operation, after)} AND {alive(to.add(now))} "
+            f'ORDER BY "key" LIMIT {to.add(rows)}'
+        )
+
+    def sweep(self, before: float, limit: int) -> Statement:
+        to = Writing(self.mark)
+        return to.statement(
+            f"DELETE FROM {self.table} WHERE rowid IN (SELECT rowid FROM {self.table} "
+            f"WHERE expires_at <= {to.add(before)} ORDER BY expires_at LIMIT {to.add(limit)})"
+        )
+
+    def unchanged(self, seen: Mapping[EntryKey, str | None], now: float) -> Statement:
+        """Fail, and with it the transaction, where a version is not the one that was seen.
+
+        A row that the table does not take is all with which a statement can end a transaction of
+        D1.
+        """
+        to = Writing(self.mark)
+        rows = ", ".join([to.row((*at, version)) for at, version in seen.items()])
+        return to.statement(
+            f'WITH seen (namespace, "key", version) AS (VALUES {rows}) '
+            f'INSERT INTO {self.table} (namespace, "key", version, value) '
+            f"SELECT NULL, NULL, NULL, NULL FROM seen LEFT JOIN {self.table} AS entry "
+            'ON entry.namespace = seen.namespace AND entry."key" = seen."key" '
+            f"AND {alive(to.add(now))} WHERE entry.version IS NOT seen.version"
+        )
+
+
+class SqliteFileStatements(SqliteStatements):
+    """Texts for the driver of the file, which are executed without a `Statement` around them.
+
+    Casts let JSON be text in the file and bytes in Python, without decoding it on the way.
+    """
+
+    about: ClassVar = "CAST(version AS BLOB), expires_at, CAST(metadata AS BLOB)"
+    contents: ClassVar = (
+        ("octet_length(value)", "CASE WHEN typeof(value) = 'text' THEN CAST(value AS BLOB) END"),
+        SqliteStatements.contents[1],
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        this = f'namespace = ? AND "key" = ? AND {alive("?")}'
+        self.version_text = f"SELECT version FROM {self.table} WHERE {this}"
+        # The seventh value says if it is JSON.
+        self.set_text = (
+            f"{self.insert_text} VALUES (?1, ?2, ?3, CAST(?4 AS TEXT), "
+            f"iif(?7, CAST(?5 AS TEXT), ?5), ?6) {self.replacing(None)}"
+        )
+        self.list_from_text = self._listing(">=")
+        self.list_after_text = self._listing(">")
+        self.expired_text = (
+            f"SELECT rowid, octet_length(value) FROM {self.table} WHERE expires_at <= ? "
+            "ORDER BY expires_at LIMIT ?"
+        )
+        self.remove_text = f"DELETE FROM {self.table} WHERE rowid = ?"
+
+    def _listing(self, start: str) -> str:
+        # Every text sorts before every blob, so x'' is an end that no key reaches. The last row,
+        # which comes only where the others are too few, is the key to go on after.
+        rows = (
+            f'FROM {self.table} WHERE namespace = ?1 AND "key" {start} ?2 '
+            'AND "key" < coalesce(?3, x\'\') ORDER BY "key"'
+        )
+        return (
+            f'SELECT * FROM (SELECT CAST("key" AS BLOB), {self.about} FROM ('
+            f'SELECT "key", version, expires_at, metadata {rows} LIMIT {SCANNED_ROWS}'
+            f") WHERE {alive('?4')}) UNION ALL "
+            f'SELECT (SELECT "key" {rows} LIMIT 1 OFFSET {SCANNED_ROWS} - 1), NULL, NULL, NULL '
+            "LIMIT ?5"
+        )

@@ -1,0 +1,99 @@
+"""The statements that only database servers need, whose rows transactions lock."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ...entry import DEFAULT_NAMESPACE, Entry
+from ...operations import List
+from .rows import EntryKey
+from .statements import Statements, alive
+from .writing import Statement, Value, Writing
+
+
+class ServerStatements(Statements):
+    """The statements for one table on a server, where JSON and bytes have columns of their own."""
+
+    columns: ClassVar = ("version", "metadata", "value", "bytes", "expires_at")
+    contents: ClassVar = (("octet_length(value)", "value"), ("octet_length(bytes)", "bytes"))
+
+    @abstractmethod
+    def keeping(self) -> str:
+        """Return the end of an INSERT: if there is a row, lock it and leave it as it is."""
+
+    @property
+    @abstractmethod
+    def now(self) -> Statement:
+        """Select the time of the engine, in Unix seconds."""
+
+    @property
+    @abstractmethod
+    def careless(self) -> Statement:
+        """Select settings, with their values, by which a crash loses what was acknowledged."""
+
+    def sweep_claim(self, before: float) -> Statement | None:
+        """Claim to be the only process that sweeps: 1 if it is, and no row where nothing is due.
+
+        Without such a claim, `sweep` removes nothing while another process runs it.
+        """
+        return None
+
+    def sweep_release(self) -> Statement:
+        """Release that claim, which the end of the connection does too."""
+        raise NotImplementedError
+
+    def text(self, text: str) -> Value:
+        return text.encode()
+
+    def columns_of(self, entry: Entry) -> Sequence[Value]:
+        return (
+            entry.version.encode(),
+            entry.metadata,
+            entry.value if entry.is_json else None,
+            None if entry.is_json else entry.value,
+            entry.expires_at,
+        )
+
+    def list(self, operation: List, after: str | None, now: float, rows: int) -> Statement:
+        """Select at most this many rows of a listing, expired ones without their metadata."""
+        to = Writing(self.mark)
+        metadata = f"CASE WHEN {alive(to.add(now))} THEN metadata END"
+        return to.statement(
+            f'SELECT "key", version, expires_at, {metadata} FROM {self.table} '
+            f'WHERE {self.in_listing(to, operation, after)} ORDER BY "key" LIMIT {to.add(rows)}'
+        )
+
+    def renew(self, keys: Sequence[EntryKey], version: str) -> Statement:
+        """Give these rows a new version and leave the rest of them as it is."""
+        to = Writing(self.mark)
+        given = to.add(self.text(version))
+        return to.statement(
+            f"UPDATE {self.table} SET version = {given} WHERE {self.at_any(to, keys)}"
+        )
+
+    def claim(self, keys: Sequence[EntryKey], placeholder: str) -> Statement:
+        """Lock these rows until the transaction ends, in this order.
+
+        Where there is none, one is made that has expired already, for nobody to see: a row that
+        is missing could not be locked. The number of rows written is the number of those made.
+        """
+        to = Writing(self.mark)
+        rest = (self.text(placeholder), 0.0, b"null")
+        rows = ", ".join([to.row((*self.key_values(at), *rest)) for at in keys])
+        return to.statement(
+            f'INSERT INTO {self.table} (namespace, "key", version, expires_at, value) '
+            f"VALUES {rows} {self.keeping()}"
+        )
+
+    def probe(self) -> Sequence[Statement]:
+        """Return statements that need all rights of a store, and a server that takes writes.
+
+        They change no row, since they are about a key that no entry can have.
+        """
+        nowhere = f"""WHERE namespace = '{DEFAULT_NAMESPACE}' AND "key" = {self.mark(1)}"""
+        columns = f'namespace, "key", {", ".join(self.columns)}'
+        insert = f"{self.insert_text} SELECT {columns} FROM {self.table} {nowhere}"
+        return [
+            (f"{insert} {self.replacing(None)}", (b"",)),
+            (f"DELETE FROM {self.table} {nowhere}", (b"",)),
+        ]
