@@ -10,7 +10,7 @@ from ..version import new_version
 from .rows import EntryKey, entry_key
 from .server_statements import ServerStatements
 from .session import Session
-from .snapshot import Found, Snapshot, found_in
+from .snapshot import Found, Snapshot
 
 MOST_ROWS: Final = 512
 """In one statement that writes."""
@@ -34,7 +34,7 @@ async def read_entries(
     """
     if not keys:
         return {}
-    return found_in(await session.fetch(statements.read(keys, now, value_bytes)))
+    return statements.found_in(await session.fetch(statements.read(keys, now, value_bytes)))
 
 
 async def atomic_batch(

@@ -34,14 +34,14 @@ def namespace(operation: Operation | List) -> str:
 
 
 def entry_of(key: str, row: Sequence[Any]) -> Entry | bool:
-    """Return the entry in a row, as `Statements.get` has it; `False` where its value is missing."""
-    version, expires_at, metadata, json, octets = row
-    if json is None and octets is None:
+    """Return the entry in a row; `False` where its value was left out."""
+    version, expires_at, metadata, value, is_json = row
+    if value is None:
         return False
     return Entry(
         key=key,
-        value=octets if json is None else json,
-        is_json=json is not None,
+        value=value,
+        is_json=is_json == 1,
         version=version.decode(),
         expires_at=expires_at,
         metadata=metadata,

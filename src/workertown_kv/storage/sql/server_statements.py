@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ...entry import DEFAULT_NAMESPACE, Entry
 from ...operations import List
-from .rows import EntryKey
+from .rows import EntryKey, entry_of
 from .statements import Statements, alive
 from .writing import Statement, Value, Writing
 
@@ -15,7 +15,8 @@ class ServerStatements(Statements):
     """The statements for one table on a server, where JSON and bytes have columns of their own."""
 
     columns: ClassVar = ("version", "metadata", "value", "bytes", "expires_at")
-    contents: ClassVar = (("octet_length(value)", "value"), ("octet_length(bytes)", "bytes"))
+    contents: ClassVar = ("value", "bytes")
+    lengths: ClassVar = ("octet_length(value)", "octet_length(bytes)")
 
     @abstractmethod
     def keeping(self) -> str:
@@ -53,6 +54,10 @@ class ServerStatements(Statements):
             None if entry.is_json else entry.value,
             entry.expires_at,
         )
+
+    def entry_of(self, key: str, row: Sequence[Any]) -> Entry | bool:
+        *about, json, octets = row
+        return entry_of(key, (*about, octets if json is None else json, json is not None))
 
     def list(self, operation: List, after: str | None, now: float, rows: int) -> Statement:
         """Select at most this many rows of a listing, expired ones without their metadata."""

@@ -4,7 +4,6 @@ For engines that get all writes of a batch at once, after everything that these 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -12,7 +11,7 @@ from ...entry import Entry
 from ...errors import PreconditionFailed
 from ...operations import Delete, Get, Operation, Set
 from ..version import new_version
-from .rows import EntryKey, entry_key, entry_of
+from .rows import EntryKey, entry_key
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -20,15 +19,6 @@ class Found(msgspec.Struct, frozen=True):
 
     version: str
     entry: Entry | bool
-
-
-def found_in(rows: Sequence[Sequence[Any]]) -> dict[EntryKey, Found]:
-    """Return what rows have, as `Statements.read` selects them."""
-    found = {}
-    for namespace, key, *columns in rows:
-        at = namespace.decode(), key.decode()
-        found[at] = Found(columns[0].decode(), entry_of(at[1], columns))
-    return found
 
 
 class Snapshot:

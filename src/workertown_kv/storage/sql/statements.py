@@ -5,11 +5,12 @@ Names that could be words of SQL are in double quotes, as the standard has it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from ...entry import Entry
 from ...operations import Delete, Get, List, Operation, Precondition, Set
-from .rows import EntryKey, end_of_prefix, entry_key, namespace
+from .rows import EntryKey, end_of_prefix, entry_key, entry_of, namespace
+from .snapshot import Found
 from .writing import Statement, Value, Writing
 
 MOST_BYTES: Final = 2**31 - 1
@@ -25,22 +26,26 @@ class Statements(ABC):
     about: ClassVar[str] = "version, expires_at, metadata"
     """What is read of an entry beside its value."""
 
-    contents: ClassVar[Sequence[tuple[str, str]]]
-    """How JSON is read, and then bytes that are none; one of both is NULL. Each with its length."""
+    contents: ClassVar[Sequence[str]]
+    """The two columns by which a value is read: see `entry_of`."""
+
+    lengths: ClassVar[Sequence[str]]
+    """The length of each of these columns that is a value, in bytes."""
 
     def __init__(self, table: str) -> None:
         self.table = f'"{table}"'
         marks = [self.mark(number) for number in range(1, 3 + len(self.columns))]
-        (json_bytes, json), (octets_bytes, octets) = self.contents
+        first, second = self.contents
         self.get_text = (
-            f"SELECT {self.about}, {json} AS value, {octets} AS bytes FROM {self.table} "
-            f"WHERE {_this(marks)}"
+            f"SELECT {self.about}, {first}, {second} FROM {self.table} WHERE {_this(marks)}"
         )
+        limited = [
+            f"CASE WHEN {length} <= {mark} THEN {column} END"
+            for length, mark, column in zip(self.lengths, marks, self.contents, strict=False)
+        ]
+        columns = ", ".join([*limited, *self.contents[len(limited) :]])
         self.get_up_to_text = (
-            f"SELECT {self.about}, "
-            f"CASE WHEN {json_bytes} <= {marks[0]} THEN {json} END AS value, "
-            f"CASE WHEN {octets_bytes} <= {marks[1]} THEN {octets} END AS bytes "
-            f"FROM {self.table} WHERE {_this(marks[2:])}"
+            f"SELECT {self.about}, {columns} FROM {self.table} WHERE {_this(marks[len(limited) :])}"
         )
         self.insert_text = f'INSERT INTO {self.table} (namespace, "key", {", ".join(self.columns)})'
         self.set_text = f"{self.insert_text} VALUES ({', '.join(marks)}) {self.replacing(None)}"
@@ -59,6 +64,18 @@ class Statements(ABC):
     @abstractmethod
     def columns_of(self, entry: Entry) -> Sequence[Value]:
         """Return the columns of an entry, as `columns` names them."""
+
+    def entry_of(self, key: str, row: Sequence[Any]) -> Entry | bool:
+        """Return the entry in a row that `get` selects; `False` where its value was left out."""
+        return entry_of(key, row)
+
+    def found_in(self, rows: Sequence[Sequence[Any]]) -> dict[EntryKey, Found]:
+        """Return the entries in rows that `read` selects."""
+        found = {}
+        for name, key, *row in rows:
+            at = name.decode(), key.decode()
+            found[at] = Found(row[0].decode(), self.entry_of(at[1], row))
+        return found
 
     def replacing(self, condition: str | None) -> str:
         """Return the end of an INSERT: if there is a row, replace it if the condition holds."""
@@ -81,7 +98,8 @@ class Statements(ABC):
     def get_up_to(self, operation: Operation, now: float, value_bytes: int) -> Statement:
         """Select the entry, without a value where that has more bytes than these."""
         limit = min(value_bytes, MOST_BYTES)
-        return self.get_up_to_text, (limit, limit, *self.key_values(entry_key(operation)), now)
+        limits = [limit] * len(self.lengths)
+        return self.get_up_to_text, (*limits, *self.key_values(entry_key(operation)), now)
 
     def set(self, operation: Set, version: str, now: float) -> Statement:
         """Write the entry if its precondition holds; it writes no row where that does not."""

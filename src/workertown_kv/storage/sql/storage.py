@@ -13,7 +13,7 @@ from ..version import new_version
 from .batches import atomic_batch, read_entries
 from .database import Database
 from .pool import Pool
-from .rows import entry_key, entry_of, keys_of
+from .rows import entry_key, keys_of
 from .server_statements import ServerStatements
 from .session import Session, Undone
 from .snapshot import Snapshot
@@ -124,7 +124,7 @@ class SqlStorage(Storage):
                 rows = await self._database.ask(
                     pool, lambda session: session.fetch(statement), writes=False
                 )
-                entry = entry_of(operation.key, rows[0]) if rows else None
+                entry = self._statements.entry_of(operation.key, rows[0]) if rows else None
                 return guarded(operation, budget.spend(entry))
             case Set():
                 return await self._database.ask(
@@ -154,7 +154,7 @@ class SqlStorage(Storage):
 
     async def _get(self, session: Session, operation: Get) -> Entry | None:
         rows = await session.fetch(self._statements.get(operation, self.clock()))
-        entry = entry_of(operation.key, rows[0]) if rows else None
+        entry = self._statements.entry_of(operation.key, rows[0]) if rows else None
         return None if isinstance(entry, bool) else entry
 
     async def _set(self, session: Session, operation: Set) -> str:

@@ -36,7 +36,7 @@ class EntryTable:
         """Return the entry, or `False` where its value has more bytes than these."""
         row = self.db.execute(
             _GET_UP_TO,
-            (value_bytes, value_bytes, operation.namespace, operation.key, self._clock()),
+            (value_bytes, operation.namespace, operation.key, self._clock()),
         ).get
         return None if row is None else entry_of(operation.key, row)
 

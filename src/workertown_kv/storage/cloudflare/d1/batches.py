@@ -13,7 +13,7 @@ from ....operations import Batch, Get, Operation, Result
 from ...batch import run_batch
 from ...sql.dialects.sqlite import SqliteStatements
 from ...sql.rows import EntryKey
-from ...sql.snapshot import Found, Snapshot, found_in
+from ...sql.snapshot import Found, Snapshot
 from .database import Changed, Database
 
 TRIES: Final = 16
@@ -38,7 +38,7 @@ async def read(
     Some values are left out where those of a statement have more bytes than these together.
     """
     asked = [statements.read(some, now, value_bytes) for some in _of_one_namespace(keys)]
-    return found_in([row for rows in await database.run(asked) for row in rows])
+    return statements.found_in([row for rows in await database.run(asked) for row in rows])
 
 
 async def atomic_batch(

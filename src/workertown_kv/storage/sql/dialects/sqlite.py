@@ -41,12 +41,10 @@ class SqliteStatements(Statements):
 
     columns: ClassVar = ("version", "metadata", "value", "expires_at")
     contents: ClassVar = (
-        ("octet_length(value)", "CASE WHEN typeof(value) = 'text' THEN value END"),
-        (
-            "octet_length(value)",
-            "CASE WHEN typeof(value) <> 'text' THEN CAST(value AS BLOB) END",
-        ),
+        "iif(typeof(value) = 'text', value, CAST(value AS BLOB))",
+        "typeof(value) = 'text'",
     )
+    lengths: ClassVar = ("octet_length(value)",)
 
     def __init__(self) -> None:
         super().__init__("entry")
@@ -70,13 +68,12 @@ class SqliteStatements(Statements):
 
     def read(self, keys: Sequence[EntryKey], now: float, value_bytes: int) -> Statement:
         to = Writing(self.mark)
-        (size, json), (_, octets) = self.contents
+        value, is_json = self.contents
         return to.statement(
             f'SELECT namespace, "key", {self.about}, '
-            f"CASE WHEN upto <= {to.add(value_bytes)} THEN {json} END AS value, "
-            f"CASE WHEN upto <= {to.add(value_bytes)} THEN {octets} END AS bytes "
-            f'FROM (SELECT *, sum({size}) OVER (ORDER BY namespace, "key") AS upto '
-            f"FROM {self.table} WHERE {self.at_any(to, keys)} AND {alive(to.add(now))})"
+            f'CASE WHEN sum({self.lengths[0]}) OVER (ORDER BY namespace, "key") '
+            f"<= {to.add(value_bytes)} THEN {value} END, {is_json} "
+            f"FROM {self.table} WHERE {self.at_any(to, keys)} AND {alive(to.add(now))}"
         )
 
     def list(self, operation: List, after: str | None, now: float, rows: int) -> Statement:
@@ -119,10 +116,7 @@ class SqliteFileStatements(SqliteStatements):
     """
 
     about: ClassVar = "CAST(version AS BLOB), expires_at, CAST(metadata AS BLOB)"
-    contents: ClassVar = (
-        ("octet_length(value)", "CASE WHEN typeof(value) = 'text' THEN CAST(value AS BLOB) END"),
-        SqliteStatements.contents[1],
-    )
+    contents: ClassVar = ("CAST(value AS BLOB)", SqliteStatements.contents[1])
 
     def __init__(self) -> None:
         super().__init__()
