@@ -1,4 +1,4 @@
-# Everything runs in a virtual environment that the first target makes; nothing else is touched.
+# Everything runs in a virtual environment inside this folder.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,26 +11,26 @@ ARGS ?=
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(VENV)/.dev ## Make the environment with all that development needs
+install: $(VENV)/.dev ## Create the environment for development in .venv
 
-serve: $(VENV)/.run ## Start a server at http://127.0.0.1:8787 (more: make serve ARGS=--help)
+serve: $(VENV)/.run ## Start a server at http://127.0.0.1:8787 (flags: make serve ARGS=--help)
 	@$(BIN)/workertown-kv serve $(ARGS)
 
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
 STARTS_NOTHING := -m "not program and not process and not network and not deep"
 
-check: $(VENV)/.dev ## Run the tests that start nothing: no Debian package, no network, a minute at most
+check: $(VENV)/.dev ## Run the tests that start no process and need no network (a minute)
 	@# Without Schemathesis, which takes long to import.
 	$(PYTEST) $(STARTS_NOTHING) -p no:schemathesis --ignore=tests/endpoints/test_open_api.py $(ARGS)
 
-check-lowest: ## Run the tests of `make check` with the lowest versions that pyproject.toml permits
+check-lowest: ## Run `make check` with the lowest versions that pyproject.toml permits
 	$(call CHECK_WITH,.venv-lowest,lowest-direct)
 
-check-newest: ## Run the tests of `make check` with the newest versions that pyproject.toml permits
+check-newest: ## Run `make check` with the newest versions that pyproject.toml permits
 	$(call CHECK_WITH,.venv-newest,highest)
 
-# What users may get is another than what is pinned; the tools of the tests stay as they are pinned.
-# A warning that a version brings breaks nothing yet, so it is only shown.
+# Users may get other versions than the pinned ones. The tools of the tests keep their pins.
+# A deprecation warning of another version breaks nothing yet, so these runs only show it.
 define CHECK_WITH
 $(PYTHON) -m venv .venv-uv
 .venv-uv/bin/python -m pip --quiet --disable-pip-version-check install uv==0.13.9
@@ -41,13 +41,13 @@ $(PYTHON) -m venv .venv-uv
 $(1)/bin/python -m pytest -n auto --dist loadgroup -W default $(STARTS_NOTHING) $(ARGS)
 endef
 
-test: $(VENV)/.dev ## Run the tests (some of them: make test ARGS="-k sqlite")
+test: $(VENV)/.dev ## Run the tests (only some: make test ARGS="-k sqlite")
 	$(PYTEST) -m "not deep" $(ARGS)
 
-test-all: $(VENV)/.dev ## Run all tests, and let those that generate their cases look further
+test-all: $(VENV)/.dev ## Run all tests, with more generated cases
 	HYPOTHESIS_PROFILE=all $(PYTEST) $(ARGS)
 
-coverage: $(VENV)/.dev ## Run the tests and show which lines they do not reach
+coverage: $(VENV)/.dev ## Run the tests and show the lines that they do not reach
 	$(PYTEST) -m "not deep" --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.dev ## Check format, style, types and imports
@@ -56,14 +56,14 @@ lint: $(VENV)/.dev ## Check format, style, types and imports
 	$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo > $(VENV)/imports.log || (cat $(VENV)/imports.log; exit 1)
 
-format: $(VENV)/.dev ## Put the code into its format
+format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-bench: $(VENV)/.dev ## Measure the server beside others (Debian: wrk nginx-light webdis redis-server)
+bench: $(VENV)/.dev ## Compare the server with others (Debian: wrk nginx-light webdis redis-server)
 	$(BIN)/python -m bench $(ARGS)
 
-docs: $(VENV)/.dev ## Write the parts of the docs that are made from the code
+docs: $(VENV)/.dev ## Write the pages that are made from the code
 	$(BIN)/python -m docs.generate
 
 # Extras stay in the names: pip takes a pin of `a` for none of `a[b]` where a newer `a` is out.
@@ -73,11 +73,11 @@ PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-
 	--extra redis --extra sentry \
 	--group build pyproject.toml
 
-lock: ## Pin the newest versions, with hashes, in requirements/ (needs uv)
+lock: ## Pin the newest versions in requirements/, with hashes (needs uv)
 	$(PIN) -o requirements/run.txt
 	$(PIN) --group test --group lint -o requirements/dev.txt
 
-clean: ## Remove the environment and everything that was made
+clean: ## Remove the environments and all generated files
 	rm -rf .venv* build dist .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
