@@ -16,7 +16,8 @@ install: $(VENV)/.dev ## Create the environment for development in .venv
 serve: $(VENV)/.run ## Start a server at http://127.0.0.1:8787 (flags: make serve ARGS=--help)
 	@$(BIN)/workertown-kv serve $(ARGS)
 
-PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
+# A file stays in one process, so that no engine is started twice for it.
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
 STARTS_NOTHING := -m "not program and not process and not network and not deep"
 
 check: $(VENV)/.dev ## Run the tests that start no process and need no network (a minute)
@@ -38,7 +39,7 @@ $(PYTHON) -m venv .venv-uv
 .venv-uv/bin/uv pip install --quiet --python $(1) --require-hashes -r requirements/dev.txt
 .venv-uv/bin/uv pip install --python $(1) --upgrade --resolution $(2) --all-extras -r pyproject.toml
 .venv-uv/bin/uv pip install --quiet --python $(1) --no-deps --no-build-isolation --editable .
-$(1)/bin/python -m pytest -n auto --dist loadgroup -W default $(STARTS_NOTHING) $(ARGS)
+$(1)/bin/python -m pytest -n auto --dist loadfile -W default $(STARTS_NOTHING) $(ARGS)
 endef
 
 test: $(VENV)/.dev ## Run the tests (only some: make test ARGS="-k sqlite")

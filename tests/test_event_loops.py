@@ -2,51 +2,19 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from servers.mariadb import RunningMariadb
-from servers.postgres import RunningPostgres, postgres_programs
-from servers.redis import RunningRedis
-from servers.redis_cluster import RunningCluster
-from servers.upstash import StandInUpstash
+from servers.databases import database
+from servers.installed import Find
 from workertown_kv import Server, kv
 
 KEY = {"Authorization": "Bearer s3cret"}
-Find = Callable[[str, str], str]
-
-
-def _url(name: str, require_program: Find, folder: Path, running: ExitStack) -> str:
-    match name:
-        case "postgres":
-            return running.enter_context(RunningPostgres(postgres_programs(require_program))).url
-        case "mariadb":
-            program = require_program("mariadbd", "mariadb-server")
-            return running.enter_context(RunningMariadb(program)).url
-        case "redis" | "upstash":
-            program = require_program("redis-server", "redis-server")
-            redis = running.enter_context(RunningRedis(program, folder))
-            if name == "redis":
-                return redis.url
-            return running.enter_context(StandInUpstash(redis.port, "s3cr3t")).url
-        case "cluster":
-            program = require_program("redis-server", "redis-server")
-            return running.enter_context(RunningCluster(program, folder)).url
-        case "sqlite":
-            return str(folder / "kv.sqlite")
-    return "memory://"
-
-
-# In one group each, so that no engine is started twice.
-STORAGES: Final = [
-    pytest.param(name, marks=pytest.mark.xdist_group(f"event loops: {name}"))
-    for name in ("memory", "sqlite", "postgres", "mariadb", "redis", "cluster", "upstash")
-]
+STORAGES: Final = ("memory", "sqlite", "postgres", "mariadb", "redis", "cluster", "upstash")
 
 
 @pytest.fixture(scope="module", params=STORAGES)
@@ -57,7 +25,7 @@ def url(
 ) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("database")
     with ExitStack() as running:
-        yield _url(request.param, require_program, folder, running)
+        yield database(request.param, require_program, folder, running)
 
 
 def make(url: str, **options: Any) -> Server:

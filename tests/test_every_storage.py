@@ -1,49 +1,20 @@
 """The same server over every storage: what a client sees is the same, whatever `KV_DB` says."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
 import httpx2
 import pytest
 
-from servers.mariadb import RunningMariadb
-from servers.postgres import RunningPostgres, postgres_programs
-from servers.redis import RunningRedis
-from servers.upstash import StandInUpstash
+from servers.databases import database
+from servers.installed import Find
 from workertown_kv.testing import ServedStore
 from workertown_kv.testing.strategies import ODD_KEYS
 
-Find = Callable[[str, str], str]
-
-
-def _database(name: str, require_program: Find, folder: Path, running: ExitStack) -> str:
-    match name:
-        case "postgres":
-            return running.enter_context(RunningPostgres(postgres_programs(require_program))).url
-        case "mariadb":
-            program = require_program("mariadbd", "mariadb-server")
-            return running.enter_context(RunningMariadb(program)).url
-        case "redis":
-            program = require_program("redis-server", "redis-server")
-            return running.enter_context(RunningRedis(program, folder)).url
-        case "upstash":
-            program = require_program("redis-server", "redis-server")
-            redis = running.enter_context(RunningRedis(program, folder))
-            # The largest value needs a plan that takes more than 10 MB at once.
-            upstash = StandInUpstash(redis.port, "s3cr3t", request_bytes=64_000_000)
-            return running.enter_context(upstash).url
-    return str(folder / "kv.sqlite")
-
-
-# In one group each, so that no engine is started twice.
-ENGINES: Final = [
-    pytest.param(name, marks=pytest.mark.xdist_group(f"every storage: {name}"))
-    for name in ("sqlite", "postgres", "mariadb", "redis", "upstash")
-]
+ENGINES: Final = ("sqlite", "postgres", "mariadb", "redis", "upstash")
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -55,7 +26,7 @@ def stores(
     """Two servers over one database."""
     folder = tmp_path_factory.mktemp("database")
     with ExitStack() as running:
-        url = _database(request.param, require_program, folder, running)
+        url = database(request.param, require_program, folder, running)
         yield [running.enter_context(ServedStore(url)) for _ in range(2)]
 
 

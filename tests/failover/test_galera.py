@@ -21,7 +21,7 @@ from workertown_kv.testing.conformance.listings import all_keys
 
 from .load import Load
 
-pytestmark = [pytest.mark.anyio, pytest.mark.deep, pytest.mark.xdist_group("galera")]
+pytestmark = [pytest.mark.anyio, pytest.mark.deep]
 
 Find = Callable[[str, str], str]
 

@@ -12,7 +12,7 @@ from workertown_kv.storage.url import storage_from_url
 
 from .load import Load
 
-pytestmark = [pytest.mark.anyio, pytest.mark.deep, pytest.mark.xdist_group("valkey cluster")]
+pytestmark = [pytest.mark.anyio, pytest.mark.deep]
 
 
 @pytest.fixture(scope="module")

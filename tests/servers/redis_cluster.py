@@ -25,6 +25,8 @@ class RunningCluster:
                 *(program, folder, "--cluster-enabled", "yes", "--cluster-port", str(bus)),
                 *("--cluster-config-file", f"nodes-{port}.conf", "--cluster-node-timeout", "2000"),
                 *("--cluster-replica-validity-factor", "0"),
+                # The others count a replica once something has been replicated to it.
+                *("--repl-ping-replica-period", "1"),
                 port=port,
             )
             for port, bus in zip(ports[:6], ports[6:], strict=True)

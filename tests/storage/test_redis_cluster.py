@@ -25,7 +25,7 @@ from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import StorageConformance
 from workertown_kv.testing.conformance.listings import all_keys
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("valkey cluster")]
+pytestmark = [pytest.mark.anyio]
 
 
 @pytest.fixture

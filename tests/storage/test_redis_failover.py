@@ -16,7 +16,7 @@ from workertown_kv.operations import Batch, Get, Precondition
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing.conformance.listings import all_keys
 
-pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("valkey cluster")]
+pytestmark = [pytest.mark.anyio]
 
 RECOVERY_SECONDS = 30
 

@@ -140,7 +140,6 @@ class TestBroken(StorageConformance):
 
 
 @pytest.mark.process
-@pytest.mark.xdist_group("broken storages")
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_storage_is_caught(name: str, failed: list[str]) -> None:
     caught_by = BROKEN[name][1].split(" or ")

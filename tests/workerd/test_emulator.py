@@ -17,8 +17,6 @@ from workertown_kv.testing import ServedStore
 
 Call = tuple[Any, ...]
 
-pytestmark = pytest.mark.xdist_group("emulator")
-
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "env-kv-in-workerd.md"
 LATER = 2**31 - 1
 TEXT = '{"a": [1, 2.50, "é😀", 1e999, 123456789012345678901234567890], "a": -0.0} '

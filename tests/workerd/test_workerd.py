@@ -11,8 +11,6 @@ import pytest
 from servers.workerd import NOTHING, CallFailed, RunningWorkerd, Worker, made, seen
 from workertown_kv.testing import ServedStore
 
-pytestmark = pytest.mark.xdist_group("workerd")
-
 REST = "/client/v4/accounts/any/storage/kv/namespaces"
 LARGEST = 25 * 1024 * 1024
 PIECE = 64 * 1024

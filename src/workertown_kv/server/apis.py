@@ -1,14 +1,15 @@
 """Which APIs a server has, and where: from the options to routes and their description."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import permutations, product
 from typing import Final
 
-import msgspec
-
+from ..auth import ApiKey, Strategy
 from ..endpoints.cloudflare.binding import Binding
 from ..endpoints.cloudflare.rest import describe_rest, rest_routes
-from ..endpoints.open_api import Group
+from ..endpoints.open_api import Group, document
+from ..endpoints.public import describe_public, public_routes
 from ..endpoints.v1.admin import admin_routes, describe_admin
 from ..endpoints.v1.envelope import NATIVE_API
 from ..endpoints.v1.kv import describe_kv, kv_routes
@@ -17,7 +18,7 @@ from ..http.exchange import Exchange
 from ..http.route import Api, Route
 from ..namespaces import Namespaces
 from ..options import Options
-from ..storage import Health, Storage
+from ..storage import CachedStorage, Health, Storage
 
 NO_API: Final = Api("none", NATIVE_API.failure)
 
@@ -36,68 +37,62 @@ class Elsewhere(Route):
 ELSEWHERE: Final = Elsewhere()
 
 
-class Apis(msgspec.Struct, frozen=True):
-    """The APIs of a server that need credentials, each with its routes."""
-
-    values: Sequence[Route] = ()
-    admin: Sequence[Route] = ()
-    rest: Sequence[Route] = ()
-    binding: Sequence[Route] = ()
-    described: Sequence[Group] = ()
-    """What the OpenAPI document says of them."""
-
-    def routes(self) -> list[Route]:
-        """Return all routes: the binding's, which go by more than paths, then the busiest."""
-        return [*self.binding, *self.values, *self.rest, *self.admin]
-
-
-def apis_of(
+def routes_of(
     options: Options,
     storage: Storage,
-    cached: Storage,
     namespaces: Namespaces,
     health: Health,
-    challenges: Sequence[str],
-) -> Apis:
-    """Return the APIs that the options ask for; values are read through `cached`.
+    strategies: Sequence[Strategy],
+) -> list[Route]:
+    """Return the routes of the APIs that the options ask for.
 
-    `challenges` are those of the strategies whose credentials are in `Authorization`.
+    Raises `OptionsError` where an API has the paths of another.
     """
-    endpoints = options.endpoints
-    values: list[Route] = []
-    admin: list[Route] = []
-    rest: list[Route] = []
-    binding: list[Route] = []
-    described: list[Group] = []
+    endpoints, cloudflare = options.endpoints, options.endpoints.cloudflare
+    cached = storage if options.cache is False else CachedStorage(storage, options.cache)
+    challenges = {one.name: one.challenge for one in strategies} or {ApiKey.name: ApiKey.challenge}
+    jwt = options.auth.jwt
+    own_fields = {"jwt": jwt.header} if jwt is not False and jwt.has_own_field else {}
+    found: dict[str, tuple[str, Sequence[Route]]] = {}
+    native: list[Group] = []
+    others: list[Group] = []
     if endpoints.v1.kv is not False:
         prefix = options.path(endpoints.v1.kv)
-        values = kv_routes(options.limits, cached, namespaces, prefix, health.failed)
-        described.append(describe_kv(storage, options.limits, prefix))
+        routes = kv_routes(options.limits, cached, namespaces, prefix, health.failed)
+        found["endpoints.v1.kv"] = endpoints.v1.kv, routes
+        native.append(describe_kv(storage, options.limits, prefix))
+    if cloudflare.rest is not False:
+        prefix = options.path(cloudflare.rest)
+        routes = rest_routes(options, cached, namespaces, prefix, health.failed)
+        found["endpoints.cloudflare.rest"] = cloudflare.rest, routes
+        in_authorization = [one for name, one in challenges.items() if name not in own_fields]
+        others.append(describe_rest(options, storage, prefix, in_authorization))
+    if cloudflare.binding is not False:
+        binding = Binding(options, cached, namespaces, options.path(cloudflare.binding))
+        found["endpoints.cloudflare.binding"] = cloudflare.binding, [binding]
     if endpoints.v1.admin is not False:
         prefix = options.path(endpoints.v1.admin)
-        admin = admin_routes(options, storage, namespaces, prefix, health)
-        described.append(describe_admin(storage, prefix))
-    if endpoints.cloudflare.rest is not False:
-        prefix = options.path(endpoints.cloudflare.rest)
-        rest = rest_routes(options, cached, namespaces, prefix, health.failed)
-        described.append(describe_rest(options, storage, prefix, challenges))
-    if endpoints.cloudflare.binding is not False:
-        prefix = options.path(endpoints.cloudflare.binding)
-        binding = [Binding(options, cached, namespaces, prefix)]
-    return Apis(values, admin, rest, binding, described)
+        routes = admin_routes(options, storage, namespaces, prefix, health)
+        found["endpoints.v1.admin"] = endpoints.v1.admin, routes
+        native.append(describe_admin(storage, prefix))
+    if endpoints.public is not False:
+        prefix = options.path(endpoints.public)
+        described = [*native, *others, describe_public(prefix)]
+        whole = partial(document, described, challenges, _refusals(options), own_fields)
+        found["endpoints.public"] = endpoints.public, public_routes(health, whole, prefix)
+    _check_apart(found)
+    return [route for _, routes in found.values() for route in routes]
 
 
-def check_apart(options: Options, apis: Apis, public: Sequence[Route]) -> None:
-    """Raise `OptionsError` where an API has the paths of another."""
-    endpoints = options.endpoints
-    groups: dict[str, tuple[object, Sequence[Route]]] = {
-        "endpoints.v1.kv": (endpoints.v1.kv, apis.values),
-        "endpoints.cloudflare.rest": (endpoints.cloudflare.rest, apis.rest),
-        "endpoints.cloudflare.binding": (endpoints.cloudflare.binding, apis.binding),
-        "endpoints.v1.admin": (endpoints.v1.admin, apis.admin),
-        "endpoints.public": (endpoints.public, public),
-    }
-    for (one, (path, routes)), (other, (_, others)) in permutations(groups.items(), 2):
+def _refusals(options: Options) -> Sequence[int]:
+    """Return the statuses with which every path may refuse a request."""
+    access = options.access
+    on = {403: access.ip is not False, 429: access.rate_limit is not False}
+    return [status for status in on if on[status]]
+
+
+def _check_apart(found: Mapping[str, tuple[str, Sequence[Route]]]) -> None:
+    for (one, (path, routes)), (other, (_, others)) in permutations(found.items(), 2):
         for route, covered in product(routes, others):
             if route.has_path(covered.path):
                 raise OptionsError(

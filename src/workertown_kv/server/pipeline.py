@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Protocol
 
+import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..access import AddressFilter, Cors, RateLimit
@@ -26,46 +27,32 @@ class Watcher(Protocol):
         """Take note of a request that is over."""
 
 
-class Pipeline:
+class Pipeline(msgspec.Struct, kw_only=True, eq=False):
     """Takes each request from step to step; any of them may refuse it by raising an error."""
 
-    def __init__(
-        self,
-        table: RouteTable,
-        lifecycle: Lifecycle,
-        guard: Guard,
-        failures: Failures,
-        memory: Memory,
-        *,
-        cors: Cors | None,
-        addresses: AddressFilter | None,
-        limit: RateLimit | None,
-        watchers: Sequence[Watcher],
-        others: ASGIApp,
-        lifespan: ASGIApp,
-    ) -> None:
-        self._table = table
-        self._lifecycle = lifecycle
-        self._guard = guard
-        self._failures = failures
-        self._memory = memory
-        self._cors = cors
-        self._addresses = addresses
-        self._limit = limit
-        self._watchers = watchers
-        self._others = others
-        self._lifespan = lifespan
+    table: RouteTable
+    lifecycle: Lifecycle
+    guard: Guard
+    failures: Failures
+    memory: Memory
+    cors: Cors | None
+    addresses: AddressFilter | None
+    limit: RateLimit | None
+    watchers: Sequence[Watcher]
+    others: ASGIApp
+    """The routes of the user's own, or nothing."""
+    lifespan: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "lifespan":
-            await self._lifespan(scope, receive, send)
+            await self.lifespan(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send, self._memory)
+        exchange = Exchange(scope, receive, send, self.memory)
         if kind == "websocket":
             await self._connect(exchange, receive, send)
             return
-        exchange.route = self._table.find(exchange)
+        exchange.route = self.table.find(exchange)
         started = perf_counter()
         try:
             answer = await self._answer(exchange)
@@ -73,39 +60,39 @@ class Pipeline:
                 await exchange.answer(answer)
         except Exception as error:  # noqa: BLE001  (whatever it is, it gets an answer)
             exchange.release()
-            await exchange.answer(await self._failures.answer(exchange, error))
+            await exchange.answer(await self.failures.answer(exchange, error))
         finally:
             if exchange.held is not None:
                 exchange.release()
-            if self._watchers:
+            if self.watchers:
                 self._observe(exchange, perf_counter() - started)
 
     async def _answer(self, exchange: Exchange) -> Answer | None:
         """Return the answer, `None` where a route of the user's own has sent it."""
-        if self._cors is not None:
-            preflight = self._cors.preflight(exchange) if exchange.method == "OPTIONS" else None
+        if self.cors is not None:
+            preflight = self.cors.preflight(exchange) if exchange.method == "OPTIONS" else None
             if preflight is not None:
                 return preflight
-            exchange.extra = self._cors.fields(exchange)
+            exchange.extra = self.cors.fields(exchange)
         await self._admit(exchange)
         route = exchange.route
         if route is not ELSEWHERE:
             return await route.answer(exchange)
         # A copy: an application around the server may have a user of its own in the scope.
         scope = {**exchange.scope, "user": exchange.user}
-        await self._others(scope, exchange.receive, exchange.send)
+        await self.others(scope, exchange.receive, exchange.send)
         return None
 
     async def _admit(self, exchange: Exchange) -> None:
         """Let a request in, or raise the error for which it is refused."""
-        if self._lifecycle.opened_on is not asyncio.get_running_loop():
-            await self._lifecycle.open_for(exchange)
-        if self._addresses is not None:
-            self._addresses.check(exchange)
-        limit = self._limit
+        if self.lifecycle.opened_on is not asyncio.get_running_loop():
+            await self.lifecycle.open_for(exchange)
+        if self.addresses is not None:
+            self.addresses.check(exchange)
+        limit = self.limit
         if limit is not None and not limit.counts_users:
             await limit.count(exchange)
-        await self._guard.admit(exchange)
+        await self.guard.admit(exchange)
         if limit is not None and limit.counts_users:
             await limit.count(exchange)
 
@@ -117,7 +104,7 @@ class Pipeline:
         except KvError:
             await send({"type": "websocket.close", "code": 1008})
             return
-        await self._others({**exchange.scope, "user": exchange.user}, receive, send)
+        await self.others({**exchange.scope, "user": exchange.user}, receive, send)
 
     def _observe(self, exchange: Exchange, seconds: float) -> None:
         scope = exchange.scope
@@ -131,5 +118,5 @@ class Pipeline:
             api=exchange.route.api.name,
             template=exchange.route.template_of(exchange),
         )
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             watcher.observe(record)

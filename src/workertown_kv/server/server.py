@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from starlette.applications import Starlette
@@ -21,19 +20,16 @@ from ..access import (
     configured_limiter,
     configured_report,
 )
-from ..auth import ApiKey, Guard, configured_strategies
-from ..endpoints.open_api import document
-from ..endpoints.public import describe_public, public_routes
+from ..auth import Guard, configured_strategies
 from ..errors import NotFound
 from ..files import Files
 from ..http.exchange import Exchange
 from ..http.memory import Memory
-from ..http.route import Route
 from ..namespaces import Namespaces
 from ..options import Options
 from ..runtime import Runtime, resolve_runtime
-from ..storage import CachedStorage, Health
-from .apis import ELSEWHERE, Apis, RouteTable, apis_of, check_apart
+from ..storage import Health
+from .apis import ELSEWHERE, RouteTable, routes_of
 from .background import Background
 from .failures import Failures
 from .lifecycle import Lifecycle
@@ -59,10 +55,7 @@ class Server(Starlette):
         self.strategies = configured_strategies(options, storage.clock, files)
         self.namespaces = Namespaces(storage, options.cloudflare.accounts)
         self.health = Health(storage, background=self.runtime.background)
-        apis = self._apis()
-        public = self._public(apis)
-        check_apart(options, apis, public)
-        self.api_routes = [*apis.routes(), *public]
+        self.api_routes = routes_of(options, storage, self.namespaces, self.health, self.strategies)
         """The routes of the APIs; those of the user's own are in `routes`."""
         limiter = configured_limiter(options)
         report = configured_report(options)
@@ -84,11 +77,11 @@ class Server(Starlette):
         self._table = RouteTable(self.api_routes)
         self.memory = Memory(memory_for(options.limits))
         self._pipeline = Pipeline(
-            self._table,
-            self.lifecycle,
-            self.guard,
-            Failures(report, self.health.failed),
-            self.memory,
+            table=self._table,
+            lifecycle=self.lifecycle,
+            guard=self.guard,
+            failures=Failures(report, self.health.failed),
+            memory=self.memory,
             cors=None if options.cors is False else Cors(options.cors, is_allowed_origin),
             addresses=None if allowed is False else AddressFilter(allowed, address_of),
             limit=None if limiter is None else RateLimit(limiter, address_of),
@@ -166,37 +159,6 @@ class Server(Starlette):
             if kind not in (500, Exception)
         }
         await ExceptionMiddleware(self.router, handlers, self.debug)(scope, receive, send)
-
-    def _apis(self) -> Apis:
-        options, storage = self.options, self.runtime.storage
-        cached = storage if options.cache is False else CachedStorage(storage, options.cache)
-        in_authorization = [
-            challenge
-            for name, challenge in self._challenges().items()
-            if name not in self._own_fields()
-        ]
-        return apis_of(options, storage, cached, self.namespaces, self.health, in_authorization)
-
-    def _challenges(self) -> dict[str, str]:
-        strategies = {one.name: one.challenge for one in self.strategies}
-        return strategies or {ApiKey.name: ApiKey.challenge}
-
-    def _own_fields(self) -> dict[str, str]:
-        """Return the header fields of strategies whose credentials are not in `Authorization`."""
-        jwt = self.options.auth.jwt
-        return {"jwt": jwt.header} if jwt is not False and jwt.has_own_field else {}
-
-    def _public(self, apis: Apis) -> list[Route]:
-        options = self.options
-        if options.endpoints.public is False:
-            return []
-        prefix = options.path(options.endpoints.public)
-        access = options.access
-        refusals = {403: access.ip is not False, 429: access.rate_limit is not False}
-        everywhere = [status for status, on in refusals.items() if on]
-        described = [*apis.described, describe_public(prefix)]
-        whole = partial(document, described, self._challenges(), everywhere, self._own_fields())
-        return public_routes(self.health, whole, prefix)
 
 
 @asynccontextmanager
