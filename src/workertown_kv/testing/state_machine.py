@@ -202,7 +202,7 @@ class StorageMachine(RuleBasedStateMachine):
 
     def _alive(self, key: str) -> Entry | None:
         entry = self._model.get(key)
-        if entry is None or (entry.expires_at is not None and entry.expires_at <= self._clock()):
+        if entry is None or not entry.is_alive(self._clock()):
             return None
         return entry
 

@@ -66,7 +66,7 @@ class Snapshot:
         """See `batch.Table`."""
         at = self._checked(operation)
         entry = self.written[at] = operation.entry(new_version())
-        if entry.expires_at is None or entry.expires_at > self._now:
+        if entry.is_alive(self._now):
             self._there[at] = Found(entry.version, entry)
         else:
             self._there.pop(at, None)

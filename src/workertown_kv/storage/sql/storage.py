@@ -214,7 +214,7 @@ class SqlStorage(Storage):
         while True:
             rows = await session.fetch(self._statements.list(operation, after, now, step))
             found = keys_of(rows)
-            keys += [one for one in found if one.expires_at is None or one.expires_at > now]
+            keys += [one for one in found if one.is_alive(now)]
             if len(keys) > operation.limit:
                 keys = keys[: operation.limit]
                 return Page(keys, keys[-1].key)
