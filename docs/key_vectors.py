@@ -40,10 +40,11 @@ def key_vectors_page() -> str:
     return f"""\
 # Key vectors
 
-{len(found)} keys that have been trouble somewhere, and how each stands in a path. The tests write,
-read, list and delete every one of them through every door, and with Cloudflare's own clients; what
-one door writes, all others read. [`tests/vectors/keys.json`](../../tests/vectors/keys.json) has
-them for the tests of a client of yours: take `key`, and compare what you send with `path`.
+{len(found)} keys that some client, proxy or storage is known to get wrong, and how to write each
+in a path. The tests write, read, list and delete every one of them through every API, and with
+Cloudflare's own clients; a value written through any API is read through all others.
+[`tests/vectors/keys.json`](../../tests/vectors/keys.json) has the keys for testing your own
+client: take `key`, and compare what your client sends with `path`.
 
 In a path stands the percent-encoding of a key's UTF-8 bytes. Here everything is encoded that may
 be. What has to be is `%`, `?`, `#`, control characters and whatever is not ASCII; and the slashes
@@ -57,7 +58,7 @@ Keys as JSON text, long ones shortened.
 |---|---|---|
 {table}
 
-The keys `.` and `..` are refused by Cloudflare's doors, as Cloudflare does; the native API takes
+The keys `.` and `..` are refused by Cloudflare's APIs, as Cloudflare does; the native API takes
 them [in the query](../how-to/odd-keys.md#in-the-query).
 
 ## Defects of clients
