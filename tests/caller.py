@@ -36,6 +36,6 @@ class Caller:
 
 def make_server(storage: Storage, **options: Any) -> Server:
     """A server with an API key and nothing from the environment, that refuses without delay."""
-    auth = {"failure_seconds": 0, **options.pop("auth", {"api_key": {"api_key": API_KEY}})}
+    auth: Any = {"failure_seconds": 0, **options.pop("auth", {"api_key": {"api_key": API_KEY}})}
     options.setdefault("get_env", dict)
     return kv(runtime=Runtime(storage), auth=auth, **options)

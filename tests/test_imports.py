@@ -2,10 +2,16 @@
 
 import subprocess
 import sys
+import tomllib
+import zipfile
+from pathlib import Path
 
 import pytest
 
+import workertown_kv
 from extras import install_command
+
+ROOT = Path(__file__).parents[1]
 
 _WITHOUT = """
 import sys
@@ -76,3 +82,17 @@ def test_tokens_without_their_library_say_what_to_install() -> None:
     )
     needs = "auth.jwt needs packages that are not installed"
     assert ran.stdout == f"{needs}: {install_command('jwt')}\n"
+
+
+def test_the_package_knows_its_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert workertown_kv.__version__ == project["version"]
+    with pytest.raises(AttributeError, match="has no attribute 'version'"):
+        workertown_kv.version  # type: ignore[attr-defined] # noqa: B018
+
+
+def test_the_wheel_tells_type_checkers_that_it_has_types(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, check=True, capture_output=True, cwd=ROOT)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert "workertown_kv/py.typed" in zipfile.ZipFile(wheel).namelist()

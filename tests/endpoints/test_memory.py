@@ -160,7 +160,7 @@ async def test_a_write_is_refused_before_it_is_done_or_not_at_all() -> None:
 )
 def test_memory_for_less_than_one_request_is_refused(limits: dict[str, int], least: int) -> None:
     with pytest.raises(OptionsError, match=f"limits.memory_bytes is .* at least {least}, "):
-        kv(limits=LIMITS | limits)
+        kv({"limits": LIMITS | limits})
 
 
 def test_without_a_word_there_is_a_quarter_of_the_memory_and_enough_for_a_request() -> None:

@@ -1,6 +1,8 @@
 """Options from variables and from a file."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -123,10 +125,10 @@ def test_text_is_taken_as_it_is(text: str) -> None:
 def test_text_that_was_surely_not_meant_is_refused_in_every_variable(text: str, words: str) -> None:
     names = ("KV_API_KEY", "KV_PASSWORD", "KV_DB", "KV_API_KEYS_FILE", "KV_JWT_SECRET", "MY_KEY")
     for name in (*names, "KV_CONFIG", "KV_SENTRY_DSN", "KV_OPTIONS__BASE_PATH"):
-        env = {"KV_USERNAME": "ada"} if name == "KV_PASSWORD" else {}
-        own = {"api_key": {"env": {"api_key": "MY_KEY"}}} if name == "MY_KEY" else {}
+        env: dict[str, str] = {"KV_USERNAME": "ada"} if name == "KV_PASSWORD" else {}
+        own: Any = {"api_key": {"env": {"api_key": "MY_KEY"}}} if name == "MY_KEY" else {}
         with pytest.raises(OptionsError, match=f"The variable {name} ") as raised:
-            kv(get_env=lambda name=name, env=env: {name: text, **env}, auth=own)
+            kv(get_env=partial(dict, {name: text, **env}), auth=own)
         assert words in raised.value.message
         assert "cret" not in raised.value.message
 
@@ -198,5 +200,5 @@ def test_an_environment_that_cannot_be_listed_is_asked() -> None:
 def test_an_error_is_not_said_to_come_from_what_it_hints_at() -> None:
     environment = {"KV_OPTIONS__AUTH__JWT__SECRET": "x" * 40}
     with pytest.raises(OptionsError, match="did you mean") as raised:
-        kv(get_env=lambda: environment, auth={"jwt": {"secrt": "x"}})
+        kv({"auth": {"jwt": {"secrt": "x"}}}, get_env=lambda: environment)
     assert "from" not in raised.value.message

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +11,19 @@ import pytest
 from caller import API_KEY, make_server
 from workertown_kv import Options, OptionsError, kv
 from workertown_kv import runtime as runtimes
-from workertown_kv.options import Secret, describe_options, parse_options
+from workertown_kv.options import (
+    ApiKeyEnv,
+    ApiKeyOptions,
+    AuthOptions,
+    BasicOptions,
+    CacheOptions,
+    CloudflareOptions,
+    EndpointsOptions,
+    LimitsOptions,
+    Secret,
+    describe_options,
+    parse_options,
+)
 from workertown_kv.storage.memory import MemoryStorage
 
 
@@ -134,6 +147,41 @@ def test_a_wrong_option_is_named_by_its_whole_path(
         assert word in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"limits": CacheOptions()}, ["limits is CacheOptions", "a mapping with value_bytes"]),
+        ({"cloudflare": CloudflareOptions(relaxed="no")}, ["cloudflare.relaxed is 'no' (str)"]),  # type: ignore[arg-type]
+        (Options(cache=LimitsOptions()), ["cache is LimitsOptions", "a mapping with ttl"]),  # type: ignore[arg-type]
+        (
+            {"auth": AuthOptions(api_key=ApiKeyOptions(env=ApiKeyEnv(file=3)))},  # type: ignore[arg-type]
+            ["auth.api_key.env.file is int", "expected text"],
+        ),
+        ({"auth": AuthOptions(basic=ApiKeyOptions())}, ["auth.basic is ApiKeyOptions"]),  # type: ignore[arg-type]
+        (Options(endpoints=EndpointsOptions(v1=3)), ["endpoints.v1 is 3 (int)"]),  # type: ignore[arg-type]
+        (Options(limits=LimitsOptions(key_bytes=1.5)), ["limits.key_bytes is 1.5 (float)"]),  # type: ignore[arg-type]
+    ],
+)
+def test_a_struct_is_checked_as_a_mapping_is(given: Any, words: list[str]) -> None:
+    with pytest.raises(OptionsError) as caught:
+        parse_options(given)
+    for word in words:
+        assert word in caught.value.message
+
+
+def test_text_in_a_struct_becomes_a_secret() -> None:
+    options = parse_options({"auth": AuthOptions(basic=BasicOptions(password="s3cret"))})  # type: ignore[arg-type]
+    assert options.auth.basic
+    assert options.auth.basic.password == Secret("s3cret")
+
+
+def test_a_struct_and_a_mapping_are_merged() -> None:
+    options = parse_options(
+        {"limits": LimitsOptions(key_bytes=10)}, {"limits": {"body_seconds": 9}}
+    )
+    assert options.limits == LimitsOptions(key_bytes=10, body_seconds=9)
+
+
 class AsyncCall:
     async def __call__(self, *_: object) -> None: ...
 
@@ -168,7 +216,7 @@ def test_an_async_function_that_nobody_would_wait_for_is_refused(
 
 def test_an_environment_that_is_no_mapping_is_refused() -> None:
     with pytest.raises(OptionsError, match="get_env answered NoneType; expected a mapping"):
-        kv(get_env=lambda: None)
+        kv(get_env=lambda: None)  # type: ignore[arg-type, return-value]
 
 
 def test_what_is_no_mapping_is_refused() -> None:
@@ -178,10 +226,10 @@ def test_what_is_no_mapping_is_refused() -> None:
 
 def test_an_error_about_a_secret_does_not_show_it() -> None:
     with pytest.raises(OptionsError) as caught:
-        kv(auth={"api_key": {"api_key": 12345}})
+        kv({"auth": {"api_key": {"api_key": 12345}}})
     assert "12345" not in caught.value.message
     with pytest.raises(OptionsError) as caught:
-        kv(auth={"api_key": "s3cret"})
+        kv({"auth": {"api_key": "s3cret"}})
     assert "s3cret" not in caught.value.message
 
 

@@ -18,7 +18,7 @@ from ..options import (
     variable_of,
     without_credentials,
 )
-from ..server.layers import layers_of
+from ..server.option_sources import layers_of
 from .database import config_option, one_line_errors
 
 _Path = tuple[str, ...]

@@ -23,8 +23,8 @@ from ..options import (
 )
 from ..runtime import DEFAULT_DATABASE
 from ..server import Server
-from ..server.layers import read_file
 from ..server.making import kv_from
+from ..server.option_sources import read_file
 from .flag import Flag
 
 _VARIABLE: Final = EnvOptions().database

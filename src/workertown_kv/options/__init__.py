@@ -14,6 +14,7 @@ from .auth import (
     UserCredential,
 )
 from .environment import check_text, text_of
+from .given import OptionsDict
 from .group import Secret, is_async, without_credentials
 from .jwt import AUTHORIZATION, JwksOptions, JwtIssuer, JwtOptions, TokenRules, texts
 from .layers import (
@@ -75,6 +76,7 @@ __all__ = [
     "LimitsOptions",
     "Logger",
     "Options",
+    "OptionsDict",
     "RateLimitOptions",
     "Secret",
     "SentryOptions",

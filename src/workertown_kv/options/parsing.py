@@ -32,7 +32,7 @@ def given_options(
     options: Mapping[str, object] | Options | None, named: Mapping[str, object] | None
 ) -> dict[str, object]:
     """What was given, merged, and not looked at any further."""
-    given = _plain(options) if isinstance(options, Options) else options or {}
+    given = _fields(options, Options) if isinstance(options, Options) else options or {}
     if not isinstance(given, Mapping):
         raise OptionsError(f"The options are {_shown(given)}; expected a mapping, or keywords")
     return merged(given, named or {})
@@ -69,13 +69,9 @@ def parse_scopes(given: object, claim: str) -> tuple[Scope, ...]:
     return scopes
 
 
-def _plain(options: msgspec.Struct) -> dict[str, object]:
-    """The options as nested mappings that can be merged and parsed again."""
-    values = {name: getattr(options, name) for name in options.__struct_fields__}
-    return {
-        name: _plain(value) if isinstance(value, msgspec.Struct) else value
-        for name, value in values.items()
-    }
+def _fields(group: msgspec.Struct, kind: type[msgspec.Struct]) -> dict[str, object]:
+    """The options of a group as a mapping, which can be merged and checked."""
+    return {name: getattr(group, name) for name in kind.__struct_fields__}
 
 
 def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
@@ -83,6 +79,8 @@ def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str
     both = dict(below)
     for name, value in above.items():
         under = both.get(name)
+        if isinstance(under, msgspec.Struct):
+            under = _fields(under, type(under))
         if isinstance(value, Mapping) and isinstance(under, Mapping):
             both[name] = merged(under, value)
         else:
@@ -151,7 +149,8 @@ def _fitted(kind: Any, given: object, path: _Path) -> object:
         if isinstance(given, Mapping):
             return _parse(kind, given, path)
         if isinstance(given, kind):
-            return given
+            # Python lets code make a struct with anything in it.
+            return _parse(kind, _fields(given, kind), path)
         return kind() if given is True and _has_defaults(kind) else _UNFIT
     if kind is Secret and isinstance(given, str):
         return Secret(given)

@@ -2,17 +2,19 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Unpack
 
 from ..files import Files
-from ..options import Options, parse_layers, unread_variables
-from .layers import layers_of
+from ..options import Options, OptionsDict, parse_layers, unread_variables
+from .option_sources import layers_of
 from .server import Server
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
-def kv(options: Mapping[str, object] | Options | None = None, **named: object) -> Server:
+def kv(
+    options: Mapping[str, object] | Options | None = None, **named: Unpack[OptionsDict]
+) -> Server:
     """Make a key/value server: every option has a default, and every default can be changed.
 
     Options are one object, keywords, or both, and are merged deeply over those of the environment
@@ -28,7 +30,9 @@ def kv(options: Mapping[str, object] | Options | None = None, **named: object) -
 
 
 def kv_from(
-    files: Files, options: Mapping[str, object] | Options | None = None, **named: object
+    files: Files,
+    options: Mapping[str, object] | Options | None = None,
+    **named: Unpack[OptionsDict],
 ) -> Server:
     """Make a server as `kv()` does, with files that may have been read already."""
     return Server(parse_layers(layers_of(options, named, files)), files)

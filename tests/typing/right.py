@@ -1,0 +1,42 @@
+"""A user's program that type checkers accept."""
+
+from collections.abc import Mapping
+from typing import assert_type
+
+from workertown_kv import Options, Scope, Server, __version__, kv
+from workertown_kv.options import LimitsOptions, OptionsDict, Secret
+
+server = kv(
+    base_path="/store",
+    auth={
+        "api_key": {
+            "api_key": "s3cret",
+            "api_keys": [
+                {"name": "ada", "api_key": "k", "scopes": [{"verbs": ["read"]}]},
+                {"name": "grace", "hash": Secret("h"), "scopes": (Scope(verbs=("list",)),)},
+            ],
+            "verify_credentials": lambda key: key == "s3cret",
+        },
+        "basic": False,
+        "jwt": {"issuers": [{"issuer": "https://a", "audience": ["a", "b"]}], "jwks": {}},
+        "failure_seconds": 1,
+    },
+    limits=LimitsOptions(value_bytes=10),
+    cache=True,
+    cors={"origin": ["https://a.example"], "max_age": 60},
+    access={"ip": ("10.0.0.0/8",), "rate_limit": {"limit": 5, "by": "user"}},
+    endpoints={"v1": {"admin": False}},
+    logger=lambda method, path, status, seconds: None,
+    get_env=lambda: {"KV_DB": "memory://"},
+)
+assert_type(server, Server)
+assert_type(__version__, str)
+
+options: OptionsDict = {"env": {"database": "MY_DB"}}
+kv(**options)
+kv(options, base_path="/")
+kv(Options(base_path="/"), runtime="testing")
+
+
+def from_json(given: Mapping[str, object]) -> Server:
+    return kv(given)

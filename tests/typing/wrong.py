@@ -1,0 +1,22 @@
+"""A user's program in which each statement has an error for type checkers."""
+
+import workertown_kv
+from workertown_kv import kv
+from workertown_kv.options import CacheOptions, LimitsOptions, OptionsDict
+
+kv(bse_path="/")
+workertown_kv.missing()
+kv(base_path=1)
+kv(limits={"value_byte": 1})
+kv(limits={"value_bytes": "25MB"})
+kv(limits=CacheOptions())
+kv(limits=LimitsOptions(value_bytes="25MB"))
+kv(auth=False)
+kv(auth={"api_key": "s3cret"})
+kv(auth={"api_key": {"api_keys": [{"api_key": "k"}]}})
+kv(auth={"api_key": {"api_keys": [{"name": "a", "scopes": [{"verbs": ["reed"]}]}]}})
+kv(access={"ip": "10.0.0.1"})
+kv(access={"rate_limit": {"by": "key"}})
+kv(logger=True)
+kv(get_env={"KV_DB": "memory://"})
+options: OptionsDict = {"basePath": "/"}
