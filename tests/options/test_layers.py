@@ -65,7 +65,7 @@ def test_any_option_can_be_given_by_a_variable() -> None:
         ("CLOUDFLARE__RELAXED", "maybe", "expected true or false"),
         ("ACCESS__RATE_LIMIT__BY", "name", "expected address or user"),
         ("AUTH__API_KEY__API_KEYS", "k", "expected a list in JSON"),
-        ("AUTH__API_KEY__VERIFY_CREDENTIALS", "f", "a function, and can be given in code alone"),
+        ("AUTH__API_KEY__VERIFY_CREDENTIALS", "f", "a function, and can only be set in code"),
         ("ACCESS__IP", "nowhere", "(from KV_OPTIONS__ACCESS__IP)"),
         ("", "1", "is for no option"),
     ],

@@ -1,1 +1,1 @@
-"""The doors: each a codec between requests and operations, and its routes."""
+"""The APIs: their routes, and the codecs between requests and operations."""

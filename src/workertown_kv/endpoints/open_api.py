@@ -1,7 +1,7 @@
-"""The OpenAPI description of a server as it is configured: the frame, and words for the doors.
+"""The OpenAPI description of a server as it is configured: the frame, and what APIs share.
 
-Each door describes its own paths beside its code, in terms of what is here. Schemas are made from
-the structs that it decodes and encodes.
+Each API describes its own paths beside its code, with the functions of this module. Schemas are
+made from the structs that the API decodes and encodes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ _EVERYWHERE: Final = (400, 500, 503)
 
 
 class Failures(NamedTuple):
-    """How a door answers where something goes wrong."""
+    """The form of the errors of an API."""
 
     schema: str
     example: Callable[[int, str], Json]
@@ -24,7 +24,7 @@ class Failures(NamedTuple):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """What a door says of itself."""
+    """What an API says of itself."""
 
     tags: Mapping[str, str]
     """What its operations are about, and what that is."""
@@ -262,7 +262,7 @@ def _native_example(status: int, words: str) -> Json:
 
 
 NATIVE: Final = Failures("Failure", _native_example)
-"""The failures of everything but Cloudflare's doors."""
+"""The failures of everything but Cloudflare's APIs."""
 
 _DESCRIPTION: Final = """\
 Values are JSON. They have keys, and may have a lifetime and metadata. Each has a version, which is

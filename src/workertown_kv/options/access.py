@@ -1,4 +1,4 @@
-"""The options of `access`, and of what browsers and Sentry are told: `cors`, `sentry`."""
+"""The options of `access`, `cors` and `sentry`."""
 
 import re
 from collections.abc import Callable
@@ -49,12 +49,12 @@ class RateLimitOptions(Group, frozen=True):
     window: int = 60
     """The length of the window, in seconds."""
     by: Literal["address", "user"] = "address"
-    """What makes a client: its address, or the user (the address where there is none)."""
+    """Whose requests are counted: an address's, or a user's (without a user, the address's)."""
     store: Secret | None = None
-    """Where requests are counted: `redis://…` or `upstash://TOKEN@host`, shared by all servers that
-    name it; without it, what the environment says, or else each process by itself."""
+    """The store for the counts, `redis://…` or `upstash://TOKEN@host`, which servers may share. The
+    default is the store that the environment names, or else each process counts separately."""
     limiter: Callable[[str], Any] | None = None
-    """`(client) -> bool | Allowance`: a limiter of your own, in place of the counting."""
+    """`(client) -> bool | Allowance`: your own limiter, which replaces the counting."""
     env: RateLimitEnv = RateLimitEnv()
 
     def __post_init__(self) -> None:
@@ -67,14 +67,14 @@ class RateLimitOptions(Group, frozen=True):
 
 
 class AccessOptions(Group, frozen=True):
-    """From where, and how often."""
+    """Which addresses may send requests, and how often."""
 
     ip: tuple[str, ...] | Literal[False] = False
-    """The addresses and networks (CIDR) that are let in, to public endpoints too; others are 403.
-    """
+    """The addresses and networks (CIDR) that may send requests, also to public endpoints; others
+    get 403."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses and networks of proxies whose `Forwarded`, `X-Forwarded-For` and
-    `CF-Connecting-IP` are believed."""
+    """The addresses and networks of proxies whose `Forwarded`, `X-Forwarded-For` and
+    `CF-Connecting-IP` the server trusts."""
     rate_limit: RateLimitOptions | Literal[False] = False
 
     def __post_init__(self) -> None:
@@ -95,20 +95,20 @@ class CorsOptions(Group, frozen=True):
     """Cross-origin requests by browsers (the Fetch standard, CORS protocol)."""
 
     origin: str | tuple[str, ...] | Callable[[str], bool] = "*"
-    """Which origins: one, several, `"*"` for all, or `(origin) -> bool`."""
+    """The allowed origins: one, several, `"*"` for all, or a function `(origin) -> bool`."""
     methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "DELETE")
-    """The methods they may use."""
+    """The methods that pages of these origins may use."""
     headers: tuple[str, ...] = CORS_HEADERS
-    """The request header fields they may send; `("*",)` for any."""
+    """The request header fields that they may send; `("*",)` for any."""
     expose_headers: tuple[str, ...] = CORS_EXPOSED
     """The header fields of answers that they may read."""
     max_age: int = 600
-    """For how many seconds a browser may keep the answer to a preflight request."""
+    """The seconds for which a browser may cache the answer to a preflight request."""
     credentials: bool = False
-    """Whether browsers send what they keep for this server, such as a Basic login."""
+    """Whether browsers may send stored credentials for this server, such as a Basic login."""
     private_network: bool = False
     """Whether pages from the internet may use a server in a private network or on the same
-    machine, where a browser asks for that (`Access-Control-Request-Private-Network`)."""
+    machine, if the browser asks for that (`Access-Control-Request-Private-Network`)."""
 
     def __post_init__(self) -> None:
         self.check_at_least(0, "max_age")
@@ -144,10 +144,10 @@ class SentryEnv(Group, frozen=True):
 
 
 class SentryOptions(Group, frozen=True):
-    """Errors of status 500 are reported to Sentry, where a DSN is configured."""
+    """Reports of errors of status 500 to Sentry, if there is a DSN."""
 
     dsn: Secret | None = None
-    """The DSN itself; without it, the environment's."""
+    """The DSN; the default is that of the environment."""
     environment: str | None = None
-    """Sentry's name for where this runs, such as `production`."""
+    """The environment that Sentry shows, such as `production`."""
     env: SentryEnv = SentryEnv()

@@ -33,13 +33,13 @@ class Credential(Group, frozen=True):
     name: str
     """The name of the credential, which is the id of the user."""
     hash: Secret | None = None
-    """In place of the secret, the hash of it, as `workertown-kv api-key` or `user` prints it."""
+    """The hash of the secret, from `workertown-kv api-key` or `user`, in place of the secret."""
     scopes: tuple[Scope, ...] | None = None
-    """What may be done with it; without scopes, everything."""
+    """The operations and keys that it permits; without scopes, all."""
     not_before: int | None = None
-    """Unix seconds; before that it does not fit."""
+    """The Unix time in seconds from which it is valid."""
     expires_at: int | None = None
-    """Unix seconds; from then on it does not fit."""
+    """The Unix time in seconds at which it expires."""
 
     def __post_init__(self) -> None:
         if not self.name or ":" in self.name:
@@ -77,15 +77,15 @@ class ApiKeyOptions(Group, frozen=True):
     """A key sent as `Authorization: Bearer …`."""
 
     api_key: Secret | None = None
-    """The key itself; without it, the environment's."""
+    """The key; the default is that of the environment."""
     api_keys: tuple[ApiKeyCredential, ...] = ()
-    """Named keys, besides those of the environment."""
+    """Named keys, in addition to those of the environment."""
     file: str | None = None
     """The path of a file of named keys, a JSON object on each line; read when a server is made."""
     get_credentials: Callable[[Any], Any] | None = None
-    """`(request) -> str | None`: the API key of a request, in place of the bearer token."""
+    """`(request) -> str | None`: finds the API key of a request; replaces the bearer token."""
     verify_credentials: Callable[[str], Any] | None = None
-    """`(api_key) -> bool | User`: whether it fits, in place of the comparison with keys."""
+    """`(api_key) -> bool | User`: checks the key; replaces the comparison with the keys."""
     env: ApiKeyEnv = ApiKeyEnv()
 
 
@@ -126,17 +126,17 @@ class BasicOptions(Group, frozen=True):
     """A user name and password, as RFC 7617 sends them."""
 
     username: str | None = None
-    """The user name itself; without it, the environment's."""
+    """The user name; the default is that of the environment."""
     password: Secret | None = None
-    """The password itself; without it, the environment's."""
+    """The password; the default is that of the environment."""
     users: tuple[UserCredential, ...] = ()
-    """Users, besides those of the environment."""
+    """Users, in addition to those of the environment."""
     file: str | None = None
-    """The path of a file of users, a JSON object on each line; read when a server is made."""
+    """The path of a file of users, a JSON object on each line; read when the server is made."""
     get_credentials: Callable[[Any], Any] | None = None
-    """`(request) -> (username, password) | None`, in place of what the request sends."""
+    """`(request) -> (username, password) | None`: finds both in a request."""
     verify_credentials: Callable[[str, str], Any] | None = None
-    """`(username, password) -> bool | User`: whether they fit, in place of the comparison."""
+    """`(username, password) -> bool | User`: checks both; replaces the comparison."""
     env: BasicEnv = BasicEnv()
 
     def __post_init__(self) -> None:
@@ -149,16 +149,15 @@ class BasicOptions(Group, frozen=True):
 
 
 class AuthOptions(Group, frozen=True):
-    """Who gets in. A strategy without credentials admits nobody; `False` turns one off."""
+    """Authentication. A strategy without credentials admits nobody; `False` turns it off."""
 
     api_key: ApiKeyOptions | Literal[False] = ApiKeyOptions()
     basic: BasicOptions | Literal[False] = BasicOptions()
     jwt: JwtOptions | Literal[False] = JwtOptions()
     authenticate_request: Callable[[Any, Any], Any] | None = None
-    """`(request, user) -> bool | User`: the last word, after all strategies; `user` may be `None`.
-    """
+    """`(request, user) -> bool | User`: decides after all strategies; `user` may be `None`."""
     failure_seconds: float = 0.1
-    """How long the refusal of credentials that do not fit takes at least."""
+    """The least seconds that the refusal of wrong credentials takes."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.failure_seconds <= 60:

@@ -21,28 +21,27 @@ class JwtEnv(Group, frozen=True):
     secret: str = "KV_JWT_SECRET"  # noqa: S105  (the name of a variable, not a secret)
     """The variable that holds a shared secret."""
     issuer: str = "KV_JWT_ISSUER"
-    """The variable that holds the issuer, or several with commas between."""
+    """The variable that holds the issuer, or several separated by commas."""
     audience: str = "KV_JWT_AUDIENCE"
-    """The variable that holds the audience, or several with commas between."""
+    """The variable that holds the audience, or several separated by commas."""
     client_id: str = "KV_JWT_CLIENT_ID"
-    """The variable that holds the client id, or several with commas between."""
+    """The variable that holds the client id, or several separated by commas."""
 
 
 class JwksOptions(Group, frozen=True):
     """The key set of an issuer (RFC 7517, 5)."""
 
     url: Secret | None = None
-    """The URL itself; without it, the environment's."""
+    """The URL; the default is that of the environment."""
     cache_ttl: int | Literal[False] = 86_400
-    """For how many seconds fetched keys are used before they are fetched again; `False`: for none.
-    A shorter `Cache-Control: max-age` of the issuer counts.
-    """
+    """The seconds after which the keys are fetched again, or sooner if `Cache-Control: max-age` of
+    the issuer is shorter; `False` fetches them for each token."""
     timeout_seconds: float = 5.0
-    """How long a fetch may take, with the discovery before it."""
+    """The seconds that a fetch may take, including the discovery before it."""
     limit_bytes: int = 1024 * 1024
     """The largest key set, and the largest discovery document; more is not read."""
     refetch_seconds: int = 60
-    """How long it takes until the issuer is asked again after an unknown `kid`, or a failure."""
+    """The seconds to wait after an unknown `kid` or a failure before the next fetch."""
 
     def __post_init__(self) -> None:
         if self.cache_ttl is not False:
@@ -53,30 +52,29 @@ class JwksOptions(Group, frozen=True):
 
 
 class NamedScope(Scope, frozen=True, kw_only=True):
-    """A scope under the name that tokens have for it."""
+    """A scope, and its name in tokens."""
 
     name: str
-    """What the claim says, such as `kv.read`; several scopes may have the same name."""
+    """The name in the claim, such as `kv.read`; several scopes may have the same name."""
 
 
 class TokenRules(Group, frozen=True):
-    """What is asked of the claims of a token, and what they permit."""
+    """The requirements on the claims of a token, and the scopes that they grant."""
 
     audience: str | tuple[str, ...] | None = None
-    """What `aud` must have, one of them if there are several; without it (and, for `auth.jwt`, the
-    environment's) no `aud` is accepted."""
+    """The audiences, of which `aud` must have one. Without any (for `auth.jwt`, also in the
+    environment), tokens with `aud` are refused."""
     client_id: str | tuple[str, ...] | None = None
-    """What `client_id` and `azp` must be, one of them if there are several; without it (and, for
-    `auth.jwt`, the environment's) anything."""
+    """The client ids, of which `client_id` and `azp` must each be one. Without any (for `auth.jwt`,
+    also in the environment), all are accepted."""
     required_claims: tuple[str, ...] = ()
-    """What other claims must be, as `claim=text`; a claim that is named several times must be one
-    of the texts, and a dot leads into an object."""
+    """The texts that other claims must have, as `claim=text`. A claim with several entries must
+    have one of their texts, and a dot leads into an object."""
     scopes_claim: str | tuple[str, ...] | None = None
-    """The claims that say what a token permits, such as `scope` or `realm_access.roles`; a token
-    without them permits nothing. Without this option that is `kv`, and a token without `kv` permits
-    everything."""
+    """The claims that hold the scopes, such as `scope` or `realm_access.roles`; a token without
+    them permits nothing. The default is `kv`, but a token without `kv` permits everything."""
     scopes: tuple[NamedScope, ...] = ()
-    """What the names in `scopes_claim` permit; a name that is not here permits nothing."""
+    """The scopes for the names in `scopes_claim`; an unknown name permits nothing."""
 
     def __post_init__(self) -> None:
         for name in ("audience", "client_id", "scopes_claim"):
@@ -100,12 +98,12 @@ class TokenRules(Group, frozen=True):
 
 
 class JwtIssuer(TokenRules, frozen=True, kw_only=True):
-    """One of several issuers, with keys and rules of its own."""
+    """One of several issuers, with its own keys and rules."""
 
     issuer: str
-    """What `iss` must be."""
+    """The value that `iss` must have."""
     jwks_url: Secret | None = None
-    """The URL of its key set; without it, its OpenID discovery document says where that is."""
+    """The URL of its key set; the default is the one in its OpenID discovery document."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,22 +119,22 @@ class JwtOptions(TokenRules, frozen=True):
     """JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer …`."""
 
     secret: Secret | None = None
-    """The secret of HS256, HS384 and HS512 itself; without it, the environment's."""
+    """The secret of HS256, HS384 and HS512; the default is that of the environment."""
     jwks: JwksOptions = JwksOptions()
     issuer: str | tuple[str, ...] | None = None
-    """What `iss` must be; without it, what the environment says, or else anything. Without a secret
-    and the URL of a key set, each of the issuers says by OpenID discovery where its key set is."""
+    """The issuers, of which `iss` must be one; the default is those of the environment, or else
+    any. Without a secret and the URL of a key set, the key sets are found by OpenID discovery."""
     issuers: tuple[JwtIssuer, ...] = ()
-    """More issuers, each with keys and rules of its own."""
+    """More issuers, each with its own keys and rules."""
     header: str = AUTHORIZATION
-    """The header field that has the token: any but `Authorization` has it as it is, or after
-    `Bearer`. A page of another origin needs it in `cors.headers`."""
+    """The header field with the token. In a field other than `Authorization`, `Bearer` before the
+    token is optional. Pages of other origins need the field in `cors.headers`."""
     leeway_seconds: int = 10
-    """How far the clock of the issuer may be off, for `exp`, `nbf` and `iat`."""
+    """The seconds by which the clock of the issuer may differ, for `exp`, `nbf` and `iat`."""
     get_credentials: Callable[[Any], Any] | None = None
-    """`(request) -> str | None`: the token of a request, in place of the header field."""
+    """`(request) -> str | None`: finds the token of a request; replaces the header field."""
     verify_credentials: Callable[[Mapping[str, Any]], Any] | None = None
-    """`(claims) -> bool | User`: a further check, after the token has been verified."""
+    """`(claims) -> bool | User`: checks further, after the token has been verified."""
     env: JwtEnv = JwtEnv()
 
     def __post_init__(self) -> None:

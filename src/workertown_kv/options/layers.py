@@ -211,7 +211,7 @@ def _expected_one(kind: Any) -> str:
     if is_group(kind):
         return f"true, an object in JSON, or variables for {', '.join(kind.__struct_fields__)}"
     if origin is not None and origin is Callable:
-        return "nothing: it is a function, and can be given in code alone"
+        return "nothing: it is a function, and can only be set in code"
     return "" if kind is NoneType else "text"
 
 

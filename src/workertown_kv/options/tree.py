@@ -1,7 +1,7 @@
 """The options: their types and defaults; those of `auth` and `access` are in modules of their own.
 
 The tree of types is the tree of options, so the path in an error is the path in the code. Every
-object is immutable. A strategy or a group of endpoints that may be turned off is `False` then.
+object is immutable. `False` turns off a strategy or a group of endpoints.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def check_paths(**paths: str | Literal[False]) -> None:
 
 
 class V1Options(Group, frozen=True):
-    """Where the endpoints of version 1 are; `False` turns a group off."""
+    """The paths of the native API, version 1; `False` turns a group off."""
 
     admin: str | Literal[False] = "/admin"
     """The admin endpoints."""
@@ -40,24 +40,24 @@ class V1Options(Group, frozen=True):
 
 
 class CloudflareEndpointsOptions(Group, frozen=True):
-    """Where Cloudflare's own clients are answered; `False` turns a door off."""
+    """The paths of Cloudflare's APIs; `False` turns an API off."""
 
     rest: str | Literal[False] = "/client/v4"
     """Cloudflare's REST API, for its SDKs and `wrangler`."""
     binding: str | Literal[False] = "/workerd"
-    """What `workerd` speaks for `env.KV`. Its requests are known by a header, at any path."""
+    """The workerd binding, for `env.KV`. A header field marks its requests, at any path."""
 
     def __post_init__(self) -> None:
         check_paths(rest=self.rest, binding=self.binding)
 
 
 class EndpointsOptions(Group, frozen=True):
-    """Where the doors are, relative to `base_path`."""
+    """The paths of the APIs, relative to `base_path`."""
 
     v1: V1Options = V1Options()
     cloudflare: CloudflareEndpointsOptions = CloudflareEndpointsOptions()
     public: str | Literal[False] = "/"
-    """What needs no credentials: `health`, `health/live`, `health/ready` and `open-api.json`."""
+    """Endpoints without credentials: `health`, `health/live`, `health/ready`, `open-api.json`."""
 
     def __post_init__(self) -> None:
         check_paths(public=self.public)
@@ -72,11 +72,11 @@ class EnvOptions(Group, frozen=True):
 
 
 _SLACK: Final = 8 * 1024 * 1024
-"""What requests have beside values: keys, metadata."""
+"""The keys and metadata that requests have beside values."""
 
 
 class LimitsOptions(Group, frozen=True):
-    """How large things may be."""
+    """The largest sizes that the server accepts."""
 
     value_bytes: int = 25 * 1024 * 1024
     """The largest value; more is 413."""
@@ -85,16 +85,17 @@ class LimitsOptions(Group, frozen=True):
     batch_operations: int = 1000
     """The most operations in a batch; more is 400."""
     batch_bytes: int = 32 * 1024 * 1024
-    """Of the body of a batch, and of the values that it returns."""
+    """The largest body of a batch, and the most bytes of values that a batch returns."""
     json_depth: int = JSON_DEPTH
-    """How many arrays and objects may stand inside one another in a value or in metadata; more is
-    400. A Cloudflare door keeps a value that is deeper as bytes."""
+    """How deep arrays and objects may be nested in a value or in metadata; more is 400.
+    Cloudflare's APIs keep a deeper value as bytes."""
     body_seconds: int = 30
-    """How long a body may take to arrive, and a second more for each 16 KiB of it; then 408."""
+    """The seconds in which a body must arrive, plus one second for each 16 KiB; then 408."""
 
     memory_bytes: int | None = None
-    """How much memory the bodies and answers of all requests may take in a process; past that 503.
-    One user gets half of it. Without it, a quarter of the memory there is, and at least 264 MiB."""
+    """The memory that the bodies and answers of all requests may take in a process; more is 503.
+    One user gets at most half. The default is a quarter of the machine's memory, but at least
+    264 MiB."""
 
     def __post_init__(self) -> None:
         self.check_at_least(1, *(set(self.__struct_fields__) - {"memory_bytes"}))
@@ -112,26 +113,26 @@ class LimitsOptions(Group, frozen=True):
 
 
 class CacheOptions(Group, frozen=True):
-    """Values that were read are kept in this process for a while, and may be stale by as much."""
+    """A read cache in this process; a value from it may be as stale as `ttl`."""
 
     ttl: int = 60
-    """For how many seconds; the most that a write by another process goes unseen."""
+    """The seconds for which a value is kept; a write by another process may go unseen so long."""
     entries: int = 10_000
-    """How many values are kept at most; those that were not asked for the longest go first."""
+    """The most values that are kept; the least recently used go first."""
     bytes: int = 64 * 1024 * 1024
-    """How much memory they take at most, about."""
+    """The most memory that they take, approximately."""
 
     def __post_init__(self) -> None:
         self.check_at_least(1, *self.__struct_fields__)
 
 
 class CloudflareOptions(Group, frozen=True):
-    """How Cloudflare's doors behave."""
+    """How Cloudflare's APIs behave."""
 
     relaxed: bool = False
     """Lifts Cloudflare's limits: lifetimes from 1 s, keys of `limits.key_bytes`, any page size."""
     accounts: tuple[str, ...] = ()
-    """The account ids that are known, each with namespaces of its own; none: any, all the same."""
+    """The accepted account ids, each with its own namespaces; if empty, all ids are one account."""
 
     def __post_init__(self) -> None:
         for account in self.accounts:
@@ -152,11 +153,11 @@ def no_environment() -> Environment:
 
 
 class Options(Group, frozen=True):
-    """Everything about a server that can be chosen."""
+    """All options of a server."""
 
     auth: AuthOptions = AuthOptions()
     base_path: str = "/"
-    """What every path begins with."""
+    """The prefix of every path."""
     endpoints: EndpointsOptions = EndpointsOptions()
     env: EnvOptions = EnvOptions()
     limits: LimitsOptions = LimitsOptions()
@@ -169,9 +170,9 @@ class Options(Group, frozen=True):
     """Called after each request with the method, the path as sent (1,024 bytes of it at most), the
     status, and seconds."""
     runtime: Any = None
-    """A `Runtime`, the name of one, or a way to one `(options, env) -> Runtime`; `None` chooses."""
+    """A `Runtime`, its name, or a function `(options, env) -> Runtime`; `None` chooses one."""
     get_env: Callable[[], Mapping[str, str]] = no_environment
-    """Returns the environment to read from; without it, that of the process."""
+    """Returns the environment to read variables from; the default is that of the process."""
 
     def __post_init__(self) -> None:
         check_paths(base_path=self.base_path)

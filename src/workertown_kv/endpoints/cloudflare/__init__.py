@@ -1,1 +1,1 @@
-"""Cloudflare's doors: for the clients of its REST API, and for `env.KV` in its Workers runtime."""
+"""Cloudflare's APIs: the REST API, and the workerd binding for `env.KV`."""

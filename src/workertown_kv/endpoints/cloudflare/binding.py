@@ -1,11 +1,11 @@
-"""`endpoints.cloudflare.binding`: what `workerd` speaks for `env.KV`.
+"""`endpoints.cloudflare.binding`: the server side of what `workerd` speaks for `env.KV`.
 
-workerd has the client's half alone (its `src/workerd/api/kv.c++`). It sends everything to the root
-of a host, with a header of its own, by which its requests are known at any path. Credentials and
-the namespace come in header fields that its configuration injects.
+workerd has only the client side (its `src/workerd/api/kv.c++`). It sends everything to the root of
+a host, with a header field of its own, which marks its requests at any path. Its configuration adds
+the header fields with the credentials and the namespace.
 
-Of an error a Worker sees the status alone, with the words that HTTP has for it: the words of ours
-would have to be in the status line, which no ASGI server lets one write. So the log has them.
+A Worker sees only the status of an error and the standard phrase for it. Our message would have to
+be in the status line, which ASGI servers do not let an application write. So it goes to the log.
 """
 
 import logging

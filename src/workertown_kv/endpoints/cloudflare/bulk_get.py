@@ -1,4 +1,4 @@
-"""Reading many values at once, as both of Cloudflare's doors do."""
+"""Reading many values at once, for both of Cloudflare's APIs."""
 
 from typing import Annotated, Any, Final
 

@@ -76,7 +76,7 @@ def not_begun(error: Exception, answer: bytes) -> bool:
 
     `answer` is the first byte of what it sent after the statement. A server answers in order, so
     where the first thing is the error with which it ends the connection, it has bound no values,
-    let alone executed anything. A pooler in between tells its own errors with other codes.
+    and executed nothing. A pooler in between has other codes for its own errors.
     """
     if not answer:
         # asyncpg knew already, and has sent nothing.

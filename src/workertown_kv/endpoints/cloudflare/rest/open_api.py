@@ -71,7 +71,7 @@ def describe_rest(
 
 
 def _other_credentials(challenges: Sequence[str]) -> tuple[dict[str, Json], list[Json]]:
-    """The ways to send credentials that only this door has, and how they go together."""
+    """The ways to send credentials that only this API has, and which of them belong together."""
     schemes: dict[str, Json] = {}
     security: list[Json] = []
     kinds = {one.partition(" ")[0] for one in challenges}

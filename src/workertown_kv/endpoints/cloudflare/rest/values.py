@@ -36,7 +36,7 @@ class ValueRoutes:
         return known or Answer(200, [_BYTES, *fields], (entry.value,))
 
     async def metadata(self, call: Call) -> Answer:
-        """The metadata alone."""
+        """Answer with only the metadata."""
         entry = await self._entry(call)
         metadata = None if entry.metadata is None else msgspec.Raw(entry.metadata)
         return answer_with(metadata, fields=[etag(entry.version)])
