@@ -1,4 +1,4 @@
-"""Keep secrets as hashes, so that nobody who reads the configuration can use them.
+"""Hash secrets, so that reading the configuration does not reveal them.
 
 An API key is long and random, so a single SHA-256 is enough: nobody can guess the key. A password
 is chosen by a person, so its hash is made with scrypt (RFC 7914), which slows guesses down.

@@ -49,7 +49,6 @@ class Exchange:
         "repeated",
         "route",
         "scope",
-        "sent_bytes",
         "status",
         "user",
     )
@@ -81,8 +80,6 @@ class Exchange:
         """Header fields that the answer gets, whatever it is."""
         self.status = 0
         """The status of the answer, once it has begun."""
-        self.sent_bytes = 0
-        """How much of the body of the answer has been sent."""
         self.is_unread = True
         """Whether some of the body of the request is still to be read."""
         self.held: Held | None = None
@@ -100,8 +97,6 @@ class Exchange:
             self.status = message["status"]
             if self.extra:
                 message = {**message, "headers": merged(message.get("headers", ()), self.extra)}
-        else:
-            self.sent_bytes += len(message.get("body", b""))
         await self._send(message)
 
     async def answer(self, answer: Answer) -> None:
@@ -125,7 +120,6 @@ class Exchange:
         else:
             body = parts[0] if parts else b""
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
-        self.sent_bytes = size
 
     async def _send_in_pieces(self, answer: Answer) -> None:
         last = len(answer.parts) - 1

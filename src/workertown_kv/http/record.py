@@ -12,8 +12,3 @@ class Record(NamedTuple):
     status: int
     """That of the answer; 0 where there was none."""
     seconds: float
-    sent_bytes: int
-    """How much of the body of the answer was sent."""
-    api: str
-    template: str
-    """The path without what may be a key, as `/open-api.json` writes it."""

@@ -56,13 +56,13 @@ class CredentialDict(TypedDict, total=False):
 
 
 class ApiKeyCredentialDict(CredentialDict, total=False):
-    """Gives a `ApiKeyCredential` as a mapping."""
+    """Gives an `ApiKeyCredential` as a mapping."""
 
     api_key: Secret | str | None
 
 
 class ApiKeyEnvDict(TypedDict, total=False):
-    """Gives a `ApiKeyEnv` as a mapping."""
+    """Gives an `ApiKeyEnv` as a mapping."""
 
     api_key: str
     api_keys: str
@@ -70,7 +70,7 @@ class ApiKeyEnvDict(TypedDict, total=False):
 
 
 class ApiKeyOptionsDict(TypedDict, total=False):
-    """Gives a `ApiKeyOptions` as a mapping."""
+    """Gives an `ApiKeyOptions` as a mapping."""
 
     api_key: Secret | str | None
     api_keys: Sequence[ApiKeyCredential | ApiKeyCredentialDict]
@@ -165,7 +165,7 @@ class JwtOptionsDict(TokenRulesDict, total=False):
 
 
 class AuthOptionsDict(TypedDict, total=False):
-    """Gives a `AuthOptions` as a mapping."""
+    """Gives an `AuthOptions` as a mapping."""
 
     api_key: ApiKeyOptions | ApiKeyOptionsDict | bool
     basic: BasicOptions | BasicOptionsDict | bool
@@ -189,7 +189,7 @@ class CloudflareEndpointsOptionsDict(TypedDict, total=False):
 
 
 class EndpointsOptionsDict(TypedDict, total=False):
-    """Gives a `EndpointsOptions` as a mapping."""
+    """Gives an `EndpointsOptions` as a mapping."""
 
     v1: V1Options | V1OptionsDict
     cloudflare: CloudflareEndpointsOptions | CloudflareEndpointsOptionsDict
@@ -197,7 +197,7 @@ class EndpointsOptionsDict(TypedDict, total=False):
 
 
 class EnvOptionsDict(TypedDict, total=False):
-    """Gives a `EnvOptions` as a mapping."""
+    """Gives an `EnvOptions` as a mapping."""
 
     database: str
 
@@ -247,7 +247,7 @@ class RateLimitOptionsDict(TypedDict, total=False):
 
 
 class AccessOptionsDict(TypedDict, total=False):
-    """Gives a `AccessOptions` as a mapping."""
+    """Gives an `AccessOptions` as a mapping."""
 
     ip: list[str] | tuple[str, ...] | Literal[False]
     trusted_proxies: list[str] | tuple[str, ...]
@@ -281,7 +281,7 @@ class SentryOptionsDict(TypedDict, total=False):
 
 
 class OptionsDict(TypedDict, total=False):
-    """Gives a `Options` as a mapping."""
+    """Gives an `Options` as a mapping."""
 
     auth: AuthOptions | AuthOptionsDict
     base_path: str

@@ -114,9 +114,6 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
             path=raw.partition(b"?")[0],
             status=exchange.status,
             seconds=seconds,
-            sent_bytes=exchange.sent_bytes,
-            api=exchange.route.api.name,
-            template=exchange.route.template_of(exchange),
         )
         for watcher in self.watchers:
             watcher.observe(record)

@@ -111,13 +111,11 @@ class Collection:
     def __init__(
         self,
         targets: Targets,
-        values: Values,
         storage: Storage,
         limits: LimitsOptions,
         failed: StorageFailed,
     ) -> None:
         self._targets = targets
-        self._values = values
         self._storage = storage
         self._limits = limits
         self._failed = failed
@@ -125,12 +123,14 @@ class Collection:
     async def get_or_list(self, exchange: Exchange) -> Answer:
         """Answer with the value of the key in the query or, without one, with a page of keys."""
         asked = query(exchange, _LISTING)
-        if "key" not in asked:
-            operation = decode_list(await self._targets.namespace(exchange, asked), asked)
-            return encode_page(await permitted(self._storage, exchange.user).list(operation))
-        if not asked.keys() <= {*_KEY}:
+        if "key" in asked and not asked.keys() <= {*_KEY}:
             raise bad_query("key", "Expected either a key or what to list, not both")
-        return await self._values.get(exchange)
+        namespace = await self._targets.namespace(exchange, asked)
+        storage = permitted(self._storage, exchange.user)
+        if "key" not in asked:
+            return encode_page(await storage.list(decode_list(namespace, asked)))
+        operation = decode_get(namespace, asked["key"], self._limits)
+        return encode_entry(exchange, await storage.get(operation))
 
     async def batch(self, exchange: Exchange) -> Answer:
         """Do several operations and answer with what came of each."""
@@ -166,7 +166,7 @@ def kv_routes(
     targets = Targets(namespaces, below)
     values = Values(targets.by_path, storage, limits)
     by_query = Values(targets.by_query, storage, limits)
-    collection = Collection(targets, by_query, storage, limits, failed)
+    collection = Collection(targets, storage, limits, failed)
     # The collection first: with a prefix of "/" its path would be that of an empty key.
     return [
         Route(
