@@ -21,12 +21,12 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from workertown_kv.auth import Guard, PasswordHash, configured_strategies, hash_api_key
+from workertown_kv.endpoints.v1.envelope import NATIVE_API
 from workertown_kv.files import Files
 from workertown_kv.http.exchange import Exchange
 from workertown_kv.http.memory import Memory
 from workertown_kv.http.route import Route
 from workertown_kv.options import parse_options
-from workertown_kv.server.apis import NO_API
 
 SECRET: Final = "a shared secret that has more than 32 bytes"
 SIGNED: Final[dict[str, Key]] = {
@@ -99,7 +99,7 @@ def _token(algorithm: str, number: int) -> bytes:
 def _guard(*, public: bool = False, **auth: Any) -> Call:
     options = parse_options({"auth": auth, "get_env": dict})
     guard = Guard(configured_strategies(options, time.time, Files()), options.auth)
-    route = Route(NO_API, "/", {}, rest="path", is_public=public)
+    route = Route(NATIVE_API, "/", {}, rest="path", is_public=public)
     memory = Memory(0)
 
     async def call(authorization: bytes) -> None:

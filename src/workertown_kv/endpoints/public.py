@@ -10,7 +10,7 @@ import msgspec
 from ..errors import StorageUnavailable
 from ..http.answer import JSON, Answer
 from ..http.exchange import Exchange
-from ..http.route import Api, Handler, Route
+from ..http.route import Handler, Route
 from ..storage import Health
 from .open_api import NATIVE, Group, described, operation, success
 from .schemas import Json
@@ -18,8 +18,6 @@ from .v1.envelope import NATIVE_API, data_answer, error_answer
 
 LIVE: Final = "/health/live"
 """The path, below the prefix, that is answered whatever the storage does."""
-
-PUBLIC: Final = Api("public", NATIVE_API.failure)
 
 _TAG: Final = "Server"
 _OK: Final = b'"OK"'
@@ -82,7 +80,7 @@ def public_routes(health: Health, document: Callable[[], Json], prefix: str) -> 
         f"{base}/open-api.json": handlers.describe,
     }
     return [
-        Route(PUBLIC, path, {"GET": handler, "HEAD": handler}, is_public=True)
+        Route(NATIVE_API, path, {"GET": handler, "HEAD": handler}, is_public=True)
         for path, handler in paths.items()
     ]
 

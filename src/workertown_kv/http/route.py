@@ -20,7 +20,6 @@ def _none(_: Exchange) -> Iterable[bytes]:
 class Api(NamedTuple):
     """What the routes of an API have in common."""
 
-    name: str
     failure: Callable[[Exchange, Exception, str], Answer]
     """Makes the answer to an error: its own words or, where it is not for the client, only the
     request id."""

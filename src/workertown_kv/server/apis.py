@@ -15,19 +15,17 @@ from ..endpoints.v1.envelope import NATIVE_API
 from ..endpoints.v1.kv import describe_kv, kv_routes
 from ..errors import OptionsError
 from ..http.exchange import Exchange
-from ..http.route import Api, Route
+from ..http.route import Route
 from ..namespaces import Namespaces
 from ..options import Options
 from ..storage import CachedStorage, Health, Storage
-
-NO_API: Final = Api("none", NATIVE_API.failure)
 
 
 class Elsewhere(Route):
     """The route of all paths that no API has: routes of the user's own, or nothing."""
 
     def __init__(self) -> None:
-        super().__init__(NO_API, "/", {}, rest="path")
+        super().__init__(NATIVE_API, "/", {}, rest="path")
 
     def template_of(self, exchange: Exchange) -> str:
         # A key may stand in such a path by mistake.

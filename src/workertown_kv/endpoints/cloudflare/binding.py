@@ -79,7 +79,7 @@ def _line(exchange: Exchange, error: Exception, request_id: str) -> Answer:
     return Answer(status, [_TEXT, *fields_of_error(error, request_id)], (message.encode(),))
 
 
-BINDING_API: Final = Api("binding", _line)
+BINDING_API: Final = Api(_line)
 
 
 class Binding(Route):

@@ -59,7 +59,7 @@ def _failure(_: Exchange, error: Exception, request_id: str) -> Answer:
     return error_answer(error, request_id)
 
 
-NATIVE_API: Final = Api("native", _failure)
+NATIVE_API: Final = Api(_failure)
 
 
 def _details(error: KvError) -> tuple[Detail, ...]:

@@ -81,4 +81,4 @@ def _failure(_: Exchange, error: Exception, request_id: str) -> Answer:
     return Answer(status, fields, (_encode(failure),))
 
 
-REST_API: Final = Api("rest", _failure, authorizations)
+REST_API: Final = Api(_failure, authorizations)
