@@ -4,7 +4,19 @@ from collections.abc import Mapping
 from typing import assert_type
 
 from workertown_kv import Options, Scope, Server, __version__, kv
-from workertown_kv.options import LimitsOptions, OptionsDict, Secret
+from workertown_kv.options import (
+    ApiKeyCredential,
+    ApiKeyOptions,
+    AuthOptions,
+    BasicOptions,
+    JwtOptions,
+    LimitsOptions,
+    OptionsDict,
+    RateLimitOptions,
+    Secret,
+    SentryOptions,
+    UserCredential,
+)
 
 server = kv(
     base_path="/store",
@@ -36,6 +48,18 @@ options: OptionsDict = {"env": {"database": "MY_DB"}}
 kv(**options)
 kv(options, base_path="/")
 kv(Options(base_path="/"), runtime="testing")
+
+key = ApiKeyCredential(name="ada", api_key="k")
+assert_type(key.api_key, Secret | None)
+if key.api_key:
+    assert_type(key.api_key.reveal(), str)
+auth = AuthOptions(
+    api_key=ApiKeyOptions(api_key=Secret("s3cret"), api_keys=(key,)),
+    basic=BasicOptions(password="s3cret", users=(UserCredential(name="a", hash="h"),)),
+    jwt=JwtOptions(secret="s3cret"),
+)
+rate_limit = RateLimitOptions(store="redis://localhost")
+kv(Options(auth=auth, sentry=SentryOptions(dsn=None)), access={"rate_limit": rate_limit})
 
 
 def from_json(given: Mapping[str, object]) -> Server:

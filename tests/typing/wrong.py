@@ -2,7 +2,13 @@
 
 import workertown_kv
 from workertown_kv import kv
-from workertown_kv.options import CacheOptions, LimitsOptions, OptionsDict
+from workertown_kv.options import (
+    ApiKeyCredential,
+    ApiKeyOptions,
+    CacheOptions,
+    LimitsOptions,
+    OptionsDict,
+)
 
 kv(bse_path="/")
 workertown_kv.missing()
@@ -11,6 +17,8 @@ kv(limits={"value_byte": 1})
 kv(limits={"value_bytes": "25MB"})
 kv(limits=CacheOptions())
 kv(limits=LimitsOptions(value_bytes="25MB"))
+kv(auth={"api_key": ApiKeyOptions(api_key=1)})
+kv(auth={"api_key": {"api_keys": [ApiKeyCredential(api_key="k")]}})
 kv(auth=False)
 kv(auth={"api_key": "s3cret"})
 kv(auth={"api_key": {"api_keys": [{"api_key": "k"}]}})

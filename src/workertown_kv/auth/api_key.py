@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from ..errors import OptionsError
 from ..files import Files
 from ..http.exchange import Exchange
-from ..options import ApiKeyCredential, ApiKeyOptions, Options
+from ..options import ApiKeyCredential, ApiKeyOptions, Options, Secret
 from ..storage import Clock
 from ..user import User
 from .credentials import TimedUser, named_credentials
@@ -96,7 +96,7 @@ class ApiKey:
 def _digest_of(key: ApiKeyCredential) -> bytes:
     if key.api_key:
         return digest(key.api_key.reveal().encode())
-    assert key.hash is not None
+    assert isinstance(key.hash, Secret)
     try:
         return parse_api_key_hash(key.hash.reveal())
     except ValueError as error:

@@ -53,7 +53,7 @@ class Basic:
             )
             for user in users
         }
-        nobody = UserCredential(name="nobody", password=Secret(secrets.token_urlsafe()))
+        nobody = UserCredential(name="nobody", password=secrets.token_urlsafe())
         self._unknown = _expected(nobody, hashed=hashed)
         self._verified: VerifiedCache[bool] = VerifiedCache(CACHED_PASSWORDS)
         self._checking: dict[bytes, asyncio.Future[bool]] = {}
@@ -177,7 +177,7 @@ def _expected(user: UserCredential, *, hashed: bool) -> bytes | PasswordHash:
     if user.password:
         password = user.password.reveal()
         return PasswordHash.of(password) if hashed else normalize("NFC", password).encode()
-    assert user.hash is not None
+    assert isinstance(user.hash, Secret)
     try:
         return PasswordHash.parse(user.hash.reveal())
     except ValueError as error:

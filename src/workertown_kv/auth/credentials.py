@@ -63,12 +63,14 @@ def named_credentials(
             )
         found += lines.items()
     if all(single.values()):
+        credential = kind(**single)
         try:
-            found.append(("the credential without a line", kind(**single)))
+            credential.check()
         except ValueError as error:
             raise OptionsError(
                 f"The credential {single['name']!r} cannot be used: {error}"
             ) from error
+        found.append(("the credential without a line", credential))
     places: dict[str, str] = {}
     for place, one in found:
         # User names are compared in this form.

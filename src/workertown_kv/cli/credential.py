@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from ..entry import is_unicode
-from ..options import Credential, Secret
+from ..options import Credential
 from ..user import VERBS, Scope, Verb
 from .credential_file import append
 
@@ -107,7 +107,7 @@ class NewCredential:
                 given = (("prefixes", prefixes), ("namespaces", scope.namespaces))
                 named = {name: some for name, some in given if some}
                 limits = {"scopes": [{"verbs": scope.verbs, **named}], **limits}
-            kind(name=name, hash=Secret("not known yet"), scopes=scopes)
+            kind(name=name, hash="not known yet", scopes=scopes).check()
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         self._kind = kind

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ..auth import PasswordHash
-from ..options import Secret, UserCredential
+from ..options import UserCredential
 from .credential import NewCredential, credential_options
 
 _MOST_BYTES = 1024 * 1024
@@ -35,7 +35,7 @@ def user(name: str, from_stdin: bool, **limits: Any) -> None:
     if not password:
         raise click.UsageError("The password is empty; expected at least one character")
     try:
-        UserCredential(name=name, password=Secret(password))
+        UserCredential(name=name, password=password).check()
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     new.give(str(PasswordHash.of(password)))

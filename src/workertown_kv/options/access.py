@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any, Final, Literal
 
-from .group import Group, Secret
+from .group import NO_SECRET, Group, SecretOption
 
 CORS_HEADERS: Final = (
     "Authorization",
@@ -50,14 +50,14 @@ class RateLimitOptions(Group, frozen=True):
     """The length of the window, in seconds."""
     by: Literal["address", "user"] = "address"
     """Whose requests are counted: an address's, or a user's (without a user, the address's)."""
-    store: Secret | None = None
+    store: SecretOption = NO_SECRET
     """The store for the counts, `redis://…` or `upstash://TOKEN@host`, which servers may share. The
     default is the store that the environment names, or else each process counts separately."""
     limiter: Callable[[str], Any] | None = None
     """`(client) -> bool | Allowance`: your own limiter, which replaces the counting."""
     env: RateLimitEnv = RateLimitEnv()
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self.check_at_least(1, "limit", "window")
         if self.store is not None and self.limiter is not None:
             raise ValueError(
@@ -77,7 +77,7 @@ class AccessOptions(Group, frozen=True):
     `CF-Connecting-IP` the server trusts."""
     rate_limit: RateLimitOptions | Literal[False] = False
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.ip == ():
             raise ValueError("ip is an empty list; expected at least one address, or False")
         for name, texts in (("ip", self.ip or ()), ("trusted_proxies", self.trusted_proxies)):
@@ -110,7 +110,7 @@ class CorsOptions(Group, frozen=True):
     """Whether pages from the internet may use a server in a private network or on the same
     machine, if the browser asks for that (`Access-Control-Request-Private-Network`)."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self.check_at_least(0, "max_age")
         if self.origin in ("", ()):
             raise ValueError("origin is empty; expected an origin such as https://app.example.com")
@@ -146,7 +146,7 @@ class SentryEnv(Group, frozen=True):
 class SentryOptions(Group, frozen=True):
     """Reports of errors of status 500 to Sentry, if there is a DSN."""
 
-    dsn: Secret | None = None
+    dsn: SecretOption = NO_SECRET
     """The DSN; the default is that of the environment."""
     environment: str | None = None
     """The environment that Sentry shows, such as `production`."""

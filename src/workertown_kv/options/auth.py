@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from ..entry import is_unicode
 from ..user import Scope, check_scopes
-from .group import Group, Secret
+from .group import NO_SECRET, Group, SecretOption
 from .jwt import JwtOptions
 
 SECRET_BYTES: Final = 4096
@@ -32,7 +32,7 @@ class Credential(Group, frozen=True):
 
     name: str
     """The name of the credential, which is the id of the user."""
-    hash: Secret | None = None
+    hash: SecretOption = NO_SECRET
     """The hash of the secret, from `workertown-kv api-key` or `user`, in place of the secret."""
     scopes: tuple[Scope, ...] | None = None
     """The operations and keys that it permits; without scopes, all."""
@@ -41,7 +41,7 @@ class Credential(Group, frozen=True):
     expires_at: int | None = None
     """The Unix time in seconds at which it expires."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if not self.name or ":" in self.name:
             raise ValueError(f"name is {self.name!r}; expected some text without a colon")
         if _CONTROL.search(self.name) or not is_unicode(self.name):
@@ -57,11 +57,11 @@ class Credential(Group, frozen=True):
 class ApiKeyCredential(Credential, frozen=True):
     """A named API key."""
 
-    api_key: Secret | None = None
+    api_key: SecretOption = NO_SECRET
     """The key itself."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.check_one_of("api_key")
         key = self.api_key.reveal() if self.api_key else ""
         if key != key.strip():
@@ -76,7 +76,7 @@ class ApiKeyCredential(Credential, frozen=True):
 class ApiKeyOptions(Group, frozen=True):
     """A key sent as `Authorization: Bearer …`."""
 
-    api_key: Secret | None = None
+    api_key: SecretOption = NO_SECRET
     """The key; the default is that of the environment."""
     api_keys: tuple[ApiKeyCredential, ...] = ()
     """Named keys, in addition to those of the environment."""
@@ -105,11 +105,11 @@ class BasicEnv(Group, frozen=True):
 class UserCredential(Credential, frozen=True):
     """A user of Basic authentication; `name` is the user name."""
 
-    password: Secret | None = None
+    password: SecretOption = NO_SECRET
     """The password itself."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.check_one_of("password")
         password = self.password.reveal() if self.password else ""
         if _CONTROL.search(password) or not is_unicode(password):
@@ -127,7 +127,7 @@ class BasicOptions(Group, frozen=True):
 
     username: str | None = None
     """The user name; the default is that of the environment."""
-    password: Secret | None = None
+    password: SecretOption = NO_SECRET
     """The password; the default is that of the environment."""
     users: tuple[UserCredential, ...] = ()
     """Users, in addition to those of the environment."""
@@ -139,7 +139,7 @@ class BasicOptions(Group, frozen=True):
     """`(username, password) -> bool | User`: checks both; replaces the comparison."""
     env: BasicEnv = BasicEnv()
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         # RFC 7617, 2.
         if ":" in (self.username or ""):
             raise ValueError(
@@ -159,6 +159,6 @@ class AuthOptions(Group, frozen=True):
     failure_seconds: float = 0.1
     """The least seconds that the refusal of wrong credentials takes."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if not 0 <= self.failure_seconds <= 60:
             raise ValueError(f"failure_seconds is {self.failure_seconds}; expected from 0 to 60")

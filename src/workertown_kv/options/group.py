@@ -1,10 +1,13 @@
 """What every group of options is, and text that must not be shown."""
 
 import re
-from functools import partial
+from collections.abc import Mapping
+from functools import cache, partial
 from inspect import isasyncgenfunction, iscoroutinefunction
+from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 
 class Secret:
@@ -31,6 +34,19 @@ class Secret:
     __hash__ = None  # type: ignore[assignment]  # a secret has no business in a set or a log key
 
 
+if TYPE_CHECKING:
+
+    class SecretOption:
+        """Holds a secret or `None`; code may also give the text of the secret."""
+
+        def __get__(self, group: object, kind: type | None = None) -> Secret | None: ...
+        def __set__(self, group: object, given: Secret | str | None) -> None: ...
+else:
+    SecretOption = Secret | None
+
+NO_SECRET: Final[SecretOption] = None  # type: ignore[assignment]  # its type is for checkers only
+
+
 def without_credentials(text: str) -> str:
     """A URL as it may be shown: nothing of who connects, and with which password."""
     masked = re.sub("://[^/]*@", "://…@", text)
@@ -45,12 +61,27 @@ def is_async(function: object) -> bool:
     return any(iscoroutinefunction(one) or isasyncgenfunction(one) for one in called)
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A group of options: immutable, and checked when it is made.
+@cache
+def fields_of(kind: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
+    """Return the options of a group by their names."""
+    return {field.name: field for field in msgspec.structs.fields(kind)}
 
-    What the types cannot say, `__post_init__` checks. It raises `ValueError` with a message that
-    begins with the name of the option; parsing puts the path in front of it.
-    """
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Holds some options, which cannot be changed, and which parsing checks."""
+
+    def __post_init__(self) -> None:
+        for name, field in fields_of(type(self)).items():
+            given = getattr(self, name)
+            if isinstance(given, str) and Secret in get_args(field.type):
+                msgspec.structs.force_setattr(self, name, Secret(given))
+
+    def check(self) -> None:
+        """Check what types cannot say, after the types of all options were checked.
+
+        Raises `ValueError` with a message that begins with the name of the option; parsing puts
+        the path in front of it.
+        """
 
     def check_answers_at_once(self, *names: str) -> None:
         """Refuse async functions."""

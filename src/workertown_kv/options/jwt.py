@@ -6,7 +6,7 @@ from math import inf
 from typing import Any, Final, Literal
 
 from ..user import Scope
-from .group import Group, Secret
+from .group import NO_SECRET, Group, SecretOption
 
 AUTHORIZATION: Final = "Authorization"
 
@@ -31,7 +31,7 @@ class JwtEnv(Group, frozen=True):
 class JwksOptions(Group, frozen=True):
     """The key set of an issuer (RFC 7517, 5)."""
 
-    url: Secret | None = None
+    url: SecretOption = NO_SECRET
     """The URL; the default is that of the environment."""
     cache_ttl: int | Literal[False] = 86_400
     """The seconds after which the keys are fetched again, or sooner if `Cache-Control: max-age` of
@@ -43,7 +43,7 @@ class JwksOptions(Group, frozen=True):
     refetch_seconds: int = 60
     """The seconds to wait after an unknown `kid` or a failure before the next fetch."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if self.cache_ttl is not False:
             self.check_at_least(1, "cache_ttl")
         self.check_at_least(1, "limit_bytes", "refetch_seconds")
@@ -76,7 +76,7 @@ class TokenRules(Group, frozen=True):
     scopes: tuple[NamedScope, ...] = ()
     """The scopes for the names in `scopes_claim`; an unknown name permits nothing."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         for name in ("audience", "client_id", "scopes_claim"):
             check_texts(name, getattr(self, name))
         for number, claim in enumerate(self.required_claims):
@@ -102,11 +102,11 @@ class JwtIssuer(TokenRules, frozen=True, kw_only=True):
 
     issuer: str
     """The value that `iss` must have."""
-    jwks_url: Secret | None = None
+    jwks_url: SecretOption = NO_SECRET
     """The URL of its key set; the default is the one in its OpenID discovery document."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         check_texts("issuer", self.issuer)
         if not self.names_recipient:
             raise ValueError(
@@ -118,7 +118,7 @@ class JwtIssuer(TokenRules, frozen=True, kw_only=True):
 class JwtOptions(TokenRules, frozen=True):
     """JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer …`."""
 
-    secret: Secret | None = None
+    secret: SecretOption = NO_SECRET
     """The secret of HS256, HS384 and HS512; the default is that of the environment."""
     jwks: JwksOptions = JwksOptions()
     issuer: str | tuple[str, ...] | None = None
@@ -137,8 +137,8 @@ class JwtOptions(TokenRules, frozen=True):
     """`(claims) -> bool | User`: checks further, after the token has been verified."""
     env: JwtEnv = JwtEnv()
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         check_texts("issuer", self.issuer)
         self.check_at_least(0, "leeway_seconds")
         if not _FIELD_NAME.fullmatch(self.header):

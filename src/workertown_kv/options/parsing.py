@@ -10,7 +10,7 @@ import msgspec
 
 from ..errors import OptionsError
 from ..user import Scope, check_scopes
-from .group import Secret, without_credentials
+from .group import Group, Secret, fields_of, without_credentials
 from .tree import Options
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -89,7 +89,7 @@ def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str
 
 
 def _parse(kind: type[_T], given: Mapping[str, object], path: _Path) -> _T:
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    fields = fields_of(kind)
     for name in given:
         if name not in fields:
             raise OptionsError(unknown(name, tuple(fields), path))
@@ -100,10 +100,13 @@ def _parse(kind: type[_T], given: Mapping[str, object], path: _Path) -> _T:
         name: _value(fields[name].type, value, (*path, name)) for name, value in given.items()
     }
     try:
-        return kind(**values)
+        parsed = kind(**values)
+        if isinstance(parsed, Group):
+            parsed.check()
     except ValueError as error:
-        # A group checks itself, and does not know where it stands.
+        # A group does not know its own path.
         raise OptionsError(_joined((*path, str(error)))) from error
+    return parsed
 
 
 def _value(kind: Any, given: object, path: _Path) -> object:
@@ -162,7 +165,7 @@ def _fitted(kind: Any, given: object, path: _Path) -> object:
 
 
 def _has_defaults(kind: type[msgspec.Struct]) -> bool:
-    return not any(field.required for field in msgspec.structs.fields(kind))
+    return not any(field.required for field in fields_of(kind).values())
 
 
 def _joined(path: _Path) -> str:

@@ -35,7 +35,7 @@ class V1Options(Group, frozen=True):
     kv: str | Literal[False] = "/v1/kv"
     """Values, keys and batches."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_paths(admin=self.admin, kv=self.kv)
 
 
@@ -47,7 +47,7 @@ class CloudflareEndpointsOptions(Group, frozen=True):
     binding: str | Literal[False] = "/workerd"
     """The workerd binding, for `env.KV`. A header field marks its requests, at any path."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_paths(rest=self.rest, binding=self.binding)
 
 
@@ -59,7 +59,7 @@ class EndpointsOptions(Group, frozen=True):
     public: str | Literal[False] = "/"
     """Endpoints without credentials: `health`, `health/live`, `health/ready`, `open-api.json`."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_paths(public=self.public)
 
 
@@ -97,7 +97,7 @@ class LimitsOptions(Group, frozen=True):
     One user gets at most half. The default is a quarter of the machine's memory, but at least
     264 MiB."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self.check_at_least(1, *(set(self.__struct_fields__) - {"memory_bytes"}))
         if self.memory_bytes is not None and self.memory_bytes < self.least_memory():
             raise ValueError(
@@ -122,7 +122,7 @@ class CacheOptions(Group, frozen=True):
     bytes: int = 64 * 1024 * 1024
     """The most memory that they take, approximately."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self.check_at_least(1, *self.__struct_fields__)
 
 
@@ -134,7 +134,7 @@ class CloudflareOptions(Group, frozen=True):
     accounts: tuple[str, ...] = ()
     """The accepted account ids, each with its own namespaces; if empty, all ids are one account."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         for account in self.accounts:
             if not account or "/" in account:
                 raise ValueError(f"accounts has {account!r}; expected account ids without '/'")
@@ -174,7 +174,7 @@ class Options(Group, frozen=True):
     get_env: Callable[[], Mapping[str, str]] = no_environment
     """Returns the environment to read variables from; the default is that of the process."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         check_paths(base_path=self.base_path)
         self.check_answers_at_once("logger", "runtime", "get_env")
 

@@ -56,20 +56,22 @@ def _with_environment(chosen: JwtOptions, options: Options) -> JwtOptions:
     """Return the options, completed from the environment."""
     env = chosen.env
     url = chosen.jwks.url or options.secret(env.jwks_url)
+    completed = structs.replace(
+        chosen,
+        secret=chosen.secret or options.secret(env.secret),
+        jwks=structs.replace(chosen.jwks, url=url),
+        issuer=chosen.issuer or _listed(options.environment(env.issuer)),
+        audience=chosen.audience or _listed(options.environment(env.audience)),
+        client_id=chosen.client_id or _listed(options.environment(env.client_id)),
+    )
     try:
-        return structs.replace(
-            chosen,
-            secret=chosen.secret or options.secret(env.secret),
-            jwks=structs.replace(chosen.jwks, url=url),
-            issuer=chosen.issuer or _listed(options.environment(env.issuer)),
-            audience=chosen.audience or _listed(options.environment(env.audience)),
-            client_id=chosen.client_id or _listed(options.environment(env.client_id)),
-        )
+        completed.check()
     except ValueError as error:
         raise OptionsError(
             f"auth.jwt.{error} ({env.issuer}, {env.audience} and {env.client_id} have texts with "
             "commas between)"
         ) from error
+    return completed
 
 
 def _listed(text: str | None) -> Sequence[str] | None:
