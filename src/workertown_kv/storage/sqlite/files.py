@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import logging
+import mmap
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +19,9 @@ RESERVE_BYTES: Final = 4 * 1024 * 1024
 
 GROWTH_BYTES: Final = 256 * 1024
 """The file grows by steps of this size."""
+
+INDEX_BYTES: Final = 96
+"""The size of what is read of the index of the log: both copies of its head."""
 
 _KEEP_SIZE: Final = 1
 _NETWORKS: Final = frozenset(
@@ -57,15 +61,24 @@ class Files:
         self._opened: list[tuple[int, int] | None] = []
         self._descriptor: int | None = None
         self._log_descriptor: int | None = None
+        self._index_descriptor: int | None = None
+        self._index: mmap.mmap | None = None
         self._main_bytes = 0
         self._reserved_bytes = 0
 
-    def open(self) -> None:
-        """Note which files there are. Every connection must have read before."""
+    def open(self) -> mmap.mmap:
+        """Note which files there are. Every connection must have read before.
+
+        Returns the start of the index of the log, as all processes that use the file share it.
+        """
         self._opened = [_identity(found) for found in map(_stat, self._paths)]
         # SQLite's locks on the file would go if any descriptor of it was closed in this process.
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         self._log_descriptor = os.open(self.log_path, os.O_RDWR | os.O_CLOEXEC)
+        self._index_descriptor = os.open(self._paths[2], os.O_RDONLY | os.O_CLOEXEC)
+        self._index = index = mmap.mmap(
+            self._index_descriptor, INDEX_BYTES, access=mmap.ACCESS_READ
+        )
         self.are_lost = False
         self._overwritten = None
         self._log_has_head = False
@@ -73,13 +86,17 @@ class Files:
         self.check()
         with suppress(StorageUnavailable):
             self.reserve()
+        return index
 
     def close(self) -> None:
         """Let go of the file. Every connection must be closed already."""
-        for descriptor in (self._descriptor, self._log_descriptor):
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+        for descriptor in (self._descriptor, self._log_descriptor, self._index_descriptor):
             if descriptor is not None:
                 os.close(descriptor)
-        self._descriptor = self._log_descriptor = None
+        self._descriptor = self._log_descriptor = self._index_descriptor = None
 
     def check(self) -> None:
         """Raise `StorageUnavailable` where a file is no longer the one that was opened."""

@@ -30,6 +30,7 @@ from .connection import Patience, connect, savepoint
 from .failures import translated
 from .files import Files
 from .group_commit import GroupCommit
+from .recent_reads import RecentReads
 from .table import EntryTable
 from .writer import Job, Outcome, Probe, Sweep, Writer, size_of
 
@@ -128,7 +129,7 @@ class SqliteStorage(Storage):
     async def get(self, operation: Get) -> Entry | None:
         self._check_open()
         try:
-            entry = self._reader.get_up_to(operation, INLINE_BYTES)
+            entry = self._reader.get(operation)
         except apsw.BusyError:
             entry = False  # the event loop does not wait; the thread may
         except apsw.Error as error:
@@ -197,11 +198,12 @@ class SqliteStorage(Storage):
 
     def _connect_all(self) -> Sequence[Migration]:
         migrations = self._writer.open(self._connect(self._writer.patience))
-        self._reader = self._connect_reader(None)
+        reader = self._connect_reader(None)
         self._aside = self._connect_reader(Patience(self._busy_timeout_seconds))
         self._lister = self._connect_reader(Patience(self._busy_timeout_seconds))
         self._checker = self._connect_reader(Patience(self._busy_timeout_seconds))
-        self._files.open()
+        index = self._files.open()
+        self._reader = RecentReads(reader, index, INLINE_BYTES, self.clock)
         return migrations
 
     def _disconnect_all(self) -> None:

@@ -1,0 +1,72 @@
+"""The entries that were read since the last write, so that most reads need no locks of the file.
+
+A read from the file takes three locks. Whether anything was written since can be told without any:
+every commit, of every process, changes the head of the index of the write-ahead log
+(sqlite.org/walformat.html#the_wal_index_file_format), which all of them share in memory.
+"""
+
+import mmap
+from typing import Final
+
+from ...entry import Entry
+from ...operations import Get
+from ..contract import Clock
+from .table import EntryTable
+
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""How much memory the entries of one process may take."""
+
+_OVERHEAD_BYTES: Final = 600
+"""The memory that an entry takes beside its value, its key and its metadata, about."""
+
+_HEAD_BYTES: Final = 48
+"""The size of the head: counters and checksums that change with each commit.
+
+A commit writes two copies of it, the second first, so that a reader notices a head half written.
+"""
+
+
+class RecentReads:
+    """Reads entries through `table`, and keeps those that nothing has been written since."""
+
+    def __init__(self, table: EntryTable, index: mmap.mmap, value_bytes: int, clock: Clock) -> None:
+        self._table = table
+        self._index = index
+        self._value_bytes = value_bytes
+        self._clock = clock
+        self._entries: dict[tuple[str, str], Entry | None] = {}
+        self._bytes = 0
+        self._head = b""
+
+    def get(self, operation: Get) -> Entry | bool | None:
+        """Return the entry, or `False` if its value is too long to be read here."""
+        key = (operation.namespace, operation.key)
+        head = self._index[:_HEAD_BYTES]
+        if head == self._head and key in self._entries:
+            entry = self._entries[key]
+            if entry is None or entry.expires_at is None or entry.expires_at > self._clock():
+                return entry
+            return None
+        found = self._table.get_up_to(operation, self._value_bytes)
+        # The read saw the state of this head only if the head was the same, and whole, all along.
+        if not isinstance(found, bool) and self._index[: 2 * _HEAD_BYTES] == head + head:
+            if head != self._head:
+                self._entries.clear()
+                self._bytes = 0
+                self._head = head
+            self._keep(key, found)
+        return found
+
+    def _keep(self, key: tuple[str, str], entry: Entry | None) -> None:
+        self._entries[key] = entry
+        self._bytes += _size(key, entry)
+        while self._bytes > MOST_BYTES:
+            oldest = next(iter(self._entries))
+            self._bytes -= _size(oldest, self._entries.pop(oldest))
+
+
+def _size(key: tuple[str, str], entry: Entry | None) -> int:
+    size = _OVERHEAD_BYTES + 4 * len(key[1])
+    if entry is None:
+        return size
+    return size + len(entry.value) + (len(entry.metadata) if entry.metadata else 0)
