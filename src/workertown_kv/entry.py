@@ -107,7 +107,7 @@ _TOO_LATE: Final = "Expected an expiry before the year 10000"
 def lifetime(
     *, ttl: int | None, expires_at: int | None, now: float, path: tuple[str | int, ...] = ()
 ) -> float | None:
-    """Return the time at which an entry written now expires, `None` for never.
+    """Return the time at which an entry that is written now expires; `None` if it never does.
 
     The fraction of a second is kept, so that a ttl of 1 lasts one second and not up to two.
     """

@@ -1,4 +1,4 @@
-"""Logs a failure that repeats at most once a minute, however many requests it affects."""
+"""Log a repeated failure at most once a minute, however many requests it affects."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 QUIET_SECONDS: Final = 60.0
-"""How long further failures of a kind are only counted after a line about that kind."""
+"""How long failures of a kind are counted without a line, after a line about that kind."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -50,10 +50,10 @@ class FailureLog:
         if not self._series:
             return
         every = self._series.values()
-        if self._clock() - max(one.last for one in every) < after_seconds:
+        if self._clock() - max(series.last for series in every) < after_seconds:
             return
-        count = sum(one.count for one in every)
-        seconds = self._clock() - min(one.began for one in every)
+        count = sum(series.count for series in every)
+        seconds = self._clock() - min(series.began for series in every)
         failures = "1 failure" if count == 1 else f"{count:,} failures"
         _LOG.warning("%s (%s, the first %.0f s ago)", message, failures, seconds)
         self._series.clear()

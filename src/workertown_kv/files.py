@@ -1,4 +1,4 @@
-"""Reads the text files that a server is made from."""
+"""Read the text files that a server is made from."""
 
 import logging
 import stat
@@ -17,7 +17,7 @@ class Files:
     """Reads each file only once, and keeps its text.
 
     A second server that is made from the same object, even in another process, gets the same
-    texts, although the files may have changed meanwhile.
+    texts, even if the files have changed in the meantime.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Finds how deep JSON is nested, without decoding it.
+"""Find how deep JSON is nested, without decoding it.
 
 Each version of Python, and each JSON library, has its own limit of depth. A common lower limit
 makes all of them accept the same texts.

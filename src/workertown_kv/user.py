@@ -39,7 +39,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             texts = getattr(self, name)
             if texts is None and name == "namespaces":
                 continue
-            if not isinstance(texts, tuple) or not all(isinstance(one, str) for one in texts):
+            if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
                 raise ValueError(f"{name} is {type(texts).__name__}; expected a tuple of texts")
             if not texts:
                 raise ValueError(f"{name} is empty, which permits nothing; expected at least one")
@@ -82,10 +82,10 @@ def _check_namespace(namespace: str) -> None:
 
 
 def check_scopes(scopes: object) -> None:
-    """Raise `ValueError` for anything but a tuple of scopes, and for too many scopes."""
-    if not isinstance(scopes, tuple) or not all(isinstance(one, Scope) for one in scopes):
+    """Raise `ValueError` for anything but a tuple of scopes, or for too many scopes."""
+    if not isinstance(scopes, tuple) or not all(isinstance(scope, Scope) for scope in scopes):
         raise ValueError(f"scopes is {type(scopes).__name__}; expected a tuple of scopes")
-    if max(len(scopes), sum(len(one.prefixes) for one in scopes)) > SCOPE_ITEMS:
+    if max(len(scopes), sum(len(scope.prefixes) for scope in scopes)) > SCOPE_ITEMS:
         raise ValueError(f"scopes has more than {SCOPE_ITEMS} scopes, or prefixes in them")
 
 
@@ -125,9 +125,9 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         """Raise `Forbidden` with the missing scopes if the user may not do this."""
         if isinstance(operation, Batch):
             missing = {
-                index: _scope_for(_verb(one), one.namespace, one.key)
-                for index, one in enumerate(operation.operations)
-                if not self.may(_verb(one), one.namespace, one.key)
+                index: _scope_for(_verb(item), item.namespace, item.key)
+                for index, item in enumerate(operation.operations)
+                if not self.may(_verb(item), item.namespace, item.key)
             }
             if missing:
                 raise Forbidden("This batch has operations that are out of scope", missing)
@@ -142,7 +142,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     def check_somewhere(self, namespace: str, *verbs: Verb) -> None:
         """Raise `Forbidden` if the user may use none of the verbs on any key in the namespace.
 
-        So a large body need not be read if the request will be refused anyway.
+        This saves reading a large body of a request that will be refused anyway.
         """
         if self.scopes is not None and not any(
             scope.covers(verb, namespace) for scope in self.scopes for verb in verbs
@@ -160,8 +160,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     def listed_prefixes(self, operation: List) -> Sequence[str]:
         """Return the prefixes that a listing may show, without overlaps, in the order of keys.
 
-        A listing shows only keys that the user may both list and read. Raises `Forbidden` if the
-        user may do that with no key that the listing asks for. Costs O(n²) for n prefixes.
+        A listing shows only keys that the user may both list and read. Raises `Forbidden` if
+        there can be no such key in the listing. Costs O(n²) for n prefixes.
         """
         granted: dict[Verb, list[str]] = {"list": [], "read": []}
         for verb, found in granted.items():
@@ -171,7 +171,9 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
                     f"Out of scope: this needs the verb {verb} on keys that begin with "
                     f"{operation.prefix[:100]!r} in the namespace {operation.namespace!r}"
                 )
-        both = (_intersection(one, other) for one in granted["list"] for other in granted["read"])
+        both = (
+            _intersection(listed, read) for listed in granted["list"] for read in granted["read"]
+        )
         shown = {prefix for prefix in both if prefix is not None}
         if not shown:
             raise Forbidden("Out of scope: no key may be both listed and read here")
@@ -182,11 +184,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
                 apart.append(prefix)
         return apart
 
-    def _overlapping(self, verb: Verb, namespace: str, asked: str) -> Iterator[str]:
+    def _overlapping(self, verb: Verb, namespace: str, wanted: str) -> Iterator[str]:
         for scope in _EVERYTHING if self.scopes is None else self.scopes:
             if scope.covers(verb, namespace):
                 for prefix in scope.prefixes:
-                    longer = _intersection(prefix, asked)
+                    longer = _intersection(prefix, wanted)
                     if longer is not None:
                         yield longer
 
@@ -194,11 +196,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 _EVERYTHING: Final = (Scope(verbs=VERBS),)
 
 
-def _intersection(one: str, other: str) -> str | None:
+def _intersection(first: str, second: str) -> str | None:
     """Return the prefix of the keys that have both of these prefixes, `None` for no such keys."""
-    if one.startswith(other):
-        return one
-    return other if other.startswith(one) else None
+    if first.startswith(second):
+        return first
+    return second if second.startswith(first) else None
 
 
 def _verb(operation: Operation) -> Verb:

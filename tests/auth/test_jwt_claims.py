@@ -442,7 +442,7 @@ async def test_the_log_says_which_algorithms_there_are(
     [
         ({"issuer": "i", "jwks_uri": "https://i/keys"}, "an OpenID discovery document"),
         (public("RS256"), "one key, and not a set of keys"),
-        ({"a": "-----BEGIN CERTIFICATE-----\n"}, "certificates in place of keys"),
+        ({"a": "-----BEGIN CERTIFICATE-----\n"}, "certificates instead of keys"),
         ({"error": "not found"}, "no list `keys`"),
         ([], "not an object"),
         ({"keys": {}}, "no list `keys`"),

@@ -348,7 +348,7 @@ async def test_the_wrong_certificates_of_firebase_are_told_from_a_key_set(
         issuer.body = b'{"one": "-----BEGIN CERTIFICATE-----\\nMIID"}'
         store = Store(jwks={"url": issuer.url}, audience="PROJECT-ID")
         assert not await store.admits(store.token(aud="PROJECT-ID"))
-    assert "certificates in place of keys" in caplog.text
+    assert "certificates instead of keys" in caplog.text
 
 
 async def test_the_document_of_common_says_what_to_name(caplog: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,7 @@ _LONGEST: Final = 100
 def client_address(trusted_proxies: Sequence[str]) -> AddressOf:
     """Return the function that finds the address of a client, in its canonical form.
 
-    The address is that of the connection or, if a trusted proxy has connected, the one that the
+    This is the address of the connection or, if a trusted proxy has connected, the address that the
     proxy names. The function raises `InputError` if the proxy names no address, or several.
     """
     if not trusted_proxies:
@@ -88,8 +88,8 @@ def _connected(scope: Scope) -> str | None:
 def _client(name: str, hosts: Hosts, is_trusted: Callable[[str], bool]) -> str:
     """Return the client that a field names.
 
-    Each proxy adds an address on the right. An address that is not a trusted proxy is the client;
-    what is to its left is only what the client itself has sent.
+    Each proxy adds an address on the right. The last address that is not a trusted proxy is the
+    client. The client itself may have sent any addresses to its left.
     """
     client = None
     for host in reversed(hosts):
@@ -102,7 +102,7 @@ def _client(name: str, hosts: Hosts, is_trusted: Callable[[str], bool]) -> str:
 
 
 def _membership(texts: Sequence[str]) -> Callable[[str], bool]:
-    """Return the function that says whether an address is one of these or in their networks."""
+    """Return the function that says whether an address is listed, or in a listed network."""
     networks = tuple(map(_network, texts))
 
     @lru_cache(maxsize=CACHED)

@@ -42,7 +42,7 @@ _REFUSED: Final = msgspec.json.encode(
 def allowed_origins(options: CorsOptions | Literal[False]) -> Callable[[str], bool]:
     """Return the function that says whether an origin may use the server.
 
-    An origin for which the user's own function fails may not.
+    If the operator's function fails for an origin, the origin may not use the server.
     """
     if options is False:
         return lambda _: False
@@ -56,7 +56,7 @@ def allowed_origins(options: CorsOptions | Literal[False]) -> Callable[[str], bo
 def _decided(decide: Callable[[str], bool], origin: str) -> bool:
     try:
         allowed: object = decide(origin)
-    except Exception:  # noqa: BLE001  (it is the user's own)
+    except Exception:  # noqa: BLE001  (the operator's function may raise anything)
         _LOG.exception("cors.origin failed on %.200r, which is refused", origin)
         return False
     # Other values may be true by mistake, such as the coroutine of an async function.
@@ -115,21 +115,21 @@ class Cors:
         whatever the request asks for. After a 204 the browser says which method or header field is
         not permitted; after a 403 it does not.
         """
-        asked = exchange.fields
-        origin = asked.get(b"origin")
-        if origin is None or b"access-control-request-method" not in asked:
+        sent = exchange.fields
+        origin = sent.get(b"origin")
+        if origin is None or b"access-control-request-method" not in sent:
             return None
         if not self._is_allowed_origin(origin.decode("latin-1")):
             return Answer(403, [_PREFLIGHT_VARY, JSON], (_REFUSED,))
         fields = [NO_SNIFFING, _PREFLIGHT_VARY, *self._preflight]
         if self._names_origin:
             fields.append((_ORIGIN, origin))
-        wanted = asked.get(b"access-control-request-headers")
+        wanted = sent.get(b"access-control-request-headers")
         if self._permits_all_fields and wanted is not None:
             fields.append((_FIELDS, wanted))
         if (
             self._grants_private_network
-            and asked.get(b"access-control-request-private-network") == b"true"
+            and sent.get(b"access-control-request-private-network") == b"true"
         ):
             fields.append((b"access-control-allow-private-network", b"true"))
         return Answer(204, fields)

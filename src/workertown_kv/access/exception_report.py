@@ -16,15 +16,15 @@ _OWN: Final = __name__.partition(".")[0]
 def describe_exceptions(error: BaseException) -> list[dict[str, Any]]:
     """Describe an exception and all its causes, the first cause first."""
     described: list[dict[str, Any]] = []
-    seen = {id(error)}
+    found = {id(error)}
     waiting: list[tuple[BaseException, int | None]] = [(error, None)]
     while waiting and len(described) < _MOST_EXCEPTIONS:
-        one, parent = waiting.pop(0)
+        exception, parent = waiting.pop(0)
         number = len(described)
-        described.append(_describe(one, number, parent))
-        for cause in _causes(one):
-            if id(cause) not in seen:
-                seen.add(id(cause))
+        described.append(_describe(exception, number, parent))
+        for cause in _causes(exception):
+            if id(cause) not in found:
+                found.add(id(cause))
                 waiting.append((cause, number))
     return described[::-1]
 
@@ -46,7 +46,7 @@ def _describe(error: BaseException, number: int, parent: int | None) -> dict[str
         mechanism["is_exception_group"] = True
     frames = list(walk_tb(error.__traceback__))
     if len(frames) > _MOST_FRAMES:
-        # A recursion: its beginning and its end are enough.
+        # So many frames are a recursion, of which the beginning and the end are enough.
         half = _MOST_FRAMES // 2
         frames = frames[:half] + frames[-half:]
     described = {
@@ -72,7 +72,7 @@ def _frame(frame: FrameType, line: int) -> dict[str, object]:
     if own:
         # The source of other packages may have a secret beside the line that failed.
         text = linecache.getlines(frame.f_code.co_filename)
-        source = [one.rstrip("\n") for one in text]
+        source = [code.rstrip("\n") for code in text]
         described["pre_context"] = source[max(0, line - 1 - _CONTEXT_LINES) : line - 1]
         described["context_line"] = source[line - 1] if line <= len(source) else ""
         described["post_context"] = source[line : line + _CONTEXT_LINES]
@@ -80,7 +80,7 @@ def _frame(frame: FrameType, line: int) -> dict[str, object]:
 
 
 def _file_name(path: str, module: str) -> str:
-    """Return the path of a file from its package on, without where the package is installed."""
+    """Return the path of a file from its package on, without the folder of the installation."""
     parts = PurePath(path).parts
     package = module.partition(".")[0]
     if package in parts:

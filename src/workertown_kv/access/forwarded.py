@@ -9,9 +9,9 @@ from starlette.types import Scope
 from ..http.fields import short_enough
 
 Hosts = Sequence[str | None]
-"""The hosts from the client to the last proxy; `None` is one that is hidden or malformed."""
+"""The hosts from the client to the last proxy; `None` is a hidden or malformed host."""
 
-# RFC 7239, 4; but a value need not be quoted: many proxies write `for=192.0.2.1:80`.
+# As in RFC 7239, 4, except that a value need not be quoted: many write `for=192.0.2.1:80`.
 _NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _QUOTED: Final = r'"((?:[^"\\]++|\\.)*+)"'
 _PLAIN: Final = r'([^\s",;\\]*+)'
@@ -46,7 +46,7 @@ def _forwarded(texts: Sequence[str]) -> Hosts:
 
 
 def _elements(text: str) -> Hosts:
-    """Return the hosts in a `Forwarded` field; for a malformed field, one that is `None`."""
+    """Return the hosts in a `Forwarded` field; for a malformed field, a single `None`."""
     hosts: list[str | None] = []
     nodes: list[str] = []
     is_empty = True

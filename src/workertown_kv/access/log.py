@@ -1,4 +1,4 @@
-"""The access log, with a call for each request."""
+"""Log each request by a call of the operator's logger."""
 
 from typing import Final
 from urllib.parse import quote
@@ -16,7 +16,7 @@ _PRINTABLE: Final = bytes(range(0x21, 0x7F))
 
 
 class AccessLog:
-    """Gives the logger the method, the path as it was sent, the status, and the seconds it took.
+    """Gives the logger the method, the path as sent, the status, and how many seconds it took.
 
     The path is percent-encoded, even if the client has not done so, so that it has no line breaks.
     It is cut after `PATH_BYTES`. The query is left out, since it may have a key.

@@ -48,11 +48,11 @@ class SentryReport:
     def __call__(self, method: str, template: str, error: Exception, request_id: str) -> None:
         """Send an error, in another thread. Never raises.
 
-        `template` is the path of the request, with `{key}` in place of a key.
+        `template` is the path of the request, with `{key}` instead of a key.
         """
         try:
             self._send(self._event(method, template, error, request_id))
-        except Exception:  # noqa: BLE001  (whatever it is, the request goes on)
+        except Exception:  # noqa: BLE001  (no error of a report may fail the request)
             _LOG.exception("request %s: the error could not be reported to Sentry", request_id)
 
     async def close(self) -> None:

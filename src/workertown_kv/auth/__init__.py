@@ -1,4 +1,4 @@
-"""Authentication: a module for each strategy, and the guard in front of the routes."""
+"""Authenticate requests: a module for each strategy, and the guard in front of the routes."""
 
 from .api_key import ApiKey
 from .basic import Basic

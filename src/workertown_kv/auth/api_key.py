@@ -1,4 +1,4 @@
-"""API keys, sent as `Authorization: Bearer …` (RFC 6750, 2.1)."""
+"""Verify API keys, sent as `Authorization: Bearer …` (RFC 6750, 2.1)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -32,8 +32,8 @@ class ApiKey:
         self._clock = clock
         self._get = get_credentials
         self._verify = verify_credentials
-        # Finding a key by its digest takes a time that says nothing of the key, since a client
-        # cannot choose the digest of what it sends.
+        # The time of finding a key by its digest reveals nothing about the key, since a client
+        # cannot choose the digest of the text that it sends.
         self._known: dict[bytes, TimedUser] = {}
         for key in keys:
             expected = _digest_of(key)

@@ -1,4 +1,4 @@
-"""User names and passwords (RFC 7617), in UTF-8."""
+"""Verify user names and passwords (RFC 7617), in UTF-8."""
 
 import asyncio
 import binascii
@@ -23,7 +23,7 @@ from .verified_cache import VerifiedCache
 
 CACHED_PASSWORDS: Final = 1024
 MOST_WAITING: Final = 32
-"""How many passwords may wait to be compared with a hash; a request with another one is 429."""
+"""How many passwords may wait to be compared with a hash; the next request gets a 429."""
 
 
 class Basic:
@@ -43,8 +43,8 @@ class Basic:
         self._clock = clock
         self._get = get_credentials
         self._verify = verify_credentials
-        # Either all passwords are hashes or none is, and unknown users get one that nobody knows,
-        # so that the time of a check says nothing of the user.
+        # Either all passwords are hashed or none, and an unknown user is checked against a
+        # password that nobody knows, so that the time of a check reveals nothing about users.
         hashed = any(user.hash for user in users)
         self._users = {
             normalize("NFC", user.name).encode(): (
@@ -57,7 +57,7 @@ class Basic:
         self._unknown = _expected(nobody, hashed=hashed)
         self._verified: VerifiedCache[bool] = VerifiedCache(CACHED_PASSWORDS)
         self._checking: dict[bytes, asyncio.Future[bool]] = {}
-        """The checks under way; requests with the same credentials share one."""
+        """The checks under way; requests with the same credentials share a check."""
         self._thread = ThreadPoolExecutor(1, "workertown-kv-password")
 
     @classmethod
@@ -106,8 +106,8 @@ class Basic:
             sent = _sent(authorization)
         else:
             sent = await self._credentials_by_hook(self._get, exchange, authorization)
-        # A hook may take an empty password for that of a user without one, and a directory may take
-        # it for an anonymous login.
+        # A hook might accept an empty password for a user who has no password, and a directory
+        # might treat it as an anonymous login.
         if sent is None or not all(sent):
             return None
         username, password = map(normalized, sent)

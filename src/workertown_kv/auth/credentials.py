@@ -28,7 +28,7 @@ class TimedUser(msgspec.Struct, frozen=True):
         return cls(user, credential.not_before, credential.expires_at)
 
     def user_at(self, now: float) -> User | None:
-        """Return the user, or `None` if it is too early or too late."""
+        """Return the user, or `None` before or after the credential is valid."""
         early = self.not_before is not None and now < self.not_before
         late = self.expires_at is not None and now >= self.expires_at
         return None if early or late else self.user
@@ -44,11 +44,11 @@ def named_credentials(
     variable: str,
     file: str | None,
 ) -> Sequence[_T]:
-    """Return all credentials of a strategy; `single` has the fields of one without a line.
+    """Return all credentials of a strategy; `single` has the fields of a credential without a line.
 
     Raises `OptionsError` for a line or a file that cannot be used, and for a repeated name.
     """
-    found = [("the options", one) for one in given]
+    found = [("the options", credential) for credential in given]
     texts = {variable: options.environment(variable, lines=True)}
     if file:
         texts[file] = files.text(file, private=True)
@@ -57,7 +57,7 @@ def named_credentials(
             continue
         lines = parse_lines(kind, text, source)
         if not lines:
-            # Such a file may be half written, or cut by a full disk.
+            # The file may be half written, or cut off by a full disk.
             raise OptionsError(
                 f"{source} has no credentials; expected at least one line with a JSON object"
             )
@@ -71,14 +71,14 @@ def named_credentials(
                 f"The credential {single['name']!r} cannot be used: {error}"
             ) from error
         found.append(("the credential without a line", credential))
-    places: dict[str, str] = {}
-    for place, one in found:
+    sources: dict[str, str] = {}
+    for source, credential in found:
         # User names are compared in this form.
-        name = normalize("NFC", one.name)
-        if name in places:
+        name = normalize("NFC", credential.name)
+        if name in sources:
             raise OptionsError(
-                f"There are two credentials named {name!r}: {places[name]}, and {place}; "
+                f"There are two credentials named {name!r}: {sources[name]}, and {source}; "
                 "expected one"
             )
-        places[name] = place
-    return [one for _, one in found]
+        sources[name] = source
+    return [credential for _, credential in found]

@@ -18,11 +18,11 @@ trust each other, so CORS treats both values alike."""
 def check_no_foreign_page(
     method: str, fields: Mapping[bytes, bytes], is_allowed_origin: Callable[[str], bool]
 ) -> None:
-    """Refuse a request that only a page without permission by CORS would send.
+    """Refuse a request that only a page without CORS permission would send.
 
     A browser sends a preflight request before a `PUT`, a `DELETE` or a media type that no form has.
-    It does not before a `POST` with a media type of forms, or without any, and not every browser
-    says which origin a request comes from.
+    It sends none before a `POST` with a media type of forms, or without a media type, and not every
+    browser says from which origin a request comes.
     """
     if fields.get(b"sec-fetch-site") in _ELSEWHERE and not is_allowed_origin(
         fields.get(b"origin", b"").decode("latin-1")

@@ -38,11 +38,11 @@ def configured_strategies(options: Options, clock: Clock, files: Files) -> Seque
 class Guard:
     """Refuses requests without valid credentials to all routes that are not public.
 
-    The guard is in front of all routes at once, so that it also guards a route that is added
-    later. It refuses wrong credentials after `auth.failure_seconds`, whatever is wrong with them.
+    The guard is in front of all routes at once, so that it also guards any route added later. It
+    refuses wrong credentials after `auth.failure_seconds`, whatever is wrong with them.
 
-    A browser sends its user's credentials for any page. So a request that changes something is
-    also refused if it comes from a page whose origin is not `is_allowed_origin`.
+    A browser sends its user's credentials for any page. So the guard also refuses a request that
+    changes something if it comes from a page whose origin `is_allowed_origin` does not allow.
     """
 
     def __init__(
@@ -54,18 +54,20 @@ class Guard:
     ) -> None:
         self.strategies = strategies
         self._is_allowed_origin = is_allowed_origin
-        self._last_word = options.authenticate_request
+        self._final_hook = options.authenticate_request
         self._failure_seconds = options.failure_seconds
         self._sleep = sleep
-        hooks = (getattr(one, "get_credentials", None) for one in _strategy_options(options))
-        self._sent_anywhere = self._last_word is not None or any(hooks)
+        hooks = (
+            getattr(strategy, "get_credentials", None) for strategy in _strategy_options(options)
+        )
+        self._sent_anywhere = self._final_hook is not None or any(hooks)
         header = options.jwt.header if isinstance(options.jwt, JwtOptions) else AUTHORIZATION
         self._credentials = {*_CREDENTIALS, header.lower().encode()}
-        challenges = [one.challenge for one in strategies] or [ApiKey.challenge]
+        challenges = [strategy.challenge for strategy in strategies] or [ApiKey.challenge]
         self._challenges = list(dict.fromkeys(challenges))
 
     async def admit(self, exchange: Exchange) -> None:
-        """Set the user of an exchange. Raises the error of a request that is refused."""
+        """Set the user of an exchange. Raises the error with which a request is refused."""
         if exchange.repeated:
             check_single(exchange.repeated)
         if exchange.route.is_public:
@@ -99,15 +101,15 @@ class Guard:
         for strategy in self.strategies:
             user = user or await strategy.authenticate(exchange, authorization)
         if user is None:
-            user = await self._otherwise_known(exchange)
-        if self._last_word is None:
+            user = await self._user_by_other_credentials(exchange)
+        if self._final_hook is None:
             return user
         name = "auth.authenticate_request"
-        verdict = await call_hook(name, self._last_word, request_of(exchange.scope), user)
+        verdict = await call_hook(name, self._final_hook, request_of(exchange.scope), user)
         return user_by_verdict(name, verdict, user)
 
-    async def _otherwise_known(self, exchange: Exchange) -> User | None:
-        """Return the user by what the API also takes for credentials."""
+    async def _user_by_other_credentials(self, exchange: Exchange) -> User | None:
+        """Return the user by the other fields in which the API accepts credentials."""
         for authorization in exchange.route.api.authorizations(exchange):
             for strategy in self.strategies:
                 user = await strategy.authenticate(exchange, authorization)
@@ -116,7 +118,7 @@ class Guard:
         return None
 
     async def _slow_down(self, exchange: Exchange, started: float) -> None:
-        """Slow guesses down. A request without credentials is not a guess, and need not wait."""
+        """Slow down guesses. A request without credentials is not a guess, and need not wait."""
         left = self._failure_seconds - (perf_counter() - started)
         if left > 0 and (self._sent_anywhere or not self._credentials.isdisjoint(exchange.fields)):
             await self._sleep(left)

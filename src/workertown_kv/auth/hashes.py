@@ -22,7 +22,7 @@ _CONTROL: Final = re.compile(b"[\x00-\x1f\x7f]")
 
 
 def digest(api_key: bytes) -> bytes:
-    """Return the digest of an API key, which is kept in its place."""
+    """Return the digest of an API key, which the server keeps instead of the key."""
     return hashlib.sha256(api_key).digest()
 
 
@@ -41,10 +41,10 @@ def parse_api_key_hash(text: str) -> bytes:
 
 
 def normalized(sent: bytes) -> bytes | None:
-    """Return a user name or password in NFC (RFC 7617, 2.1), `None` for bytes that cannot be one.
+    """Return a user name or password in NFC (RFC 7617, 2.1), `None` for bytes that are neither.
 
-    Such bytes must not reach scrypt, which uses HMAC: HMAC pads a short password with NULs, and
-    replaces a long one by its digest, so that different bytes have the same hash.
+    Other bytes must not reach scrypt, which uses HMAC: HMAC pads a short password with NULs, and
+    replaces a long password by its digest, so that different bytes have the same hash.
     """
     if _CONTROL.search(sent):
         return None

@@ -1,4 +1,4 @@
-"""Call hooks, the user's own functions that take part in authentication, sync or async.
+"""Call hooks: the operator's functions, sync or async, that take part in authentication.
 
 A hook that raises, or returns anything but an answer of the expected type, refuses the request.
 The log says why.
@@ -30,7 +30,7 @@ async def call_hook(name: str, hook: Callable[..., Any], *given: object) -> Any:
         answer = hook(*given)
         return await answer if isawaitable(answer) else answer
     except asyncio.CancelledError:
-        # This request was cancelled, or something that the hook was waiting for.
+        # Either this request was cancelled, or a task that the hook was waiting for.
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
@@ -66,7 +66,7 @@ async def text_by_hook(
 
 
 def request_of(scope: Scope) -> HTTPConnection:
-    """Return the request for hooks, without the body, which only the handlers read."""
+    """Return the request as hooks get it: without the body, which only handlers read."""
     return Request(scope) if scope["type"] == "http" else HTTPConnection(scope)
 
 

@@ -1,4 +1,4 @@
-"""The protocol of all strategies of authentication."""
+"""Define the protocol of all strategies of authentication."""
 
 from typing import ClassVar, Protocol
 
@@ -20,12 +20,12 @@ class Strategy(Protocol):
     async def authenticate(self, exchange: Exchange, authorization: bytes) -> User | None:
         """Return the user whose credentials the request carries, `None` for wrong credentials.
 
-        `authorization` is the `Authorization` field, or the one that an API makes from other
+        `authorization` is the `Authorization` field, or a value that an API makes from other
         fields.
         """
 
 
 def credentials_in(authorization: bytes, scheme: bytes) -> bytes | None:
-    """Return the credentials in an `Authorization` field, if it has this scheme (in lower case)."""
+    """Return the credentials in an `Authorization` field of this scheme (in lower case)."""
     given, _, credentials = authorization.partition(b" ")
     return credentials.strip() if given.lower() == scheme else None

@@ -1,4 +1,4 @@
-"""A cache of what was verified, so that the same secret need not be verified again."""
+"""Cache verified secrets, so that the same secret need not be verified again."""
 
 import secrets
 from collections import OrderedDict

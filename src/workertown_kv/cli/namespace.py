@@ -87,7 +87,7 @@ def delete(name: str, yes: bool, database: str) -> None:
             click.confirm(question, abort=True, err=True)
         await namespaces.delete(found.id)
         removed = 0
-        while step := await namespaces.purge_one(found.id, _STEP):
+        while step := await namespaces.purge_namespace(found.id, _STEP):
             removed += step
         return [f"Deleted {_line(found)}, with {removed:,} {'key' if removed == 1 else 'keys'}"]
 

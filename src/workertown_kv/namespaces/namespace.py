@@ -1,4 +1,4 @@
-"""What a namespace is."""
+"""Define a namespace, and check its title."""
 
 from typing import Annotated, Final
 
@@ -31,7 +31,7 @@ class Namespace(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def name(self) -> str:
-        """The name that operations call it by."""
+        """The name by which operations refer to it."""
         return DEFAULT_NAMESPACE if self.id == DEFAULT_ID else self.id
 
 

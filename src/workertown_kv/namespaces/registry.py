@@ -25,7 +25,7 @@ def get_key(key: str) -> Get:
     return Get(_REGISTRY, key)
 
 
-# A record for each namespace, under its id.
+# Each namespace has a record, under its id.
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ def list_records(cursor: str | None) -> List:
 
 
 def set_record(namespace: Namespace, condition: Precondition = MUST_NOT_EXIST) -> Set:
-    """Write the record of a namespace, as a new one unless the condition says otherwise."""
+    """Write the record of a namespace; it must be new unless the condition says otherwise."""
     record = msgspec.json.encode(_Record(namespace.title, namespace.account))
     return Set(namespace=_REGISTRY, key=_IDS + namespace.id, value=record, precondition=condition)
 
@@ -60,7 +60,7 @@ def namespace_in(record: Entry) -> Namespace:
     return Namespace(record.key.removeprefix(_IDS), fields.title, fields.account)
 
 
-# A claim on each title, under the title and its account: an account has a title only once.
+# Each title has a claim, under the title and its account: an account has a title only once.
 
 
 def get_claim(title: str, account: str) -> Get:
@@ -98,7 +98,7 @@ def _claim_key(title: str, account: str) -> str:
     return _TITLES + hashlib.sha256(f"{account}/{title}".encode()).hexdigest()
 
 
-# A tombstone for each deleted namespace, under its id, while its keys are being removed.
+# Each deleted namespace has a tombstone, under its id, while its keys are being removed.
 
 
 def set_tombstone(id: str, now: float) -> Set:
@@ -117,7 +117,7 @@ def id_of_tombstone(key: str) -> str:
 
 
 def deleted_at(tombstone: Entry | None) -> float:
-    """Decode when a namespace was deleted; 0 if its tombstone has been deleted meanwhile."""
+    """Decode when a namespace was deleted; 0 if its tombstone no longer exists."""
     return 0.0 if tombstone is None else msgspec.json.decode(tombstone.value, type=float)
 
 

@@ -1,6 +1,6 @@
-"""Namespaces are created, renamed, listed and deleted at run time.
+"""Create, rename, list and delete namespaces at run time.
 
-The storage need not know of them, since they are kept as entries (see `registry.py`).
+The storage need not know about namespaces, since they are kept as entries (see `registry.py`).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ CACHE_SECONDS: Final = 5.0
 """How long a namespace that another process has deleted may still be read."""
 
 TOMBSTONE_SECONDS: Final = 3600.0
-"""How long the keys of a deleted namespace are looked for, since a slow write may come late."""
+"""How long the sweep looks for keys of a deleted namespace, since a slow write may come late."""
 
 _NEEDED: Final = (
     Capability.NAMESPACES,
@@ -34,7 +34,7 @@ _CACHE_NAMESPACES: Final = 10_000
 class Namespaces:
     """The namespaces of a storage.
 
-    A storage that lacks what is needed to keep namespaces has only the default one. Creating
+    A storage that lacks a capability that namespaces need has only the default namespace. Creating
     another raises `StorageUnsupported`.
     """
 
@@ -43,7 +43,7 @@ class Namespaces:
         self._accounts = tuple(accounts)
         self._lack = next((needed for needed in _NEEDED if needed in storage.lacks), None)
         self._cache: dict[str, tuple[float, Namespace]] = {}
-        """Each namespace by its id, and until when it need not be read again."""
+        """By the id of a namespace: until when it need not be read again, and the namespace."""
         self._changes = 0
         self._purging: str | None = None
         self._deleted = asyncio.Event()
@@ -63,7 +63,7 @@ class Namespaces:
         namespace, _ = await self._read(id)
         if len(self._cache) >= _CACHE_NAMESPACES:
             self._cache.clear()
-        # A change of this process during the read may be missing from what was read.
+        # If this process changed a namespace during the read, the record may be out of date.
         if changes == self._changes:
             self._cache[id] = (self._storage.clock() + CACHE_SECONDS, namespace)
         return namespace
@@ -108,7 +108,7 @@ class Namespaces:
         return [namespace for namespace in found if self.belongs(namespace, account)]
 
     def belongs(self, namespace: Namespace, account: str) -> bool:
-        """Say whether the account has the namespace.
+        """Return whether the account has the namespace.
 
         The first account has also the namespaces that were created without an account.
         """
@@ -176,8 +176,10 @@ class Namespaces:
         self._deleted = asyncio.Event()
         if self._lack is not None:
             return 0
-        # Begin where the last step has found keys, since most tombstones may be of empty ones.
-        if self._purging is not None and (purged := await self.purge_one(self._purging, limit)):
+        # Begin with the namespace in which the last purge found keys: most others may be empty.
+        if self._purging is not None and (
+            purged := await self.purge_namespace(self._purging, limit)
+        ):
             return purged
         self._purging = None
         cursor: str | None = None
@@ -185,7 +187,7 @@ class Namespaces:
             page = await self._storage.list(registry.list_tombstones(cursor))
             for info in page.keys:
                 id = registry.id_of_tombstone(info.key)
-                if purged := await self.purge_one(id, limit):
+                if purged := await self.purge_namespace(id, limit):
                     self._purging = id
                     return purged
                 tombstone = await self._storage.get(registry.get_key(info.key))
@@ -195,7 +197,7 @@ class Namespaces:
             if cursor is None:
                 return 0
 
-    async def purge_one(self, id: str, limit: int) -> int:
+    async def purge_namespace(self, id: str, limit: int) -> int:
         """Remove at most `limit` keys of this deleted namespace, and return how many there were."""
         page = await self._storage.list(List(id, "", limit))
         if page.keys:
@@ -209,7 +211,7 @@ class Namespaces:
     async def wait_for_deleted(self, seconds: float) -> None:
         """Wait until this process deletes a namespace, but at most `seconds`.
 
-        Returns at once if it has deleted one since the last `purge` began.
+        Returns at once if the process has deleted a namespace since the last `purge` began.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

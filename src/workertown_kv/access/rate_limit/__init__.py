@@ -1,4 +1,4 @@
-"""How often a client may send a request."""
+"""Limit how often a client may send requests."""
 
 from .counting import Allowance
 from .limiter import configured_limiter

@@ -15,19 +15,19 @@ Clock = Callable[[], float]
 """Returns seconds, from any start."""
 
 MEMORY_CLIENTS: Final = 100_000
-"""The most clients that are counted in memory; those whose window began first are forgotten."""
+"""The most clients counted in memory; the client whose window began first is forgotten first."""
 
 _NAME_CHARACTERS: Final = 100
 
 
 class Allowance(msgspec.Struct, frozen=True):
-    """Whether a client may send a request, and how many more it may send after that."""
+    """Whether a client may send a request, and how many more it may send after it."""
 
     allowed: bool
     remaining: int | None
-    """How many more requests it may send now; `None` where that is not known."""
+    """How many more requests it may send now; `None` if that is not known."""
     retry_after: int
-    """In how many seconds it may send more of them."""
+    """In how many seconds it may send more requests."""
 
 
 class Counter(Protocol):
@@ -138,7 +138,7 @@ class MemoryCounter:
         return window
 
     def _forget(self, before: int) -> None:
-        """Make room for a window. Two that are over go for each new one, so they never pile up."""
+        """Make room for a window. Up to two old windows go, so that old windows never pile up."""
         for _ in range(2):
             oldest = next(iter(self._windows.values()), None)
             if oldest is None or (len(self) < self._most_clients and oldest.start > before):

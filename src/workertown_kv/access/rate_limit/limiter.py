@@ -1,4 +1,4 @@
-"""Decide by the count of this process, by a shared store, or by a function of the user's own."""
+"""Decide by the count of this process, by a shared store, or by the operator's function."""
 
 import asyncio
 import time
@@ -13,9 +13,9 @@ from ...options import Options, RateLimitOptions
 from .counting import Allowance, Clock, Counter, MemoryCounter
 
 ANSWER_SECONDS: Final = 1.0
-"""How long a store, or a function of the user's own, may take."""
+"""How long a store, or the operator's function, may take."""
 PAUSE_SECONDS: Final = 5.0
-"""How long a store that failed is not asked again."""
+"""How long the server does not ask a store again that has failed."""
 
 _STORE_URLS: Final = (
     "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://… for the same with TLS, "
@@ -83,7 +83,7 @@ class StoreLimiter(Limiter):
 
 
 class HookLimiter(Limiter):
-    """Asks a function of the user's own, and counts in this process where that fails."""
+    """Asks the operator's function, and counts in this process if it fails."""
 
     def __init__(self, options: RateLimitOptions, clock: Clock, hook: Callable[[str], Any]) -> None:
         super().__init__(options, clock)
@@ -95,7 +95,7 @@ class HookLimiter(Limiter):
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = self._hook(client)
                 allowance = self._allowance(await answer if isawaitable(answer) else answer)
-        except Exception as error:  # noqa: BLE001  (it is the user's function)
+        except Exception as error:  # noqa: BLE001  (the operator's function may raise anything)
             self._warn(
                 "The hook access.rate_limit.limiter failed (%s); requests are counted in process",
                 error,
@@ -118,10 +118,10 @@ class HookLimiter(Limiter):
 
 
 def configured_limiter(options: Options, *, clock: Clock = time.monotonic) -> Limiter | None:
-    """Return the limiter that the options or the environment ask for; `None` where it is off.
+    """Return the limiter that the options or the environment configure; `None` if it is off.
 
-    Raises `OptionsError` for the URL of a store that is malformed, and `MissingExtra` where a
-    package is missing.
+    Raises `OptionsError` for a malformed URL of a store, and `MissingExtra` if a package is
+    missing.
     """
     chosen = options.access.rate_limit
     if not isinstance(chosen, RateLimitOptions):

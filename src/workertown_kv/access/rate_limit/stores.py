@@ -1,6 +1,6 @@
 """Stores in which several servers count together: Redis, and Upstash over its REST protocol.
 
-A script counts inside the store, so that a request asks the store once and no request is missed.
+A script counts inside the store: a request needs one call, and no request goes uncounted.
 """
 
 from abc import ABC, abstractmethod
@@ -37,7 +37,7 @@ if allowed then
 end
 return {allowed and 1 or 0, previous, fading, current, math.max(redis.call('PTTL', KEYS[2]), 0)}
 """
-"""The keys are those of the previous and of the current window. Their lifetimes tell the time."""
+"""The keys are those of the previous and of the current window, which last until they expire."""
 
 _REDIS_FORM: Final = UrlForm(
     name="URL of Redis",
@@ -49,8 +49,8 @@ _REDIS_FORM: Final = UrlForm(
 def store_at(url: str, limit: int, seconds: int) -> Counter:
     """Return a counter in the store at a URL.
 
-    Raises `OptionsError` or `ValueError` for a URL that is malformed, and `ModuleNotFoundError`
-    without the driver.
+    Raises `OptionsError` or `ValueError` for a malformed URL, and `ModuleNotFoundError` if the
+    driver is not installed.
     """
     scheme = url.partition("://")[0].lower()
     if scheme in ("redis", "rediss"):
@@ -99,7 +99,7 @@ class _RedisCounter(_StoreCounter):
 def _pool(url: str) -> "ConnectionPool":
     """Make a pool without connections.
 
-    Raises `OptionsError` or `ValueError` for a URL that is malformed.
+    Raises `OptionsError` or `ValueError` for a malformed URL.
     """
     from redis.asyncio import ConnectionPool  # noqa: PLC0415
     from redis.asyncio.retry import Retry  # noqa: PLC0415
@@ -110,10 +110,10 @@ def _pool(url: str) -> "ConnectionPool":
     if not host or others or not ("".join(parts.path) or "0").isdigit():
         raise _REDIS_FORM.malformed()
     plain_url = parts.scheme + url.strip()[len(parts.scheme) :]
-    # The second try is for a connection that Redis has closed meanwhile. No request waits until
-    # Redis is back.
+    # The one retry is for a connection that Redis has closed in the meantime. No request waits
+    # until Redis is back.
     pool: ConnectionPool = ConnectionPool.from_url(plain_url, retry=Retry(NoBackoff(), 1))
-    # A wrong parameter of the URL is to be found now, and not with the first request.
+    # This finds a wrong parameter of the URL now, and not only at the first request.
     try:
         pool.make_connection()  # type: ignore[no-untyped-call]
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""JSON Web Tokens. The library that verifies them is an extra, imported only if they are on."""
+"""Verify JSON Web Tokens. The library for this is an extra, imported only if it is needed."""
 
 from .configured import configured_jwt
 

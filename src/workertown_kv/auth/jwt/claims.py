@@ -45,7 +45,7 @@ def check_claims(claims: Mapping[str, Any], rules: TokenRules) -> None:
         required.setdefault(name, []).append(text)
     for name, accepted in required.items():
         value = _claim(claims, name)
-        if not any(one in accepted for one in _as_texts(value)):
+        if not any(text in accepted for text in _as_texts(value)):
             expected = one_of(tuple(accepted))
             raise TokenRefused("claim", f"{name} is {shown(value)}; expected {expected}")
 
@@ -62,15 +62,15 @@ def _check_audience(claims: Mapping[str, Any], accepted: tuple[str, ...]) -> Non
             "with auth.jwt.audience",
         )
     listed = given if isinstance(given, list) else [given]
-    is_text = all(isinstance(one, str) for one in listed)
-    if not is_text or not any(one in accepted for one in listed):
+    is_text = all(isinstance(audience, str) for audience in listed)
+    if not is_text or not any(audience in accepted for audience in listed):
         raise TokenRefused("audience", f"aud is {shown(given)}; expected {one_of(accepted)}")
 
 
 def _check_client(claims: Mapping[str, Any], accepted: tuple[str, ...]) -> None:
     given = {name: claims[name] for name in ("client_id", "azp") if name in claims}
-    if accepted and not (given and all(one in accepted for one in given.values())):
-        said = " and ".join(f"{name} is {shown(one)}" for name, one in given.items())
+    if accepted and not (given and all(client in accepted for client in given.values())):
+        said = " and ".join(f"{name} is {shown(client)}" for name, client in given.items())
         raise TokenRefused(
             "client", f"{said or 'It has neither client_id nor azp'}; expected {one_of(accepted)}"
         )
@@ -96,21 +96,21 @@ def _scopes(claims: Mapping[str, Any], rules: TokenRules) -> Iterator[Scope]:
     for claim in texts(rules.scopes_claim):
         given = _claim(claims, claim)
         if isinstance(given, str):
-            # RFC 6749, 3.3: names with spaces between.
+            # RFC 6749, 3.3: names, separated by spaces.
             given = given.split(" ")
         if given is None:
             continue
         if not isinstance(given, list):
             raise TokenRefused("scopes", f"{claim} is {shown(given)}; expected text or a list")
-        names = {one for one in given if isinstance(one, str)}
+        names = {item for item in given if isinstance(item, str)}
         for scope in rules.scopes:
             if scope.name in names:
                 yield Scope(verbs=scope.verbs, prefixes=scope.prefixes, namespaces=scope.namespaces)
-        yield from parse_scopes([one for one in given if not isinstance(one, str)], claim)
+        yield from parse_scopes([item for item in given if not isinstance(item, str)], claim)
 
 
 def _claim(claims: Mapping[str, Any], path: str) -> Any:
-    """Return a claim, or `None`. A dot leads into an object, unless a name has that dot."""
+    """Return a claim, or `None`. A dot leads into an object, unless a name contains the dot."""
     if path in claims:
         return claims[path]
     for end, letter in enumerate(path):
@@ -121,8 +121,8 @@ def _claim(claims: Mapping[str, Any], path: str) -> Any:
 
 
 def _as_texts(value: object) -> Iterator[str]:
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, bool):
-            yield json.dumps(one)
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, bool):
+            yield json.dumps(item)

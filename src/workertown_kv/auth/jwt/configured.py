@@ -12,22 +12,22 @@ from ..strategy import Strategy
 
 
 def configured_jwt(options: Options, clock: Clock) -> Strategy | None:
-    """Make the strategy if there is a secret, a key set, or an issuer that has one."""
+    """Make the strategy if there is a secret, a key set, or an issuer."""
     if not isinstance(options.auth.jwt, JwtOptions):
         return None
     chosen = _with_environment(options.auth.jwt, options)
     if not (chosen.secret or chosen.jwks.url or chosen.issuer or chosen.issuers):
-        _check_no_half(chosen)
+        _check_no_rules(chosen)
         return None
     try:
-        from .issuers import issuers_of  # noqa: PLC0415
-        from .strategy import Jwt  # noqa: PLC0415
+        from .issuers import issuers_of  # noqa: PLC0415  (an extra)
+        from .strategy import Jwt  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
         raise MissingExtra("auth.jwt", "joserfc>=1.8") from error
     return Jwt(chosen, clock, issuers_of(chosen, clock))
 
 
-def _check_no_half(chosen: JwtOptions) -> None:
+def _check_no_rules(chosen: JwtOptions) -> None:
     """Refuse rules for tokens if no token can be verified: the operator expects tokens to work."""
     default = JwtOptions()
     env = chosen.env
@@ -75,4 +75,4 @@ def _with_environment(chosen: JwtOptions, options: Options) -> JwtOptions:
 
 
 def _listed(text: str | None) -> Sequence[str] | None:
-    return tuple(one.strip() for one in text.split(",")) if text else None
+    return tuple(item.strip() for item in text.split(",")) if text else None

@@ -26,7 +26,7 @@ class Document(NamedTuple):
 
 @asynccontextmanager
 async def bounded_client(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
-    """Make a client that has this many seconds for everything that it fetches."""
+    """Make a client that has this many seconds to fetch all documents."""
     import httpx2  # noqa: PLC0415  (only servers with a key set need it)
 
     async with (
@@ -38,16 +38,16 @@ async def bounded_client(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
 
 @cache
 def _trusted() -> "ssl.SSLContext | bool":
-    """Read the trusted certificates, only once, since this delays other requests."""
+    """Read the trusted certificates, but only once, since this delays other requests."""
     if sys.platform == "emscripten":  # the host fetches, with its own certificates
         return True
-    import httpx2  # noqa: PLC0415
+    import httpx2  # noqa: PLC0415  (only servers with a key set need it)
 
     return httpx2.create_ssl_context()
 
 
 async def fetch(client: "httpx2.AsyncClient", url: str, limit_bytes: int) -> Document:
-    """Fetch a document. Raises an exception of any kind where that fails."""
+    """Fetch a document. Raises an exception of any kind if that fails."""
     text = bytearray()
     # Without compression, the bytes that are counted are those of the document.
     headers = {"Accept-Encoding": "identity"}

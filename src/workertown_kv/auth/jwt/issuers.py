@@ -32,22 +32,22 @@ class Issuer(NamedTuple):
 def issuers_of(options: JwtOptions, clock: Clock) -> Sequence[Issuer]:
     """Return all configured issuers. Raises `OptionsError` if an issuer cannot be used."""
     found = [*_main_issuers(options, clock), *_listed_issuers(options, clock)]
-    names = [one.name for one in found]
+    names = [issuer.name for issuer in found]
     if len(set(names)) < len(names):
         raise OptionsError("auth.jwt.issuers has an issuer that is configured twice; expected once")
-    for one in found:
-        is_narrowed = one.rules.required_claims or one.rules.scopes_claim
-        if one.name in _SHARED_ISSUERS and not (is_narrowed or options.verify_credentials):
+    for issuer in found:
+        is_narrowed = issuer.rules.required_claims or issuer.rules.scopes_claim
+        if issuer.name in _SHARED_ISSUERS and not (is_narrowed or options.verify_credentials):
             _LOG.warning(
                 "Everybody gets a token of %s for any audience; set required_claims, such as "
                 "repository or namespace_path, to limit whose tokens are accepted",
-                one.name,
+                issuer.name,
             )
     return found
 
 
 def _main_issuers(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
-    """Return the issuers outside of `issuers`: one with given keys, or several to look up."""
+    """Return the issuers outside of `issuers`: an issuer with given keys, or several to look up."""
     names = texts(options.issuer)
     path = f"auth.jwt.issuer ({options.env.issuer})"
     url = options.jwks.url
@@ -87,11 +87,11 @@ def _main_issuers(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
 
 
 def _listed_issuers(options: JwtOptions, clock: Clock) -> Iterator[Issuer]:
-    for number, one in enumerate(options.issuers):
+    for number, rules in enumerate(options.issuers):
         path = f"auth.jwt.issuers[{number}]"
-        where = f"{path}.jwks_url" if one.jwks_url else f"{path}.issuer"
-        key_set = _key_set(one.jwks_url, one.issuer, options, clock, where)
-        yield Issuer(one.issuer, one, None, key_set)
+        where = f"{path}.jwks_url" if rules.jwks_url else f"{path}.issuer"
+        key_set = _key_set(rules.jwks_url, rules.issuer, options, clock, where)
+        yield Issuer(rules.issuer, rules, None, key_set)
 
 
 def _key_set(

@@ -21,7 +21,7 @@ TOKEN_BYTES: Final = 16 * 1024
 """The longest token."""
 
 TRIED_KEYS: Final = 20
-"""The most keys that are tried for a token that names no key, since anybody can send one."""
+"""The most keys that are tried for a token without a key id, since anybody can send such tokens."""
 
 SECRET_ALGORITHMS: Final = frozenset({"HS256", "HS384", "HS512"})
 PUBLIC_ALGORITHMS: Final = frozenset(
@@ -131,7 +131,7 @@ def _has_signed(key: Key, signed: CompactSignature) -> bool:
     try:
         return jws.validate_compact(signed, key, registry=_REGISTRY)
     except UNREADABLE:
-        # The other keys must be tried though this one cannot be used.
+        # The server must try the other keys, although this key cannot be used.
         return False
 
 

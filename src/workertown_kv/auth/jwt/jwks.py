@@ -42,9 +42,9 @@ class KeySet:
         self._fetch: asyncio.Task[None] | None = None
         self._is_down = False
         self._blocked_until = -inf
-        """Until when nothing is fetched, since the issuer did not answer."""
+        """Until when the server fetches nothing, since the issuer did not answer."""
         self._unknown_until = -inf
-        """Until when nothing is fetched for an unknown key id."""
+        """Until when the server fetches nothing for an unknown key id."""
         self._usable_until = -inf
         """Until when requests use the keys while they are fetched again."""
         self.fresh_until = -inf
@@ -53,7 +53,7 @@ class KeySet:
         """A number that changes with the keys."""
 
     async def keys(self, kid: str | None) -> Sequence[Key]:
-        """Return the keys that may have signed a token with this key id, all if it has none.
+        """Return the keys that may have signed a token with this key id; all keys for `None`.
 
         Raises `TokenRefused` if there are no such keys.
         """
@@ -69,8 +69,8 @@ class KeySet:
         now = self._clock()
         if now >= self.fresh_until:
             task = self._start()
-            # A request that can do with the old keys does not wait, least of all while the issuer
-            # is down.
+            # A request for which the old keys are enough does not wait, least of all while the
+            # issuer is down.
             has_keys = found and (self._is_down or now < self._usable_until)
             if task is not None and not has_keys:
                 await asyncio.shield(task)
@@ -92,7 +92,7 @@ class KeySet:
         return task
 
     def _start(self) -> asyncio.Task[None] | None:
-        """Return the fetch that is under way, or begin one; `None` if it is too early for one."""
+        """Return the fetch that is under way, or begin it; `None` if it is too early to fetch."""
         task = self._running()
         if task is None and self._clock() >= self._blocked_until:
             task = self._fetch = asyncio.create_task(self._fetch_keys())
@@ -104,7 +104,7 @@ class KeySet:
             if text != self._text:
                 self._use(public_keys(text))
                 self._text = text
-        except Exception as error:  # noqa: BLE001  (whatever it is, the issuer gave no keys)
+        except Exception as error:  # noqa: BLE001  (after any error, the issuer gave no keys)
             self._is_down = True
             self._blocked_until = self._clock() + self._options.refetch_seconds
             if self._keys.used:
@@ -118,8 +118,8 @@ class KeySet:
             now, ttl = self._clock(), self._options.cache_ttl or 0
             self._usable_until = now + ttl
             # Some issuers send a `max-age` of a few seconds.
-            asked = ttl if max_age is None else max(max_age, self._options.refetch_seconds)
-            self.fresh_until = now + min(ttl, asked)
+            lifetime = ttl if max_age is None else max(max_age, self._options.refetch_seconds)
+            self.fresh_until = now + min(ttl, lifetime)
 
     def _use(self, keys: PublicKeys) -> None:
         self._keys = keys

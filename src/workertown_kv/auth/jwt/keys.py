@@ -1,4 +1,4 @@
-"""Read keys (RFC 7517) that can verify signatures, and say why others cannot."""
+"""Read keys (RFC 7517) that can verify signatures, and say why other keys cannot."""
 
 import logging
 import warnings
@@ -51,7 +51,7 @@ class PublicKeys(NamedTuple):
     """The ids of the keys that are left out though they may be meant for signatures."""
 
     def of_id(self, kid: str | None) -> Sequence[Key]:
-        """Return the keys that may have signed a token with this key id, all if it has none."""
+        """Return the keys that may have signed a token with this key id; all keys for `None`."""
         if kid is None:
             return self.used
         return [key for key in self.used if key.kid in (kid, None)]
@@ -81,7 +81,7 @@ def secret_key(secret: str) -> OctKey:
 
 
 def public_keys(text: bytes) -> PublicKeys:
-    """Read the keys of a key set. Raises `ValueError`, which says what else the text is."""
+    """Read the keys of a key set. Raises `ValueError`, which says what the text is instead."""
     try:
         document = msgspec.json.decode(text)
     except UNREADABLE as error:
@@ -117,8 +117,8 @@ def _describe_other(document: object) -> str:
         )
     if "kty" in document:
         return "it is one key, and not a set of keys"
-    if any("BEGIN CERTIFICATE" in one for one in document.values() if isinstance(one, str)):
-        return "it has certificates in place of keys (the provider has another URL for keys)"
+    if any("BEGIN CERTIFICATE" in text for text in document.values() if isinstance(text, str)):
+        return "it has certificates instead of keys (the provider has another URL for keys)"
     return "it has no list `keys`"
 
 
@@ -128,9 +128,9 @@ def _public_key(given: object) -> Key:
         raise TypeError("it is not an object")
     # Some providers write null or an empty text for missing members, and some pad base64.
     members = {
-        name: one.rstrip("=") if isinstance(one, str) and name in _NUMBERS else one
+        name: member.rstrip("=") if isinstance(member, str) and name in _NUMBERS else member
         for name in _MEMBERS
-        if (one := given.get(name)) not in (None, "")
+        if (member := given.get(name)) not in (None, "")
     }
     use, kty, crv = (members.get(name) for name in ("use", "kty", "crv"))
     if use and use != "sig":
@@ -155,7 +155,7 @@ def _reason(error: Exception) -> str:
 
 
 def _quietly(make: Callable[[Any], _T], given: object) -> _T:
-    """Make a key without the library's warning of weak keys, since this module has its own."""
+    """Make a key without the library's warning about weak keys, since this module has its own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SecurityWarning)
         return make(given)

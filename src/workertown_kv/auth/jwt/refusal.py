@@ -6,7 +6,7 @@ from typing import Final, Literal
 from ...storage import Clock
 
 QUIET_SECONDS: Final = 60
-"""How long the log has no second warning of the same kind."""
+"""How long the log has no second warning about the same kind of reason."""
 
 _LONGEST: Final = 120
 _MOST_ITEMS: Final = 5
@@ -61,14 +61,14 @@ class Refusals:
 def shown(value: object) -> str:
     """Return a value of a token or a key set, escaped and cut for the log."""
     if isinstance(value, list):
-        items = [_shown_item(one) for one in value[:_MOST_ITEMS]]
+        items = [_shown_item(item) for item in value[:_MOST_ITEMS]]
         return f"[{', '.join([*items, '…'] if len(value) > _MOST_ITEMS else items)}]"
     return _shown_item(value)
 
 
 def one_of(values: tuple[str, ...]) -> str:
-    """Return the values of which one is expected, cut for the log."""
-    items = [shown(one) for one in values[:_MOST_ITEMS]]
+    """Return the values, of which a token must have one, cut for the log."""
+    items = [shown(value) for value in values[:_MOST_ITEMS]]
     return " or ".join([*items, "…"] if len(values) > _MOST_ITEMS else items)
 
 

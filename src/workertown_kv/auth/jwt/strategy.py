@@ -29,7 +29,7 @@ class _Verified(msgspec.Struct, frozen=True):
     until: float
     """When the token must be verified again, since it expires or its issuer may have other keys."""
     key_set: KeySet | None
-    """The key set whose key has signed the token; `None`: the secret has."""
+    """The key set whose key has signed the token; `None` if the secret has."""
     revision: int
     """The revision of the key set at that time."""
 
@@ -46,8 +46,8 @@ class Jwt:
     def __init__(self, options: JwtOptions, clock: Clock, issuers: Sequence[Issuer]) -> None:
         self._options = options
         self._clock = clock
-        self._issuers = {one.name: one for one in issuers}
-        self._names = tuple(one.name for one in issuers if one.name is not None)
+        self._issuers = {issuer.name: issuer for issuer in issuers}
+        self._names = tuple(issuer.name for issuer in issuers if issuer.name is not None)
         self._own_field = options.header.lower().encode() if options.has_own_field else None
         self._cache: VerifiedCache[_Verified] = VerifiedCache(CACHED_TOKENS)
         self._refusals = Refusals(clock)
