@@ -1,4 +1,4 @@
-"""The storages of entries, and the contract that all of them keep."""
+"""Storages of entries, and the contract that each of them keeps."""
 
 from .cached import CachedStorage
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage

@@ -1,4 +1,4 @@
-"""Runs batches for storages whose engine can be called without waiting."""
+"""Run batches for storages whose engine can be called without waiting."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -28,7 +28,7 @@ class ReadBudget:
         self._allowed = self.left = read_bytes
 
     def spend(self, entry: Entry | bool | None) -> Entry | None:
-        """Return the entry, or raise `ValueTooLarge` if it does not fit any more."""
+        """Return the entry, or raise `ValueTooLarge` if it no longer fits."""
         if not isinstance(entry, bool):
             size = 0 if entry is None else len(entry.value)
             if size <= self.left:
@@ -38,7 +38,7 @@ class ReadBudget:
 
 
 def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
-    """Do the operations in order. If an atomic batch raises an error, the caller undoes it."""
+    """Run the operations in order. If an atomic batch raises an error, the caller undoes it."""
     budget = ReadBudget(batch.read_bytes)
     results = [_attempt(table, operation, budget) for operation in batch.operations]
     if batch.atomic:
@@ -65,7 +65,7 @@ def _attempt(table: Table, operation: Operation, budget: ReadBudget) -> Result:
                 table.delete(operation)
                 return None
     except KvError as error:
-        # The traceback would keep the values that were read alive.
+        # The traceback would keep in memory the values that were read.
         return error.with_traceback(None)
 
 

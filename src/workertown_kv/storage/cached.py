@@ -1,4 +1,4 @@
-"""A cache of reads in front of a storage that is far away. Cloudflare calls this `cacheTtl`.
+"""Cache reads in front of a distant storage. Cloudflare calls this `cacheTtl`.
 
 A kept entry may be stale: reads see a write of another process at most `ttl` seconds later. They
 see writes through this object at once.
@@ -86,7 +86,7 @@ class CachedStorage(Storage):
             fetching = asyncio.create_task(self._storage.get(operation))
             self._fetching[key] = fetching
             fetching.add_done_callback(lambda done: self._keep(key, now, done))
-        # A request that gives up waiting must not take the answer from the others.
+        # If a request gives up waiting, the others must still get the answer.
         entry = await asyncio.shield(fetching)
         return entry if entry and entry.is_alive(self.clock()) else None
 
@@ -99,13 +99,13 @@ class CachedStorage(Storage):
             await self._storage.delete(operation)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
-        with self._writing([one for one in operation.operations if not isinstance(one, Get)]):
+        with self._writing([item for item in operation.operations if not isinstance(item, Get)]):
             return await self._storage.batch(operation)
 
     @contextmanager
     def _writing(self, operations: Sequence[Set | Delete]) -> Iterator[None]:
-        """Keep no entry that was read before the write ended, whether or not it succeeded."""
-        keys = [(one.namespace, one.key) for one in operations]
+        """Keep no entry that was read before the end of the write, even of a failed write."""
+        keys = [(operation.namespace, operation.key) for operation in operations]
         self._forget(keys)
         try:
             yield
@@ -118,7 +118,7 @@ class CachedStorage(Storage):
             self._fetching.pop(key, None)
             self._drop(key)
 
-    def _keep(self, key: _Key, asked: float, done: asyncio.Task[Entry | None]) -> None:
+    def _keep(self, key: _Key, started: float, done: asyncio.Task[Entry | None]) -> None:
         failed = done.cancelled() or done.exception() is not None
         if self._fetching.get(key) is not done:
             return
@@ -130,8 +130,9 @@ class CachedStorage(Storage):
         self._drop(key)
         if size > self._options.bytes:
             return
-        # The age counts from the request, so that a kept entry is never older than the ttl.
-        self._kept[key] = _Kept(entry, asked + self._options.ttl, size)
+        # The age counts from the start of the read, so that a kept entry is never older than
+        # the ttl.
+        self._kept[key] = _Kept(entry, started + self._options.ttl, size)
         self._bytes += size
         while len(self._kept) > self._options.entries or self._bytes > self._options.bytes:
             self._drop(next(iter(self._kept)))

@@ -1,4 +1,4 @@
-"""Warns if the clock of this machine and the clock of the engine differ."""
+"""Warn if the clock of this machine and the clock of the engine differ."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ SKEW_SECONDS: Final = 2.0
 
 
 def skew_warnings(engine: str, theirs: float, before: float, after: float) -> Sequence[str]:
-    """Return warnings for a time of the engine, asked for between two times of this machine."""
+    """Return warnings for a time that the engine gave between two times of this machine."""
     ours = min(max(theirs, before), after)
     ahead = ours - theirs
     if abs(ahead) <= SKEW_SECONDS:

@@ -1,4 +1,4 @@
-"""The connections of a pool, for engines that may refuse further connections."""
+"""Keep the connections of a pool, for engines that may refuse further connections."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
 CROWDED_SECONDS: Final = 10.0
-"""How long no further connection is tried after the engine has refused one."""
+"""How long the pool tries no further connection after the engine has refused a connection."""
 
 _Connection = TypeVar("_Connection")
 
@@ -14,8 +14,8 @@ _Connection = TypeVar("_Connection")
 class Connections(Generic[_Connection]):
     """Makes connections, and has requests wait for used ones if the engine refuses more.
 
-    `refusal` is the error that `connect` raises if the engine takes no further connection. Only a
-    pool that has no connection at all fails with it.
+    `refusal` is the error that `connect` raises if the engine accepts no further connection. The
+    pool raises it only if it has no connection at all.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Connections(Generic[_Connection]):
         self._crowded_until = 0.0
 
     async def new(self) -> _Connection:
-        """Make a connection, or wait for one that another request has used."""
+        """Make a connection, or wait until another request hands on its own."""
         while True:
             if self._count and asyncio.get_running_loop().time() < self._crowded_until:
                 handed_on = await self._handed_on()
@@ -50,17 +50,17 @@ class Connections(Generic[_Connection]):
                 self.ended()
                 raise
             else:
-                # The engine may take even more connections.
+                # The engine may accept even more connections.
                 self._crowded_until = 0.0
                 return made
 
     def keep(self, connection: _Connection) -> None:
-        """Give a connection to the first request that waits, or keep it for the next one."""
+        """Give a connection to the first request that waits, or keep it for the next request."""
         if not self._hand(connection):
             self.idle.append(connection)
 
     def ended(self) -> None:
-        """Take note that a connection has ended, so that another one can be made."""
+        """Take note that a connection has ended, so that another can be made."""
         self._count -= 1
         self._hand(None)
 

@@ -1,7 +1,7 @@
-"""The promises of a storage. Your own storage extends `Storage`.
+"""Define what a storage promises. Your own storage extends `Storage`.
 
-A storage knows entries and operations, and nothing of HTTP. It must have `get`, `set` and `delete`.
-The defaults of all other methods say what the storage lacks.
+A storage knows entries and operations, and nothing about HTTP. It must have `get`, `set` and
+`delete`. By default, all other methods do nothing, or raise the error for a capability it lacks.
 """
 
 import time
@@ -22,15 +22,15 @@ Clock = Callable[[], float]
 """Returns Unix seconds. Every storage takes a clock, so that tests move time instead of waiting."""
 
 SWEEP_MARGIN_SECONDS: Final = 60.0
-"""How long an expired entry stays before its space is reclaimed.
+"""How long an expired entry stays before the sweep reclaims its space.
 
-The clocks of servers with one storage differ. A clock that is ahead by less than this margin hides
-an entry too early, but removes no entry that lives for the others.
+The clocks of servers that share a storage differ. A server whose clock is ahead by less than this
+hides an entry too early, but removes no entry that is still alive by the clocks of the others.
 """
 
 
 class Capability(StrEnum):
-    """An ability that a storage may lack."""
+    """A capability that a storage may lack."""
 
     PRECONDITIONS = "preconditions"
     ATOMIC_BATCHES = "atomic batches"
@@ -39,11 +39,11 @@ class Capability(StrEnum):
 
 
 class Migration(msgspec.Struct, frozen=True):
-    """One numbered change of a schema that has been run."""
+    """A numbered change of a schema, which has run."""
 
     migration: str
     direction: str = "up"
-    """`up`, or `down` where it was undone."""
+    """`up`, or `down` if it was undone."""
     status: str = "executed"
 
 
@@ -52,47 +52,47 @@ class Storage(ABC):
 
     Every storage promises that
 
-    - a write that returned is durable as far as the storage's docs say, and every read that
-      begins afterwards sees it;
-    - a reader sees the whole of a write or nothing of it;
+    - a write that has returned is as durable as the storage's docs say, and every read that begins
+      afterwards sees it;
+    - a reader sees all of a write or none of it;
     - an entry whose `expires_at` is not after `clock()` does not exist: it is not returned, not
-      listed, and a precondition sees nothing there. Removing it only frees space;
+      listed, and preconditions treat it as missing. Removing it only frees space;
     - keys are compared byte for byte as UTF-8, and may hold any character;
-    - a precondition is decided by the engine in the same step as its write, never by reading
-      first and writing then;
-    - a failure raises `StorageUnavailable` if trying again may help, `StorageError` otherwise,
+    - the engine decides a precondition in the same step as the write, never by a read before the
+      write;
+    - a failure raises `StorageUnavailable` if a retry may help, `StorageError` otherwise,
       with the error of the engine as `__cause__`.
 
-    `lacks` declares what the engine cannot do, which raises `StorageUnsupported`.
+    `lacks` declares the capabilities that the engine lacks. Using them raises `StorageUnsupported`.
     """
 
     lacks: ClassVar[Mapping[Capability, str]] = {}
-    """The abilities that this storage lacks, each with the reason that the error gives."""
+    """The capabilities that this storage lacks, each with the reason that the error gives."""
 
     shared: ClassVar[bool] = True
     """Whether several processes that open it see the same entries."""
 
     probe_seconds: ClassVar[float] = 5.0
-    """How often a server checks and probes the storage in the background while all is well.
+    """How often a server checks and probes the storage in the background while it works.
 
-    Longer if each request to the engine costs money.
+    This is longer for an engine that charges for each request.
     """
 
     file: Path | None = None
-    """The file with the entries, which `open` makes if it is missing. `None`: no such file."""
+    """The file with the entries, which `open` makes if it is missing; `None` without a file."""
 
     def __init__(self, *, clock: Clock = time.time) -> None:
         self.clock = clock
 
     async def open(self) -> Sequence[Migration]:
-        """Make ready for use. Called before any other method, and again after `close`.
+        """Prepare the storage for use. Called before any other method, and again after `close`.
 
         An embedded storage also brings its schema up to date. Returns the migrations that ran.
         """
         return ()
 
     async def close(self) -> None:
-        """Finish the operations under way and release all resources. Harmless if repeated.
+        """Finish the operations under way and release all resources. Repeating it does no harm.
 
         Afterwards every operation raises `StorageUnavailable`.
         """
@@ -110,18 +110,18 @@ class Storage(ABC):
         await self.check()
 
     async def warnings(self) -> Sequence[str]:
-        """Return sentences that tell an operator of problems and what to do about them.
+        """Return sentences that tell an operator about problems, and how to solve them.
 
-        Called after `open`. Examples: the clock of the engine differs from that of this machine,
-        the engine may evict entries, rights are missing.
+        Called after `open`. Examples: the clock of the engine differs from the clock of this
+        machine, the engine may evict entries, permissions are missing.
         """
         return ()
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         """Bring the schema up to date. Returns the migrations that ran, which may be none.
 
-        `to` is the number of migrations that have run afterwards. If more have run, the last ones
-        are undone, which removes what they made and all data in it.
+        `to` is the number of migrations that have run afterwards. If more have run, the last
+        migrations are undone, which removes their tables and all data in them.
         """
         return ()
 
@@ -131,14 +131,14 @@ class Storage(ABC):
 
     @abstractmethod
     async def set(self, operation: Set) -> str:
-        """Write the entry, replacing everything of an older one. Returns the new version.
+        """Write the entry, which replaces all of an older entry. Returns the new version.
 
         Raises `PreconditionFailed` and changes nothing if the precondition does not hold.
         """
 
     @abstractmethod
     async def delete(self, operation: Delete) -> None:
-        """Remove the entry. Harmless if there is none.
+        """Remove the entry, if it exists.
 
         Raises `PreconditionFailed` and changes nothing if the precondition does not hold.
         """
@@ -146,34 +146,35 @@ class Storage(ABC):
     async def list(self, operation: List) -> Page:
         """Return one page of the keys with a prefix, in the order of their UTF-8 bytes.
 
-        A page has at most `limit` keys and is empty only if it is the last. Pages that follow
-        each other by their cursors, while others write, neither repeat a key nor skip a key that
-        was there throughout. Raises `InputError` for a cursor that this storage did not make.
+        A page has at most `limit` keys, and only the last page can be empty. Pages that follow each
+        other by their cursors, while others write, neither repeat a key nor skip a key that
+        existed throughout. Raises `InputError` for a cursor that this storage did not make.
         """
         raise self.unsupported(Capability.LISTING)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
-        """Do the operations in order. Returns one result for each (see `operations.Result`).
+        """Run the operations in order. Returns the result of each (see `operations.Result`).
 
-        Without `atomic`, each operation is on its own, and the result of a failed one is its
-        error. With it, all happen at one moment or none does: `Conflict` names the operations
-        whose precondition did not hold. Gets beyond `read_bytes` together are `ValueTooLarge`.
+        Without `atomic`, each operation succeeds or fails by itself, and the result of a failed
+        operation is its error. With `atomic`, all happen at one moment or none does: `Conflict`
+        names the operations whose precondition did not hold. If the values of all gets have more
+        than `read_bytes` together, the results of the gets beyond are `ValueTooLarge`.
         """
         if operation.atomic:
             raise self.unsupported(Capability.ATOMIC_BATCHES)
         budget = ReadBudget(operation.read_bytes)
-        return [await self._attempt(one, budget) for one in operation.operations]
+        return [await self._attempt(item, budget) for item in operation.operations]
 
     async def sweep(self, limit: int) -> int:
         """Reclaim the space of at most `limit` expired entries. Returns how many were removed.
 
-        Keeps entries until `SWEEP_MARGIN_SECONDS` after their expiry. Called again and again in
-        the background. An engine that removes expired entries itself does nothing here.
+        Keeps entries until `SWEEP_MARGIN_SECONDS` after their expiry. Called repeatedly in the
+        background. A storage whose engine removes expired entries itself does nothing here.
         """
         return 0
 
     def unsupported(self, capability: Capability) -> StorageUnsupported:
-        """Return the error for an ability that this storage lacks."""
+        """Return the error for a capability that this storage lacks."""
         reason = self.lacks.get(capability, "")
         return StorageUnsupported(f"This storage has no {capability}. {reason}".strip())
 
@@ -193,7 +194,7 @@ class Storage(ABC):
 
 
 def key_cursor(operation: List) -> str | None:
-    """Return the key to go on after, for storages whose cursor is the last key of a page."""
+    """Return the key after which a listing continues, if the cursor is the last key of a page."""
     if operation.cursor is not None and not operation.cursor.startswith(operation.prefix):
         raise InputError("The cursor is not of a listing with this prefix")
     return operation.cursor

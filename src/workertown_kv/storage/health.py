@@ -1,4 +1,4 @@
-"""Knows whether a storage can be used, from checks and from the failures that requests meet."""
+"""Find out whether a storage works, by checks and by the failures of requests."""
 
 import asyncio
 import time
@@ -16,9 +16,9 @@ from .contract import Clock, Storage
 READ_SECONDS: Final = 2.0
 """How long a storage may take to answer a read before it counts as unreachable."""
 WRITE_SECONDS: Final = 5.0
-"""How long a storage may take to show that it takes writes. Other writers may hold a lock."""
+"""How long a storage may take to show that it accepts writes. Other writers may hold a lock."""
 FRESH_SECONDS: Final = 1.0
-"""How long a good result counts. A storage that fails is checked again after this."""
+"""How long a good result counts, and how soon a storage that fails is checked again."""
 PATIENCE_SECONDS: Final = 0.03
 """How long a request for the health waits for a new result."""
 
@@ -47,9 +47,9 @@ class HealthReport(msgspec.Struct, frozen=True):
 class Health:
     """Checks a storage, and logs its failures.
 
-    If the process lives on between requests (`background`), `run` checks the storage every
-    `Storage.probe_seconds`, and after a failure at once and then every second. A request for the
-    health begins a check too, but waits only a moment for its result. Without `background`, each
+    If the process runs between requests (`background`), `run` checks the storage every
+    `Storage.probe_seconds`; after a failure at once, and then every second. A request for the
+    health also starts a check, but waits only a moment for the result. Without `background`, each
     request for the health checks the storage.
     """
 
@@ -65,13 +65,13 @@ class Health:
         self._background = background
         self._clock = clock
         self._log = log or FailureLog(clock)
-        never = StorageUnavailable("The storage has not answered yet")
+        unchecked = StorageUnavailable("The storage has not answered yet")
         self._is_open = True
-        self._reads: StorageError | None = never
-        self._writes: StorageError | None = never
-        self._asked_at: float | None = None
+        self._reads: StorageError | None = unchecked
+        self._writes: StorageError | None = unchecked
+        self._checked_at: float | None = None
         """When the last check ended."""
-        self._asking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._suspected = asyncio.Event()
         self._last: LastFailure | None = None
 
@@ -88,11 +88,11 @@ class Health:
     async def report(self) -> HealthReport:
         """Return the health for administrators."""
         await self._refresh()
-        reads, writes = (one.kind if one else "OK" for one in (self._reads, self._writes))
+        reads, writes = (error.kind if error else "OK" for error in (self._reads, self._writes))
         return HealthReport(reads, writes, self._last)
 
     def failed(self, error: StorageError) -> None:
-        """Log a failure that a request met, and have the storage checked soon."""
+        """Log the failure of a request, and have the storage checked soon."""
         if not isinstance(error, StorageUnsupported):
             self._note(error)
             self._suspected.set()
@@ -108,10 +108,10 @@ class Health:
         self._is_open = True
 
     async def run(self) -> None:
-        """Check the storage again and again, until cancelled."""
+        """Check the storage repeatedly, until cancelled."""
         self._suspected = asyncio.Event()  # for the event loop that runs now
         while True:
-            await asyncio.wait([self._ask_once()])
+            await asyncio.wait([self._shared_check()])
             await asyncio.sleep(FRESH_SECONDS)
             if self._writes is None:
                 with suppress(TimeoutError):
@@ -120,36 +120,37 @@ class Health:
 
     async def stop(self) -> None:
         """End the check that is under way."""
-        asking, self._asking = self._asking, None
-        if asking is not None and asking.get_loop() is asyncio.get_running_loop():
-            asking.cancel()
-            await asyncio.wait([asking])
+        checking, self._checking = self._checking, None
+        if checking is not None and checking.get_loop() is asyncio.get_running_loop():
+            checking.cancel()
+            await asyncio.wait([checking])
 
     async def _refresh(self) -> None:
-        """Check the storage, unless all was well a moment ago, and wait a little for the result."""
-        age = float("inf") if self._asked_at is None else self._clock() - self._asked_at
+        """Check the storage, unless it worked a moment ago, and wait a moment for the result."""
+        age = float("inf") if self._checked_at is None else self._clock() - self._checked_at
         if not self._is_open:
             return
         is_well = self._writes is None and not self._suspected.is_set()
         if is_well and age < FRESH_SECONDS:
             return
         if not self._background:
-            # In a Cloudflare Worker, a request must not wait for what another one has begun.
-            await self._ask()
+            # In a Cloudflare Worker, a request must not wait for a task of another request.
+            await self._check()
             return
-        # If the last check is older than `run` lets it be, the process has slept, as on AWS Lambda.
+        # If the last check is older than `run` allows, the process was frozen, as on AWS Lambda.
         is_recent = age < self._storage.probe_seconds + READ_SECONDS + WRITE_SECONDS + FRESH_SECONDS
         patience = PATIENCE_SECONDS if is_recent else READ_SECONDS
-        await asyncio.wait([self._ask_once()], timeout=patience)
+        await asyncio.wait([self._shared_check()], timeout=patience)
 
-    def _ask_once(self) -> asyncio.Task[None]:
-        """Return the check that is under way, or begin one."""
-        asking = self._asking
-        if asking is None or asking.done() or asking.get_loop() is not asyncio.get_running_loop():
-            asking = self._asking = asyncio.create_task(self._ask())
-        return asking
+    def _shared_check(self) -> asyncio.Task[None]:
+        """Return the check that is under way, or start it."""
+        running = asyncio.get_running_loop()
+        checking = self._checking
+        if checking is None or checking.done() or checking.get_loop() is not running:
+            checking = self._checking = asyncio.create_task(self._check())
+        return checking
 
-    async def _ask(self) -> None:
+    async def _check(self) -> None:
         self._suspected.clear()
         was_down = self._last is not None and self._writes is not None
         self._reads = await _outcome(
@@ -158,13 +159,13 @@ class Health:
         self._writes = self._reads or await _outcome(
             self._storage.probe, WRITE_SECONDS, StorageFailure.BUSY, "say whether it takes writes"
         )
-        self._asked_at = self._clock()
+        self._checked_at = self._clock()
         if self._writes is not None:
             self._note(self._writes)
         elif was_down:
             self._log.recovered("The storage works again: entries can be read and written")
         else:
-            # Requests met a failure that no check did. Only their silence says that it is over.
+            # Requests failed, but no check did. Only the lack of further failures shows the end.
             self._log.recovered(
                 f"No request has met a failure of the storage for {QUIET_SECONDS:.0f} s",
                 after_seconds=QUIET_SECONDS,
@@ -178,22 +179,22 @@ class Health:
 
 
 async def _outcome(
-    ask: Callable[[], Awaitable[None]], seconds: float, late: StorageFailure, what: str
+    check: Callable[[], Awaitable[None]], seconds: float, late: StorageFailure, what: str
 ) -> StorageError | None:
-    """Return the error that a check ended with, `None` if all is well."""
+    """Return the error with which a check failed, `None` if it succeeded."""
     now = asyncio.get_running_loop().time
     for _ in range(_TRIES):
         began = now()
         try:
             async with asyncio.timeout(seconds):
-                await ask()
+                await check()
         except TimeoutError:
             if now() - began < seconds + _LATE_SECONDS:
                 break
-            # The event loop did not run: the process slept, or was busy. The answer may have come.
+            # The event loop did not run: the process was frozen, or busy. The answer may be there.
         except StorageError as error:
             return error.with_traceback(None)
-        except Exception as error:  # noqa: BLE001  (a storage may be of any make)
+        except Exception as error:  # noqa: BLE001  (a storage may raise anything)
             failure = StorageError("The storage failed")
             failure.__cause__ = error.with_traceback(None)
             return failure

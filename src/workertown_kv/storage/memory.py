@@ -1,4 +1,4 @@
-"""Entries in the memory of this process, for tests and for entries that may be lost."""
+"""Keep entries in the memory of this process, for tests and for entries that may be lost."""
 
 import asyncio
 import time
@@ -17,11 +17,11 @@ from .contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_curso
 from .version import new_version
 
 SCANNED_ENTRIES: Final = 10_000
-"""A step of a listing looks at no more entries than these, expired or not."""
+"""The most entries, expired or not, that a listing reads before other requests run."""
 
 
 class MemoryStorage(Storage):
-    """A dictionary. Its entries end with the process, and other processes do not see them.
+    """Keeps entries in a dictionary. They end with the process, and no other process sees them.
 
     `values` are the first entries, in the default namespace. Listing costs O(log n + limit), and
     O(n log n) if keys were added or removed since the last listing.
@@ -69,12 +69,12 @@ class MemoryStorage(Storage):
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         table = self._opened()
-        before = [(one, table.stored(one)) for one in operation.operations]
+        before = [(item, table.stored(item)) for item in operation.operations]
         try:
             return run_batch(table, operation)
         except KvError:
-            for one, entry in before:
-                table.store(one, entry)
+            for item, entry in before:
+                table.store(item, entry)
             raise
 
     async def sweep(self, limit: int) -> int:
@@ -115,9 +115,9 @@ class _Table:
     def list_some(
         self, operation: List, after: str | None, wanted: int
     ) -> tuple[list[KeyInfo], str | None]:
-        """Return the wanted number of keys after this key, out of the next `SCANNED_ENTRIES`.
+        """Return up to `wanted` keys after a key, out of the next `SCANNED_ENTRIES` entries.
 
-        Returns with them the key to go on after, or `None` if there are enough keys or no more.
+        Also returns the key after which to continue; `None` if there are enough keys, or no more.
         """
         entries = self._namespaces.get(operation.namespace, {})
         ordered = self._ordered.get(operation.namespace)
@@ -163,7 +163,7 @@ class _Table:
         return self._namespaces.get(operation.namespace, {}).get(operation.key)
 
     def store(self, operation: Operation, entry: Entry | None) -> None:
-        """Store an entry, or remove the stored one for `None`."""
+        """Store an entry; for `None`, remove the stored entry."""
         entries = self._namespaces.setdefault(operation.namespace, {})
         if (entry is None) is (operation.key in entries):
             self._ordered.pop(operation.namespace, None)

@@ -1,4 +1,4 @@
-"""A storage as one user may use it: checks every operation against the scopes of the user."""
+"""Check every operation on a storage against the scopes of the user."""
 
 from collections.abc import Sequence
 
@@ -17,10 +17,10 @@ def permitted(storage: Storage, user: User) -> Storage:
 
 
 class PermittedStorage(Storage):
-    """Raises `Forbidden` for an operation that is out of scope, before it does anything.
+    """Raises `Forbidden` for an operation that is out of scope, before the storage runs it.
 
-    Listings show only the keys that the user may read. A user with several prefixes gets pages
-    that may reach over some of them; each prefix that a page reaches is one listing of the storage.
+    Listings show only the keys that the user may read. If the user has several prefixes, a page may
+    have keys of several of them, and takes a listing of the storage for each.
     """
 
     def __init__(self, storage: Storage, user: User) -> None:
@@ -50,7 +50,7 @@ class PermittedStorage(Storage):
             return await self._storage.list(msgspec.structs.replace(operation, prefix=prefixes[0]))
         cursor = _Cursor() if operation.cursor is None else _Cursor.decoded(operation.cursor)
         keys: list[KeyInfo] = []
-        # The scopes may have changed since the last page. The order of keys has not.
+        # The scopes may have changed since the last page, but not the order of keys.
         left = [prefix for prefix in prefixes if prefix >= cursor.prefix]
         for index, prefix in enumerate(left):
             page = await self._storage.list(

@@ -1,4 +1,4 @@
-"""Makes the storage that the text in `KV_DB` names."""
+"""Make the storage that the text in `KV_DB` names."""
 
 import difflib
 import importlib
@@ -84,8 +84,8 @@ def _path_of(url: str) -> str:
 
 
 def _check_path(path: str, *, is_certain: bool = False) -> None:
-    """Refuse text that would make a file of an odd name, and surely means something else."""
-    if os.path.exists(path):  # noqa: PTH110  (Path raises for some paths that cannot be)
+    """Refuse text that would name an odd file, and surely has another meaning."""
+    if os.path.exists(path):  # noqa: PTH110  (Path raises for some impossible paths)
         return
     scheme = _SCHEME.match(path)
     if scheme is not None and not is_certain:

@@ -1,6 +1,6 @@
-"""The URL of a storage on a server, taken apart.
+"""Take apart the URL of a storage on a server.
 
-No message shows a part of a URL that may be of a secret.
+No message shows a part of a URL that may belong to a secret.
 """
 
 import difflib
@@ -28,21 +28,21 @@ class UrlParts(msgspec.Struct, frozen=True, kw_only=True):
     scheme: str
     user: str
     password: Secret | None
-    """`None` where no colon follows the user."""
+    """`None` if no colon follows the user."""
     hosts: tuple[Address, ...]
-    """At least one. The name of a host may be empty; a port that is left out has its default."""
+    """At least one address. The name of a host may be empty; a missing port has its default."""
     path: tuple[str, ...]
-    """What the slashes behind the hosts separate."""
+    """The parts of the path, which slashes separate."""
     query: Mapping[str, str]
     may_be_secret: bool
-    """Whether the path and the query hold an `@`, and so may be the rest of a password."""
+    """Whether the path or the query has an `@`, so that it may be the rest of a password."""
 
 
 class UrlForm(msgspec.Struct, frozen=True, kw_only=True):
-    """How the URLs of a storage look: takes them apart, and says what is wrong with others."""
+    """The form of a storage's URLs. It takes a URL apart, or says why the URL is wrong."""
 
     name: str
-    """What messages call the URL, such as `URL of the database`."""
+    """The name of the URL in messages, such as `URL of the database`."""
     expected: str
     ports: Mapping[str, int]
     """The schemes, each with its default port."""
@@ -79,7 +79,7 @@ class UrlForm(msgspec.Struct, frozen=True, kw_only=True):
     def parameters(self, parts: UrlParts, kind: type[_Parameters]) -> _Parameters:
         """Convert the query of a URL to a struct. Raises `OptionsError`.
 
-        Where text may not be a value of its field, the description of the field says what may be.
+        For a wrong value, the message has the description of the field.
         """
         fields = get_type_hints(kind, include_extras=True)
         found: dict[str, Any] = {}
@@ -114,10 +114,10 @@ class UrlForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _secret(kind: type, text: Any) -> Secret:
-    """Convert text to the only type of parameters that msgspec does not know."""
+    """Convert text to a secret, the only type of a parameter that msgspec does not know."""
     return Secret(text)
 
 
 def _description(annotation: Any) -> str:
-    found = [one for one in annotation.__metadata__ if isinstance(one, msgspec.Meta)]
+    found = [item for item in annotation.__metadata__ if isinstance(item, msgspec.Meta)]
     return str(found[-1].description)

@@ -1,4 +1,4 @@
-"""The versions of entries: unique without coordination, and sortable by time."""
+"""Make the versions of entries: unique without coordination, and sortable by time."""
 
 import secrets
 import time
