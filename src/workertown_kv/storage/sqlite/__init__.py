@@ -1,4 +1,4 @@
-"""Entries in one SQLite file."""
+"""Keep entries in one SQLite file."""
 
 from .storage import SqliteStorage
 

@@ -1,4 +1,4 @@
-"""Connections to the file, and how long each waits for the locks of others."""
+"""Open connections to the file, each with a limit on how long it waits for locks."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from ...errors import StorageError, StorageFailure, StorageUnavailable
 
 
 class Patience:
-    """How long a connection waits while another process locks the file: until a given moment.
+    """How long a connection waits while another process locks the file.
 
     Short pauses of random length share the file more fairly among processes than SQLite's own
     timeout, whose pauses grow to 100 ms.
@@ -22,11 +22,11 @@ class Patience:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.until: float | None = None
-        """A moment of `time.monotonic()`; `None` gives each wait `seconds` of its own."""
+        """A moment of `time.monotonic()`; `None` if each wait may take `seconds`."""
         self._began = 0.0
 
     def wait(self, tries: int) -> bool:
-        """Pause, and tell SQLite whether to try again."""
+        """Pause, and return whether SQLite should try again."""
         if tries == 0:
             self._began = time.monotonic()
         until = self._began + self.seconds if self.until is None else self.until
@@ -37,7 +37,7 @@ class Patience:
 
 
 def connect(path: Path, patience: Patience | None) -> apsw.Connection:
-    """Open a connection; one without patience never waits."""
+    """Open a connection; without patience, it never waits."""
     _check_path(path)
     db = apsw.Connection(os.fspath(path))
     if patience is not None:
@@ -46,7 +46,7 @@ def connect(path: Path, patience: Patience | None) -> apsw.Connection:
 
 
 def _check_path(path: Path) -> None:
-    """Raise `StorageError` where there can be no database, in better words than SQLite's."""
+    """Raise `StorageError` if there can be no database at the path; SQLite's error says less."""
     folder = path.parent.absolute()
     if not folder.is_dir():
         raise StorageError(
@@ -57,7 +57,7 @@ def _check_path(path: Path) -> None:
             f"SQLite cannot use {path}: it is a folder; expected the path of a file, such as "
             f"{path / 'kv.sqlite'}"
         )
-    # SQLite makes files beside its own, where they are not there already.
+    # SQLite makes further files beside the database, unless they exist already.
     for needed in (path,) if Path(f"{path}-wal").exists() else (path, folder):
         if needed.exists() and not os.access(needed, os.W_OK):
             raise StorageUnavailable(
@@ -73,12 +73,12 @@ def _user() -> str:
 
 @contextmanager
 def savepoint(db: apsw.Connection) -> Iterator[None]:
-    """Do all or nothing of what is inside, and read all of it at one moment."""
+    """Make all statements of the block atomic, and all its reads see the same moment."""
     db.execute("SAVEPOINT batch")
     try:
         yield
     except BaseException:
-        # Some failures of the engine have ended the transaction already, and this with it.
+        # Some failures of the engine end the transaction, and with it the savepoint.
         if db.in_transaction:
             db.execute("ROLLBACK TO batch")
             db.execute("RELEASE batch")

@@ -1,4 +1,4 @@
-"""What SQLite raises, as errors of a storage. The one place that knows its codes."""
+"""Translate SQLite's errors to errors of a storage. Only this module knows SQLite's codes."""
 
 import errno
 from pathlib import Path
@@ -9,7 +9,7 @@ from ...errors import StorageError, StorageFailure, StorageUnavailable
 
 
 def translated(error: apsw.Error, path: Path, system_error: int = 0) -> StorageError:
-    """Return the error to raise; `system_error` is the `errno` behind it, where that is known."""
+    """Return the error to raise; `system_error` is the `errno` behind it, or 0."""
     match error:
         case apsw.BusyError() | apsw.LockedError() | apsw.ProtocolError():
             return StorageUnavailable(

@@ -1,4 +1,4 @@
-"""The files of a database: whether they are still those that were opened, and their space."""
+"""Watch over the files of a database: whether they were replaced, and whether they have space."""
 
 import ctypes
 import errno
@@ -15,10 +15,10 @@ from ...errors import StorageFailure, StorageUnavailable
 from .failures import no_space
 
 RESERVE_BYTES: Final = 4 * 1024 * 1024
-"""The write-ahead log has at least this much of the disk, so that a full disk can be emptied."""
+"""The space reserved for the write-ahead log, so that entries can be deleted on a full disk."""
 
 GROWTH_BYTES: Final = 256 * 1024
-"""The file grows by steps of this size."""
+"""The file grows by this size at a time."""
 
 INDEX_BYTES: Final = 96
 """The size of what is read of the index of the log: both copies of its head."""
@@ -45,18 +45,18 @@ _LOG: Final = logging.getLogger("workertown_kv")
 class Files:
     """The file at `path`, its write-ahead log and the index of that log, while they are in use.
 
-    SQLite goes on with files that were removed, and all that is written to them is lost.
+    SQLite continues to use files that were removed, and everything written to them is lost.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Where the path is a link, SQLite has the others beside the file that it leads to.
+        # If the path is a link, SQLite keeps the other files beside the target of the link.
         real = os.path.realpath(path)
         self.log_path = Path(f"{real}-wal")
         self._paths = (path, self.log_path, Path(f"{real}-shm"))
         self.are_lost = False
         self._overwritten: Path | None = None
-        self._log_has_head = False
+        self._log_has_header = False
         self.log_bytes = 0
         self._opened: list[tuple[int, int] | None] = []
         self._descriptor: int | None = None
@@ -67,12 +67,13 @@ class Files:
         self._reserved_bytes = 0
 
     def open(self) -> mmap.mmap:
-        """Note which files there are. Every connection must have read before.
+        """Note which files exist. Every connection must have read before.
 
         Returns the start of the index of the log, as all processes that use the file share it.
         """
         self._opened = [_identity(found) for found in map(_stat, self._paths)]
-        # SQLite's locks on the file would go if any descriptor of it was closed in this process.
+        # Closing any descriptor of the file in this process would release SQLite's locks on it,
+        # so these descriptors stay open.
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         self._log_descriptor = os.open(self.log_path, os.O_RDWR | os.O_CLOEXEC)
         self._index_descriptor = os.open(self._paths[2], os.O_RDONLY | os.O_CLOEXEC)
@@ -81,7 +82,7 @@ class Files:
         )
         self.are_lost = False
         self._overwritten = None
-        self._log_has_head = False
+        self._log_has_header = False
         self.note_written()
         self.check()
         with suppress(StorageUnavailable):
@@ -89,7 +90,7 @@ class Files:
         return index
 
     def close(self) -> None:
-        """Let go of the file. Every connection must be closed already."""
+        """Close the descriptors. Every connection must be closed before."""
         if self._index is not None:
             self._index.close()
             self._index = None
@@ -99,10 +100,10 @@ class Files:
         self._descriptor = self._log_descriptor = self._index_descriptor = None
 
     def check(self) -> None:
-        """Raise `StorageUnavailable` where a file is no longer the one that was opened."""
+        """Raise `StorageUnavailable` if a file is no longer the file that was opened."""
         main, log, _ = found = [_stat(path) for path in self._paths]
-        for path, one, opened in zip(self._paths, found, self._opened, strict=True):
-            if _identity(one) != opened:
+        for path, status, opened in zip(self._paths, found, self._opened, strict=True):
+            if _identity(status) != opened:
                 self._log_loss(path, "removed or replaced")
                 raise StorageUnavailable(
                     f"{path.name}, a file of the database, was removed or replaced",
@@ -121,15 +122,15 @@ class Files:
         self._reserved_bytes = log.st_blocks * 512 if log else 0
 
     def note_written(self) -> None:
-        """Remember the file as this process has just written it."""
+        """Note the state of the file that this process has just written."""
         self._written = _moment(_stat(self.path))
         self._header = self._read_header()
 
     def may_be_completed(self) -> bool:
-        """Tell whether what is in the log belongs into the file, though the log may be removed.
+        """Return whether the log belongs to the file, even if the log was removed.
 
-        It does not where something else than a server has written the file, such as a backup
-        copied over it, or where there is another log already.
+        It does not if another program than a server has written the file, for example if a backup
+        was copied over it, or if another log already exists.
         """
         if self._find_overwritten() is not None:
             return False
@@ -140,18 +141,18 @@ class Files:
             opened, *companions_opened = self._opened
             return (
                 _identity(main) == opened
-                and (_moment(main) == self._written or self._has_gone_on())
+                and (_moment(main) == self._written or self._is_continued())
                 and all(
-                    one is None or _identity(one) == before
-                    for one, before in zip(companions, companions_opened, strict=True)
+                    status is None or _identity(status) == before
+                    for status, before in zip(companions, companions_opened, strict=True)
                 )
             )
         return True
 
     def _find_overwritten(self) -> Path | None:
-        """Return the file whose head something else than SQLite has written.
+        """Return the file whose header another program than SQLite has written.
 
-        A copy is put over a file in place, or cuts it, without making another file of it.
+        Copying over a file, or cutting it, does not replace the file by another.
         """
         if self._overwritten is None and self._descriptor is not None:
             mode, _, count, _ = self._read_header()
@@ -159,18 +160,18 @@ class Files:
             if mode != mode_before or count < count_before:
                 self._overwritten = self.path
             elif self._log_descriptor is not None:
-                head = os.pread(self._log_descriptor, 4, 0)  # none where the log is empty
-                if any(head):
-                    self._log_has_head = True
-                elif head and self._log_has_head:
+                header = os.pread(self._log_descriptor, 4, 0)  # no bytes if the log is empty
+                if any(header):
+                    self._log_has_header = True
+                elif header and self._log_has_header:
                     self._overwritten = self.log_path
         return self._overwritten
 
-    def _has_gone_on(self) -> bool:
-        """Tell whether the file may be what another server has made of the one noted.
+    def _is_continued(self) -> bool:
+        """Return whether another server may have written the file since its state was noted.
 
-        Servers only count up, keep the schema and the write-ahead log, and cut nothing off that
-        they have not counted.
+        Servers only increase the count of writes, keep the schema and the write-ahead log, and
+        never cut the file without counting that as a write.
         """
         mode, schema, count, size = self._read_header()
         mode_before, schema_before, count_before, size_before = self._header
@@ -179,9 +180,9 @@ class Files:
         )
 
     def _read_header(self) -> tuple[bytes, bytes, int, int]:
-        """Return the mode of the log, the version of the schema, a count of writes and the size.
+        """Return the journal mode, the version of the schema, the count of writes and the size.
 
-        They are at fixed places in the file (sqlite.org/fileformat.html).
+        The first three are at fixed offsets of the file (sqlite.org/fileformat.html).
         """
         if self._descriptor is None:
             return b"", b"", 0, 0
@@ -190,7 +191,7 @@ class Files:
         return header[18:20], header[40:44], int.from_bytes(header[24:28], "big"), size
 
     def reserve(self) -> None:
-        """Keep space for the log. Raises `StorageUnavailable` where there is none."""
+        """Reserve space for the log. Raises `StorageUnavailable` if the disk is full."""
         if self._reserved_bytes >= RESERVE_BYTES:
             return
         if self._log_descriptor is not None:
@@ -198,9 +199,9 @@ class Files:
             self._reserved_bytes = RESERVE_BYTES
 
     def grow(self, size: int) -> None:
-        """Give the file this many bytes of the disk. Raises `StorageUnavailable` without space.
+        """Reserve this many bytes for the file. Raises `StorageUnavailable` if the disk is full.
 
-        What is in the log can always be written into the file then, which empties the log.
+        Then the log can always be written into the file, which empties the log.
         """
         if size > self._main_bytes and self._descriptor is not None:
             size += -size % GROWTH_BYTES
@@ -211,7 +212,7 @@ class Files:
                 self.note_written()
 
     def warnings(self) -> list[str]:
-        """Return what an operator should know of where the files are."""
+        """Return warnings about the file system of the files, for the operator."""
         found = []
         kind = _file_system(self.path)
         if kind in _NETWORKS:
@@ -228,14 +229,13 @@ class Files:
             )
         return found
 
-    def _log_loss(self, path: Path, what: str) -> None:
+    def _log_loss(self, path: Path, event: str) -> None:
         if not self.are_lost:
             self.are_lost = True
             _LOG.error(
-                "%s was %s while the server uses it. Nothing is written any more: restart the "
-                "server",
+                "%s was %s while the server uses it. Nothing is written any more; restart it",
                 path,
-                what,
+                event,
             )
 
 
@@ -258,7 +258,7 @@ def _fallocate_of_system() -> Callable[..., int] | None:
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None, use_errno=True)
-    # In glibc, sizes of `fallocate` have 32 bits on machines with 32 bits; musl has only that name.
+    # On 32-bit machines, glibc's `fallocate` takes sizes of 32 bits; musl has no other function.
     return getattr(libc, "fallocate64", None) or getattr(libc, "fallocate", None)
 
 
@@ -266,9 +266,9 @@ _fallocate: Final = _fallocate_of_system()
 
 
 def _allocate(descriptor: int, size: int, mode: int = 0) -> None:
-    """Give a file space of the disk where the system can do that without writing anything.
+    """Reserve disk space for a file, if the system can do that without writing.
 
-    `os.posix_fallocate` writes where the file system cannot, and others write these files too.
+    `os.posix_fallocate` would write if the file system cannot, while other processes write too.
     """
     if _fallocate is None:
         return
@@ -282,7 +282,7 @@ def _allocate(descriptor: int, size: int, mode: int = 0) -> None:
 
 
 def _file_system(path: Path) -> str:
-    """Return the type of file system a file is on, where Linux says so."""
+    """Return the type of the file system of a file, or no text if Linux does not say."""
     device = path.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
@@ -290,7 +290,7 @@ def _file_system(path: Path) -> str:
     except OSError:
         return ""
     for mount in mounts:
-        place, _, kind = mount.partition(" - ")
-        if place.split()[2] == number:
+        details, _, kind = mount.partition(" - ")
+        if details.split()[2] == number:
             return kind.split()[0]
     return ""

@@ -1,4 +1,4 @@
-"""Group commit: what is waiting to be written shares one transaction, and so one fsync."""
+"""Commit waiting writes as a group: they share one transaction, and so one fsync."""
 
 import asyncio
 import time
@@ -16,16 +16,16 @@ _Waiting = tuple[_Job, int, float, asyncio.Future[_Done]]
 
 MOST_JOBS: Final = 256
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""A larger group saves little more and lets the first in it wait for the last."""
+"""A larger group saves little more, and its first job waits for the last."""
 
 
 class GroupCommit(Generic[_Job, _Done]):
-    """One thread that commits; whatever arrives in the meantime is the next group.
+    """Commits in one thread; the jobs that arrive in the meantime are the next group.
 
     `commit` gets a group, and the moment of `time.monotonic()` until which it may wait for a lock.
-    It returns what came of each job, in order: a result, or the exception to raise where that job
-    was submitted. Where `commit` itself raises, the whole group does; but where that says that
-    others are busy, the jobs that have not waited for `wait_seconds` yet are tried again.
+    It returns the outcome of each job, in order: a result, or the exception that `submit` raises.
+    If `commit` itself raises, so does `submit` for the whole group, with one exception: if the
+    storage is busy, the jobs that have waited less than `wait_seconds` are tried again.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class GroupCommit(Generic[_Job, _Done]):
         self._closed = False
 
     async def submit(self, job: _Job, size: int = 0) -> _Done:
-        """What came of the job, of `size` bytes, once the group it is part of is committed."""
+        """Return the result of a job of `size` bytes, once its group is committed."""
         if self._closed:
             raise StorageUnavailable("The storage is closed")
         loop = asyncio.get_running_loop()
@@ -56,7 +56,7 @@ class GroupCommit(Generic[_Job, _Done]):
         return await future
 
     async def close(self) -> None:
-        """Finish everything that was submitted."""
+        """Finish all submitted jobs."""
         self._closed = True
         if self._running is not None and not self._running.done():
             await self._running
@@ -70,7 +70,7 @@ class GroupCommit(Generic[_Job, _Done]):
                 outcomes = await loop.run_in_executor(
                     self._executor, self._commit, jobs, group[0][2]
                 )
-            except Exception as error:  # noqa: BLE001  (it is raised again, where the jobs came from)
+            except Exception as error:  # noqa: BLE001  (`submit` raises it)
                 if isinstance(error, StorageUnavailable) and error.kind is StorageFailure.BUSY:
                     group = self._given_up(group)
                 outcomes = [error] * len(group)
@@ -86,13 +86,13 @@ class GroupCommit(Generic[_Job, _Done]):
         group: list[_Waiting[_Job, _Done]] = []
         total = 0
         while self._waiting and len(group) < MOST_JOBS and total < MOST_BYTES:
-            one = self._waiting.popleft()
-            group.append(one)
-            total += one[1]
+            waiting = self._waiting.popleft()
+            group.append(waiting)
+            total += waiting[1]
         return group
 
     def _given_up(self, group: list[_Waiting[_Job, _Done]]) -> list[_Waiting[_Job, _Done]]:
-        """Put those that may wait longer back; the others, and at least the first."""
+        """Return the jobs to give up, at least the first; put the others back to wait longer."""
         now = time.monotonic()
         given_up = 1
         while given_up < len(group) and group[given_up][2] <= now:

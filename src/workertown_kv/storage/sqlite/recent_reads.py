@@ -1,8 +1,8 @@
-"""The entries that were read since the last write, so that most reads need no locks of the file.
+"""Keep the entries that were read since the last write: most reads then need no locks of the file.
 
-A read from the file takes three locks. Whether anything was written since can be told without any:
-every commit, of every process, changes the head of the index of the write-ahead log
-(sqlite.org/walformat.html#the_wal_index_file_format), which all of them share in memory.
+A read from the file takes three locks. Finding out whether anything was written takes none: each
+commit of any process changes the header of the index of the write-ahead log, and all processes
+share this index in memory (sqlite.org/walformat.html#the_wal_index_file_format).
 """
 
 import mmap
@@ -14,20 +14,21 @@ from ..contract import Clock
 from .table import EntryTable
 
 MOST_BYTES: Final = 16 * 1024 * 1024
-"""How much memory the entries of one process may take."""
+"""How much memory the kept entries of a process may take."""
 
 _OVERHEAD_BYTES: Final = 600
-"""The memory that an entry takes beside its value, its key and its metadata, about."""
+"""About how much memory an entry takes beside its value, its key and its metadata."""
 
-_HEAD_BYTES: Final = 48
-"""The size of the head: counters and checksums that change with each commit.
+_HEADER_BYTES: Final = 48
+"""The size of the header: counters and checksums that change with each commit.
 
-A commit writes two copies of it, the second first, so that a reader notices a head half written.
+A commit writes two copies of it, the second copy first, so that a reader notices a header that is
+only half written.
 """
 
 
 class RecentReads:
-    """Reads entries through `table`, and keeps those that nothing has been written since."""
+    """Reads entries through `table`, and keeps them until the next write."""
 
     def __init__(self, table: EntryTable, index: mmap.mmap, value_bytes: int, clock: Clock) -> None:
         self._table = table
@@ -36,24 +37,24 @@ class RecentReads:
         self._clock = clock
         self._entries: dict[tuple[str, str], Entry | None] = {}
         self._bytes = 0
-        self._head = b""
+        self._header = b""
 
     def get(self, operation: Get) -> Entry | bool | None:
         """Return the entry, or `False` if its value is too long to be read here."""
         key = (operation.namespace, operation.key)
-        head = self._index[:_HEAD_BYTES]
-        if head == self._head and key in self._entries:
+        header = self._index[:_HEADER_BYTES]
+        if header == self._header and key in self._entries:
             entry = self._entries[key]
             if entry is None or entry.expires_at is None or entry.expires_at > self._clock():
                 return entry
             return None
         found = self._table.get_up_to(operation, self._value_bytes)
-        # The read saw the state of this head only if the head was the same, and whole, all along.
-        if not isinstance(found, bool) and self._index[: 2 * _HEAD_BYTES] == head + head:
-            if head != self._head:
+        # The entry is of the state of this header only if the header is still the same, and whole.
+        if not isinstance(found, bool) and self._index[: 2 * _HEADER_BYTES] == header + header:
+            if header != self._header:
                 self._entries.clear()
                 self._bytes = 0
-                self._head = head
+                self._header = header
             self._keep(key, found)
         return found
 

@@ -1,4 +1,4 @@
-"""The migrations of the file, and how it is known as ours. The numbers are in its header."""
+"""Migrate the file, and recognize it as ours, both by numbers in its header."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -30,7 +30,7 @@ def check_owner(db: apsw.Connection) -> int:
 
 
 def migrate(db: apsw.Connection, to: int | None = None) -> Sequence[Migration]:
-    """Run what has not run yet, or undo what is more than `to`, inside the caller's transaction."""
+    """Run the due migrations, or undo those after `to`, in the caller's transaction."""
     due = _MIGRATIONS.due(check_owner(db), to)
     for _, texts in due:
         for text in texts:

@@ -1,13 +1,13 @@
-"""Entries in one SQLite file: the embedded default.
+"""Keep entries in one SQLite file: the embedded default.
 
 The file is in WAL mode with `synchronous=FULL`, so an acknowledged write survives a loss of
 power; reads never wait for writes, and several processes may share the file. Small values are
-read where they are asked for, on the event loop, because that costs less than handing them to a
-thread; everything that may take longer goes aside. Listings have a thread to themselves, because
-one may walk over many entries that have expired.
+read directly on the event loop, because that costs less than handing them to a thread; everything
+that may take longer runs in threads. Listings have their own thread, because a listing may walk
+over many expired entries.
 
-The driver is apsw, because it brings a current SQLite. Those before 3.51.3 can corrupt a file
-in WAL mode that several connections write (sqlite.org/wal.html#walresetbug).
+The driver is apsw, because it comes with a current SQLite. SQLite before 3.51.3 can corrupt a
+file in WAL mode to which several connections write (sqlite.org/wal.html#walresetbug).
 """
 
 import asyncio
@@ -35,16 +35,16 @@ from .table import EntryTable
 from .writer import Job, Outcome, Probe, Sweep, Writer, size_of
 
 INLINE_BYTES: Final = 64 * 1024
-"""Larger values are read aside, so that nobody waits for them."""
+"""Larger values are read in a thread, so that no other request waits for them."""
 
 PROBE_SECONDS: Final = 1
-"""A probe that has not ended by then is looked at again by the next."""
+"""How long a probe waits for its write; the next probe waits for the same write again."""
 
 _T = TypeVar("_T")
 
 
 class SqliteStorage(Storage):
-    """Entries in the SQLite file at `path`, which is made where there is none.
+    """Keeps entries in the SQLite file at `path`, which it makes if it does not exist.
 
     A write waits at most `busy_timeout_seconds` for other processes that write the same file.
     """
@@ -71,7 +71,7 @@ class SqliteStorage(Storage):
         self._writing = ThreadPoolExecutor(1, "kv-sqlite-write")
         self._reading = ThreadPoolExecutor(1, "kv-sqlite-read")
         self._listing = ThreadPoolExecutor(1, "kv-sqlite-list")
-        # Of its own, so that the health of the storage is known while large values are read.
+        # Checks have their own thread, so that they do not wait while large values are read.
         self._checking = ThreadPoolExecutor(1, "kv-sqlite-check")
         try:
             migrations = await self._in(self._writing, self._connect_all)
@@ -91,7 +91,7 @@ class SqliteStorage(Storage):
         self._opened = False
         await self._commits.close()
         for executor in (self._reading, self._listing, self._checking):
-            await self._in(executor, lambda: None)  # all that was asked for has been read
+            await self._in(executor, lambda: None)  # waits for the reads under way
         await self._in(self._writing, self._disconnect_all)
         self._shut_down()
 
@@ -117,10 +117,10 @@ class SqliteStorage(Storage):
             if failure is not None:
                 raise failure
         elif self._probe_failure is not None:
-            # Nothing has been written since.
+            # Nothing has been written since the last failure.
             raise self._probe_failure.with_traceback(None)
         elif time.monotonic() > self._probing_until:
-            raise StorageUnavailable(f"Writing to {self.path} does not come to an end")
+            raise StorageUnavailable(f"A write to {self.path} does not end")
 
     async def warnings(self) -> Sequence[str]:
         self._check_open()
@@ -131,11 +131,11 @@ class SqliteStorage(Storage):
         try:
             entry = self._reader.get(operation)
         except apsw.BusyError:
-            entry = False  # the event loop does not wait; the thread may
+            entry = False  # the event loop must not wait for the lock, but the thread may
         except apsw.Error as error:
             raise self._translated(error) from error
         if isinstance(entry, bool):
-            return await self._in(self._reading, lambda: self._aside.get(operation))
+            return await self._in(self._reading, lambda: self._patient_reader.get(operation))
         return entry
 
     async def set(self, operation: Set) -> str:
@@ -147,11 +147,11 @@ class SqliteStorage(Storage):
     async def list(self, operation: List) -> Page:
         after = key_cursor(operation)
         keys: list[KeyInfo] = []
-        wanted = operation.limit + 1  # the one more tells whether the page is the last
+        wanted = operation.limit + 1  # one more key says whether the page is the last
         while len(keys) < wanted:
             self._check_open()
-            step = partial(self._lister.list_some, operation, after, wanted - len(keys))
-            found, after = await self._in(self._listing, step)
+            read = partial(self._lister.list_some, operation, after, wanted - len(keys))
+            found, after = await self._in(self._listing, read)
             keys += found
             if after is None:
                 break
@@ -161,7 +161,7 @@ class SqliteStorage(Storage):
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         self._check_open()
-        if all(isinstance(one, Get) for one in operation.operations):
+        if all(isinstance(item, Get) for item in operation.operations):
             return await self._in(self._reading, lambda: self._read_batch(operation))
         return cast("Sequence[Result]", await self._submit(operation))
 
@@ -194,12 +194,12 @@ class SqliteStorage(Storage):
                 return lost
         return translated(error, self.path)
 
-    # What follows runs in the threads.
+    # The methods below run in the threads.
 
     def _connect_all(self) -> Sequence[Migration]:
         migrations = self._writer.open(self._connect(self._writer.patience))
         reader = self._connect_reader(None)
-        self._aside = self._connect_reader(Patience(self._busy_timeout_seconds))
+        self._patient_reader = self._connect_reader(Patience(self._busy_timeout_seconds))
         self._lister = self._connect_reader(Patience(self._busy_timeout_seconds))
         self._checker = self._connect_reader(Patience(self._busy_timeout_seconds))
         index = self._files.open()
@@ -222,7 +222,7 @@ class SqliteStorage(Storage):
 
     def _connect_reader(self, patience: Patience | None) -> EntryTable:
         db = self._connect(patience)
-        db.pragma("user_version")  # opens the log now: later, it may have been removed
+        db.pragma("user_version")  # opens the log now, since it may be removed later
         return EntryTable(db, self.clock)
 
     def _check(self) -> None:
@@ -230,5 +230,5 @@ class SqliteStorage(Storage):
         self._checker.get(Get(DEFAULT_NAMESPACE, "health"))
 
     def _read_batch(self, batch: Batch) -> Sequence[Result]:
-        with savepoint(self._aside.db):  # all gets see the same moment
-            return run_batch(self._aside, batch)
+        with savepoint(self._patient_reader.db):  # all gets see the same moment
+            return run_batch(self._patient_reader, batch)

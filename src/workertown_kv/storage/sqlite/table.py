@@ -1,4 +1,4 @@
-"""The table `entry` through one connection, without waiting."""
+"""Read and write the table `entry` through one connection, synchronously."""
 
 from typing import Final, cast
 
@@ -13,7 +13,7 @@ from ..sql.rows import end_of_prefix, entry_of, keys_of
 from ..version import new_version
 
 SWEEP_BYTES: Final = 8 * 1024 * 1024
-"""A step of the sweep stops once it has removed values of this many bytes."""
+"""A sweep stops once it has removed values of this many bytes."""
 
 _SQL: Final = SqliteFileStatements()
 _GET_UP_TO: Final = _SQL.get_up_to_text
@@ -21,7 +21,7 @@ _SET: Final = _SQL.set_text
 
 
 class EntryTable:
-    """The acts on entries, synchronous. Transactions are the caller's."""
+    """Runs operations on entries. The caller begins and ends transactions."""
 
     def __init__(self, db: apsw.Connection, clock: Clock) -> None:
         self.db = db
@@ -33,7 +33,7 @@ class EntryTable:
         return None if row is None else cast("Entry", entry_of(operation.key, row))
 
     def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
-        """Return the entry, or `False` where its value has more bytes than these."""
+        """Return the entry, or `False` if its value has more than `value_bytes`."""
         row = self.db.execute(
             _GET_UP_TO,
             (value_bytes, operation.namespace, operation.key, self._clock()),
@@ -66,9 +66,9 @@ class EntryTable:
     def list_some(
         self, operation: List, after: str | None, wanted: int
     ) -> tuple[list[KeyInfo], str | None]:
-        """Return the first keys after this one, as many as are wanted, out of `SCANNED_ROWS` rows.
+        """Return up to `wanted` keys after a key, out of the next `SCANNED_ROWS` rows.
 
-        With them comes the key to go on after, or `None` where there are enough or no more.
+        Also returns the key after which to continue; `None` if there are enough keys, or no more.
         """
         rows = self.db.execute(
             _SQL.list_from_text if after is None else _SQL.list_after_text,
@@ -80,10 +80,10 @@ class EntryTable:
                 wanted,
             ),
         ).fetchall()
-        going_on = None
+        next_after = None
         if len(rows) < wanted or rows[-1][1] is None:
-            going_on = cast("str | None", rows.pop()[0])
-        return keys_of(rows), going_on
+            next_after = cast("str | None", rows.pop()[0])
+        return keys_of(rows), next_after
 
     def sweep(self, limit: int) -> int:
         """Remove expired entries, the oldest first, and return how many."""

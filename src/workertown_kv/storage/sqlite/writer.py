@@ -1,4 +1,4 @@
-"""The connection that writes: transactions of many jobs, and the log they are written to."""
+"""Write to the file: transactions of many jobs, and the write-ahead log."""
 
 import logging
 import time
@@ -20,16 +20,16 @@ from .schema import check_owner, migrate
 from .table import EntryTable
 
 LOG_BYTES: Final = 64 * 1024 * 1024
-"""A write-ahead log that has grown beyond this is cut back when it starts again."""
+"""SQLite cuts a larger write-ahead log to this size when it starts again at the beginning."""
 
 LOG_WARNING_BYTES: Final = 4 * LOG_BYTES
-"""Beyond this, somebody keeps the log from starting again."""
+"""If the log is larger, a reader keeps it from starting again at the beginning."""
 
 _WARNING_SECONDS: Final = 60
 _CHECKPOINT_PAGES: Final = 1000
-"""SQLite's own bound: the log is written into the file once it has this many pages."""
+"""The log is written into the file once it has this many pages, as by SQLite's default."""
 _PROBED_BYTES: Final = 64 * 1024
-"""The disk is full where the file has no room for this much."""
+"""The disk counts as full if the file has no room for this many bytes."""
 _SHORT_SECONDS: Final = 0.5
 
 _LOG: Final = logging.getLogger("workertown_kv")
@@ -55,12 +55,12 @@ def size_of(job: Job) -> int:
         case Set():
             return len(job.value)
         case Batch():
-            return sum(len(one.value) for one in job.operations if isinstance(one, Set))
+            return sum(len(item.value) for item in job.operations if isinstance(item, Set))
     return 0
 
 
 class Writer:
-    """Does all the writing, in one thread."""
+    """Runs all writes, in one thread."""
 
     def __init__(self, files: Files, clock: Clock, busy_timeout_seconds: float) -> None:
         self._files = files
@@ -71,10 +71,10 @@ class Writer:
         self._is_completed = False
 
     def open(self, db: apsw.Connection) -> Sequence[Migration]:
-        """Use this connection, which has `patience`, and bring the schema up to date."""
+        """Use a connection, which has `patience`, and bring the schema up to date."""
         self.db = db
         self._table = EntryTable(db, self._clock)
-        with savepoint(self.db):  # all that is read of the file is of one moment
+        with savepoint(self.db):  # all reads of the file see the same moment
             check_owner(self.db)
         if self.db.readonly("main"):
             raise StorageError(
@@ -87,26 +87,26 @@ class Writer:
         self.db.pragma("fullfsync", True)  # asks macOS for what fsync means elsewhere
         self.db.pragma("journal_size_limit", LOG_BYTES)
         self._page_bytes = self.db.pragma("page_size")
-        # In place of SQLite's own, which does not say when it has written the file.
+        # This replaces SQLite's own hook, which does not report when it has written the file.
         self.db.set_wal_hook(self._note_log)
         migrations = self.migrate()
         if migrations:
-            # From now on, the head of the file itself says which schema it has.
+            # From now on, the header of the file itself has the version of the schema.
             with suppress(apsw.Error):
                 self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         return migrations
 
     def migrate(self, to: int | None = None) -> Sequence[Migration]:
-        """Bring the schema to this migration, or up to date."""
+        """Bring the schema to the migration `to`, or up to date."""
         self.patience.until = None
         with self._transaction() as table:
             return migrate(table.db, to)
 
     def commit(self, jobs: Sequence[Job], until: float) -> Sequence[Outcome | Exception]:
-        """Do the jobs in one transaction, for whose lock others are waited for until this moment.
+        """Run the jobs in one transaction, which waits for the lock until this moment.
 
-        Where there is no space for all, each gets a transaction of its own: a removal needs little
-        space, and makes some.
+        If there is not enough space for all jobs, each gets its own transaction: a deletion needs
+        little space, and frees some.
         """
         self.patience.until = until
         try:
@@ -116,7 +116,7 @@ class Writer:
                 raise
             self._restart_log()
             self.patience.until = until
-            outcomes = [self._commit_alone(job) for job in jobs]
+            outcomes = [self._commit_single(job) for job in jobs]
         if self._log_pages >= _CHECKPOINT_PAGES:
             self._write_log_into_file()
         return outcomes
@@ -136,14 +136,14 @@ class Writer:
             self._files.reserve()
         return outcomes
 
-    def _commit_alone(self, job: Job) -> Outcome | Exception:
+    def _commit_single(self, job: Job) -> Outcome | Exception:
         try:
             return self._commit_together([job])[0]
         except StorageError as error:
             return error
 
     def _outcome(self, table: EntryTable, job: Job) -> Outcome | Exception:
-        """Do one job of a group. A job that fails leaves no trace, and the others go on."""
+        """Run a job of a group. A job that fails leaves no trace, and the others continue."""
         try:
             match job:
                 case Set():
@@ -161,11 +161,11 @@ class Writer:
                     return None
         except apsw.Error:
             raise
-        except Exception as error:  # noqa: BLE001  (it is raised again, where the job came from)
+        except Exception as error:  # noqa: BLE001  (`submit` raises it)
             return error
 
     def _probe(self) -> None:
-        # Writing the number that is there already writes a page of the file all the same.
+        # Writing the same number again still writes a page of the file.
         self.db.pragma("user_version", self.db.pragma("user_version"))
         free_bytes = self.db.pragma("freelist_count") * self._page_bytes
         if free_bytes < _PROBED_BYTES:
@@ -185,16 +185,14 @@ class Writer:
             raise
 
     def _complete_file(self) -> None:
-        """Save what was acknowledged while the log, which is removed now, was still there."""
+        """Save the acknowledged writes that are only in the log, which was removed."""
         self.patience.until = time.monotonic() + self.patience.seconds
         try:
             self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
         except apsw.Error as error:
-            _LOG.error(
-                "What was written last could not be saved into %s: %s", self._files.path, error
-            )
+            _LOG.error("The last writes could not be saved into %s: %s", self._files.path, error)
         else:
-            _LOG.error("All that was written has been saved into %s", self._files.path)
+            _LOG.error("All acknowledged writes have been saved into %s", self._files.path)
         self._files.note_written()
 
     def _note_log(self, _db: apsw.Connection, _name: str, pages: int) -> int:
@@ -202,8 +200,7 @@ class Writer:
         return apsw.SQLITE_OK
 
     def _write_log_into_file(self) -> None:
-        # Others may be doing the same, or a full disk keep it from being done: the next commit
-        # tries again.
+        # If another process does the same, or the disk is full, the next commit tries again.
         with suppress(apsw.Error):
             self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._files.note_written()
@@ -215,15 +212,15 @@ class Writer:
         ):
             self._warned_at = now
             _LOG.warning(
-                "%s has grown to %s MB, because a program reads an old state of the database and "
-                "does not come to an end. Find it with `lsof %s`, and end it",
+                "%s has grown to %s MB, because a program keeps reading an old state of the "
+                "database. Find it with `lsof %s`, and end it",
                 self._files.log_path,
                 f"{self._files.log_bytes // 1_000_000:,}",
                 self._files.path,
             )
 
     def _restart_log(self) -> bool:
-        """Write the log into the file and begin at its start again; whether that could be done."""
+        """Write the log into the file, so that the log starts again. Return whether that worked."""
         self.patience.until = time.monotonic() + _SHORT_SECONDS
         try:
             self.db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
@@ -240,7 +237,7 @@ class Writer:
             yield self._table
             self.db.execute("COMMIT")
         except BaseException:
-            # Some failures of the engine have ended the transaction already.
+            # Some failures of the engine end the transaction.
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             raise
