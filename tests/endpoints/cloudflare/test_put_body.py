@@ -8,7 +8,7 @@ from starlette.types import Message
 
 from caller import API_KEY, make_server
 from workertown_kv import Server
-from workertown_kv.endpoints.cloudflare import binding
+from workertown_kv.endpoints.cloudflare.binding import routes
 from workertown_kv.operations import Get
 from workertown_kv.storage.memory import MemoryStorage
 
@@ -90,7 +90,7 @@ async def test_the_rest_of_a_put_that_is_refused_is_read(
 async def test_no_more_is_read_than_a_worker_has_of_memory(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(binding, "DISCARDED_BYTES", 10 * PIECE)
+    monkeypatch.setattr(routes, "DISCARDED_BYTES", 10 * PIECE)
     sender = Sender(server, *[b"x" * PIECE] * 40)
     assert await sender.put(KEY | {"content-length": str(40 * PIECE)}) == 413
     assert sender.left_at_answer == 30

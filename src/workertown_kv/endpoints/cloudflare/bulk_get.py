@@ -1,14 +1,13 @@
-"""Reading many values at once, for both of Cloudflare's APIs."""
+"""Bulk gets: from bodies to batches, and from results to values, for both of Cloudflare's APIs."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Raw
 
 from ...entry import Entry, whole_seconds
-from ...http.exchange import Exchange
-from ...operations import Batch, Get
-from ...storage import Storage
+from ...operations import Batch, Get, Result
 from .bodies import decoded
 from .errors import invalid
 from .limits import BULK_KEYS, Limits
@@ -37,62 +36,63 @@ class BulkGetBody(msgspec.Struct, frozen=True, rename="camel"):
     cache_ttl: Annotated[str | None, Meta(description="Ignored; sent by workerd")] = None
 
 
-_ASK: Final = msgspec.json.Decoder(BulkGetBody)
+_BODY: Final = msgspec.json.Decoder(BulkGetBody)
 
 
-def decoded_ask(body: bytes | bytearray) -> BulkGetBody:
-    """What a body asks for."""
-    return decoded(body, _ASK)
+def decode_bulk_get(body: bytes | bytearray) -> BulkGetBody:
+    """Return which values a body asks for, and how."""
+    return decoded(body, _BODY)
 
 
-async def bulk_get(
-    storage: Storage,
-    namespace: str,
-    ask: BulkGetBody,
-    limits: Limits,
-    exchange: Exchange,
+def batch_of(asked: BulkGetBody, namespace: str, limits: Limits) -> Batch:
+    """Return the batch that reads the values. Together they may have no more bytes than one may."""
+    if asked.type not in ("text", "json"):
+        raise invalid(10029, f"Invalid type of {asked.type[:20]}. Expected text or json.")
+    if not 1 <= len(asked.keys) <= BULK_KEYS:
+        raise invalid(10029, f"Expected 1 to {BULK_KEYS} keys, got {len(asked.keys)}.")
+    for key in asked.keys:
+        limits.check_key(key)
+    gets = [Get(namespace, key) for key in dict.fromkeys(asked.keys)]
+    return Batch(gets, read_bytes=limits.value_bytes)
+
+
+def encode_values(
+    asked: BulkGetBody,
+    batch: Batch,
+    results: Sequence[Result],
     *,
     with_expiration: bool = False,
-    lossy: bool = False,
+    is_lossy: bool = False,
 ) -> dict[str, Any]:
-    """The values by their keys, `None` where there is none.
+    """Return the values by their keys, `None` for a key without a value.
 
-    With metadata, each is an object. All values together may have no more bytes than one may. A
-    value that is not text is an error, unless it may lose what is not.
+    With metadata, each is an object. A value that is not text is an error, unless it may lose the
+    bytes that are not text.
     """
-    if ask.type not in ("text", "json"):
-        raise invalid(10029, f"Invalid type of {ask.type[:20]}. Expected text or json.")
-    if not 1 <= len(ask.keys) <= BULK_KEYS:
-        raise invalid(10029, f"Expected 1 to {BULK_KEYS} keys, got {len(ask.keys)}.")
-    for key in ask.keys:
-        limits.check_key(key)
-    gets = [Get(namespace, key) for key in dict.fromkeys(ask.keys)]
-    entries = await storage.batch(Batch(gets, read_bytes=limits.value_bytes))
-    exchange.hold(sum(len(one.value) for one in entries if isinstance(one, Entry)))
-    read: dict[str, Any] = {}
-    for get, entry in zip(gets, entries, strict=True):
+    values: dict[str, Any] = {}
+    for get, entry in zip(batch.operations, results, strict=True):
         if isinstance(entry, Exception):
             raise entry
         if not isinstance(entry, Entry):
-            read[get.key] = None
+            values[get.key] = None
             continue
-        value = _shown(entry, ask.type, lossy=lossy)
-        if not ask.with_metadata:
-            read[get.key] = value
+        value = _value(entry, asked.type, is_lossy=is_lossy)
+        if not asked.with_metadata:
+            values[get.key] = value
             continue
         metadata = None if entry.metadata is None else Raw(entry.metadata)
-        read[get.key] = {"value": value, "metadata": metadata}
+        values[get.key] = {"value": value, "metadata": metadata}
         if with_expiration and entry.expires_at is not None:
-            read[get.key]["expiration"] = whole_seconds(entry.expires_at)
-    return read
+            values[get.key]["expiration"] = whole_seconds(entry.expires_at)
+    return values
 
 
-def _shown(entry: Entry, kind: str, *, lossy: bool) -> str | Raw:
+def _value(entry: Entry, kind: str, *, is_lossy: bool) -> str | Raw:
     if kind == "json":
         if entry.is_json:
             return Raw(entry.value)
         raise invalid(10029, f"The value of {entry.key[:100]!r} is not JSON.")
     try:
-        return entry.value.decode(errors="replace" if lossy else "strict")
+        return entry.value.decode(errors="replace" if is_lossy else "strict")
     except UnicodeDecodeError as error:
         raise invalid(10029, f"The value of {entry.key[:100]!r} is not text.") from error

@@ -19,7 +19,6 @@ from ...errors import (
 )
 
 NO_SUCH_KEY: Final = 10009
-NOT_FOUND: Final = "key not found"
 
 _CODES: Final[Sequence[tuple[type[KvError], int, str | None]]] = (
     (Unauthorized, 10000, "Authentication error"),
@@ -51,6 +50,11 @@ class CloudflareError(KvError):
 def invalid(code: int, message: str) -> CloudflareError:
     """Make the error for a malformed request."""
     return CloudflareError(400, code, message)
+
+
+def no_such_key() -> CloudflareError:
+    """Make the error for a key that has no value."""
+    return CloudflareError(404, NO_SUCH_KEY, "key not found")
 
 
 def translate(error: KvError) -> tuple[int, int, str]:

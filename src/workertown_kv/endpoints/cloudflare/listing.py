@@ -1,25 +1,38 @@
 """Pages of keys, and their cursors as Cloudflare's clients send them back."""
 
 import base64
-import binascii
+from collections.abc import Mapping
 
 from ...errors import InputError
 from ...operations import List, Page
 from ...storage import Storage
-from .errors import invalid
+from .errors import CloudflareError, invalid
 
 
-async def listed(
-    storage: Storage, namespace: str, prefix: str, limit: int, cursor: str | None
-) -> Page:
-    """A page of keys; an empty cursor is none. Raises an error of its own for a wrong one."""
+def decode_list(namespace: str, asked: Mapping[str, str], limit: int) -> List:
+    """Return which keys a query lists; an empty cursor is none."""
+    return List(namespace, asked.get("prefix", ""), limit, _decode_cursor(asked.get("cursor")))
+
+
+async def list_page(storage: Storage, operation: List) -> Page:
+    """Return a page of keys. Raises the error of Cloudflare for a cursor of another listing."""
     try:
-        place = base64.b64decode(cursor, b"-_", validate=True).decode() if cursor else None
-        return await storage.list(List(namespace, prefix, limit, place))
-    except (ValueError, binascii.Error, InputError) as error:
-        raise invalid(10041, "Invalid cursor. Expected the cursor of the page before.") from error
+        return await storage.list(operation)
+    except InputError as error:
+        raise _wrong_cursor() from error
 
 
-def encoded_cursor(cursor: str | None) -> str:
-    """The cursor as clients send it back; empty after the last page."""
+def encode_cursor(cursor: str | None) -> str:
+    """Return the cursor as clients send it back; empty after the last page."""
     return "" if cursor is None else base64.urlsafe_b64encode(cursor.encode()).decode()
+
+
+def _decode_cursor(text: str | None) -> str | None:
+    try:
+        return base64.b64decode(text, b"-_", validate=True).decode() if text else None
+    except ValueError as error:
+        raise _wrong_cursor() from error
+
+
+def _wrong_cursor() -> CloudflareError:
+    return invalid(10041, "Invalid cursor. Expected the cursor of the page before.")

@@ -11,7 +11,7 @@ from ....http.answer import Answer
 from ....namespaces import Namespaces
 from .call import Call
 from .envelope import answer_with
-from .pages import page_of
+from .pages import encode_list
 
 MADE_UP: Final = "0" * 32
 """The id of the one account that is listed where any id will do."""
@@ -50,11 +50,11 @@ class VerifiedToken(msgspec.Struct, frozen=True):
     status: Annotated[str, Meta(extra_json_schema={"const": "active"})]
 
 
-class AccountRoutes:
-    """Which accounts there are, and who makes the request.
+class AccountHandlers:
+    """Show the accounts, and the user of the request.
 
-    Where accounts are configured, a user whose scopes name namespaces sees the accounts that have
-    one of these.
+    If accounts are configured, a user whose scopes name namespaces sees the accounts that have one
+    of these namespaces.
     """
 
     def __init__(self, namespaces: Namespaces, configured: Sequence[str]) -> None:
@@ -63,14 +63,14 @@ class AccountRoutes:
 
     async def list(self, call: Call) -> Answer:
         """Answer with one page of the accounts."""
-        return page_of(call, [self._described(id) for id in await self._seen(call)])
+        return encode_list(call.query(), [self._described(id) for id in await self._seen(call)])
 
     async def memberships(self, call: Call) -> Answer:
         """Answer with one page of the accounts, as memberships of the user."""
         found = [
             Membership(id, self._described(id), "accepted", ()) for id in await self._seen(call)
         ]
-        return page_of(call, found)
+        return encode_list(call.query(), found)
 
     async def get(self, call: Call) -> Answer:
         """Answer with one account."""
@@ -84,7 +84,7 @@ class AccountRoutes:
         return answer_with(CloudflareUser(id, id))
 
     async def verify(self, call: Call) -> Answer:
-        """Answer that the credentials are good, which the guard has found out."""
+        """Answer that the credentials are valid, which the guard has checked."""
         verified = VerifiedToken(call.exchange.user.id, "active")
         return answer_with(verified)
 

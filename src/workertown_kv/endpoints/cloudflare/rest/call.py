@@ -18,22 +18,22 @@ class Call(msgspec.Struct, frozen=True):
     """A request, and what its path names."""
 
     account: str
-    namespace: str
-    """Its id, as it was sent."""
+    namespace_id: str
+    """The id, as it was sent."""
     key: str
     exchange: Exchange
 
     def query(self) -> Mapping[str, str]:
-        """The parameters of the query."""
+        """Return the parameters of the query."""
         return lenient_query(self.exchange)
 
-    async def found(self, namespaces: Namespaces, *, fresh: bool = True) -> Namespace:
-        """The namespace, if the account has it."""
-        id = self.namespace.lower()
+    async def namespace(self, namespaces: Namespaces, *, fresh: bool = True) -> Namespace:
+        """Return the namespace, if the account has it."""
+        id = self.namespace_id.lower()
         if not is_id(id):
             raise invalid(
                 10011,
-                f"could not parse UUID from request's namespace_id: {self.namespace[:100]!r} "
+                f"could not parse UUID from request's namespace_id: {self.namespace_id[:100]!r} "
                 "is not 32 hexadecimal digits",
             )
         namespace = await namespaces.find(id, fresh=fresh)
@@ -42,5 +42,5 @@ class Call(msgspec.Struct, frozen=True):
         return namespace
 
     async def body(self, limits: Limits, limit: int, what: str) -> bytes | bytearray:
-        """The body, of at most `limit` bytes."""
+        """Read the body, of at most `limit` bytes."""
         return await read_body(self.exchange, limit, what, seconds=limits.body_seconds)

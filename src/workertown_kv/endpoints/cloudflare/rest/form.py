@@ -27,10 +27,10 @@ class Form(msgspec.Struct, frozen=True):
     metadata: bytes | None = None
 
 
-async def form_of(exchange: Exchange, body: bytes | bytearray) -> Form:
-    """The value and metadata of a body.
+async def decode_form(exchange: Exchange, body: bytes | bytearray) -> Form:
+    """Return the value and metadata of a body.
 
-    Each may be a field or a file, with a content type of its own or without.
+    Each may be a field or a file, with or without a content type of its own.
     """
     content_type = short_enough(exchange.fields.get(b"content-type", b""), b"content-type")
     kind, parameters = parse_options_header(content_type)
@@ -46,7 +46,7 @@ async def form_of(exchange: Exchange, body: bytes | bytearray) -> Form:
         for start in range(0, len(body), _PIECE):
             parser.write(bytes(view[start : start + _PIECE]))
             if start:
-                # A large form takes a while; others go on meanwhile.
+                # A large form takes a while; other requests go on meanwhile.
                 await asyncio.sleep(0)
     except FormParserError as error:
         raise invalid(10012, f"the form is malformed: {error}") from error

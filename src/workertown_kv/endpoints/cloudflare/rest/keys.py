@@ -1,16 +1,15 @@
-"""Listing the keys of a namespace."""
+"""Listings of the keys of a namespace: from queries to operations, and from pages to answers."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from ....entry import KeyInfo, whole_seconds
 from ....http.answer import Answer
-from ....namespaces import Namespaces
-from ....storage import Storage, permitted
+from ....operations import List, Page
 from ..limits import Limits
-from ..listing import encoded_cursor, listed
-from .call import Call
+from ..listing import decode_list, encode_cursor
 from .envelope import answer_with
 
 
@@ -29,29 +28,20 @@ class CursorInfo(Struct, gc=False):
     cursor: Annotated[str, Meta(description="Asks for the next page; empty on the last")]
 
 
-class KeyRoutes:
-    """The keys of a namespace."""
-
-    def __init__(self, storage: Storage, namespaces: Namespaces, limits: Limits) -> None:
-        self._storage = storage
-        self._namespaces = namespaces
-        self._limits = limits
-
-    async def list(self, call: Call) -> Answer:
-        """One page of keys, in the order of their UTF-8 bytes."""
-        namespace = (await call.found(self._namespaces, fresh=False)).name
-        asked = call.query()
-        limit = self._limits.page(asked.get("limit"))
-        storage = permitted(self._storage, call.exchange.user)
-        page = await listed(storage, namespace, asked.get("prefix", ""), limit, asked.get("cursor"))
-        keys = [CloudflareKey(info.key, *shown(info)) for info in page.keys]
-        info = CursorInfo(len(keys), encoded_cursor(page.cursor))
-        return answer_with(keys, info=info)
+def decode_listing(asked: Mapping[str, str], namespace: str, limits: Limits) -> List:
+    """Return which keys a query lists."""
+    return decode_list(namespace, asked, limits.page(asked.get("limit")))
 
 
-def shown(info: KeyInfo) -> tuple[int | UnsetType, Raw | UnsetType]:
-    """The expiry and metadata of a key, where it has some."""
-    return (
+def encode_page(page: Page) -> Answer:
+    """Return one page of keys."""
+    keys = [_key(info) for info in page.keys]
+    return answer_with(keys, info=CursorInfo(len(keys), encode_cursor(page.cursor)))
+
+
+def _key(info: KeyInfo) -> CloudflareKey:
+    return CloudflareKey(
+        info.key,
         UNSET if info.expires_at is None else whole_seconds(info.expires_at),
         UNSET if info.metadata is None else Raw(info.metadata),
     )

@@ -1,6 +1,6 @@
 """Lists that are asked for by the number of a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -8,7 +8,6 @@ from msgspec import Meta
 
 from ....errors import InputError
 from ....http.answer import Answer
-from .call import Call
 from .envelope import answer_with
 
 _PER_PAGE: Final = 20
@@ -25,9 +24,8 @@ class PageInfo(msgspec.Struct, frozen=True, gc=False):
     total_pages: Annotated[int, Meta(description="How many pages there are")]
 
 
-def page_of(call: Call, found: Sequence[object]) -> Answer:
+def encode_list(asked: Mapping[str, str], found: Sequence[object]) -> Answer:
     """Return the page that the query asks for; past the last page it is empty."""
-    asked = call.query()
     page = _number(asked.get("page"), "page", 1, None)
     per_page = _number(asked.get("per_page"), "per_page", _PER_PAGE, _MOST_PER_PAGE)
     start = (page - 1) * per_page

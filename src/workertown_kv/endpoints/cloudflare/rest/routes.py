@@ -15,13 +15,11 @@ from ....namespaces import Namespaces
 from ....options import Options
 from ....storage import Storage
 from ..limits import Limits
-from .accounts import AccountRoutes
-from .bulk import BulkRoutes
+from .accounts import AccountHandlers
 from .call import Call
+from .entries import EntryHandlers
 from .envelope import REST_API, Failed
-from .keys import KeyRoutes
-from .namespaces import NamespaceRoutes
-from .values import ValueRoutes
+from .namespaces import NamespaceHandlers
 
 _Act = Callable[[Call], Awaitable[Answer]]
 _Acts = Mapping[str, tuple[str, _Act]]
@@ -59,46 +57,44 @@ class _Rest(Route):
         super().__init__(REST_API, prefix, {}, rest="path")
         self._accounts = options.cloudflare.accounts
         limits = Limits.of(options)
-        namespace_routes = NamespaceRoutes(namespaces, limits)
-        keys = KeyRoutes(storage, namespaces, limits)
-        values = ValueRoutes(storage, namespaces, limits)
-        bulk = BulkRoutes(storage, namespaces, limits, failed)
-        who = AccountRoutes(namespaces, self._accounts)
+        spaces = NamespaceHandlers(namespaces, limits)
+        entries = EntryHandlers(storage, namespaces, limits, failed)
+        accounts = AccountHandlers(namespaces, self._accounts)
         self._all: _Acts = {
-            "GET": ("list namespaces", namespace_routes.list),
-            "POST": ("create namespace", namespace_routes.create),
+            "GET": ("list namespaces", spaces.list),
+            "POST": ("create namespace", spaces.create),
         }
         self._one: _Acts = {
-            "GET": ("get namespace", namespace_routes.get),
-            "PUT": ("rename namespace", namespace_routes.rename),
-            "DELETE": ("remove namespace", namespace_routes.delete),
+            "GET": ("get namespace", spaces.get),
+            "PUT": ("rename namespace", spaces.rename),
+            "DELETE": ("remove namespace", spaces.delete),
         }
         self._kinds: Mapping[bytes, _Acts] = {
-            b"keys": {"GET": ("list keys", keys.list)},
+            b"keys": {"GET": ("list keys", entries.list)},
             b"bulk": {
-                "PUT": ("bulk put keys", bulk.put),
-                "DELETE": ("bulk remove keys", bulk.delete),
+                "PUT": ("bulk put keys", entries.bulk_put),
+                "DELETE": ("bulk remove keys", entries.bulk_delete),
             },
-            b"bulk/get": {"POST": ("bulk get keys", bulk.get)},
-            b"bulk/delete": {"POST": ("bulk remove keys", bulk.delete)},
+            b"bulk/get": {"POST": ("bulk get keys", entries.bulk_get)},
+            b"bulk/delete": {"POST": ("bulk remove keys", entries.bulk_delete)},
         }
         self._keyed: Mapping[bytes, _Acts] = {
             b"values": {
-                "GET": ("get", values.get),
-                "PUT": ("put", values.put),
-                "DELETE": ("remove key", values.delete),
+                "GET": ("get", entries.get),
+                "PUT": ("put", entries.put),
+                "DELETE": ("remove key", entries.delete),
             },
-            b"metadata": {"GET": ("get metadata", values.metadata)},
+            b"metadata": {"GET": ("get metadata", entries.metadata)},
         }
-        verify: _Acts = {"GET": ("verify token", who.verify)}
+        verify: _Acts = {"GET": ("verify token", accounts.verify)}
         self._others: Mapping[bytes, _Acts] = {
-            b"accounts": {"GET": ("list accounts", who.list)},
-            b"memberships": {"GET": ("list memberships", who.memberships)},
-            b"user": {"GET": ("get user", who.user)},
+            b"accounts": {"GET": ("list accounts", accounts.list)},
+            b"memberships": {"GET": ("list memberships", accounts.memberships)},
+            b"user": {"GET": ("get user", accounts.user)},
             b"user/tokens/verify": verify,
         }
         self._of_account: Mapping[bytes, _Acts] = {
-            b"": {"GET": ("get account", who.get)},
+            b"": {"GET": ("get account", accounts.get)},
             b"tokens/verify": verify,
         }
         one = "{namespace_id}"

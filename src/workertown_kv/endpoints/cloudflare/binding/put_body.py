@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from ...http.exchange import Exchange
+from ....http.exchange import Exchange
 
 
 async def discard(exchange: Exchange, most: int, *, seconds: float) -> None:
