@@ -29,7 +29,7 @@ def url(
 
 
 def make(url: str, **options: Any) -> Server:
-    given = {"auth": {"api_key": {"api_key": "s3cret"}}, **options}
+    given: Any = {"auth": {"api_key": {"api_key": "s3cret"}}, **options}
     return kv(given, get_env=lambda: {"KV_DB": url})
 
 

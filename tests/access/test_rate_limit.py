@@ -366,7 +366,8 @@ def test_a_store_that_the_environment_names_wrongly_is_named_by_its_variable() -
 
 
 def make_server_from(environment: dict[str, str], **access: Any) -> None:
-    kv({"access": access}, runtime=Runtime(MemoryStorage()), get_env=lambda: environment)
+    given: Any = {"access": access}
+    kv(given, runtime=Runtime(MemoryStorage()), get_env=lambda: environment)
 
 
 _WITHOUT = """

@@ -26,7 +26,7 @@ from workertown_kv.errors import MissingExtra, StorageError
 from workertown_kv.http.exchange import Exchange
 from workertown_kv.http.memory import Memory
 from workertown_kv.operations import Get, Set
-from workertown_kv.options import parse_options
+from workertown_kv.options import OptionsDict, parse_options
 from workertown_kv.server.apis import RouteTable
 from workertown_kv.storage.memory import MemoryStorage
 
@@ -223,7 +223,9 @@ def test_without_a_dsn_nothing_is_reported(sentry_options: object, env: dict[str
     ],
 )
 def test_a_malformed_dsn_is_refused_by_its_path_without_being_shown(dsn: str) -> None:
-    for given in ({"sentry": {"dsn": dsn}}, {"get_env": lambda: {"KV_SENTRY_DSN": dsn}}):
+    by_code: OptionsDict = {"sentry": {"dsn": dsn}}
+    by_variable: OptionsDict = {"get_env": lambda: {"KV_SENTRY_DSN": dsn}}
+    for given in (by_code, by_variable):
         with pytest.raises(OptionsError, match=r"^sentry\.dsn is not a DSN; expected ") as raised:
             kv(given)
         assert SECRET not in str(raised.value)

@@ -158,7 +158,7 @@ async def test_a_write_is_refused_before_it_is_done_or_not_at_all() -> None:
         ({"memory_bytes": MIB, "batch_bytes": 2 * MIB}, 24 * MIB),
     ],
 )
-def test_memory_for_less_than_one_request_is_refused(limits: dict[str, int], least: int) -> None:
+def test_memory_for_less_than_one_request_is_refused(limits: Any, least: int) -> None:
     with pytest.raises(OptionsError, match=f"limits.memory_bytes is .* at least {least}, "):
         kv({"limits": LIMITS | limits})
 

@@ -200,5 +200,5 @@ def test_an_environment_that_cannot_be_listed_is_asked() -> None:
 def test_an_error_is_not_said_to_come_from_what_it_hints_at() -> None:
     environment = {"KV_OPTIONS__AUTH__JWT__SECRET": "x" * 40}
     with pytest.raises(OptionsError, match="did you mean") as raised:
-        kv({"auth": {"jwt": {"secrt": "x"}}}, get_env=lambda: environment)
+        kv({"auth": {"jwt": {"secrt": "x"}}}, get_env=lambda: environment)  # type: ignore[arg-type]
     assert "from" not in raised.value.message

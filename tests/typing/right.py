@@ -1,7 +1,6 @@
 """A user's program that type checkers accept."""
 
-from collections.abc import Mapping
-from typing import assert_type
+from typing import Any, assert_type
 
 from workertown_kv import Options, Scope, Server, __version__, kv
 from workertown_kv.options import (
@@ -62,5 +61,5 @@ rate_limit = RateLimitOptions(store="redis://localhost")
 kv(Options(auth=auth, sentry=SentryOptions(dsn=None)), access={"rate_limit": rate_limit})
 
 
-def from_json(given: Mapping[str, object]) -> Server:
-    return kv(given)
+def from_json(given: dict[str, Any]) -> Server:
+    return kv(**given)

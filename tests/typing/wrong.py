@@ -12,6 +12,9 @@ from workertown_kv.options import (
 
 kv(bse_path="/")
 workertown_kv.missing()
+kv({"bse_path": "/"})
+kv({"limits": {"value_byte": 1}})
+kv({"base_path": 1}, limits={})
 kv(base_path=1)
 kv(limits={"value_byte": 1})
 kv(limits={"value_bytes": "25MB"})

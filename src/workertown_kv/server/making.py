@@ -1,7 +1,6 @@
 """`kv()`: from options to a server."""
 
 import logging
-from collections.abc import Mapping
 from typing import Final, Unpack
 
 from ..files import Files
@@ -12,9 +11,7 @@ from .server import Server
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
-def kv(
-    options: Mapping[str, object] | Options | None = None, **named: Unpack[OptionsDict]
-) -> Server:
+def kv(options: OptionsDict | Options | None = None, **named: Unpack[OptionsDict]) -> Server:
     """Make a key/value server: every option has a default, and every default can be changed.
 
     Options are one object, keywords, or both, and are merged deeply over those of the environment
@@ -31,7 +28,7 @@ def kv(
 
 def kv_from(
     files: Files,
-    options: Mapping[str, object] | Options | None = None,
+    options: OptionsDict | Options | None = None,
     **named: Unpack[OptionsDict],
 ) -> Server:
     """Make a server as `kv()` does, with files that may have been read already."""
