@@ -27,7 +27,11 @@ class AccessLog:
 
     def observe(self, record: Record) -> None:
         """Log a request after its answer."""
-        path = quote(record.path[:PATH_BYTES], safe=_PRINTABLE)
-        if len(record.path) > PATH_BYTES:
-            path += "..."
+        sent = record.path
+        if sent.translate(None, _PRINTABLE) or len(sent) > PATH_BYTES:
+            path = quote(sent[:PATH_BYTES], safe=_PRINTABLE)
+            if len(sent) > PATH_BYTES:
+                path += "..."
+        else:
+            path = sent.decode("ascii")
         self._logger(record.method[:METHOD_CHARACTERS], path, record.status, record.seconds)

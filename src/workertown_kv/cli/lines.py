@@ -8,7 +8,8 @@ import logging
 import os
 import signal
 import threading
-from collections import deque
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.util import Finalize
 from typing import Final
@@ -18,6 +19,9 @@ MOST_CHARACTERS: Final = 1024 * 1024
 
 LAST_SECONDS: Final = 2.0
 """How long the process waits, when it ends, for lines that are not written yet."""
+
+GATHER_SECONDS: Final = 0.02
+"""How long the thread lets lines gather, since waking it costs a request more than its line."""
 
 _PIECE_BYTES: Final = 4096
 """What a pipe takes at once (PIPE_BUF), so that the lines of several processes stay whole."""
@@ -41,9 +45,10 @@ class Lines:
 
     def _reset(self) -> None:
         """Start empty: a forked process has neither the thread nor its lock."""
-        # Reentrant, as Condition makes it: a finalizer may log between any two steps.
-        self._changed = threading.Condition()
-        self._waiting: deque[str] = deque()
+        # Reentrant: a finalizer may log between any two steps.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting: list[str] = []
         self._characters = 0
         self._dropped = 0
         self._writer: threading.Thread | None = None
@@ -51,7 +56,7 @@ class Lines:
 
     def write(self, text: str) -> None:
         """Queue whole lines for the thread, or drop them if too much is waiting already."""
-        with self._changed:
+        with self._lock:
             if self._is_over:
                 self._put(text)
                 return
@@ -60,9 +65,10 @@ class Lines:
                 return
             self._waiting.append(text)
             self._characters += len(text)
-            if self._writer is None:
-                self._start()
-            self._changed.notify_all()
+            if len(self._waiting) == 1:
+                if self._writer is None:
+                    self._start()
+                self._changed.notify_all()
 
     def _start(self) -> None:
         # A daemon, for which the end of the process does not wait: the reader of the output may
@@ -80,18 +86,17 @@ class Lines:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
-                piece = [self._waiting.popleft()]
-                size = len(piece[0])
-                while self._waiting and size + len(self._waiting[0]) <= _PIECE_BYTES:
-                    piece.append(self._waiting.popleft())
-                    size += len(piece[-1])
-            self._put("".join(piece))
-            with self._changed:
-                self._characters -= size
-                dropped, self._dropped = self._dropped, 0
-                self._changed.notify_all()
-            if dropped:
-                _LOG.warning("%d lines were dropped, because nobody read the output", dropped)
+            time.sleep(GATHER_SECONDS)
+            with self._lock:
+                gathered, self._waiting = self._waiting, []
+            for piece in _pieces(gathered):
+                self._put(piece)
+                with self._changed:
+                    self._characters -= len(piece)
+                    dropped, self._dropped = self._dropped, 0
+                    self._changed.notify_all()
+                if dropped:
+                    _LOG.warning("%d lines were dropped, because nobody read the output", dropped)
 
     def _put(self, text: str) -> None:
         left = text.encode(errors="backslashreplace")
@@ -103,6 +108,17 @@ class Lines:
     def _end(self) -> None:
         with self._changed:
             self._is_over = self._changed.wait_for(lambda: not self._characters, LAST_SECONDS)
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[str]:
+    """Join texts into pieces of at most `_PIECE_BYTES`; a longer text stays whole."""
+    first = size = 0
+    for index, text in enumerate(texts):
+        if size and size + len(text) > _PIECE_BYTES:
+            yield "".join(texts[first:index])
+            first, size = index, 0
+        size += len(text)
+    yield "".join(texts[first:])
 
 
 STDOUT: Final = Lines(1)

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from logging.config import dictConfig
 from time import time
 from typing import Any, Final, Literal
@@ -23,9 +24,20 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 def json_line(level: str, fields: Mapping[str, object], moment: float | None = None) -> str:
     """Return a line of JSON, in ASCII only. The time in it is `moment`, by default now."""
-    at = datetime.fromtimestamp(time() if moment is None else moment, UTC)
-    text = at.replace(tzinfo=None).isoformat(timespec="milliseconds")
-    return json.dumps({"time": f"{text}Z", "level": level, **fields})
+    return json.dumps(
+        {"time": _utc(time() if moment is None else moment), "level": level, **fields}
+    )
+
+
+def _utc(moment: float) -> str:
+    """Return a time in ISO 8601, with milliseconds."""
+    seconds, microseconds = divmod(round(moment * 1_000_000), 1_000_000)
+    return f"{_whole_second(seconds)}.{microseconds // 1000:03}Z"
+
+
+@lru_cache(maxsize=1)
+def _whole_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
 
 
 class JsonFormatter(logging.Formatter):
@@ -98,11 +110,9 @@ def _print_text(method: str, path: str, status: int, elapsed: float) -> None:
 
 
 def _print_json(method: str, path: str, status: int, elapsed: float) -> None:
-    fields = {
-        "event": "request",
-        "method": method,
-        "path": path,
-        "status": status,
-        "elapsed_ms": round(elapsed * 1000, 2),
-    }
-    STDOUT.write(f"{json_line('info', fields)}\n")
+    # Written out, since `json_line` takes longer than the rest of a short request.
+    STDOUT.write(
+        f'{{"time": "{_utc(time())}", "level": "info", "event": "request", '
+        f'"method": {json.dumps(method)}, "path": {json.dumps(path)}, "status": {status}, '
+        f'"elapsed_ms": {round(elapsed * 1000, 2)}}}\n'
+    )
