@@ -303,19 +303,20 @@ def errors_page() -> str:
     return f"""{_made_from("src/workertown_kv/errors.py")}
 # Errors
 
-An error is answered in [the envelope](http.md#the-envelope), with one line in `error` that says
-what is wrong and, where it is known, each place in `errors`. Inside Python the same errors are
-exceptions; all of them are in `workertown_kv.errors`, and a storage raises them.
+The response to an error has [the envelope](http.md#the-envelope): `error` says in one line what is
+wrong, and `errors` has details, if they are known. Inside Python the same errors are exceptions,
+which storages raise too. All of them are in `workertown_kv.errors`.
 
 | status | class | when |
 |---|---|---|
 {chr(10).join(rows)}
 
-`OptionsError` is raised when a server is made, and so has no status. {_said(errors.OptionsError)}.
+`kv()` raises `OptionsError` when it makes a server, so this error has no status.
+{_said(errors.OptionsError)}.
 
-An answer of 500 says only `Internal error` and a request id, which is in `X-Request-Id` too. The
-log has what went wrong under the same id. 503 has `Retry-After`, 405 has `Allow`, and 401 has
-`WWW-Authenticate`.
+A response of 500 has only the text `Internal error` and a request id, which is also in
+`X-Request-Id`. The log has the error under the same id. 503 has `Retry-After`, 405 has `Allow`, and
+401 has `WWW-Authenticate`.
 
 ## The tree
 

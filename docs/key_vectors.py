@@ -41,29 +41,29 @@ def key_vectors_page() -> str:
 # Key vectors
 
 {len(found)} keys that some client, proxy or storage is known to get wrong, and how to write each
-in a path. The tests write, read, list and delete every one of them through every API, and with
-Cloudflare's own clients; a value written through any API is read through all others.
-[`tests/vectors/keys.json`](../../tests/vectors/keys.json) has the keys for testing your own
-client: take `key`, and compare what your client sends with `path`.
+in a path. To test your own client, use the same keys in
+[`tests/vectors/keys.json`](../../tests/vectors/keys.json): send each `key`, and compare the path
+that your client sends with `path`.
 
-In a path stands the percent-encoding of a key's UTF-8 bytes. Here everything is encoded that may
-be. What has to be is `%`, `?`, `#`, control characters and whatever is not ASCII; and the slashes
-of a key of which a part between slashes is `.` or `..`, since clients resolve those.
+A path has the percent-encoding of a key's UTF-8 bytes. This table encodes every character that may
+be encoded. You must encode `%`, `?`, `#`, control characters and characters outside ASCII. If a
+part of a key between slashes is `.` or `..`, encode the slashes too, because clients resolve such
+parts.
 
 ## The keys
 
-Keys as JSON text, long ones shortened.
+Keys are shown as JSON text. Long keys are shortened.
 
-| what it has | key | in a path |
+| content | key | in a path |
 |---|---|---|
 {table}
 
-The keys `.` and `..` are refused by Cloudflare's APIs, as Cloudflare does; the native API takes
-them [in the query](../how-to/odd-keys.md#in-the-query).
+Cloudflare's APIs refuse the keys `.` and `..`, as Cloudflare does; the native API accepts them
+[in the query](../how-to/odd-keys.md#in-the-query).
 
 ## Defects of clients
 
-What these clients do with these keys, they do with every server.
+These clients send the following keys wrongly to any server.
 
 | client | keys | why |
 |---|---|---|
