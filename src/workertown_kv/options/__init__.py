@@ -1,6 +1,6 @@
-"""The options of a server: types and defaults in `tree`, what is given for them in `parsing`.
+"""Hold the options of a server: `tree` has their types and defaults, and `parsing` checks them.
 
-What variables and a file say is in `layers`.
+`variables_and_file` reads options from variables and from a file.
 """
 
 from .access import AccessOptions, CorsOptions, RateLimitOptions, SentryOptions
@@ -17,15 +17,6 @@ from .environment import check_text, text_of
 from .given import OptionsDict
 from .group import Secret, is_async, without_credentials
 from .jwt import AUTHORIZATION, JwksOptions, JwtIssuer, JwtOptions, TokenRules, texts
-from .layers import (
-    Layer,
-    layer_of_code,
-    layer_of_file,
-    layer_of_variables,
-    parse_layers,
-    source_of,
-    variable_of,
-)
 from .parsing import given_options, parse_lines, parse_options, parse_scopes
 from .tree import (
     CacheOptions,
@@ -49,6 +40,15 @@ from .variables import (
     named_variables,
     unread_variables,
     variable_of_flag,
+)
+from .variables_and_file import (
+    Layer,
+    layer_of_code,
+    layer_of_file,
+    layer_of_variables,
+    parse_layers,
+    source_of,
+    variable_of,
 )
 
 __all__ = [

@@ -1,10 +1,11 @@
 """What every group of options is, and text that must not be shown."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import TYPE_CHECKING, Final, get_args
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin
 
 import msgspec
 from msgspec.structs import FieldInfo
@@ -65,6 +66,21 @@ def is_async(function: object) -> bool:
 def fields_of(kind: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
     """Return the options of a group by their names."""
     return {field.name: field for field in msgspec.structs.fields(kind)}
+
+
+def kinds_of(kind: Any) -> Sequence[Any]:
+    """Return the types of a union, or the type itself."""
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def is_group(kind: Any) -> bool:
+    """Return whether a type is a group of options."""
+    return isinstance(kind, type) and not get_origin(kind) and issubclass(kind, msgspec.Struct)
+
+
+def group_in(kind: Any) -> type[msgspec.Struct] | None:
+    """Return the group of options that an option of this type accepts."""
+    return next(filter(is_group, kinds_of(kind)), None)
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

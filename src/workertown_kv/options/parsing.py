@@ -1,16 +1,16 @@
-"""From what was given to the options in force: deep merge, checks, and errors that help."""
+"""Parse options: merge them deeply, check them, and raise errors that help."""
 
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from types import NoneType, UnionType
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
+from types import NoneType
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
 from ..errors import OptionsError
 from ..user import Scope, check_scopes
-from .group import Group, Secret, fields_of, without_credentials
+from .group import Group, Secret, fields_of, group_in, is_group, kinds_of, without_credentials
 from .tree import Options
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -21,7 +21,7 @@ def parse_options(
     options: Mapping[str, object] | Options | None = None,
     named: Mapping[str, object] | None = None,
 ) -> Options:
-    """The options in force: `named` over `options` over the defaults, merged deeply.
+    """Return the options in force: `named` over `options` over the defaults, merged deeply.
 
     Raises `OptionsError` for the first name, type or value that is wrong.
     """
@@ -31,7 +31,7 @@ def parse_options(
 def given_options(
     options: Mapping[str, object] | Options | None, named: Mapping[str, object] | None
 ) -> dict[str, object]:
-    """What was given, merged, and not looked at any further."""
+    """Merge `named` over `options` without checking them further."""
     given = _fields(options, Options) if isinstance(options, Options) else options or {}
     if not isinstance(given, Mapping):
         raise OptionsError(f"The options are {_shown(given)}; expected a mapping, or keywords")
@@ -59,7 +59,7 @@ def parse_lines(kind: type[_T], text: str, source: str) -> dict[str, _T]:
 
 
 def parse_scopes(given: object, claim: str) -> tuple[Scope, ...]:
-    """Scopes from a claim of a token. Raises `OptionsError` for what is no list of scopes."""
+    """Return the scopes in a claim of a token. Raises `OptionsError` if it is no list of scopes."""
     scopes = _value(tuple[Scope, ...], given, ("claim", claim))
     assert isinstance(scopes, tuple)
     try:
@@ -70,12 +70,12 @@ def parse_scopes(given: object, claim: str) -> tuple[Scope, ...]:
 
 
 def _fields(group: msgspec.Struct, kind: type[msgspec.Struct]) -> dict[str, object]:
-    """The options of a group as a mapping, which can be merged and checked."""
+    """Return the options of a group as a mapping, which can be merged and checked."""
     return {name: getattr(group, name) for name in kind.__struct_fields__}
 
 
 def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Both, merged deeply; what is above wins."""
+    """Merge two mappings deeply; values of `above` win."""
     both = dict(below)
     for name, value in above.items():
         under = both.get(name)
@@ -110,8 +110,8 @@ def _parse(kind: type[_T], given: Mapping[str, object], path: _Path) -> _T:
 
 
 def _value(kind: Any, given: object, path: _Path) -> object:
-    """What an option of this type becomes from what was given for it."""
-    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    """Return the value of an option of this type. Raises `OptionsError` if `given` does not fit."""
+    kinds = kinds_of(kind)
     for one in kinds:
         parsed = _fitted(one, given, path)
         if parsed is not _UNFIT:
@@ -122,7 +122,7 @@ def _value(kind: Any, given: object, path: _Path) -> object:
 
 
 def _is_private(path: _Path) -> bool:
-    """Whether what stands there may be a secret, or have one in it, by mistake too."""
+    """Return whether an option at the path may hold a secret, also by mistake."""
     known = path[0] in Options.__struct_fields__
     return not known or path[0] in ("auth", "sentry", "get_env") or "rate_limit" in path
 
@@ -131,7 +131,7 @@ _UNFIT: Final = object()
 
 
 def _fitted(kind: Any, given: object, path: _Path) -> object:
-    """`given` as this one type has it, `_UNFIT` where it is not of it."""
+    """Convert `given` to this type, which is no union; return `_UNFIT` if it does not fit."""
     origin = get_origin(kind)
     if kind is Any:
         return given
@@ -148,7 +148,7 @@ def _fitted(kind: Any, given: object, path: _Path) -> object:
             _value(inner, one, (*path[:-1], f"{path[-1]}[{index}]"))
             for index, one in enumerate(given)
         )
-    if issubclass(kind, msgspec.Struct):
+    if is_group(kind):
         if isinstance(given, Mapping):
             return _parse(kind, given, path)
         if isinstance(given, kind):
@@ -169,7 +169,7 @@ def _has_defaults(kind: type[msgspec.Struct]) -> bool:
 
 
 def _joined(path: _Path) -> str:
-    """The path as people read it: `auth.jwt.env`, or `keys.jsonl, line 3: scopes`."""
+    """Write a path as people read it: `auth.jwt.env`, or `keys.jsonl, line 3: scopes`."""
     source, *rest = path
     return f"{source}{': ' if ' ' in source else '.'}{'.'.join(rest)}" if rest else source
 
@@ -185,7 +185,7 @@ _NAMES: Final[dict[Any, str]] = {
 
 
 def _named(kind: Any) -> str:
-    """What is accepted for an option of this type."""
+    """Describe what an option of this type accepts."""
     origin = get_origin(kind)
     if origin is Literal:
         return " or ".join(repr(one) for one in get_args(kind))
@@ -199,13 +199,13 @@ def _named(kind: Any) -> str:
 
 
 def _shown(given: object) -> str:
-    # A URL may stand there by mistake.
+    # It may be a URL with a password, by mistake.
     shown = without_credentials(repr(given))
     return f"{shown if len(shown) < 60 else shown[:60] + '…'} ({type(given).__name__})"
 
 
 def unknown(name: str, siblings: tuple[str, ...], path: _Path) -> str:
-    """What to say of a name that is no option: the nearest one, and those that there are."""
+    """Write the error about an unknown option, with the nearest option and all accepted ones."""
     snake_case = re.sub("(?<=[a-z])(?=[A-Z])", "_", str(name)).lower()
     near = [(*path, sibling) for sibling in difflib.get_close_matches(snake_case, siblings, n=1)]
     near += [known for known in all_paths(Options) if known[-1] == snake_case]
@@ -217,10 +217,10 @@ def unknown(name: str, siblings: tuple[str, ...], path: _Path) -> str:
 
 
 def all_paths(kind: type[msgspec.Struct], path: _Path = ()) -> Iterator[_Path]:
-    """The paths of all options, those of groups too."""
-    for field in msgspec.structs.fields(kind):
-        here = (*path, field.name)
+    """Return the paths of all options, including groups."""
+    for name, field in fields_of(kind).items():
+        here = (*path, name)
         yield here
-        for one in (field.type, *get_args(field.type)):
-            if isinstance(one, type) and not get_origin(one) and issubclass(one, msgspec.Struct):
-                yield from all_paths(one, here)
+        group = group_in(field.type)
+        if group:
+            yield from all_paths(group, here)

@@ -9,11 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from .layers import PREFIX, is_group, kinds_of, names_in, variable_of
+from .group import fields_of, group_in
 from .parsing import all_paths
 from .tree import Options
+from .variables_and_file import PREFIX, names_in, variable_of
 
 CONFIG: Final = "KV_CONFIG"
 """The variable that holds the path of a TOML file with options."""
@@ -112,10 +111,10 @@ def unread_variables(options: Options) -> Iterator[UnreadVariable]:
 
 
 def _named(kind: Any, group: Any, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for field in msgspec.structs.fields(kind):
-        here = (*path, field.name)
-        value = getattr(group, field.name)
-        inner = next(filter(is_group, kinds_of(field.type)), None)
+    for name, field in fields_of(kind).items():
+        here = (*path, name)
+        value = getattr(group, name)
+        inner = group_in(field.type)
         if inner is not None:
             # What is off reads nothing, and its names are known all the same.
             yield from _named(inner, value if isinstance(value, inner) else inner(), here)

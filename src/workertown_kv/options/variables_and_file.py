@@ -1,50 +1,50 @@
-"""Options that are not given in code: from variables and from a TOML file.
+"""Read options from variables and from a TOML file.
 
-What is given in code wins over variables, variables win over the file, and the file over the
-defaults. Each layer is a nested mapping, as code would give it, and knows where it comes from.
+Options in code win over variables, variables over the file, and the file over the defaults. Each
+layer is a nested mapping, as code would give it, with the source of each option.
 """
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import NoneType, UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from types import NoneType
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
 from ..errors import OptionsError
 from .environment import check_text
-from .group import Secret
+from .group import Secret, fields_of, group_in, is_group, kinds_of
 from .parsing import all_paths, merged, parse_options, unknown
 from .tree import Options
 
 PREFIX: Final = "KV_OPTIONS__"
-"""What the names of variables begin with; the parts of the path are joined by two underscores."""
+"""The beginning of the names of variables; two underscores join the parts of the path."""
 
 CODE: Final = "code"
-"""Where options come from that were given to `kv()`."""
+"""The source of the options that code gives to `kv()`."""
 
 _Path = tuple[str, ...]
 
 
 class Layer(msgspec.Struct, frozen=True):
-    """Some options, and where each of them comes from."""
+    """Holds some options, and the source of each."""
 
     values: Mapping[str, object]
     sources: Mapping[_Path, str]
 
 
 def variable_of(path: Sequence[str]) -> str:
-    """The name of the variable for an option."""
+    """Return the name of the variable for an option."""
     return PREFIX + "__".join(path).upper()
 
 
 def layer_of_code(values: Mapping[str, object]) -> Layer:
-    """The options that were given to `kv()`."""
+    """Return the options that code gave to `kv()`."""
     return Layer(values, dict.fromkeys(_leaves(values), CODE))
 
 
 def layer_of_variables(environment: Mapping[str, str]) -> Layer:
-    """The options that variables give. Raises `OptionsError`, which names the variable."""
+    """Return the options in variables. Raises `OptionsError`, which names the variable."""
     values: dict[str, object] = {}
     sources: dict[_Path, str] = {}
     for name in sorted(names_in(environment)):
@@ -61,7 +61,7 @@ def layer_of_variables(environment: Mapping[str, str]) -> Layer:
         value = _read(kind, text)
         if value is _UNFIT:
             raise OptionsError(f"The variable {name} does not fit; expected {_expected(kind)}")
-        # White space around and between the parts of JSON says nothing.
+        # White space around and between the parts of JSON has no meaning.
         is_json = isinstance(value, list | dict) and text.lstrip().startswith(("[", "{"))
         check_text(f"The variable {name}", text, lines=is_json)
         values = merged(values, _nested(path, value))
@@ -70,7 +70,7 @@ def layer_of_variables(environment: Mapping[str, str]) -> Layer:
 
 
 def layer_of_file(text: str, source: str) -> tuple[Layer, Mapping[str, object]]:
-    """The options of a TOML file, and its table `serve`, which is for the command.
+    """Return the options of a TOML file, and its table `serve`, which is for the command.
 
     Raises `OptionsError` for what is not TOML.
     """
@@ -85,7 +85,7 @@ def layer_of_file(text: str, source: str) -> tuple[Layer, Mapping[str, object]]:
 
 
 def parse_layers(layers: Sequence[Layer]) -> Options:
-    """The options of all layers, the first ones below. An error says where it comes from."""
+    """Merge the layers, the lowest first, and parse them. An error names its source."""
     values: Mapping[str, object] = {}
     sources: dict[_Path, str] = {}
     for layer in layers:
@@ -94,11 +94,11 @@ def parse_layers(layers: Sequence[Layer]) -> Options:
     try:
         return parse_options(values)
     except OptionsError as error:
-        raise _told(error, sources) from error
+        raise _with_source(error, sources) from error
 
 
 def source_of(path: _Path, layers: Sequence[Layer]) -> str | None:
-    """Where an option comes from: the last layer that says something of it, or of all it is in."""
+    """Return the source of an option: the highest layer that sets it, or a group around it."""
     for layer in reversed(layers):
         for end in range(len(path), 0, -1):
             if path[:end] in layer.sources:
@@ -106,44 +106,34 @@ def source_of(path: _Path, layers: Sequence[Layer]) -> str | None:
     return None
 
 
-def _told(error: OptionsError, sources: Mapping[_Path, str]) -> OptionsError:
+def _with_source(error: OptionsError, sources: Mapping[_Path, str]) -> OptionsError:
     named = {".".join(map(str, path)): source for path, source in sources.items()}
     at = [name for name in named if name in error.message]
-    # What is wrong stands first, before what it might have been.
+    # The message has the wrong option first, and then the suggestions.
     at.sort(key=lambda name: (error.message.index(name), -len(name)))
     source = named[at[0]] if at else CODE
     return error if source == CODE else OptionsError(f"{error.message} (from {source})")
 
 
 def names_in(environment: Mapping[str, str]) -> Iterator[str]:
-    """The names of the variables in an environment."""
+    """Return the names of the variables in an environment."""
     try:
         yield from list(environment)
     except TypeError:
-        # An environment that cannot be listed can still be asked.
+        # An environment that cannot be listed still has `get`.
         yield from (variable_of(path) for path in all_paths(Options))
 
 
 def _kind_of(path: _Path, name: str) -> Any:
     kind: Any = Options
     for depth, part in enumerate(path):
-        group = next((one for one in kinds_of(kind) if is_group(one)), None)
-        fields = {} if group is None else {one.name: one for one in msgspec.structs.fields(group)}
+        group = group_in(kind)
+        fields = fields_of(group) if group else {}
         if part not in fields:
             hint = unknown(part, tuple(fields), path[:depth])
             raise OptionsError(f"The variable {name} is for no option. {hint}")
         kind = fields[part].type
     return kind
-
-
-def kinds_of(kind: Any) -> Sequence[Any]:
-    """The types that a union is of."""
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-
-
-def is_group(kind: Any) -> bool:
-    """Whether a type is an object of options."""
-    return isinstance(kind, type) and not get_origin(kind) and issubclass(kind, msgspec.Struct)
 
 
 _UNFIT: Final = object()
@@ -152,8 +142,8 @@ _FLAGS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": Fa
 
 
 def _read(kind: Any, text: str) -> object:
-    """What a text says, for an option of this type; `_UNFIT` where it says nothing that fits."""
-    # Any text is text, so that is the last thing to take it for.
+    """Return the value of a text for an option of this type, or `_UNFIT`."""
+    # Any text fits an option that accepts text, so the other types come first.
     kinds = sorted(kinds_of(kind), key=lambda one: one in _TEXTS)
     for one in kinds:
         if get_origin(one) is tuple and str in kinds and not ("," in text or text.startswith("[")):
