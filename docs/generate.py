@@ -46,12 +46,12 @@ def pages() -> dict[Path, str]:
 
 
 def options_page() -> str:
-    """Every option with what it accepts, its default and its meaning."""
+    """Write every option with what it accepts, its default and its meaning."""
     rows = [_row(option) for option in options(Options)]
     return f"""{_made_from("src/workertown_kv/options/")}
 # Options
 
-Every option may be left out. Options are a mapping, keywords, or both:
+Every option has a default. In Python, give options as a mapping, as keywords, or as both:
 
 ```python
 from workertown_kv import kv
@@ -64,27 +64,30 @@ print(server.options.limits.value_bytes, server.options.base_path)
 64000 /store
 ```
 
-A variable gives one too: `KV_OPTIONS__` and its path, with two underscores for each dot, as in
-`KV_OPTIONS__LIMITS__VALUE_BYTES=64000`. So does a TOML file; see
-[How to configure it](../how-to/configure.md). What is given in code wins.
+Variables and a TOML file set options too. The name of a variable is `KV_OPTIONS__` and the path of
+the option, with two underscores for each dot: `KV_OPTIONS__LIMITS__VALUE_BYTES=64000`. See
+[How to configure it](../how-to/configure.md). Options in code win over both.
 
-They are merged deeply over the defaults and checked when the server is made; what is wrong raises
-`OptionsError`. A strategy under `auth` and a group under `endpoints` can be turned off with
-`False`. Paths under `endpoints` stand below `base_path`. An option that ends in `.env.…`, or
-stands under `env`, is the name of an environment variable, not what it holds; a variable that is
-empty counts as not set. `[]` in a path stands for each object of a list.
+`kv()` merges options deeply over the defaults, checks them, and raises `OptionsError` for a wrong
+name, type or value.
 
-| option | accepts | default | what it is |
+- `False` turns off a strategy under `auth`, and an API or a group of its endpoints under `endpoints`.
+- Paths under `endpoints` are relative to `base_path`.
+- An option under `env`, or under a group's `env`, holds the name of an environment variable. An
+  empty variable counts as not set.
+- `[]` in a path means each object of a list.
+
+| option | accepts | default | meaning |
 |---|---|---|---|
 {chr(10).join(rows)}
 
-How they are used: [Who gets in](../auth/index.md),
+See also [Who gets in](../auth/index.md) and
 [How to use it inside Python](../how-to/in-python.md).
 """
 
 
 class Option(msgspec.Struct, frozen=True):
-    """An option, or an object of options that can be turned off."""
+    """Holds an option, or a group of options that can be turned off."""
 
     path: str
     kinds: tuple[Any, ...]
@@ -93,7 +96,7 @@ class Option(msgspec.Struct, frozen=True):
 
 
 def options(kind: type[msgspec.Struct], path: str = "") -> Iterator[Option]:
-    """The options of this type and, in place of each object among them, its options."""
+    """Yield the options of this type and, for each group among them, the options of the group."""
     said = _docstrings(kind)
     for field in msgspec.structs.fields(kind):
         here = f"{path}{field.name}"
