@@ -23,7 +23,7 @@ from joserfc.jws import JWSRegistry
 from workertown_kv.auth import Guard, PasswordHash, configured_strategies, hash_api_key
 from workertown_kv.endpoints.v1.envelope import NATIVE_API
 from workertown_kv.files import Files
-from workertown_kv.http.exchange import Exchange
+from workertown_kv.http.exchange import AsgiExchange
 from workertown_kv.http.memory import Memory
 from workertown_kv.http.route import Route
 from workertown_kv.options import parse_options
@@ -105,7 +105,7 @@ def _guard(*, public: bool = False, **auth: Any) -> Call:
     async def call(authorization: bytes) -> None:
         headers = [(b"host", b"127.0.0.1"), (b"authorization", authorization)]
         scope = {"type": "http", "method": "GET", "path": "/v1/kv/a", "headers": headers}
-        exchange = Exchange(scope, _nothing, _nothing, memory)
+        exchange = AsgiExchange(scope, _nothing, _nothing, memory)
         exchange.route = route
         await guard.admit(exchange)
 

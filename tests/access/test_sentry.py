@@ -23,7 +23,7 @@ from workertown_kv import OptionsError, Server, kv
 from workertown_kv.access.sentry import SentryReport, configured_report
 from workertown_kv.entry import Entry
 from workertown_kv.errors import MissingExtra, StorageError
-from workertown_kv.http.exchange import Exchange
+from workertown_kv.http.exchange import AsgiExchange
 from workertown_kv.http.memory import Memory
 from workertown_kv.operations import Get, Set
 from workertown_kv.options import OptionsDict, parse_options
@@ -397,7 +397,7 @@ async def test_a_cause_that_was_suppressed_is_not_described(sentry: Endpoint) ->
 
 def template_of(server: Server, path: str, *headers: tuple[bytes, bytes]) -> str:
     scope = {"method": "GET", "path": path, "raw_path": path.encode(), "headers": list(headers)}
-    exchange = Exchange(scope, _no_message, _no_message, Memory(0))
+    exchange = AsgiExchange(scope, _no_message, _no_message, Memory(0))
     return RouteTable(server.api_routes).find(exchange).template_of(exchange)
 
 

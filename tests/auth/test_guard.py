@@ -19,7 +19,7 @@ from workertown_kv import OptionsError, Server
 from workertown_kv.auth import Guard, configured_strategies
 from workertown_kv.errors import Unauthorized
 from workertown_kv.files import Files
-from workertown_kv.http.exchange import NOBODY, Exchange
+from workertown_kv.http.exchange import NOBODY, AsgiExchange
 from workertown_kv.http.memory import Memory
 from workertown_kv.operations import Get
 from workertown_kv.options import parse_options
@@ -227,7 +227,7 @@ class Slept:
 
     async def refuse(self, *headers: tuple[bytes, bytes]) -> list[float]:
         scope = {"type": "http", "method": "GET", "path": "/", "headers": list(headers)}
-        exchange = Exchange(scope, _not_reached, _not_reached, Memory(0))
+        exchange = AsgiExchange(scope, _not_reached, _not_reached, Memory(0))
         exchange.route = ELSEWHERE
         with pytest.raises(Unauthorized):
             await self.guard.admit(exchange)

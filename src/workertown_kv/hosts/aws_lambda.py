@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..endpoints.v1.envelope import error_answer
 from ..errors import InputError, MissingExtra, ValueTooLarge
-from ..http.exchange import Exchange
+from ..http.exchange import AsgiExchange
 from ..http.memory import Memory
 
 try:
@@ -134,7 +134,7 @@ class _AsSent:
         event = scope["aws.event"]
         if _is_cut_off(event):
             error = ValueTooLarge("The body is larger than CloudFront passes on to a function")
-            await Exchange(scope, receive, send, Memory(0)).answer(error_answer(error))
+            await AsgiExchange(scope, receive, send, Memory(0)).answer(error_answer(error))
             return
         raw = _raw_path(event)
         scope = {**scope, "raw_path": raw.encode(), "path": unquote(raw)}

@@ -56,6 +56,8 @@ async def read_body(
             raise InputError("Expected a Content-Length in decimal digits")
         if int(length) > limit:
             raise ValueTooLarge(too_large)
+    if exchange.body is not None:
+        return exchange.body
     try:
         async with asyncio.timeout(seconds) as allowed:
             deadline = allowed.when() or 0.0

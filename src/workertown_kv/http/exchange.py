@@ -1,5 +1,6 @@
 """One request, what the server has found out about it, and the sending of its answer."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from starlette.types import Message, Receive, Scope, Send
@@ -30,15 +31,11 @@ class HalfAnAnswer(Exception):
 
 
 class Exchange:
-    """A request and its answer.
-
-    `receive` and `send` are those of the request for an ASGI application inside of the server.
-    """
+    """A request and its answer, whatever it came over."""
 
     __slots__ = (
         "_memory",
-        "_receive",
-        "_send",
+        "body",
         "extra",
         "fields",
         "held",
@@ -46,29 +43,32 @@ class Exchange:
         "method",
         "path",
         "query",
+        "raw_path",
         "repeated",
         "route",
-        "scope",
         "status",
         "user",
     )
 
     route: "Route"
-    """The route of the request, and with it the API; the pipeline sets it before anything else."""
+    """The route of the request, and with it the API; it is set before the pipeline runs."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, memory: Memory) -> None:
-        self.scope = scope
-        self._receive = receive
-        self._send = send
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        raw_path: bytes | None,
+        query: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        memory: Memory,
+    ) -> None:
         self._memory = memory
-        self.method: str = scope.get("method", "GET")  # a websocket has none
-        path: str = scope["path"]
-        if path[-1:] == "/" or scope.get("root_path"):
-            path = route_path(scope)
+        self.method = method
         self.path = path
         """The path, decoded, relative to where the server is mounted."""
-        self.query: bytes = scope.get("query_string", b"")
-        headers = scope["headers"]
+        self.raw_path = raw_path
+        """The path as it was sent, without the query; `None` if the HTTP server does not say."""
+        self.query = query
         self.fields: dict[bytes, bytes] = dict(headers)
         """The header fields by their names in lower case; lists are joined by a comma."""
         self.repeated = _NONE
@@ -80,24 +80,27 @@ class Exchange:
         """Header fields that the answer gets, whatever it is."""
         self.status = 0
         """The status of the answer, once it has begun."""
+        self.body: bytes | None = None
+        """The body of the request if it has arrived as a whole, else `None`: `receive` has it."""
         self.is_unread = True
         """Whether some of the body of the request is still to be read."""
         self.held: Held | None = None
         """What the request holds of the memory for bodies and answers."""
 
+    @property
+    def scope(self) -> Scope:
+        """The request as ASGI describes it, for functions and applications of a user's own."""
+        raise NotImplementedError
+
     async def receive(self) -> Message:
         """Take the next message of the request."""
-        message = await self._receive()
-        self.is_unread = message.get("more_body", False)
-        return message
+        raise NotImplementedError
 
-    async def send(self, message: Message) -> None:
-        """Pass on a message of an answer that an application inside of the server has made."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            if self.extra:
-                message = {**message, "headers": merged(message.get("headers", ()), self.extra)}
-        await self._send(message)
+    async def _transmit(
+        self, status: int, fields: Fields, parts: Sequence[bytes], size: int
+    ) -> None:
+        """Send an answer whose body has `size` bytes."""
+        raise NotImplementedError
 
     async def answer(self, answer: Answer) -> None:
         """Send the answer; of a `HEAD` request, only what stands before the body."""
@@ -114,24 +117,7 @@ class Exchange:
         if self.extra:
             fields = merged(fields, self.extra)
         self.status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
-        if size > PIECE_BYTES or len(parts) > 1:
-            await self._send_in_pieces(answer)
-        else:
-            body = parts[0] if parts else b""
-            await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-    async def _send_in_pieces(self, answer: Answer) -> None:
-        last = len(answer.parts) - 1
-        for index, part in enumerate(answer.parts):
-            start = 0
-            while len(part) - start > PIECE_BYTES:
-                piece = part[start : start + PIECE_BYTES]
-                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-                start += PIECE_BYTES
-            rest = part[start:] if start else part
-            more = index < last
-            await self._send({"type": "http.response.body", "body": rest, "more_body": more})
+        await self._transmit(status, fields, parts, size)
 
     def hold(self, size: int) -> None:
         """Count so many bytes until the answer has been sent. Raises `Overloaded`."""
@@ -153,3 +139,65 @@ class Exchange:
         if self.held is None:
             self.held = Held(self._memory, self.user)
         return self.held
+
+
+class AsgiExchange(Exchange):
+    """A request that an ASGI server has received.
+
+    `receive` and `send` are those of the request for an ASGI application inside of the server.
+    """
+
+    __slots__ = ("_receive", "_scope", "_send")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, memory: Memory) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        path: str = scope["path"]
+        if path[-1:] == "/" or scope.get("root_path"):
+            path = route_path(scope)
+        raw: bytes | None = scope.get("raw_path")
+        if raw is not None and b"?" in raw:
+            raw = raw.partition(b"?")[0]
+        method = scope.get("method", "GET")  # a websocket has none
+        query = scope.get("query_string", b"")
+        super().__init__(method, path, raw, query, scope["headers"], memory)
+
+    @property
+    def scope(self) -> Scope:
+        return self._scope
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.is_unread = message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on a message of an answer that an application inside of the server has made."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self.extra:
+                message = {**message, "headers": merged(message.get("headers", ()), self.extra)}
+        await self._send(message)
+
+    async def _transmit(
+        self, status: int, fields: Fields, parts: Sequence[bytes], size: int
+    ) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        if size > PIECE_BYTES or len(parts) > 1:
+            await self._send_in_pieces(parts)
+        else:
+            body = parts[0] if parts else b""
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _send_in_pieces(self, parts: Sequence[bytes]) -> None:
+        last = len(parts) - 1
+        for index, part in enumerate(parts):
+            start = 0
+            while len(part) - start > PIECE_BYTES:
+                piece = part[start : start + PIECE_BYTES]
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                start += PIECE_BYTES
+            rest = part[start:] if start else part
+            more = index < last
+            await self._send({"type": "http.response.body", "body": rest, "more_body": more})

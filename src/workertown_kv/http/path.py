@@ -26,19 +26,16 @@ def route_path(scope: Scope) -> str:
 
 def _was_sent_with_slash(scope: Scope) -> bool:
     """Tell whether the slash at the end of the path is the client's: Litestar adds one."""
-    raw = _raw_path(scope)
-    return raw is None or raw[-5:].upper().endswith((b"/", b"%2F", b"%252F"))
-
-
-def _raw_path(scope: Scope) -> bytes | None:
     raw: bytes | None = scope.get("raw_path")
-    return None if raw is None else raw.partition(b"?")[0]
+    if raw is None:
+        return True
+    return raw.partition(b"?")[0][-5:].upper().endswith((b"/", b"%2F", b"%252F"))
 
 
 def rest_of_path(exchange: "Exchange", prefix: str) -> str:
     """Return what follows `prefix` in the path, percent-decoded once as UTF-8."""
     path = exchange.path
-    raw: bytes | None = exchange.scope.get("raw_path")
+    raw = exchange.raw_path
     if raw is not None and "%" not in path and raw.endswith(path.encode()):
         return path[len(prefix) :]
     return decode_percent(raw_rest_of_path(exchange, prefix), "path")
@@ -53,7 +50,7 @@ def raw_rest_of_path(exchange: "Exchange", prefix: str) -> bytes:
     """
     path = exchange.path
     rest = path[len(prefix) :]
-    raw = _raw_path(exchange.scope)
+    raw = exchange.raw_path
     if raw is None:
         return quote(rest).encode()
     if "%" not in path and raw.endswith(path.encode()):

@@ -43,6 +43,7 @@ class Route:
         is_public: bool = False,
         is_for_admins: bool = False,
         mark: bytes | None = None,
+        plain_methods: frozenset[str] = frozenset(),
     ) -> None:
         self.api = api
         self.path = path
@@ -51,6 +52,8 @@ class Route:
         """Whether a request needs no credentials, and can be answered without the storage."""
         self.mark = mark
         """The header field by which a request is known to be for this route, at any path."""
+        self.plain_methods = plain_methods
+        """The methods whose handlers need no task, so that the HTTP server may answer in place."""
         self.templates: Mapping[str, frozenset[str]] = {
             path + (f"{{{rest}}}" if rest else ""): frozenset(handlers)
         }

@@ -12,7 +12,7 @@ from ..access import AddressFilter, Cors, RateLimit
 from ..auth import Guard
 from ..errors import KvError
 from ..http.answer import Answer
-from ..http.exchange import Exchange
+from ..http.exchange import AsgiExchange, Exchange
 from ..http.memory import Memory
 from ..http.record import Record
 from .apis import ELSEWHERE, RouteTable
@@ -48,11 +48,15 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
         if kind == "lifespan":
             await self.lifespan(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send, self.memory)
+        exchange = AsgiExchange(scope, receive, send, self.memory)
         if kind == "websocket":
             await self._connect(exchange, receive, send)
             return
         exchange.route = self.table.find(exchange)
+        await self.run(exchange)
+
+    async def run(self, exchange: Exchange) -> None:
+        """Answer a request whose route is known."""
         started = perf_counter()
         try:
             answer = await self._answer(exchange)
@@ -78,6 +82,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
         route = exchange.route
         if route is not ELSEWHERE:
             return await route.answer(exchange)
+        assert isinstance(exchange, AsgiExchange)
         # A copy: an application around the server may have a user of its own in the scope.
         scope = {**exchange.scope, "user": exchange.user}
         await self.others(scope, exchange.receive, exchange.send)
@@ -96,7 +101,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
         if limit is not None and limit.counts_users:
             await limit.count(exchange)
 
-    async def _connect(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+    async def _connect(self, exchange: AsgiExchange, receive: Receive, send: Send) -> None:
         """Let a websocket through to a route of the user's own, or close it."""
         exchange.route = ELSEWHERE  # no API has any
         try:
@@ -107,11 +112,9 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
         await self.others({**exchange.scope, "user": exchange.user}, receive, send)
 
     def _observe(self, exchange: Exchange, seconds: float) -> None:
-        scope = exchange.scope
-        raw: bytes = scope.get("raw_path") or scope["path"].encode("unicode_escape")
         record = Record(
             method=exchange.method,
-            path=raw.partition(b"?")[0],
+            path=exchange.raw_path or exchange.scope["path"].encode("unicode_escape"),
             status=exchange.status,
             seconds=seconds,
         )

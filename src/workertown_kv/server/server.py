@@ -23,7 +23,7 @@ from ..access import (
 from ..auth import Guard, configured_strategies
 from ..errors import NotFound
 from ..files import Files
-from ..http.exchange import Exchange
+from ..http.exchange import AsgiExchange
 from ..http.memory import Memory
 from ..namespaces import Namespaces
 from ..options import Options
@@ -114,7 +114,7 @@ class Server(Starlette):
 
     def has(self, scope: Scope) -> bool:
         """Tell whether an API, or a route of the user's own, has the path of a request."""
-        exchange = Exchange(scope, _nothing, _nothing, self.memory)
+        exchange = AsgiExchange(scope, _nothing, _nothing, self.memory)
         return self._table.find(exchange) is not ELSEWHERE or any(
             route.matches(scope)[0] is not Match.NONE for route in self.routes
         )

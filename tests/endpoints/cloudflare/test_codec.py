@@ -26,7 +26,7 @@ from workertown_kv.endpoints.cloudflare.rest.form import Form
 from workertown_kv.entry import Entry, KeyInfo
 from workertown_kv.errors import Forbidden, PreconditionFailed, StorageError
 from workertown_kv.http.answer import Answer
-from workertown_kv.http.exchange import Exchange
+from workertown_kv.http.exchange import AsgiExchange, Exchange
 from workertown_kv.http.memory import Memory
 from workertown_kv.operations import Batch, Delete, Get, List, Page, Precondition, Set
 from workertown_kv.options import Options
@@ -45,7 +45,7 @@ PLAIN = Entry(key="b", value=b"1", version="v2")
 def exchange(query: str = "", *, user: User = USER, **fields: str) -> Exchange:
     headers = [(name.replace("_", "-").encode(), text.encode()) for name, text in fields.items()]
     scope = {"type": "http", "path": "/a", "query_string": query.encode(), "headers": headers}
-    made = Exchange(scope, _no_message, _no_message, Memory(0))
+    made = AsgiExchange(scope, _no_message, _no_message, Memory(0))
     made.user = user
     return made
 

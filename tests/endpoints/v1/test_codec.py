@@ -35,7 +35,7 @@ from workertown_kv.errors import (
     UnsupportedMediaType,
 )
 from workertown_kv.http.answer import Answer
-from workertown_kv.http.exchange import Exchange
+from workertown_kv.http.exchange import AsgiExchange, Exchange
 from workertown_kv.http.memory import Memory
 from workertown_kv.operations import Batch, Delete, Get, Page, Precondition, Result, Set
 from workertown_kv.options import Options
@@ -51,7 +51,7 @@ BYTES = "application/octet-stream"
 def exchange(method: str = "GET", **fields: str) -> Exchange:
     headers = [(name.replace("_", "-").encode(), text.encode()) for name, text in fields.items()]
     scope = {"type": "http", "method": method, "path": "/v1/kv/a", "headers": headers}
-    made = Exchange(scope, _no_message, _no_message, Memory(0))
+    made = AsgiExchange(scope, _no_message, _no_message, Memory(0))
     made.user = User(id="u", strategy="test")
     return made
 
