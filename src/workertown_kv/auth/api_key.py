@@ -1,7 +1,7 @@
 """Verify API keys, sent as `Authorization: Bearer …` (RFC 6750, 2.1)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ..errors import OptionsError
 from ..files import Files
@@ -13,6 +13,9 @@ from .credentials import TimedUser, named_credentials
 from .hashes import digest, parse_api_key_hash
 from .hooks import call_hook, text_by_hook, user_by_verdict
 from .strategy import credentials_in
+
+RECENT: Final = 1000
+"""The most `Authorization` fields that are kept."""
 
 
 class ApiKey:
@@ -35,6 +38,8 @@ class ApiKey:
         # The time of finding a key by its digest reveals nothing about the key, since a client
         # cannot choose the digest of the text that it sends.
         self._known: dict[bytes, TimedUser] = {}
+        self._recent: dict[bytes, TimedUser] = {}
+        """By `Authorization` fields with a valid key: finding one costs less than a digest."""
         for key in keys:
             expected = _digest_of(key)
             if expected in self._known:
@@ -72,6 +77,9 @@ class ApiKey:
         return f"{len(self._known):,} {'API key' if len(self._known) == 1 else 'API keys'}"
 
     async def authenticate(self, exchange: Exchange, authorization: bytes) -> User | None:
+        known = self._recent.get(authorization)
+        if known is not None:
+            return known.user_at(self._clock())
         if self._get is None:
             sent = credentials_in(authorization, b"bearer")
         else:
@@ -81,7 +89,11 @@ class ApiKey:
         if self._verify is not None:
             return await self._ask_hook(self._verify, sent)
         known = self._known.get(digest(sent))
-        return None if known is None else known.user_at(self._clock())
+        if known is None:
+            return None
+        if self._get is None and len(self._recent) < RECENT:
+            self._recent[authorization] = known
+        return known.user_at(self._clock())
 
     async def _ask_hook(self, hook: Callable[[str], Any], sent: bytes) -> User | None:
         name = "auth.api_key.verify_credentials"
