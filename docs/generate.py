@@ -71,7 +71,8 @@ the option, with two underscores for each dot: `KV_OPTIONS__LIMITS__VALUE_BYTES=
 `kv()` merges options deeply over the defaults, checks them, and raises `OptionsError` for a wrong
 name, type or value.
 
-- `False` turns off a strategy under `auth`, and an API or a group of its endpoints under `endpoints`.
+- `False` turns off a strategy under `auth`, and an API or a group of its endpoints under
+  `endpoints`.
 - Paths under `endpoints` are relative to `base_path`.
 - An option under `env`, or under a group's `env`, holds the name of an environment variable. An
   empty variable counts as not set.
