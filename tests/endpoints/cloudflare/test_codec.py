@@ -23,6 +23,7 @@ from workertown_kv.endpoints.cloudflare.listing import decode_list, encode_curso
 from workertown_kv.endpoints.cloudflare.put import PutHead, decode_put
 from workertown_kv.endpoints.cloudflare.rest import bulk, keys, namespaces, pages, value
 from workertown_kv.endpoints.cloudflare.rest.form import Form
+from workertown_kv.endpoints.cloudflare.rest.routes import parse_path
 from workertown_kv.entry import Entry, KeyInfo
 from workertown_kv.errors import Forbidden, PreconditionFailed, StorageError
 from workertown_kv.http.answer import Answer
@@ -34,6 +35,8 @@ from workertown_kv.user import Scope, User
 
 pytestmark = pytest.mark.anyio
 
+NAMESPACES = "accounts/{account_id}/storage/kv/namespaces"
+NAMESPACE = f"{NAMESPACES}/{{namespace_id}}"
 LIMITS = Limits.of(Options())
 USER = User(id="u", strategy="test")
 READER = User(id="r", strategy="test", scopes=(Scope(verbs=("read",)),))
@@ -365,3 +368,37 @@ def test_namespaces_are_listed_by_id_unless_the_query_orders_them() -> None:
         with pytest.raises(CloudflareError) as refused:
             namespaces.decode_order(asked)
         assert code_of(refused) == (400, code)
+
+
+# Paths
+
+
+@pytest.mark.parametrize(
+    ("raw", "names", "template"),
+    [
+        ("", (None, "", ""), ""),
+        ("user/tokens/verify", (None, "", ""), "user/tokens/verify"),
+        ("accounts/a", ("a", "", ""), "accounts/{account_id}"),
+        ("accounts/a/tokens/verify", ("a", "", ""), "accounts/{account_id}/tokens/verify"),
+        ("accounts/a/storage/kv/namespaces", ("a", "", ""), NAMESPACES),
+        ("accounts/a/storage/kv/namespaces/", ("a", "", ""), NAMESPACES),
+        ("accounts/a/storage/kv/namespaces/n", ("a", "n", ""), NAMESPACE),
+        ("accounts/a/storage/kv/namespaces/n/bulk/get", ("a", "n", ""), f"{NAMESPACE}/bulk/get"),
+        (
+            "accounts/a/storage/kv/namespaces/n/values/x%2Fy/z/",
+            ("a", "n", "x%2Fy/z/"),
+            f"{NAMESPACE}/values/{{key_name}}",
+        ),
+        (
+            "accounts/a/storage/kv/namespaces/n/metadata/",
+            ("a", "n", ""),
+            f"{NAMESPACE}/metadata/{{key_name}}",
+        ),
+    ],
+)
+def test_a_path_names_an_account_a_namespace_and_a_key(
+    raw: str, names: tuple[str | None, str, str], template: str
+) -> None:
+    account, *others = names
+    sent = None if account is None else account.encode()
+    assert parse_path(raw.encode()) == ((sent, *(one.encode() for one in others)), template)
