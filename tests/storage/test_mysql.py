@@ -162,7 +162,7 @@ class TestMysqlMigrations(SqlMigrations):
     ],
 )
 def test_the_errors_of_mysql_are_those_of_storages(code: int, kind: type[StorageError]) -> None:
-    assert type(translated(OperationalError(code, "so it is"), asked=True)) is kind
+    assert type(translated(OperationalError(code, "so it is"), is_connected=True)) is kind
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_the_errors_of_mysql_are_those_of_storages(code: int, kind: type[Storage
     ],
 )
 def test_each_error_of_mysql_is_of_a_kind(code: int, kind: StorageFailure) -> None:
-    assert translated(OperationalError(code, "so it is"), asked=True).kind is kind
+    assert translated(OperationalError(code, "so it is"), is_connected=True).kind is kind
 
 
 async def test_the_connection_is_encrypted_as_sslmode_says(

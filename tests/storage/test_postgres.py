@@ -173,7 +173,7 @@ class TestPostgresMigrations(SqlMigrations):
 
 def test_what_postgresql_does_not_know_itself_is_in_doubt() -> None:
     unknown = asyncpg.StatementCompletionUnknownError("so it is")
-    assert type(translated(unknown, asked=True)) is Lost
+    assert type(translated(unknown, is_connected=True)) is Lost
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_only_what_postgresql_surely_did_not_begin_is_sent_again(
     ],
 )
 def test_each_error_of_postgresql_is_of_a_kind(error: Exception, kind: StorageFailure) -> None:
-    assert translated(error, asked=True).kind is kind
+    assert translated(error, is_connected=True).kind is kind
 
 
 async def test_the_connection_is_encrypted_as_sslmode_says(

@@ -1,4 +1,4 @@
-"""Entries in a table of a MySQL or MariaDB database."""
+"""Keep entries in a table of a MySQL or MariaDB database."""
 
 from .storage import MysqlStorage
 

@@ -1,7 +1,7 @@
-"""Large values in pieces, on their way in and out, so that nothing else has to wait for long.
+"""Send and receive large values in pieces, so that other requests do not wait for long.
 
-It stands on what asyncmy has inside, and on MySQL's protocol: a statement is executed after the
-values of its marks were sent by themselves (COM_STMT_SEND_LONG_DATA), which is not answered.
+This relies on internals of asyncmy, and on MySQL's protocol: a client can send each value of a
+statement by itself, without an answer (COM_STMT_SEND_LONG_DATA), before it executes the statement.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from asyncmy.protocol import MysqlPacket
 from ..sql.writing import Value
 
 PIECE_BYTES: Final = 128 * 1024
-"""Of larger values so much is sent at once."""
+"""Larger values are sent in pieces of this size."""
 
 ROOM_BYTES: Final = 64 * 1024
-"""So much is received at once; uvloop does that up to 32 times before anybody else has a turn."""
+"""The most bytes received at once; uvloop receives up to 32 times before other tasks run."""
 
 _WHOLE_BYTES: Final = 2**24 - 1
-"""A packet of this length goes on in the next one."""
+"""A packet of this length continues in the next packet."""
 
 _NULL, _DOUBLE, _LONGLONG, _BLOB = b"\6\0", b"\5\0", b"\x08\0", b"\xfc\0"
 
@@ -76,12 +76,12 @@ class PieceConnection(Connection):
                 pieces.append(bytes(memoryview(received.buffer)[start:end]))
                 received.pos = end
                 left -= end - start
-        # Python lets others work while so much is put together.
+        # Other requests run while the thread joins the pieces.
         packet = await asyncio.to_thread(b"".join, pieces)
         return packet_type(packet, encoding=self._encoding)
 
     async def execute_in_pieces(self, prepared: Any, values: Sequence[Value]) -> Any:
-        """Execute a prepared statement of which some values are large; its result."""
+        """Execute a prepared statement with large values, and return its result."""
         number: int = prepared._statement_id  # noqa: SLF001  (asyncmy has no other way to do it)
         for index, value in enumerate(values):
             if not isinstance(value, bytes) or len(value) <= PIECE_BYTES:
@@ -90,7 +90,7 @@ class PieceConnection(Connection):
             for start in range(0, len(value), PIECE_BYTES):
                 piece = head + value[start : start + PIECE_BYTES]
                 await self._execute_command(COM_STMT_SEND_LONG_DATA, piece)
-                await asyncio.sleep(0)  # others, even where there is room for all of it
+                await asyncio.sleep(0)  # for other requests, even if the socket takes all of it
                 await self._proto.drain()
         header: bytes = prepared._execute_header  # noqa: SLF001
         await self._execute_command(COM_STMT_EXECUTE, header + _parameters(values))
@@ -100,13 +100,13 @@ class PieceConnection(Connection):
         return result
 
     def _coming(self) -> int:
-        """The length of the packet of which the first four bytes are there."""
+        """Return the length of the next packet, whose first four bytes have arrived."""
         start = self._proto.pos
         return int.from_bytes(self._proto.buffer[start : start + 3], "little")
 
 
 def _parameters(values: Sequence[Value]) -> bytes:
-    """Which values are NULL, that types follow, those, and all values that are not large."""
+    """Encode parameters: which values are NULL, the types, and the values that are not large."""
     nulls = bytearray((len(values) + 7) // 8)
     types, data = bytearray(), bytearray()
     for index, value in enumerate(values):

@@ -1,4 +1,4 @@
-"""How a connection to MySQL or MariaDB is made, and all that it relies on is set."""
+"""Connect to MySQL or MariaDB, and set everything on which the storage relies."""
 
 import math
 import ssl
@@ -12,16 +12,16 @@ from .errors import ERRORS, translated
 from .session import MysqlSession
 
 _SQL_MODE: Final = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
-"""Nothing is cut short to fit, and names stand in double quotes."""
+"""The server truncates no value, and names are in double quotes."""
 
 _WAITS_FOR_ALL: Final = 7
-"""`wsrep_sync_wait`: every read and write waits for what other nodes have acknowledged."""
+"""`wsrep_sync_wait`: reads and writes wait until the node has all acknowledged writes of others."""
 
 
 async def connect(
     host: str, port: int, url: ServerUrl, encryption: ssl.SSLContext | None, *, patient: bool
 ) -> MysqlSession:
-    """Connect. The server, too, ends statements after `timeout`, unless it is to be patient."""
+    """Connect. Unless `patient`, the server itself also ends statements after `timeout`."""
     password = "" if url.password is None else url.password.reveal()
     connection: Any = PieceConnection(  # type: ignore[no-untyped-call]
         host=host,
@@ -34,17 +34,17 @@ async def connect(
         use_unicode=False,
         autocommit=True,
     )
-    # Whoever asks has a deadline. `asyncio.wait_for`, which would be used for this one, may take
-    # no notice of that before Python 3.12 (github.com/python/cpython/issues/86296).
+    # The caller has a deadline. For its own timeout, asyncmy uses `asyncio.wait_for`, which may
+    # swallow a cancellation before Python 3.12 (github.com/python/cpython/issues/86296).
     connection._connect_timeout = None  # noqa: SLF001
     try:
         await connection.connect()
     except ERRORS as error:
-        raise translated(error, asked=False) from error
+        raise translated(error, is_connected=False) from error
     session = MysqlSession(connection, url.database)
     try:
         await _set(session, MIGRATION_SECONDS if patient else url.parameters.timeout)
-        await _look(session, is_one_of_several=len(url.hosts) > 1)
+        await _read_variables(session, is_one_of_several=len(url.hosts) > 1)
     except BaseException:
         session.terminate()
         raise
@@ -61,7 +61,7 @@ async def _set(session: MysqlSession, seconds: float) -> None:
     await session.run("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
-async def _look(session: MysqlSession, *, is_one_of_several: bool) -> None:
+async def _read_variables(session: MysqlSession, *, is_one_of_several: bool) -> None:
     names = "'max_allowed_packet', 'read_only', 'wsrep_on'"
     found = await session.fetch((f"SHOW VARIABLES WHERE variable_name IN ({names})", ()))
     variables = {name.decode(): text.decode() for name, text in found}
@@ -72,5 +72,5 @@ async def _look(session: MysqlSession, *, is_one_of_several: bool) -> None:
         await session.run(f"SET SESSION wsrep_sync_wait = {_WAITS_FOR_ALL}")
         session.certifies = True
         if is_one_of_several:
-            # A node that has lost the others says so to whoever asks it for what they have, too.
+            # A node that has lost the others refuses this read, which needs their writes.
             await session.fetch(("SELECT 1", ()))

@@ -1,4 +1,4 @@
-"""What MySQL and asyncmy raise, as errors of ours. The one place that knows their codes."""
+"""Translate errors of MySQL and asyncmy to errors of a storage, by their codes."""
 
 import ssl
 from typing import Final
@@ -9,15 +9,15 @@ from ...errors import StorageError, StorageFailure, StorageUnavailable
 from ..sql.session import Lost, MissingTable, NotDone, TooManyConnections, Undone, reason
 
 ERRORS: Final = (MySQLError, OSError)
-"""All that asyncmy raises."""
+"""All errors that asyncmy raises."""
 
 _UNDONE: Final = frozenset({1213, 1020, 1615})
 """A deadlock; a row that another transaction has changed; a table that is being changed."""
 
 _NOT_DONE: Final = frozenset(
     {
-        0,  # asyncmy knew already that the connection has ended, and has sent nothing
-        *(1053, 1927, 3169, 4031),  # the server has ended the connection in the place of answering
+        0,  # asyncmy knew that the connection has ended, and has sent nothing
+        *(1053, 1927, 3169, 4031),  # the server has ended the connection instead of answering
     }
 )
 
@@ -25,16 +25,16 @@ _LOST: Final = frozenset(
     {
         *(2006, 2013, 2014),  # asyncmy's own
         *(1152, 1158, 1159, 1160, 1161),  # the network
-        1180,  # a commit that failed on its way, as where a node of Galera loses the others
+        1180,  # a commit that failed midway, for example if a node of Galera loses the others
     }
 )
 
 _TOO_MANY_CONNECTIONS: Final = frozenset({1040, 1203, 1226})
 
 _UNAVAILABLE: Final = {
-    **dict.fromkeys((1129, 1047, 2003), StorageFailure.UNREACHABLE),  # it takes nobody now
+    **dict.fromkeys((1129, 1047, 2003), StorageFailure.UNREACHABLE),  # it accepts no client now
     1461: StorageFailure.BUSY,  # too many prepared statements
-    **dict.fromkeys((1205, 1317, 1969, 3024), StorageFailure.BUSY),  # something took too long
+    **dict.fromkeys((1205, 1317, 1969, 3024), StorageFailure.BUSY),  # a timeout
     **dict.fromkeys((1021, 1114), StorageFailure.FULL),
     **dict.fromkeys((1290, 1836), StorageFailure.READ_ONLY),  # a replica, which takes no writes
 }
@@ -46,9 +46,9 @@ _KINDS: Final = {
 _MISSING_TABLE: Final = 1146
 
 
-def translated(error: Exception, *, asked: bool) -> StorageError:
-    """The error of ours. `asked` says whether it came after something was asked."""
-    unreachable = Lost if asked else StorageUnavailable
+def translated(error: Exception, *, is_connected: bool) -> StorageError:
+    """Return the error of a storage. `is_connected` says whether a statement may have been sent."""
+    unreachable = Lost if is_connected else StorageUnavailable
     cause = error if isinstance(error, OSError) else error.__cause__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return StorageError(
@@ -59,7 +59,7 @@ def translated(error: Exception, *, asked: bool) -> StorageError:
     match error.args:
         case (int(code), str(message), *_):
             return _of_code(code, message, unreachable)
-    # What asyncmy says by itself: it and the server no longer understand each other.
+    # An error of asyncmy itself: it and the server no longer understand each other.
     return unreachable(f"MySQL was not understood: {error}")
 
 

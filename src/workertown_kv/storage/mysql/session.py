@@ -1,4 +1,4 @@
-"""A connection to MySQL or MariaDB, by asyncmy."""
+"""Run statements on a connection to MySQL or MariaDB, by asyncmy."""
 
 import asyncio
 import hashlib
@@ -19,19 +19,19 @@ PREPARED: Final = 100
 """How many statements stay prepared on a connection."""
 
 PACKET_BYTES: Final = 32 * 1024 * 1024
-"""`max_allowed_packet` should be as much, so that values of 25 MiB fit with all around them."""
+"""The recommended `max_allowed_packet`, in which a statement with a value of 25 MiB fits."""
 
 
 class MysqlSession(Session):
-    """A connection on which every text is bytes, on its way in and out.
+    """A connection that takes and returns all text as bytes.
 
-    Every statement is prepared. In the other way to ask, values are a part of the statement's text,
-    where quotes and backslashes make JSON up to twice as long.
+    Every statement is prepared. Without that, the values would be a part of the statement's text,
+    where escapes of quotes and backslashes make JSON up to twice as long.
     """
 
     def __init__(self, connection: Any, database: str) -> None:
         self.packet_bytes = PACKET_BYTES
-        """What the server takes at once."""
+        """The most bytes that the server accepts in a statement."""
         self._connection = connection
         self._database = database
         self._transport = connection._transport  # noqa: SLF001  (there is no other way to it)
@@ -59,7 +59,7 @@ class MysqlSession(Session):
 
     @asynccontextmanager
     async def migrating(self, table: str) -> AsyncIterator[None]:
-        # Locks are of the whole server, and their names have at most 64 characters.
+        # A lock belongs to the whole server, and its name has at most 64 characters.
         digest = hashlib.sha256(f"{self._database}.{table}".encode()).hexdigest()
         name = f"workertown-kv {digest[:40]}"
         if await self.fetch((f"SELECT GET_LOCK('{name}', {MIGRATION_SECONDS})", ())) != ((1,),):
@@ -67,13 +67,13 @@ class MysqlSession(Session):
         try:
             yield
         finally:
-            # Its end is the end of the lock, too.
+            # If the connection has ended, so has the lock.
             with suppress(KvError):
                 await self.run(f"DO RELEASE_LOCK('{name}')")
 
     @property
     def is_mariadb(self) -> bool:
-        """Whether it is not MySQL itself."""
+        """Whether the server is MariaDB, and not MySQL itself."""
         return "MariaDB" in self._connection.server_version
 
     @property
@@ -94,7 +94,7 @@ class MysqlSession(Session):
         self.terminate()
 
     def terminate(self) -> None:
-        # asyncmy's own way would first wait until all that is to be sent has been sent.
+        # asyncmy itself would first wait until all bytes have been sent.
         self._transport.abort()
         self._connection.close()
 
@@ -124,9 +124,8 @@ class MysqlSession(Session):
         return await prepared.execute(values)
 
     def _translated(self, error: Exception) -> StorageError:
-        failure = translated(error, asked=True)
-        # A server that does not do what it should is better asked over a new connection, which may
-        # lead to another one.
+        failure = translated(error, is_connected=True)
+        # After such a failure the pool makes a new connection, which may lead to another server.
         if isinstance(failure, StorageUnavailable) and not isinstance(failure, Undone):
             self._doubtful = True
         return failure

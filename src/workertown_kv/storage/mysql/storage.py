@@ -1,4 +1,4 @@
-"""Entries in a table of a MySQL or MariaDB database."""
+"""Keep entries in a table of a MySQL or MariaDB database."""
 
 import time
 from typing import Final
@@ -18,7 +18,7 @@ PORT: Final = 3306
 
 
 class MysqlStorage(SqlStorage):
-    """Entries in the database that a URL names, such as `mysql://kv@localhost/kv`.
+    """Keeps entries in the database that a URL names, such as `mysql://kv@localhost/kv`.
 
     `docs/storages/mysql.md` has the parts of the URL.
     """

@@ -1,4 +1,4 @@
-"""Entries in a table of a PostgreSQL database."""
+"""Keep entries in a table of a PostgreSQL database."""
 
 from .storage import PostgresStorage
 

@@ -1,8 +1,8 @@
-"""Large values in pieces on their way out, so that nothing else has to wait for long.
+"""Send large values in pieces, so that other requests do not wait for long.
 
-asyncpg copies a value several times, and writes it at once. So it is given a mark in the place of a
-large value. The transport that it writes to puts the value there, and passes on a little at a time;
-asyncpg gets it from an event loop that makes such transports.
+asyncpg copies a value several times, and writes it at once. So asyncpg gets a mark instead of a
+large value. It writes to a transport that replaces the mark by the value and writes it piece by
+piece. asyncpg gets this transport from an event loop that makes such transports.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from typing import Any, Final
 from ..sql.writing import Value
 
 PIECE_BYTES: Final = 128 * 1024
-"""What is larger is written in pieces of this size."""
+"""Larger values are written in pieces of this size."""
 
 PAUSE_SECONDS: Final = 0.001
-"""How often it is looked whether the network has taken what was written."""
+"""How often the transport checks whether the network has taken the bytes written so far."""
 
 
 class PieceLoop:
@@ -33,7 +33,7 @@ class PieceLoop:
     async def create_connection(
         self, factory: Callable[[], Any], *to: Any, **how: Any
     ) -> tuple["PieceTransport", Any]:
-        """See `asyncio`. The server says nothing before it is asked."""
+        """See `asyncio`. No byte is lost meanwhile, since PostgreSQL does not send first."""
         transport, _ = await self._loop.create_connection(asyncio.Protocol, *to, **how)
         return self._made(transport, factory())
 
@@ -65,7 +65,7 @@ class PieceLoop:
 
 
 class _Watched:
-    """Passes on what is received, and notes how it begins."""
+    """Passes on the bytes that are received, and notes the first of them."""
 
     transport: "PieceTransport | None"
 
@@ -84,7 +84,7 @@ class _Watched:
 
 
 class PieceTransport:
-    """A transport that passes on what is written a little at a time."""
+    """A transport that writes large data piece by piece."""
 
     def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self.inner = inner
@@ -93,7 +93,7 @@ class PieceTransport:
         self._large: dict[bytes, bytes] = {}
         """Values by their marks."""
         self.answer = b""
-        """The first byte of what was received since this was emptied."""
+        """The first byte received since this was emptied."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -104,7 +104,7 @@ class PieceTransport:
 
     @contextmanager
     def marked(self, values: Sequence[Value]) -> Iterator[Sequence[Value]]:
-        """The values, with marks for those that are large; while it lasts, they are understood."""
+        """Replace large values by marks, which `write` understands in this block."""
         given = list(values)
         for index, value in enumerate(given):
             if isinstance(value, bytes) and len(value) > PIECE_BYTES:
@@ -116,7 +116,7 @@ class PieceTransport:
             self._large = {}
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write this, after all that was written before."""
+        """Write data, after all data written before."""
         if not self._waiting and not self._large and len(data) <= PIECE_BYTES:
             self.inner.write(data)
             return
@@ -127,9 +127,9 @@ class PieceTransport:
             self._write_more()
 
     def _parts(self, data: bytes) -> Iterator[bytes]:
-        """Whole messages of PostgreSQL, with values in the place of their marks."""
+        """Yield the parts of messages of PostgreSQL, with values instead of their marks."""
         while data:
-            # A letter, and then the length of all but that.
+            # A message is a letter, the length of the rest, and the rest.
             end = 1 + int.from_bytes(data[1:5])
             message, data = data[:end], data[end:]
             found = sorted((message.find(mark), mark) for mark in self._large if mark in message)

@@ -1,4 +1,4 @@
-"""What PostgreSQL and asyncpg raise, as errors of ours. The one place that knows their codes."""
+"""Translate errors of PostgreSQL and asyncpg to errors of a storage, by their codes."""
 
 import ssl
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ ERRORS: Final = (
     *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
     OSError,
 )
-"""All that asyncpg raises."""
+"""All errors that asyncpg raises."""
 
-# How the codes begin (PostgreSQL's manual, appendix A).
+# The beginnings of codes (PostgreSQL's manual, appendix A).
 _UNDONE: Final = ("40001", "40P01")  # serialization failure, deadlock
-_LOST: Final = ("08", "57P", "40003")  # the connection; it stops or starts; it does not know
+_LOST: Final = ("08", "57P", "40003")  # the connection; a stop or start; an unknown outcome
 _ENDED: Final = "57P"  # an operator has ended the connection
 _UNAVAILABLE: Final = {
     "53100": StorageFailure.FULL,
     "53": StorageFailure.BUSY,  # other resources, such as memory
-    "58": StorageFailure.OTHER,  # what is outside of the engine
-    "57014": StorageFailure.BUSY,  # a statement took longer than it may
-    "55P03": StorageFailure.BUSY,  # and a lock
+    "58": StorageFailure.OTHER,  # errors outside of the engine
+    "57014": StorageFailure.BUSY,  # a statement that took too long
+    "55P03": StorageFailure.BUSY,  # a lock that took too long
     "25006": StorageFailure.READ_ONLY,  # a standby, which takes no writes
 }
 _TOO_MANY_CONNECTIONS: Final = "53300"
@@ -35,12 +35,12 @@ _KINDS: Final = {
     "3F000": StorageFailure.REMOVED,  # the schema
 }
 _MISSING_TABLE: Final = "42P01"
-_ERROR: Final = b"E"  # how the message of an error begins
+_ERROR: Final = b"E"  # the first byte of an error message
 
 
-def translated(error: Exception, *, asked: bool) -> StorageError:
-    """The error of ours. `asked` says whether it came after something was asked."""
-    unreachable = Lost if asked else StorageUnavailable
+def translated(error: Exception, *, is_connected: bool) -> StorageError:
+    """Return the error of a storage. `is_connected` says whether a statement may have been sent."""
+    unreachable = Lost if is_connected else StorageUnavailable
     match error:
         case ssl.SSLCertVerificationError():
             return StorageError(
@@ -50,7 +50,7 @@ def translated(error: Exception, *, asked: bool) -> StorageError:
         case OSError():
             return unreachable(f"PostgreSQL cannot be reached: {reason(error)}")
         case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
-            # In a transaction asyncpg cannot repeat it; it forgets what it had prepared.
+            # asyncpg forgets its prepared statements, but cannot repeat a transaction.
             return Undone(f"PostgreSQL's table has changed: {error}")
         case asyncpg.PostgresError():
             code, message = error.sqlstate or "", error.args[0]
@@ -72,14 +72,14 @@ def translated(error: Exception, *, asked: bool) -> StorageError:
 
 
 def not_begun(error: Exception, answer: bytes) -> bool:
-    """Tell whether the server ended the connection before it began with a statement.
+    """Return whether the server ended the connection before it began a statement.
 
-    `answer` is the first byte of what it sent after the statement. A server answers in order, so
-    where the first thing is the error with which it ends the connection, it has bound no values,
-    and executed nothing. A pooler in between has other codes for its own errors.
+    `answer` is the first byte that it sent after the statement. A server answers in order. If the
+    first answer is the error with which it ends the connection, it has bound no values and
+    executed nothing. A pooler in between uses other codes for its own errors.
     """
     if not answer:
-        # asyncpg knew already, and has sent nothing.
+        # asyncpg knew that the connection has ended, and has sent nothing.
         return isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
     cause = error.__cause__ if isinstance(error.__cause__, asyncpg.PostgresError) else error
     code = getattr(cause, "sqlstate", None) or ""

@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL, by asyncpg."""
+"""Run statements on a connection to PostgreSQL, by asyncpg."""
 
 import asyncio
 import ssl
@@ -21,10 +21,10 @@ CLOSE_SECONDS: Final = 1.0
 
 
 class PostgresSession(Session):
-    """A connection on which every text is bytes, on its way in and out."""
+    """A connection that takes and returns all text as bytes."""
 
-    # The server's default may be another level. This one is enough: every row that matters is
-    # locked.
+    # The server's default may be another level. This level is enough, since every row that
+    # matters is locked.
     begin: ClassVar[str] = "START TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
     def __init__(self, connection: Any) -> None:
@@ -89,9 +89,10 @@ class PostgresSession(Session):
 
     def _translated(self, error: Exception) -> StorageError:
         closed = self._connection.is_closed() and isinstance(error, asyncpg.InterfaceError)
-        failure = Lost("The connection is closed") if closed else translated(error, asked=True)
-        # A server that does not do what it should is better asked over a new connection, which may
-        # lead to another one.
+        failure = (
+            Lost("The connection is closed") if closed else translated(error, is_connected=True)
+        )
+        # After such a failure the pool makes a new connection, which may lead to another server.
         if isinstance(failure, StorageUnavailable) and not isinstance(failure, Undone):
             self._doubtful = True
         if isinstance(failure, Lost) and not_begun(error, self._transport.answer):
@@ -102,7 +103,7 @@ class PostgresSession(Session):
 async def connect(
     host: str, port: int, url: ServerUrl, encryption: ssl.SSLContext | str, *, patient: bool
 ) -> PostgresSession:
-    """Connect. The server, too, ends statements after `timeout`, unless it is to be patient."""
+    """Connect. Unless `patient`, the server itself also ends statements after `timeout`."""
     milliseconds = 0 if patient else max(1, round(url.parameters.timeout * 1000))
     try:
         connection = await asyncpg.connect(
@@ -112,7 +113,7 @@ async def connect(
             password=url.password and url.password.reveal(),
             database=url.database,
             ssl=encryption,
-            timeout=MIGRATION_SECONDS,  # whoever asks has a deadline
+            timeout=MIGRATION_SECONDS,  # the caller has a deadline
             loop=PieceLoop(),
             target_session_attrs="any" if len(url.hosts) == 1 else "read-write",
             server_settings={
@@ -120,7 +121,7 @@ async def connect(
                 "statement_timeout": str(milliseconds),
             },
         )
-        connection._loop = asyncio.get_running_loop()  # noqa: SLF001  (it asks for its tasks)
+        connection._loop = asyncio.get_running_loop()  # noqa: SLF001  (asyncpg gets the current task by it)
         try:
             _check_encoding(connection)
             await connection.set_type_codec(
@@ -131,7 +132,7 @@ async def connect(
             connection.terminate()
             raise
     except ERRORS as error:
-        raise translated(error, asked=False) from error
+        raise translated(error, is_connected=False) from error
 
 
 def _check_encoding(connection: Any) -> None:

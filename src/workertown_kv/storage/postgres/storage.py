@@ -1,4 +1,4 @@
-"""Entries in a table of a PostgreSQL database."""
+"""Keep entries in a table of a PostgreSQL database."""
 
 import time
 from typing import Final
@@ -18,7 +18,7 @@ PORT: Final = 5432
 
 
 class PostgresStorage(SqlStorage):
-    """Entries in the database that a URL names, such as `postgres://kv@localhost/kv`.
+    """Keeps entries in the database that a URL names, such as `postgres://kv@localhost/kv`.
 
     `docs/storages/postgres.md` has the parts of the URL.
     """

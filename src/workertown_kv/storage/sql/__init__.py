@@ -1,1 +1,1 @@
-"""What the storages in SQL databases share. No driver is imported here."""
+"""Share code among the storages in SQL databases. No driver is imported here."""

@@ -1,4 +1,4 @@
-"""Batches: those that only read in one statement, and atomic ones in one transaction."""
+"""Run batches: the reads in one statement, an atomic batch in one transaction."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
@@ -13,10 +13,10 @@ from .session import Session
 from .snapshot import Found, Snapshot
 
 MOST_ROWS: Final = 512
-"""In one statement that writes."""
+"""The most rows in a statement that writes."""
 
 MOST_BYTES: Final = 512 * 1024
-"""Of keys and values in a statement that writes several; every server takes that much."""
+"""The most bytes of keys and values in a statement that writes several rows."""
 
 _T = TypeVar("_T")
 
@@ -28,9 +28,9 @@ async def read_entries(
     now: float,
     value_bytes: int,
 ) -> Mapping[EntryKey, Found]:
-    """Return the entries under these keys, all as they are at one moment.
+    """Return the entries under these keys, all as of the same moment.
 
-    Some values are left out where all together have more bytes than these.
+    Leaves out some values if all values have more than `value_bytes` together.
     """
     if not keys:
         return {}
@@ -40,13 +40,13 @@ async def read_entries(
 async def atomic_batch(
     session: Session, statements: ServerStatements, batch: Batch, now: float
 ) -> Sequence[Result]:
-    """Do all of it or, where it raises, nothing.
+    """Run all operations or, if this raises, none.
 
-    First every key is locked, whether it is there or not, in an order that all batches have. From
-    then on nobody else can change one of them: what is read stays true until the transaction ends,
-    which is the moment at which all of it happens.
+    First this locks every key, even without an entry, in an order that all batches share. From then
+    on nobody else can change these keys: the reads stay true until the transaction ends, and all
+    operations happen at that moment.
     """
-    keys = sorted({entry_key(one) for one in batch.operations})
+    keys = sorted({entry_key(item) for item in batch.operations})
     async with session.transaction():
         placeholder = new_version()
         placed = 0
@@ -55,11 +55,11 @@ async def atomic_batch(
         valued = _read_first(batch)
         found = dict(await read_entries(session, statements, valued, now, batch.read_bytes))
         others = sorted(set(keys) - set(valued))
-        for at, one in (await read_entries(session, statements, others, now, -1)).items():
-            # Whoever reads it after all does so since a write before has failed, and with it the
-            # batch: all that counts is whether its guard holds.
-            seen = Entry(key=at[1], value=b"", version=one.version)
-            found[at] = Found(one.version, seen)
+        for at, other in (await read_entries(session, statements, others, now, -1)).items():
+            # Only a get after a failed write reads this entry. The batch fails anyway, and only
+            # the precondition of the get matters.
+            unread = Entry(key=at[1], value=b"", version=other.version)
+            found[at] = Found(other.version, unread)
         table = Snapshot(found, now)
         results = run_batch(table, batch)
         if session.certifies:
@@ -70,7 +70,7 @@ async def atomic_batch(
             await session.execute(statements.remove(some))
         absent = [at for at in keys if at not in found and at not in table.written]
         if placed or session.certifies:
-            # Only what was made here: an expired row may still live by the clock of another server.
+            # Only the rows made here: an expired row may be alive by the clock of another server.
             for some in _chunks(absent, _key_size):
                 await session.execute(statements.remove(some, placeholder))
         if session.certifies:
@@ -82,15 +82,15 @@ async def atomic_batch(
 async def _touch(
     session: Session, statements: ServerStatements, table: Snapshot, found: Mapping[EntryKey, Found]
 ) -> None:
-    """Write what was only read, too, so that another server's write of it is in the way.
+    """Also write the entries that were only read, to conflict with writes on other servers.
 
-    Such a server knows nothing of the locks here. It has to be written again: where nothing would
-    change, nothing is said to have been written.
+    Another server does not know the locks here. The rows are removed and written again, since a
+    write that changes nothing is not replicated.
     """
     read = [
-        (at, one.entry)
-        for at, one in found.items()
-        if at not in table.written and isinstance(one.entry, Entry)
+        (at, read.entry)
+        for at, read in found.items()
+        if at not in table.written and isinstance(read.entry, Entry)
     ]
     for some in _chunks(read, _size):
         await session.execute(statements.remove([at for at, _ in some]))
@@ -98,7 +98,7 @@ async def _touch(
 
 
 def _read_first(batch: Batch) -> Sequence[EntryKey]:
-    """Return the keys whose values are read before anything is written under them."""
+    """Return the keys whose values the batch reads before it writes them."""
     read: dict[EntryKey, None] = {}
     written = set()
     for operation in batch.operations:
@@ -114,13 +114,13 @@ def _key_size(at: EntryKey) -> int:
     return len(at[1].encode())
 
 
-def _size(one: tuple[EntryKey, Entry]) -> int:
-    (_, key), entry = one
+def _size(item: tuple[EntryKey, Entry]) -> int:
+    (_, key), entry = item
     return len(key.encode()) + len(entry.value)
 
 
 def _chunks(items: Sequence[_T], size: Callable[[_T], int]) -> Iterator[Sequence[_T]]:
-    """Pieces for one statement each, of a few lengths, so that there are few texts to prepare."""
+    """Yield the items of each statement, of few lengths, so that few texts are prepared."""
     start = 0
     while start < len(items):
         length = 1

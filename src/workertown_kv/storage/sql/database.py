@@ -1,4 +1,4 @@
-"""A database server as the storages ask it: within a deadline, and again where that is safe."""
+"""Run operations on a database server, within a deadline, and retry them if that is safe."""
 
 import asyncio
 import logging
@@ -15,25 +15,25 @@ from .session import Lost, MissingTable, NotDone, Session, TooManyConnections, U
 from .url import ServerUrl
 
 TRIES: Final = 8
-"""How often something is begun that the engine undoes in favour of others."""
+"""How often to try an operation that the engine undoes in favour of others."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
 _T = TypeVar("_T")
 
 
 class Connect(Protocol):
-    """How a connection is made. One that is patient has no time limit on the server's side."""
+    """Makes a connection. If `patient`, the server itself has no time limit for statements."""
 
     async def __call__(self, host: str, port: int, *, patient: bool) -> Session:
-        """Raise `StorageUnavailable` where there is no server, or one that takes no writes."""
+        """Connect. Raises `StorageUnavailable` if there is no server, or it accepts no writes."""
 
 
 class Database:
-    """The connections to a server, its schema, and every rule on waiting and trying again.
+    """The connections to a server, its schema, and every rule on waiting and retrying.
 
-    Within `timeout` everything that is asked has an answer or raises `StorageUnavailable`. What
-    only reads is asked once more where a connection breaks. What writes is asked again only where
-    it surely was not done: the engine says that it undid it, or it ended the connection first.
+    Every operation has an answer or raises `StorageUnavailable` within `timeout`. A read is retried
+    once if the connection breaks. A write is retried only if it certainly did not happen: if the
+    engine says that it undid the write, or ended the connection before it.
     """
 
     def __init__(self, engine: str, url: ServerUrl, connect: Connect, schema: Schema) -> None:
@@ -48,7 +48,7 @@ class Database:
         self._prepared = False
 
     async def open(self) -> Sequence[Migration]:
-        """Be ready to be asked; a server that is down now is asked again later."""
+        """Prepare for operations. If the server is down now, later operations try again."""
         self._pool = Pool(self._connect, self._url.parameters.connections)
         self._preparing = None
         self._prepared = False
@@ -65,7 +65,7 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Finish what was accepted and disconnect; harmless when repeated."""
+        """Finish the operations under way and disconnect. Repeating it does no harm."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
@@ -74,13 +74,13 @@ class Database:
                 await asyncio.wait([self._preparing])
 
     def opened(self) -> Pool:
-        """The connections, for one job. Raises `StorageUnavailable` where it is closed."""
+        """Return the open pool. Raises `StorageUnavailable` if the database is closed."""
         if self._pool is None:
             raise StorageUnavailable("The storage is closed")
         return self._pool
 
     async def ask(self, pool: Pool, act: Callable[[Session], Awaitable[_T]], *, writes: bool) -> _T:
-        """Do this on a connection, once the schema is there."""
+        """Run an operation on a connection, once the schema is up to date."""
         asked = False
 
         async def attempt() -> _T:
@@ -121,7 +121,7 @@ class Database:
                 undone += 1
                 if undone == TRIES:
                     raise
-                # Those who got in each other's way should not come back at the same moment.
+                # Operations that conflicted should not come back at the same moment.
                 await asyncio.sleep(random.uniform(0, 0.002 * 2**undone))  # noqa: S311
             except NotDone as error:
                 pool.forget()
@@ -136,17 +136,17 @@ class Database:
             except TooManyConnections:
                 raise
             except StorageUnavailable:
-                # Another server may have taken its place; then new connections lead to that one.
+                # Another server may have replaced this server; new connections lead to it.
                 pool.forget()
                 raise
             except MissingTable as error:
                 raise self._schema.missing() from error.__cause__
 
     async def _prepare_once(self) -> None:
-        """Wait until the schema is there. Of many who wait one sees to it, as long as it takes."""
+        """Wait until the schema is up to date. All requests that wait share one preparation."""
         if self._preparing is None or self._preparing.done():
             self._preparing = asyncio.create_task(self._prepare())
-            # Whoever waited may have given up; then nobody asks what came of it.
+            # If every request has given up waiting, nobody else reads the outcome.
             self._preparing.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.shield(self._preparing)
 
@@ -177,9 +177,9 @@ class Database:
         await session.close()
 
     async def _connect(self, *, patient: bool = False) -> Session:
-        """Connect to the first host that can be used, beginning with the one that was last."""
+        """Connect to the first host that works, beginning with the host that worked last."""
         hosts = list(self._hosts)
-        # One that hangs must not take the time that the others need.
+        # A host that hangs must leave time for the others.
         share = None if len(hosts) == 1 else self._timeout / len(hosts)
         failures: list[StorageUnavailable | TimeoutError] = []
         while True:
@@ -190,8 +190,8 @@ class Database:
             except (StorageUnavailable, TimeoutError) as error:
                 failures.append(error)
                 if not hosts:
-                    telling = min(failures, key=_tells_little)
-                    raise telling from telling.__cause__
+                    failure = min(failures, key=_rank)
+                    raise failure from failure.__cause__
             else:
                 self._hosts.remove(host)
                 self._hosts.insert(0, host)
@@ -208,8 +208,8 @@ class Database:
         return f"{self.engine} did not answer within {seconds:g} s"
 
 
-def _tells_little(error: StorageUnavailable | TimeoutError) -> int:
-    """Order the failures of several hosts: first one that is full, then one that answers."""
+def _rank(error: StorageUnavailable | TimeoutError) -> int:
+    """Rank the failures of several hosts: first a full host, then a host that answers."""
     if isinstance(error, TooManyConnections):
         return 0
     answered = (
@@ -219,5 +219,5 @@ def _tells_little(error: StorageUnavailable | TimeoutError) -> int:
 
 
 def _unavailable(message: str, *, in_doubt: bool) -> StorageUnavailable:
-    doubt = "; what was to be written may or may not have happened" if in_doubt else ""
+    doubt = "; the write may or may not have happened" if in_doubt else ""
     return StorageUnavailable(message + doubt)

@@ -1,4 +1,4 @@
-"""Numbered migrations: which are due, in every SQL database."""
+"""Find out which numbered migrations are due, in every SQL database."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -34,7 +34,7 @@ class Migrations:
         return ran
 
     def due(self, ran: int, to: int | None) -> Sequence[tuple[Migration, Sequence[str]]]:
-        """Return what has not run yet, or undoes what is more than `to`, with its statements."""
+        """Return the migrations to run or, after `to`, to undo, with their statements."""
         aim = len(self) if to is None else to
         if not 0 <= aim <= len(self):
             raise StorageError(f"There are {len(self)} migrations; {aim} of them cannot have run")

@@ -1,4 +1,4 @@
-"""The connections of a process: kept while they work, limited in number, never waited for long."""
+"""Keep the connections of a process while they work, up to a limit."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,13 +10,12 @@ from .session import Session, TooManyConnections
 
 
 class Pool:
-    """At most `size` connections, each made when it is needed and kept for the next who needs one.
+    """At most `size` connections, made on demand and kept for later requests.
 
-    Where the engine takes fewer than that, requests wait for those that there are.
+    If the engine accepts fewer connections, requests wait for those that exist.
 
-    The drivers bring pools of their own. asyncpg's asks the server to reset a connection after
-    each use, which is a second round trip; asyncmy's gives out connections that a server has closed
-    meanwhile.
+    The drivers have pools too. But asyncpg's pool resets a connection after each use, which is a
+    second round trip, and asyncmy's pool may hand out a connection that the server has closed.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Session]], size: int) -> None:
@@ -25,12 +24,12 @@ class Pool:
         self._job = _Job()
 
     def job(self) -> "_Job":
-        """Something that was accepted: `close()` waits for its end."""
+        """Return a context manager for an operation, whose end `close()` awaits."""
         return self._job
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """A connection for one user; whoever comes when all are in use waits in line."""
+        """Lend a connection. If all are in use, requests wait in line."""
         session = await self.take()
         try:
             yield session
@@ -40,7 +39,7 @@ class Pool:
         self.give_back(session)
 
     async def take(self) -> Session:
-        """A connection, which has to be given back."""
+        """Take a connection, which must be given back."""
         await self._free.acquire()
         try:
             return self._kept() or await self._connections.new()
@@ -49,8 +48,8 @@ class Pool:
             raise
 
     def give_back(self, session: Session, error: BaseException | None = None) -> None:
-        """The end of its use. `error` is what came of it, if it was one."""
-        # With an error of ours the engine has given its answer, so nothing more will come.
+        """Give a connection back. `error` is the error with which its use ended, if any."""
+        # After a `KvError` the engine has answered, so no more bytes will come.
         if (error is None or isinstance(error, KvError)) and session.usable:
             if self._connections.waiting:
                 self._connections.keep(session)
@@ -61,12 +60,12 @@ class Pool:
         self._free.release()
 
     def forget(self) -> None:
-        """Let go of the connections that nobody uses: the server may know nothing of them."""
+        """End the connections that nobody uses, since the server may no longer know them."""
         while self._connections.idle:
             self._end(self._connections.idle.pop())
 
     async def close(self) -> None:
-        """Wait until all that was accepted is done, and disconnect."""
+        """Wait for all operations under way, and disconnect."""
         while self._job.count:
             self._job.ended.clear()
             await self._job.ended.wait()
@@ -74,7 +73,7 @@ class Pool:
         await asyncio.gather(*(session.close() for session in idle))
 
     def _kept(self) -> Session | None:
-        # The one that was used last is the least likely to have been closed meanwhile.
+        # The server is least likely to have closed the connection that was used last.
         idle = self._connections.idle
         while idle:
             session = idle.pop()
@@ -89,7 +88,7 @@ class Pool:
 
 
 class _Job:
-    """Counts what is under way. It is one for all, since there is one for each request."""
+    """Counts the operations under way. All share one object, which saves time per request."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -1,4 +1,4 @@
-"""Between entries and rows. In rows every text is bytes, so that no value is decoded on the way."""
+"""Convert between entries and rows. Text in rows is bytes, so that no value is decoded."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,7 +15,7 @@ EntryKey = tuple[str, str]
 
 
 def entry_key(operation: Operation) -> EntryKey:
-    """Return which entry an operation is about. Raises `InputError` for what no row can have."""
+    """Return the entry key of an operation. Raises `InputError` if no row can have the key."""
     size = len(operation.key.encode())
     if size > KEY_BYTES:
         raise KeyTooLong(f"The key has {size:,} bytes; the database keeps {KEY_BYTES:,}")
@@ -23,7 +23,7 @@ def entry_key(operation: Operation) -> EntryKey:
 
 
 def namespace(operation: Operation | List) -> str:
-    """Return the operation's namespace. Raises `InputError` for one that no row can have."""
+    """Return the namespace of an operation. Raises `InputError` if no row can have it."""
     given = operation.namespace
     size = len(given.encode())
     if size > NAMESPACE_BYTES or "\0" in given:
@@ -34,7 +34,7 @@ def namespace(operation: Operation | List) -> str:
 
 
 def entry_of(key: str, row: Sequence[Any]) -> Entry | bool:
-    """Return the entry in a row; `False` where its value was left out."""
+    """Return the entry in a row, `False` if its value was left out."""
     version, expires_at, metadata, value, is_json = row
     if value is None:
         return False
@@ -49,7 +49,7 @@ def entry_of(key: str, row: Sequence[Any]) -> Entry | bool:
 
 
 def keys_of(rows: Sequence[Sequence[Any]]) -> list[KeyInfo]:
-    """Return what a listing says of these rows."""
+    """Return the items of a listing from its rows."""
     return [
         KeyInfo(
             key=key.decode(), version=version.decode(), expires_at=expires_at, metadata=metadata

@@ -1,4 +1,4 @@
-"""The migrations of a table on a server, and the record of those that have run."""
+"""Run the migrations of a table on a server, and record them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -13,7 +13,7 @@ MIGRATION_SECONDS: Final = 600
 
 
 class OutdatedSchema(StorageError):
-    """Migrations have not run, and are not to run automatically."""
+    """Migrations have not run, and must not run automatically."""
 
 
 class Schema:
@@ -25,13 +25,13 @@ class Schema:
         self._migrations = Migrations(scripts, table)
 
     def missing(self) -> StorageError:
-        """Return the error for a table that is not there, though it should be."""
+        """Return the error for a table that does not exist, although it should."""
         return StorageError(
             f"There is no table {self._table}; run `workertown-kv migrate`", StorageFailure.REMOVED
         )
 
     async def check(self, session: Session) -> None:
-        """Raise where the schema is not the one that this program needs."""
+        """Raise an error if the schema is not up to date, or newer than this program."""
         ran = await self._ran(session)
         if ran < len(self._migrations):
             raise OutdatedSchema(
@@ -40,21 +40,21 @@ class Schema:
             )
 
     async def is_due(self, session: Session, to: int | None) -> bool:
-        """Find out if there is anything to do, which needs no right to change a schema."""
+        """Return whether a migration is due. This needs no permission to change the schema."""
         return bool(self._migrations.due(await self._ran(session), to))
 
     async def migrate(self, session: Session, to: int | None) -> Sequence[Migration]:
-        """Run what has not run, or undo what is more than `to`, while all others wait."""
+        """Run the due migrations, or undo those after `to`, while other processes wait."""
         async with session.migrating(self._table):
             await session.run(self._record)
             due = self._migrations.due(await self._ran(session), to)
             for migration, texts in due:
                 for text in texts:
                     await session.run(text)
-                await self._record_one(session, migration)
+                await self._record_migration(session, migration)
             return [migration for migration, _ in due]
 
-    async def _record_one(self, session: Session, migration: Migration) -> None:
+    async def _record_migration(self, session: Session, migration: Migration) -> None:
         name = migration.migration
         if migration.direction == "down":
             await session.run(f"""DELETE FROM "{self._table}_migration" WHERE name = '{name}'""")
@@ -62,7 +62,7 @@ class Schema:
         try:
             await session.run(f"""INSERT INTO "{self._table}_migration" (name) VALUES ('{name}')""")
         except StorageError:
-            # Another server of a cluster knows nothing of the lock, and may have run it there too.
+            # Another server of a cluster does not know the lock, and may have run the migration.
             if not session.certifies or name not in await self._names(session):
                 raise
 

@@ -1,4 +1,4 @@
-"""The statements that only database servers need, whose rows transactions lock."""
+"""Write the statements that only database servers need, where transactions lock rows."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from .writing import Statement, Value, Writing
 
 
 class ServerStatements(Statements):
-    """The statements for one table on a server, where JSON and bytes have columns of their own."""
+    """The statements for a table on a server, which has separate columns for JSON and bytes."""
 
     columns: ClassVar = ("version", "metadata", "value", "bytes", "expires_at")
     contents: ClassVar = ("value", "bytes")
@@ -30,17 +30,17 @@ class ServerStatements(Statements):
     @property
     @abstractmethod
     def careless(self) -> Statement:
-        """Select settings, with their values, by which a crash loses what was acknowledged."""
+        """Select the settings, with values, by which a crash loses acknowledged writes."""
 
     def sweep_claim(self, before: float) -> Statement | None:
-        """Claim to be the only process that sweeps: 1 if it is, and no row where nothing is due.
+        """Claim the sweep for this process. Selects 1 on success, and no row if nothing is due.
 
         Without such a claim, `sweep` removes nothing while another process runs it.
         """
         return None
 
     def sweep_release(self) -> Statement:
-        """Release that claim, which the end of the connection does too."""
+        """Release the claim, as the end of the connection also does."""
         raise NotImplementedError
 
     def text(self, text: str) -> Value:
@@ -60,7 +60,7 @@ class ServerStatements(Statements):
         return entry_of(key, (*about, octets if json is None else json, json is not None))
 
     def list(self, operation: List, after: str | None, now: float, rows: int) -> Statement:
-        """Select at most this many rows of a listing, expired ones without their metadata."""
+        """Select at most `rows` rows of a listing, without the metadata of expired rows."""
         to = Writing(self.mark)
         metadata = f"CASE WHEN {alive(to.add(now))} THEN metadata END"
         return to.statement(
@@ -79,8 +79,8 @@ class ServerStatements(Statements):
     def claim(self, keys: Sequence[EntryKey], placeholder: str) -> Statement:
         """Lock these rows until the transaction ends, in this order.
 
-        Where there is none, one is made that has expired already, for nobody to see: a row that
-        is missing could not be locked. The number of rows written is the number of those made.
+        A missing row cannot be locked, so the statement makes it, already expired, so that nobody
+        sees it. The number of rows written is the number of rows made.
         """
         to = Writing(self.mark)
         rest = (self.text(placeholder), 0.0, b"null")
@@ -91,9 +91,9 @@ class ServerStatements(Statements):
         )
 
     def probe(self) -> Sequence[Statement]:
-        """Return statements that need all rights of a store, and a server that takes writes.
+        """Return statements that need all permissions of a store, and a server that accepts writes.
 
-        They change no row, since they are about a key that no entry can have.
+        They change no row, since no entry can have their key.
         """
         nowhere = f"""WHERE namespace = '{DEFAULT_NAMESPACE}' AND "key" = {self.mark(1)}"""
         columns = f'namespace, "key", {", ".join(self.columns)}'

@@ -1,4 +1,4 @@
-"""One connection to a database server, and what can happen to what is asked over it."""
+"""Define a connection to a database server, and the failures of its statements."""
 
 import os
 import select
@@ -12,65 +12,66 @@ from .writing import Statement
 
 
 class Undone(StorageUnavailable):
-    """The engine gave up a transaction in favour of others, and undid it: it may be repeated."""
+    """The engine undid a transaction in favour of others. It may be repeated."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, StorageFailure.BUSY)
 
 
 class Lost(StorageUnavailable):
-    """The connection broke, and with it the answer: whether anything was done is not known."""
+    """The connection broke before the answer. The statement may or may not have run."""
 
 
 class NotDone(Lost):
-    """The connection broke, and surely nothing was done: it may be repeated over another one."""
+    """The connection broke before the statement ran. It may be repeated on another connection."""
 
 
 class TooManyConnections(StorageUnavailable):
-    """The engine has as many connections as it takes."""
+    """The engine accepts no further connection."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, StorageFailure.BUSY)
 
 
 class MissingTable(StorageError):
-    """A table that a statement names is not there."""
+    """A table that a statement names does not exist."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, StorageFailure.REMOVED)
 
 
 def reason(error: OSError) -> str:
-    """What is wrong, without the address that asyncio puts into its errors: clients may see it."""
+    """Describe an error without the address that asyncio adds, since clients may see the text."""
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or type(error).__name__
 
 
 class Session(ABC):
-    """A connection. Its methods raise a `StorageError` for everything that can happen to it.
+    """A connection. Its methods raise a `StorageError` for every failure.
 
-    Whoever gives up waiting for an answer must `terminate()` it: the answer may still come.
+    A caller that stops waiting for an answer must `terminate()` the connection: the answer may
+    still come.
     """
 
     begin: ClassVar[str] = "START TRANSACTION"
 
     certifies: bool = False
-    """Whether other servers take writes too, and all compare only what was written."""
+    """Whether other servers also accept writes, and only compare the rows that were written."""
 
     _readable: "select.poll | None" = None
 
     @abstractmethod
     async def fetch(self, statement: Statement) -> Sequence[Any]:
-        """The rows that the statement returns; every text and key in them is bytes."""
+        """Run a statement, and return its rows; every text and key in them is bytes."""
 
     @abstractmethod
     async def execute(self, statement: Statement) -> int:
-        """Run a statement that writes; how many rows it has written."""
+        """Run a statement that writes, and return how many rows it has written."""
 
     @abstractmethod
     async def run(self, sql: str) -> None:
-        """Run a statement that has no values and returns nothing of interest."""
+        """Run a statement without values, and ignore its result."""
 
     @abstractmethod
     def migrating(self, table: str) -> AbstractAsyncContextManager[None]:
@@ -79,27 +80,27 @@ class Session(ABC):
     @property
     @abstractmethod
     def usable(self) -> bool:
-        """Whether more can be asked over it, as far as is known."""
+        """Whether it can run more statements, as far as is known."""
 
     @property
     @abstractmethod
     def descriptor(self) -> int:
-        """The file descriptor of its socket, -1 where there is none any more."""
+        """The file descriptor of its socket, -1 if the socket is closed."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Say goodbye to the server, if it listens, and let go."""
+        """Close the connection, and tell the server, if it listens."""
 
     @abstractmethod
     def terminate(self) -> None:
-        """Let go at once."""
+        """Close the connection at once."""
 
     @property
     def is_stale(self) -> bool:
-        """Whether the server has closed it while nobody used it.
+        """Whether the server has closed the connection while nobody used it.
 
-        The event loop may not have seen that yet. Whatever can be read from a connection on which
-        nothing is asked is the end of it, or its last words.
+        The event loop may not have noticed yet. On a connection without a running statement, any
+        byte to read is a last message or the end.
         """
         if not self.usable or self.descriptor < 0:
             return True
@@ -110,7 +111,7 @@ class Session(ABC):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """All that is done within happens at one moment, or does not where it raises."""
+        """Run the statements of the block as a transaction, which is undone if the block raises."""
         try:
             await self.run(self.begin)
             yield
@@ -124,5 +125,5 @@ class Session(ABC):
         try:
             await self.run("COMMIT")
         except NotDone as error:
-            # An engine may end the connection when the commit is done and not answered yet.
+            # An engine may end the connection after the commit, but before the answer.
             raise Lost(error.message) from error.__cause__

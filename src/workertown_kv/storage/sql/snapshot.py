@@ -1,6 +1,6 @@
-"""Entries as they were found at one moment, and what a batch makes of them.
+"""Run a batch on entries as they were read at one moment, and collect its writes.
 
-For engines that get all writes of a batch at once, after everything that these depend on was read.
+This is for engines that get all writes of a batch at once, after all reads on which they depend.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,16 +15,16 @@ from .rows import EntryKey, entry_key
 
 
 class Found(msgspec.Struct, frozen=True):
-    """An entry that is there; `entry` is `False` where its value was not read."""
+    """An entry that exists; `entry` is `False` if its value was not read."""
 
     version: str
     entry: Entry | bool
 
 
 class Snapshot:
-    """Entries as they were found, and what becomes of them; `run_batch` works on it.
+    """The entries that were read, and their changes; `run_batch` works on it.
 
-    `key_of` says which entry an operation is about.
+    `key_of` returns the entry key of an operation.
     """
 
     def __init__(
@@ -34,14 +34,14 @@ class Snapshot:
         key_of: Callable[[Operation], EntryKey] = entry_key,
     ) -> None:
         self.written: dict[EntryKey, Entry | None] = {}
-        self._there = dict(found)
+        self._entries = dict(found)
         self._key_of = key_of
         self._now = now
 
     @property
     def is_whole(self) -> bool:
         """Whether it has the value of every entry."""
-        return not any(isinstance(one.entry, bool) for one in self._there.values())
+        return not any(isinstance(found.entry, bool) for found in self._entries.values())
 
     @property
     def kept(self) -> Sequence[tuple[EntryKey, Entry]]:
@@ -54,8 +54,8 @@ class Snapshot:
         return [at for at, entry in self.written.items() if entry is None]
 
     def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
-        """See `batch.Table`; `False` too where the value was left out."""
-        found = self._there.get(self._key_of(operation))
+        """See `batch.Table`; also `False` if the value was left out."""
+        found = self._entries.get(self._key_of(operation))
         if found is None:
             return None
         if isinstance(found.entry, bool) or len(found.entry.value) > value_bytes:
@@ -67,20 +67,20 @@ class Snapshot:
         at = self._checked(operation)
         entry = self.written[at] = operation.entry(new_version())
         if entry.is_alive(self._now):
-            self._there[at] = Found(entry.version, entry)
+            self._entries[at] = Found(entry.version, entry)
         else:
-            self._there.pop(at, None)
+            self._entries.pop(at, None)
         return entry.version
 
     def delete(self, operation: Delete) -> None:
         """See `batch.Table`."""
         at = self._checked(operation)
         self.written[at] = None
-        self._there.pop(at, None)
+        self._entries.pop(at, None)
 
     def _checked(self, operation: Set | Delete) -> EntryKey:
         at = self._key_of(operation)
-        found = self._there.get(at)
+        found = self._entries.get(at)
         condition = operation.precondition
         if condition is not None and not condition.holds(found.version if found else None):
             raise PreconditionFailed

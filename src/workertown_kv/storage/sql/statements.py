@@ -1,4 +1,4 @@
-"""Every statement on entries that all SQL databases have; a dialect adds what differs.
+"""Write the statements on entries that all SQL databases share; a dialect adds the differences.
 
 Names that could be words of SQL are in double quotes, as the standard has it.
 """
@@ -14,23 +14,23 @@ from .snapshot import Found
 from .writing import Statement, Value, Writing
 
 MOST_BYTES: Final = 2**31 - 1
-"""The largest number that every engine takes where it compares lengths."""
+"""The largest length that every engine can compare."""
 
 
 class Statements(ABC):
     """The statements for one table."""
 
     columns: ClassVar[Sequence[str]]
-    """What an entry has beside its namespace and key, in the order of `columns_of`."""
+    """The columns of an entry beside its namespace and key, in the order of `columns_of`."""
 
     about: ClassVar[str] = "version, expires_at, metadata"
-    """What is read of an entry beside its value."""
+    """The columns that are read of an entry beside its value."""
 
     contents: ClassVar[Sequence[str]]
-    """The two columns by which a value is read: see `entry_of`."""
+    """The two columns by which a value is read (see `entry_of`)."""
 
     lengths: ClassVar[Sequence[str]]
-    """The length of each of these columns that is a value, in bytes."""
+    """The length in bytes of each of these columns that has a value."""
 
     def __init__(self, table: str) -> None:
         self.table = f'"{table}"'
@@ -55,18 +55,18 @@ class Statements(ABC):
 
     @abstractmethod
     def mark(self, number: int) -> str:
-        """Return what stands for the value of this number, from 1."""
+        """Return the mark for the value with this number, from 1."""
 
     @abstractmethod
     def text(self, text: str) -> Value:
-        """Return a text as the driver takes it."""
+        """Return a text in the form that the driver expects."""
 
     @abstractmethod
     def columns_of(self, entry: Entry) -> Sequence[Value]:
         """Return the columns of an entry, as `columns` names them."""
 
     def entry_of(self, key: str, row: Sequence[Any]) -> Entry | bool:
-        """Return the entry in a row that `get` selects; `False` where its value was left out."""
+        """Return the entry in a row that `get` selects, `False` if its value was left out."""
         return entry_of(key, row)
 
     def found_in(self, rows: Sequence[Sequence[Any]]) -> dict[EntryKey, Found]:
@@ -85,24 +85,24 @@ class Statements(ABC):
 
     @abstractmethod
     def read(self, keys: Sequence[EntryKey], now: float, value_bytes: int) -> Statement:
-        """Select entries after their keys; values as long as they have no more bytes together."""
+        """Select the entries under keys; the values only up to `value_bytes` together."""
 
     @abstractmethod
     def sweep(self, before: float, limit: int) -> Statement:
-        """Remove at most this many rows that expired before this time, or at it."""
+        """Remove at most `limit` rows that expired at or before this time."""
 
     def get(self, operation: Get, now: float) -> Statement:
         """Select the entry."""
         return self.get_text, (*self.key_values(entry_key(operation)), now)
 
     def get_up_to(self, operation: Operation, now: float, value_bytes: int) -> Statement:
-        """Select the entry, without a value where that has more bytes than these."""
+        """Select the entry, without its value if the value has more than `value_bytes`."""
         limit = min(value_bytes, MOST_BYTES)
         limits = [limit] * len(self.lengths)
         return self.get_up_to_text, (*limits, *self.key_values(entry_key(operation)), now)
 
     def set(self, operation: Set, version: str, now: float) -> Statement:
-        """Write the entry if its precondition holds; it writes no row where that does not."""
+        """Write the entry if its precondition holds; otherwise write no row."""
         condition, entry = operation.precondition, operation.entry(version)
         at = entry_key(operation)
         if condition is None:
@@ -114,7 +114,7 @@ class Statements(ABC):
             where = self._where(to, at, condition, now)
             return to.statement(f"UPDATE {self.table} SET {columns} WHERE {where}")
         insert = self._insert(to, [(at, entry)])
-        # A row may be in the way only as far as it is an entry.
+        # A row that has expired is no entry, and may be replaced.
         unless = f"{self.table}.expires_at <= {to.add(now)}"
         if condition.versions is not None:
             versions = self.listed(to, condition.versions)
@@ -122,12 +122,12 @@ class Statements(ABC):
         return to.statement(f"{insert} {self.replacing(unless)}")
 
     def put(self, entries: Sequence[tuple[EntryKey, Entry]]) -> Statement:
-        """Write these entries, whatever there is."""
+        """Write these entries, whether or not they exist."""
         to = Writing(self.mark)
         return to.statement(f"{self._insert(to, entries)} {self.replacing(None)}")
 
     def delete(self, operation: Delete, now: float) -> Statement:
-        """Remove the entry; with a precondition, only one that is there and for which it holds."""
+        """Remove the entry; with a precondition, only if it exists and the precondition holds."""
         at = entry_key(operation)
         if operation.precondition is None:
             return self.delete_text, self.key_values(at)
@@ -136,7 +136,7 @@ class Statements(ABC):
         return to.statement(f"DELETE FROM {self.table} WHERE {where}")
 
     def remove(self, keys: Sequence[EntryKey], version: str | None = None) -> Statement:
-        """Remove these rows; where a version is given, only those that have it."""
+        """Remove these rows; with a version, only the rows that have it."""
         to = Writing(self.mark)
         where = self.at_any(to, keys)
         if version is not None:
@@ -144,7 +144,7 @@ class Statements(ABC):
         return to.statement(f"DELETE FROM {self.table} WHERE {where}")
 
     def key_values(self, at: EntryKey) -> tuple[Value, Value]:
-        """Return a namespace and a key as the driver takes them."""
+        """Return a namespace and a key in the form that the driver expects."""
         return self.text(at[0]), self.text(at[1])
 
     def at_any(self, to: Writing, keys: Sequence[EntryKey]) -> str:
@@ -160,12 +160,12 @@ class Statements(ABC):
 
     def listed(self, to: Writing, versions: Sequence[str]) -> str:
         """Return the right side of `IN` for these versions."""
-        # No version has a NUL, and not every engine takes one in a text.
+        # No version has a NUL, and not every engine accepts a NUL in text.
         known = [self.text(version) for version in versions if "\0" not in version]
         return to.among(known or [self.text("")])
 
     def in_listing(self, to: Writing, operation: List, after: str | None) -> str:
-        """Return the condition of being in a listing, after this key if there is one."""
+        """Return the condition of being in a listing, after a key if `after` is given."""
         where = f"namespace = {to.add(self.text(namespace(operation)))}"
         if after is None:
             where += f' AND "key" >= {to.add(self.text(operation.prefix))}'
@@ -184,7 +184,7 @@ class Statements(ABC):
             how = "NOT IN" if condition.negated else "IN"
             where += f" AND version {how} {self.listed(to, condition.versions)}"
         elif condition.negated:
-            where += " AND 1 = 0"  # it holds for no entry that is there
+            where += " AND 1 = 0"  # the precondition holds for no entry that exists
         return where
 
 

@@ -1,4 +1,4 @@
-"""The operations of a storage on a database server, each in as few round trips as can be."""
+"""Run the operations of a storage on a database server, in few round trips."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
@@ -19,16 +19,16 @@ from .session import Session, Undone
 from .snapshot import Snapshot
 
 STEP_ROWS: Final = 2000
-"""How many rows a statement of a listing looks at where many have expired."""
+"""How many rows a statement of a listing reads if many have expired."""
 
-MOST_LOOKED_AT: Final = 20_000
-"""A listing that has looked at so many rows ends its page, once that has a key."""
+MOST_ROWS_READ: Final = 20_000
+"""A listing that has read this many rows ends its page, if the page has a key."""
 
 _T = TypeVar("_T")
 
 
 class SqlStorage(Storage):
-    """Entries in a table of a database server. The storage of an engine says which, and how."""
+    """Keeps entries in a table of a database server. A subclass chooses the engine."""
 
     def __init__(self, database: Database, statements: ServerStatements, *, clock: Clock) -> None:
         super().__init__(clock=clock)
@@ -68,7 +68,7 @@ class SqlStorage(Storage):
     async def batch(self, operation: Batch) -> Sequence[Result]:
         pool = self._database.opened()
         with pool.job():
-            if all(isinstance(one, Get) for one in operation.operations):
+            if all(isinstance(item, Get) for item in operation.operations):
                 return await self._read(pool, operation)
             if operation.atomic:
                 return await self._database.ask(
@@ -86,17 +86,17 @@ class SqlStorage(Storage):
             return await self._database.ask(pool, act, writes=writes)
 
     async def _read(self, pool: Pool, batch: Batch) -> Sequence[Result]:
-        keys = list({entry_key(one): None for one in batch.operations})
+        keys = list({entry_key(item): None for item in batch.operations})
         now = self.clock()
         found = await self._database.ask(
             pool,
             lambda session: read_entries(session, self._statements, keys, now, batch.read_bytes),
             writes=False,
         )
-        seen = Snapshot(found, now)
-        if batch.atomic or seen.is_whole:
-            return run_batch(seen, batch)
-        # Not all of it may be returned, but some may that was left out.
+        snapshot = Snapshot(found, now)
+        if batch.atomic or snapshot.is_whole:
+            return run_batch(snapshot, batch)
+        # The budget does not allow all values, but may allow some that were left out.
         return await self._one_by_one(pool, batch)
 
     async def _one_by_one(self, pool: Pool, batch: Batch) -> Sequence[Result]:
@@ -105,19 +105,19 @@ class SqlStorage(Storage):
         down: StorageUnavailable | None = None
         for operation in batch.operations:
             if down is not None:
-                # A deadline for each would be a long time together.
+                # Waiting for the deadline of each operation would take long.
                 results.append(down)
                 continue
             try:
-                results.append(await self._one(pool, operation, budget))
+                results.append(await self._single(pool, operation, budget))
             except KvError as error:
                 if isinstance(error, StorageUnavailable):
-                    down = StorageUnavailable("Not tried, since one before it had no answer")
-                # Its traceback would keep alive what was read.
+                    down = StorageUnavailable("Not tried: an earlier operation had no answer")
+                # The traceback would keep in memory the values that were read.
                 results.append(error.with_traceback(None))
         return results
 
-    async def _one(self, pool: Pool, operation: Operation, budget: ReadBudget) -> Result:
+    async def _single(self, pool: Pool, operation: Operation, budget: ReadBudget) -> Result:
         match operation:
             case Get():
                 statement = self._statements.get_up_to(operation, self.clock(), budget.left)
@@ -172,8 +172,8 @@ class SqlStorage(Storage):
                 raise PreconditionFailed
             return
         while True:
-            # That no such entry exists may hold because there is none at all; then nothing is
-            # deleted, and the read that follows tells it from one that is in the way.
+            # The precondition may hold because no entry exists. Then nothing is deleted, and the
+            # read below finds out whether there is an entry for which it does not hold.
             if condition.versions is not None and await session.execute(
                 self._statements.delete(operation, self.clock())
             ):
@@ -196,7 +196,7 @@ class SqlStorage(Storage):
             swept = await self._swept(session, before, limit)
             await session.fetch(self._statements.sweep_release())
         except KvError:
-            session.terminate()  # and with it ends the claim
+            session.terminate()  # which also ends the claim
             raise
         return swept
 
@@ -204,24 +204,24 @@ class SqlStorage(Storage):
         try:
             return await session.execute(self._statements.sweep(before, limit))
         except Undone:
-            # Somebody was at the same rows: a writer, or who sweeps on another server of a cluster.
+            # A writer, or the sweep on another server of a cluster, changed the same rows.
             return 0
 
     async def _list(self, session: Session, operation: List) -> Page:
         now, after = self.clock(), key_cursor(operation)
         keys: list[KeyInfo] = []
-        looked_at, step = 0, operation.limit + 1
+        rows_read, step = 0, operation.limit + 1
         while True:
             rows = await session.fetch(self._statements.list(operation, after, now, step))
             found = keys_of(rows)
-            keys += [one for one in found if one.is_alive(now)]
+            keys += [info for info in found if info.is_alive(now)]
             if len(keys) > operation.limit:
                 keys = keys[: operation.limit]
                 return Page(keys, keys[-1].key)
             if len(rows) < step:
                 return Page(keys)
             after = found[-1].key
-            looked_at += step
-            if keys and looked_at >= MOST_LOOKED_AT:
+            rows_read += step
+            if keys and rows_read >= MOST_ROWS_READ:
                 return Page(keys, after)
             step = max(step, STEP_ROWS)

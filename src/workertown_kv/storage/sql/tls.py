@@ -1,4 +1,4 @@
-"""TLS to a database server, as libpq's `sslmode` has it."""
+"""Set up TLS to a database server, by libpq's `sslmode`."""
 
 import ssl
 
@@ -7,7 +7,7 @@ from .url import Parameters
 
 
 def tls_context(parameters: Parameters) -> ssl.SSLContext | None:
-    """How to encrypt, and what of the server to verify; `None` where encryption is no must.
+    """Return how to encrypt and verify the server; `None` if encryption is not required.
 
     Raises `OptionsError` for files that cannot be used.
     """

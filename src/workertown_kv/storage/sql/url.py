@@ -1,4 +1,4 @@
-"""The URL of a database server: where it is, who connects, and the parameters that it takes."""
+"""Parse the URL of a database server: its hosts, the user and the parameters."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ TlsMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
-    """What may stand after the `?`, and what holds without it."""
+    """The parameters after the `?`, and their defaults."""
 
     connections: Annotated[
         int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")
@@ -22,7 +22,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Annotated[
         float, Meta(gt=0, le=3600, description="seconds, more than 0 and at most 3600")
     ] = 5.0
-    """Seconds that every operation has, including the time in which it waits for a connection."""
+    """Seconds that an operation may take, including the wait for a connection."""
     table: Annotated[
         str,
         Meta(
@@ -30,7 +30,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
             description="at most 40 of the characters a-z, 0-9 and _",
         ),
     ] = "kv_entry"
-    """The table; with another name, another store may live in the same database."""
+    """The table. Stores with different tables can share a database."""
     migrate: Annotated[Literal["auto", "manual"], Meta(description="auto or manual")] = "auto"
     """Whether opening brings the schema up to date, or only `workertown-kv migrate` does."""
     socket: str | None = None
@@ -39,20 +39,20 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
         TlsMode | None,
         Meta(description="disable, allow, prefer, require, verify-ca or verify-full"),
     ] = None
-    """Whether the connection is encrypted, and what of the server is verified."""
+    """Whether the connection is encrypted, and how the server is verified."""
     sslrootcert: str | None = None
-    """A file with the certificates to trust instead of those that this machine trusts."""
+    """A file with the trusted certificates, instead of those that this machine trusts."""
     sslcert: str | None = None
-    """A file with a certificate to show to the server."""
+    """A file with the client's certificate."""
     sslkey: str | None = None
-    """A file with the key of that certificate, where it is not in the same file."""
+    """A file with the key of that certificate, if it is not in the same file."""
 
 
 class ServerUrl(msgspec.Struct, frozen=True, kw_only=True):
-    """A database on a server, or on one of several. Its `repr` shows no password."""
+    """A database on one of the hosts. Its `repr` shows no password."""
 
     hosts: tuple[Address, ...]
-    """Where the database may be, or the path of its socket and a port."""
+    """The hosts that may have the database, or the path of its socket and a port."""
     user: str | None
     password: Secret | None
     database: str
@@ -60,16 +60,16 @@ class ServerUrl(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        """Where the database is, as messages may show it."""
+        """The hosts or the socket, as messages may show them."""
         if self.parameters.socket is not None:
             return self.parameters.socket
         return ",".join(f"{host}:{port}" for host, port in self.hosts)
 
 
 def parse_url(url: str, schemes: str, port: int) -> ServerUrl:
-    """Take a URL apart. `schemes` are those that are accepted, separated by `|`.
+    """Take a URL apart. `schemes` are the accepted schemes, separated by `|`.
 
-    Raises `OptionsError`, whose message shows no part of a URL that is malformed.
+    Raises `OptionsError`, whose message shows no part of a malformed URL.
     """
     form = UrlForm(
         name="URL of the database",

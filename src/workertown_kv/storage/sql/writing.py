@@ -1,16 +1,16 @@
-"""A statement while it is written: its text comes from this program, and values go beside it."""
+"""Write a statement: its text comes from this program, and its values are separate."""
 
 from collections.abc import Callable, Sequence
 
 Value = bytes | str | int | float | None
-"""What a statement is given."""
+"""A value of a statement."""
 
 Statement = tuple[str, Sequence[Value]]
 """The text of a statement, and the values for its marks."""
 
 
 class Writing:
-    """Takes values, and gives the marks that stand for them in the text.
+    """Takes values, and returns the marks that stand for them in the text.
 
     Engines number their marks or count them, so a text has to be written from left to right.
     """
@@ -29,9 +29,9 @@ class Writing:
         return f"({', '.join([self.add(value) for value in values])})"
 
     def among(self, values: Sequence[Value]) -> str:
-        """Return the same for the right side of `IN`.
+        """Return the marks for the right side of `IN`.
 
-        The last value is repeated until there are 1, 2, 4, 8 … of them, so that engines see few
+        The last value is repeated until there are 1, 2, 4, 8 … values, so that engines see few
         different texts.
         """
         length = 1 << (len(values) - 1).bit_length()

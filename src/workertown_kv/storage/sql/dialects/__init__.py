@@ -1,1 +1,1 @@
-"""What each engine adds to the statements of all, and its layout. No driver is imported here."""
+"""Define the statements and the layout of each engine. No driver is imported here."""

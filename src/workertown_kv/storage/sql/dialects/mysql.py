@@ -1,7 +1,7 @@
 """MySQL and MariaDB: their statements and the layout, which `docs/storages/mysql.md` explains.
 
-A change of a schema is never part of a transaction here, so every statement of a migration must do
-no harm where it has run before and the record of it was lost.
+These engines change a schema outside of transactions. So a statement of a migration must do no harm
+if it has run before, but its record was lost.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ RECORD: Final = """
 MIGRATIONS: Final = {
     "0001_entry": Script(
         up=[
-            # VARBINARY, since a VARCHAR takes no notice of spaces at its end.
+            # VARBINARY, since comparisons of a VARCHAR ignore spaces at its end.
             """
             CREATE TABLE IF NOT EXISTS "{table}" (
                 namespace  VARBINARY(255) NOT NULL,
@@ -40,7 +40,7 @@ MIGRATIONS: Final = {
             ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC
             CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
             """,
-            # Where the table was there, it may be somebody else's.
+            # A table that existed before may belong to another application.
             """
             SELECT namespace, "key", version, expires_at, metadata, value, bytes
             FROM "{table}" LIMIT 0
@@ -53,14 +53,14 @@ MIGRATIONS: Final = {
 
 
 class MysqlStatements(ServerStatements):
-    """Statements as MySQL wants them."""
+    """Statements in the dialect of MySQL."""
 
     def mark(self, number: int) -> str:
         return "?"
 
     def replacing(self, condition: str | None) -> str:
-        # The assignments are made from left to right. No version is used twice, so once the first
-        # one is made, the others tell by the version whether it took the new one.
+        # The server runs the assignments from left to right. No version is used twice, so the later
+        # assignments see by the version whether the first assignment took the new row.
         first, *others = self.columns
         new, old = f"VALUES({first})", f"{self.table}.{first}"
         if condition is None:
@@ -94,7 +94,7 @@ class MysqlStatements(ServerStatements):
 
     @property
     def now(self) -> Statement:
-        # With a fraction it is a decimal.
+        # Without the cast, a time with a fraction is a decimal.
         return "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE)", ()
 
     @property
@@ -114,7 +114,7 @@ class MysqlStatements(ServerStatements):
 
     @property
     def _sweeper(self) -> str:
-        # Locks are of the whole server, and their names have at most 64 characters.
+        # A lock belongs to the whole server, and its name has at most 64 characters.
         table = self.table.strip('"')
         return f"CONCAT('workertown-kv sweep ', SHA1(CONCAT(DATABASE(), '.{table}')))"
 

@@ -46,13 +46,13 @@ MIGRATIONS: Final = {
 
 
 class PostgresStatements(ServerStatements):
-    """Statements as PostgreSQL wants them."""
+    """Statements in the dialect of PostgreSQL."""
 
     def mark(self, number: int) -> str:
         return f"${number}"
 
     def keeping(self) -> str:
-        # A row that is in the way is locked before the condition is looked at.
+        # PostgreSQL locks the existing row before it checks the condition.
         return (
             'ON CONFLICT (namespace, "key") DO UPDATE '
             f"SET version = {self.table}.version WHERE false"
@@ -92,8 +92,8 @@ class PostgresStatements(ServerStatements):
 
     def sweep(self, before: float, limit: int) -> Statement:
         to = Writing(self.mark)
-        # The lock ends with the statement, or with whoever had it. What anybody is writing is left
-        # to them.
+        # The lock ends with the statement, or with its process. Rows that others are writing are
+        # skipped.
         return to.statement(
             f"DELETE FROM {self.table} WHERE ctid = ANY (ARRAY (SELECT ctid FROM {self.table} "
             f"WHERE (SELECT pg_try_advisory_xact_lock({lock_number('sweep ' + self.table)})) "
@@ -104,13 +104,13 @@ class PostgresStatements(ServerStatements):
     def _each(self, to: Writing, keys: Sequence[EntryKey], columns: str, condition: str) -> str:
         """Select the rows of these keys, each by the primary key.
 
-        For a list of keys, PostgreSQL reads the whole table while it has no statistics of it.
+        For a list of keys, PostgreSQL reads the whole table as long as it has no statistics on it.
         """
         namespaces = {name: to.add(self.text(name)) for name in {name: None for name, _ in keys}}
         listed = [
             f"({namespaces[name]}::text, {to.add(self.text(key))}::bytea)" for name, key in keys
         ]
-        # No entry has an empty key. So there are few different texts to prepare.
+        # The list is filled up with empty keys, which no entry has, so that few texts are prepared.
         length = 1 << (len(listed) - 1).bit_length()
         listed += [f"({namespaces[keys[0][0]]}::text, ''::bytea)"] * (length - len(listed))
         return (
@@ -122,6 +122,6 @@ class PostgresStatements(ServerStatements):
 
 
 def lock_number(name: str) -> int:
-    """Return the number of an advisory lock; those are of the whole database."""
+    """Return the number of an advisory lock, which belongs to the whole database."""
     digest = hashlib.sha256(f"workertown-kv {name}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)

@@ -13,7 +13,7 @@ from ..statements import Statements, alive
 from ..writing import Statement, Value, Writing
 
 SCANNED_ROWS: Final = 20_000
-"""A step of a listing of the file walks over no more rows than these, expired or not."""
+"""The most rows, expired or not, that a statement of a listing reads in the file."""
 
 # Files have this text as it is, with its spaces.
 _TABLE: Final = """
@@ -37,7 +37,7 @@ MIGRATIONS: Final = {
 
 
 class SqliteStatements(Statements):
-    """Statements for a driver that takes texts and bytes, and knows them apart."""
+    """Statements for a driver that distinguishes text and bytes."""
 
     columns: ClassVar = ("version", "metadata", "value", "expires_at")
     contents: ClassVar = (
@@ -61,8 +61,8 @@ class SqliteStatements(Statements):
         return entry.version, metadata, value, entry.expires_at
 
     def listed(self, to: Writing, versions: Sequence[str]) -> str:
-        # In one value, since D1 takes 100 with a statement. No version has a NUL, at which SQLite
-        # ends a text of JSON.
+        # All versions are in one value, since D1 accepts 100 values in a statement. No version has
+        # a NUL, at which SQLite ends JSON text.
         known = [version for version in versions if "\0" not in version]
         return f"(SELECT value FROM json_each({to.add(msgspec.json.encode(known).decode())}))"
 
@@ -93,10 +93,9 @@ class SqliteStatements(Statements):
         )
 
     def unchanged(self, seen: Mapping[EntryKey, str | None], now: float) -> Statement:
-        """Fail, and with it the transaction, where a version is not the one that was seen.
+        """Fail, and with it the transaction, if an entry no longer has the version that was seen.
 
-        A row that the table does not take is all with which a statement can end a transaction of
-        D1.
+        Only a row that the table refuses lets a statement fail a transaction of D1.
         """
         to = Writing(self.mark)
         rows = ", ".join([to.row((*at, version)) for at, version in seen.items()])
@@ -122,7 +121,7 @@ class SqliteFileStatements(SqliteStatements):
         super().__init__()
         this = f'namespace = ? AND "key" = ? AND {alive("?")}'
         self.version_text = f"SELECT version FROM {self.table} WHERE {this}"
-        # The seventh value says if it is JSON.
+        # The seventh value says whether the value is JSON.
         self.set_text = (
             f"{self.insert_text} VALUES (?1, ?2, ?3, CAST(?4 AS TEXT), "
             f"iif(?7, CAST(?5 AS TEXT), ?5), ?6) {self.replacing(None)}"
@@ -136,8 +135,8 @@ class SqliteFileStatements(SqliteStatements):
         self.remove_text = f"DELETE FROM {self.table} WHERE rowid = ?"
 
     def _listing(self, start: str) -> str:
-        # Every text sorts before every blob, so x'' is an end that no key reaches. The last row,
-        # which comes only where the others are too few, is the key to go on after.
+        # Every text sorts before every blob, so no key reaches the end x''. The last row has the
+        # key after which to continue; it comes only if there are too few other rows.
         rows = (
             f'FROM {self.table} WHERE namespace = ?1 AND "key" {start} ?2 '
             'AND "key" < coalesce(?3, x\'\') ORDER BY "key"'
