@@ -217,7 +217,7 @@ async def test_a_value_that_is_too_large_for_upstash_is_413_and_says_why(
                 headers={"Authorization": "Bearer k"},
             )
         assert answer.status_code == 413
-        assert "Upstash does not take so much at once" in answer.json()["error"]
+        assert "Upstash does not accept a request of this size" in answer.json()["error"]
 
 
 async def test_a_batch_reads_no_more_than_an_answer_may_have(upstash: StandInUpstash) -> None:

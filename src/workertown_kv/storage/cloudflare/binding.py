@@ -1,4 +1,4 @@
-"""The storage for a binding of a Cloudflare Worker."""
+"""Make the storage for a binding of a Cloudflare Worker."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from .kv import KVBindingStorage
 
 
 def storage_from_binding(binding: Any, name: str) -> Storage:
-    """Make the storage for a binding, known by its methods. Raises `OptionsError` for others."""
+    """Make the storage for a binding, recognized by its methods. Raises `OptionsError`."""
     raw = unwrapped(binding)
     if hasattr(raw, "getWithMetadata"):
         return KVBindingStorage(raw)

@@ -1,4 +1,4 @@
-"""Between Python and JavaScript, as Pyodide has it: values there and back, and null."""
+"""Convert values between Python and JavaScript, by Pyodide."""
 
 import importlib
 import sys
@@ -11,8 +11,8 @@ from pyodide import ffi  # type: ignore[import-not-found]  # only Pyodide has it
 JsError: Final[type[Exception]] = ffi.JsException
 """The error that Python raises for an exception of JavaScript."""
 
-# Null comes to Python as this or as `None`, as the embedder chooses. Only this goes back as null,
-# since `None` becomes `undefined`.
+# JavaScript's null becomes this or `None` in Python, as the embedder chooses. Only this becomes
+# null again, since `None` becomes `undefined`.
 _NULL: Final = ffi.jsnull
 
 
@@ -34,7 +34,7 @@ def plain(value: Any) -> Any:
 
 
 def argument(value: bytes | str | float | None) -> Any:
-    """Return a value as JavaScript takes it. Bytes are copied into an array of JavaScript."""
+    """Convert a value for JavaScript. Bytes are copied into an array of JavaScript."""
     if value is None:
         return _NULL
     return ffi.to_js(value) if isinstance(value, bytes) else value

@@ -1,6 +1,6 @@
-"""Entries in the keys of a Redis, reached over its own protocol or over Upstash's.
+"""Keep entries in the keys of a Redis, reached over its own protocol or over Upstash's.
 
-Each storage reads what the other has written. `docs/storages/redis.md` has the layout.
+Each storage reads the entries of the other. `docs/storages/redis.md` has the layout.
 """
 
 from .call import Argument, Call

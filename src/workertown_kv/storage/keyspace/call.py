@@ -1,4 +1,4 @@
-"""A command for Redis, whichever way it is sent."""
+"""Define a command for Redis, whichever way it is sent."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ class Call(msgspec.Struct, frozen=True):
 
     slot: int
     arguments: Sequence[Argument]
-    """The words of the command. For a script: those that follow its digest."""
+    """The words of the command; for a script, the words after its digest."""
     script: Script | None = None
     writes: bool = False
-    """Whether it must not be sent again where its write may have happened."""
+    """Whether it must not be sent again if its write may have happened."""
 
     def command(self, *, by_text: bool = False) -> Sequence[Argument]:
         """Return the words to send. `by_text` is for a script that Redis does not know yet."""

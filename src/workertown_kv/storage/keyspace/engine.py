@@ -1,4 +1,4 @@
-"""The connection to a Redis, from opening to closing, and the calls of operations in between."""
+"""Open and close the connection to a Redis, and run the calls of operations."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -1,4 +1,4 @@
-"""The arguments that the script of a batch takes, and entries from the answers of Redis."""
+"""Make the arguments of the batch script, and entries from the answers of Redis."""
 
 from collections.abc import Iterator, Sequence
 from math import ceil
@@ -16,7 +16,7 @@ GRACE_SECONDS: Final = 2 * SWEEP_MARGIN_SECONDS
 """How long after its expiry Redis itself removes an entry that no server has swept."""
 
 DONE, FAILED, TOO_LARGE = 1, 0, -1
-"""What the script of a batch answers for an operation. A get answers the fields that it found."""
+"""The batch script's answers for an operation. A get is answered by the fields that it found."""
 
 
 def batch_arguments(
@@ -38,7 +38,7 @@ def batch_arguments(
 
 
 def entry_of(key: str, fields: Sequence[bytes | None] | None, now: float) -> Entry | None:
-    """Return the entry that these fields make, `None` where there is none or it has expired."""
+    """Return the entry of these fields, `None` if it does not exist or has expired."""
     if fields is None:
         return None
     value, is_json, metadata, expires_at, version = fields
@@ -86,5 +86,5 @@ def _written(operation: Set, now: float) -> Iterator[str | bytes | int]:
         yield from ("", "")
         return
     yield repr(operation.expires_at)
-    # A duration, not a time, so that the clock of Redis plays no part.
+    # This is a duration and not a time, so that the clock of Redis does not matter.
     yield max(ceil((operation.expires_at - now + GRACE_SECONDS) * 1000), 1)

@@ -1,8 +1,8 @@
-"""The names of the keys in Redis. `docs/storages/redis.md` explains them.
+"""Define the names of the keys in Redis. `docs/storages/redis.md` explains them.
 
 All keys of a bucket have its number as their hash tag, so that a cluster keeps them in one slot,
-and an entry can be changed together with its item in the listing. The slot that the key of an entry
-would have decides on its bucket, so keys with the same hash tag are in one bucket.
+and an entry can be changed together with its item in the listing. The bucket of an entry depends on
+the slot that its key would have, so keys with the same hash tag are in the same bucket.
 """
 
 from binascii import crc_hqx
@@ -83,12 +83,12 @@ def layout_key(prefix: str) -> bytes:
 
 
 def default_buckets(*, clustered: bool) -> int:
-    """Return how many buckets new data has, unless the URL says otherwise."""
+    """Return how many buckets new data has if the URL does not say."""
     return CLUSTER_BUCKETS if clustered else 1
 
 
-def checked_buckets(version: bytes | None, buckets: bytes | None, asked: int | None) -> int:
-    """Return how many buckets Redis has. `asked` is the number in the URL.
+def checked_buckets(version: bytes | None, buckets: bytes | None, configured: int | None) -> int:
+    """Return how many buckets Redis has. `configured` is the number in the URL.
 
     Raises `StorageError` if this is no layout, or a newer one, or if the numbers differ.
     """
@@ -103,9 +103,9 @@ def checked_buckets(version: bytes | None, buckets: bytes | None, asked: int | N
             f"The data in Redis has layout {known}, made by a newer workertown-kv; "
             f"this one knows layouts up to {LAYOUT}"
         )
-    if asked not in (None, found):
+    if configured not in (None, found):
         raise StorageError(
-            f"The data in Redis is spread over {found} buckets and the URL says {asked}; "
+            f"The data in Redis is spread over {found} buckets and the URL says {configured}; "
             "leave buckets out of the URL"
         )
     return found

@@ -1,4 +1,4 @@
-"""Lists keys: those of each bucket come in order, and are merged into one order."""
+"""List keys: merge the keys of all buckets, each of which is in order."""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from .engine import Session
 from .scripts import INFOS
 
 MOST_KEYS: Final = 1000
-"""A step looks at no more keys than these where most entries have expired."""
+"""The most keys to read at once if most entries have expired."""
 
-MOST_LOOKED_AT: Final = 20_000
-"""A listing that has looked at this many keys ends its page if the page has a key."""
+MOST_KEYS_READ: Final = 20_000
+"""A listing that has read this many keys ends its page, if the page has a key."""
 
 _BucketKey = tuple[bytes, int]
 """A key, and the number of the bucket that has it."""
@@ -26,14 +26,14 @@ async def list_page(session: Session, operation: List, clock: Clock) -> Page:
     """Return one page. As a rule, it takes one request for keys and one for their entries."""
     merge = _Merge(session, operation)
     infos: list[KeyInfo] = []
-    looked_at, step = 0, operation.limit + 1
+    keys_read, step = 0, operation.limit + 1
     while len(infos) <= operation.limit:
         found_keys = await merge.following(step)
         if not found_keys:
             return Page(infos)
         infos += await _infos(session, operation.namespace, found_keys, clock)
-        looked_at += len(found_keys)
-        if looked_at >= MOST_LOOKED_AT and 0 < len(infos) <= operation.limit:
+        keys_read += len(found_keys)
+        if keys_read >= MOST_KEYS_READ and 0 < len(infos) <= operation.limit:
             return Page(infos, found_keys[-1][0].decode())
         step = min(2 * step, max(MOST_KEYS, step))
     infos = infos[: operation.limit]
@@ -50,7 +50,7 @@ class _Bucket:
 
 
 class _Merge:
-    """Reads the keys of a listing in order, no further than asked."""
+    """Reads the keys of a listing in order, only as many as needed."""
 
     def __init__(self, session: Session, operation: List) -> None:
         prefix, after = operation.prefix.encode(), key_cursor(operation)
@@ -64,7 +64,7 @@ class _Merge:
         self._heads: list[_BucketKey] = []
         """A heap of the next key of each bucket."""
         self._hungry = [*self._buckets]
-        """The buckets whose next key is not known. While there are any, no key can be the first."""
+        """The buckets whose next key is unknown. While there are any, no key can be the first."""
 
     async def following(self, count: int) -> list[_BucketKey]:
         """Return the next keys, at least one unless there are no more."""
@@ -82,7 +82,7 @@ class _Merge:
 
     async def _feed(self, count: int) -> None:
         layout = self._session.layout
-        # Twice the part of a bucket and a few more, so that hardly any bucket is asked twice.
+        # Twice the part of a bucket and a few more, so that few buckets must be read twice.
         size = count if layout.buckets == 1 else 2 * count // layout.buckets + 4
         calls = [
             Call(
@@ -119,7 +119,7 @@ def _end(prefix: str) -> bytes:
 async def _infos(
     session: Session, namespace: str, found_keys: Sequence[_BucketKey], clock: Clock
 ) -> list[KeyInfo]:
-    """Read what a page says of the entries that are alive."""
+    """Read the items of a page, for the entries that are alive."""
     layout = session.layout
     groups: dict[int, list[int]] = defaultdict(list)
     for index, (_, bucket) in enumerate(found_keys):

@@ -1,4 +1,4 @@
-"""Finds out whether entries can be read and written, and what an operator should know."""
+"""Find out whether entries can be read and written, and warn the operator."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ _KEEPS_ALL: Final = "noeviction"
 async def probe(session: Session, now: float) -> None:
     """Read and write in every bucket without changing any entry. Raises `KvError`.
 
-    The script of all writes sets a key that no entry can have, with a lifetime and without one,
-    and removes it, in one step. This needs every right that a write needs.
+    The script that runs all writes sets a key that no entry can have, with and without a lifetime,
+    and removes it, in one step. This needs every permission that a write needs.
     """
     await session.all(list(_calls(session, now)))
 
 
 async def warnings(session: Session, clock: Clock) -> Sequence[str]:
-    """Say what may happen to entries. What the user has no right to ask is left out."""
+    """Return warnings for the operator, without those whose commands the user may not run."""
     before = clock()
     name = layout_key(session.layout.prefix)
     (time,) = await session.ask([Call(session.layout.slot_of(name), ("TIME",))])
@@ -40,7 +40,7 @@ async def warnings(session: Session, clock: Clock) -> Sequence[str]:
         found += skew_warnings("Redis", int(seconds) + int(microseconds) / 1e6, before, after)
     slots = sorted({session.layout.slot(bucket) for bucket in range(session.layout.buckets)})
     answers = await session.ask([Call(slot, ("INFO", "memory")) for slot in slots])
-    policies = {one for answer in answers for one in _policies(answer)} - {_KEEPS_ALL}
+    policies = {policy for answer in answers for policy in _policies(answer)} - {_KEEPS_ALL}
     found += [
         f"Redis may evict entries when its memory is full (maxmemory-policy is {policy}); set it "
         f"to {_KEEPS_ALL}."

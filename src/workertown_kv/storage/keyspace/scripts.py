@@ -1,4 +1,4 @@
-"""The scripts that run inside Redis.
+"""Define the scripts that run inside Redis.
 
 They name every key that they touch in `KEYS`, and get the time as an argument. Each script reads
 everything before it writes anything, so an error can only stop it before the first write.
@@ -124,7 +124,7 @@ for i, entry in ipairs(KEYS) do
 end
 return infos
 """)
-"""Read what a listing returns of entries."""
+"""Read the fields of entries that a listing returns."""
 
 RELEASE: Final = Script("""
 return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1])
@@ -144,4 +144,4 @@ for i = 2, #KEYS, 2 do
 end
 return removed
 """)
-"""Remove the expired ones among entries of a bucket, and count them."""
+"""Remove the given entries of a bucket that have expired, and count them."""

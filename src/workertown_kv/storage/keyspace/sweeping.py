@@ -1,4 +1,4 @@
-"""Removes entries that have expired, and their items in the listing."""
+"""Remove expired entries, and their items in the listing."""
 
 from collections.abc import Sequence
 from secrets import token_hex
@@ -10,14 +10,14 @@ from .engine import Session
 from .scripts import RELEASE, SWEEP
 
 LEAST_OF_A_BUCKET: Final = 10
-"""With many buckets, each is asked for at least this number of entries."""
+"""The fewest entries to look for in each of many buckets."""
 
 SPARE_SECONDS: Final = 1.0
-"""The claim of a server that dies while it sweeps lasts this much longer than a step can take."""
+"""How much longer the claim of a server lasts than a sweep can take, if the server dies."""
 
 
 async def sweep(session: Session, limit: int, before: float) -> int:
-    """Remove at most `limit` entries that expired before this time, unless another server does.
+    """Remove at most `limit` entries that expired before this time, unless another server sweeps.
 
     Returns how many entries were removed. Buckets that cannot be reached wait for the next call.
     """
@@ -66,7 +66,7 @@ def _calls(session: Session, expired: Sequence[Any], limit: int, before: float) 
 
 
 def _removed(outcomes: Sequence[Any]) -> int:
-    removed = [one for one in outcomes if isinstance(one, int)]
+    removed = [outcome for outcome in outcomes if isinstance(outcome, int)]
     for outcome in outcomes:
         if isinstance(outcome, StorageError) and not removed:
             raise outcome

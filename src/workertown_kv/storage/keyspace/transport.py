@@ -1,4 +1,4 @@
-"""How calls get to Redis. Each storage in a Redis has a way of its own."""
+"""Define how calls are sent to Redis. Each storage in a Redis has its own transport."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Lost(Exception):
         return not (call.writes and self.sent)
 
     def failure(self, engine: str, *, writes: bool) -> StorageUnavailable:
-        """Return the error of a storage for this."""
+        """Return the corresponding error of a storage."""
         if self.sent and writes:
             return StorageUnavailable(f"{engine} did not answer; {UNSURE}")
         return StorageUnavailable(f"{engine} does not answer")

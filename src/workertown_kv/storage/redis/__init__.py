@@ -1,4 +1,4 @@
-"""Entries in Redis: one server, one that sentinels watch over, or a cluster."""
+"""Keep entries in Redis: a single server, a master watched by sentinels, or a cluster."""
 
 from .storage import RedisStorage
 

@@ -1,4 +1,4 @@
-"""The servers of a cluster. The server of a slot may change."""
+"""Find the servers of a cluster, where the server of a slot may change."""
 
 import asyncio
 import random
@@ -14,11 +14,11 @@ from .servers import Servers
 from .settings import Settings
 
 PAUSE_SECONDS: Final = 0.1
-"""The cluster is not asked again for its map within this time, however many calls fail."""
+"""How long to wait before reading the cluster's map again, however many calls fail."""
 
 
 class Cluster(Servers):
-    """Asks for the map of the slots at first, and whenever it may have changed."""
+    """Reads the map of the slots at first, and whenever it may have changed."""
 
     clustered: ClassVar[bool] = True
 
@@ -27,16 +27,16 @@ class Cluster(Servers):
         self._map = _Map([])
         self._doubted: set[Address] = set()
         self._outdated = True
-        self._asked_at = -PAUSE_SECONDS
-        self._asking = asyncio.Lock()
+        self._read_at = -PAUSE_SECONDS
+        self._reading = asyncio.Lock()
 
     async def pool_for(self, slot: int) -> Pool:
         if self._is_due():
-            async with self._asking:
+            async with self._reading:
                 if self._is_due():
                     self._map = await self._found()
                     self._outdated = False
-                    self._asked_at = asyncio.get_running_loop().time()
+                    self._read_at = asyncio.get_running_loop().time()
         owner = self._map.owner(slot)
         if owner is None:
             self._outdated = True
@@ -48,7 +48,7 @@ class Cluster(Servers):
         self._doubted.add(pool.address)
 
     def _is_due(self) -> bool:
-        since = asyncio.get_running_loop().time() - self._asked_at
+        since = asyncio.get_running_loop().time() - self._read_at
         return self._outdated and since >= PAUSE_SECONDS
 
     async def _found(self) -> "_Map":
@@ -79,9 +79,9 @@ class _Map:
         return address if slot <= end else None
 
 
-def _ranges(answer: Any, asked: str) -> Iterator[tuple[int, int, Address]]:
+def _ranges(answer: Any, sender: str) -> Iterator[tuple[int, int, Address]]:
     for start, end, primary, *_ in answer:
         host, port = primary[:2]
-        # A server that does not know its own address has the one where it was asked.
-        known = host.decode() if host not in (None, b"", b"?") else asked
+        # A server that does not know its own address has the address that has answered.
+        known = host.decode() if host not in (None, b"", b"?") else sender
         yield start, end, (known, port)

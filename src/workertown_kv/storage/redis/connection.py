@@ -1,4 +1,4 @@
-"""Makes connections, and knows whether they can still be used."""
+"""Make connections, and find out whether they can still be used."""
 
 import asyncio
 import select
@@ -18,13 +18,13 @@ PIECE_BYTES: Final = 128 * 1024
 
 
 class PlainConnection(Connection):
-    """A connection that can tell whether Redis has closed it."""
+    """A connection that can find out whether Redis has closed it."""
 
     async def send(self, commands: Sequence[Sequence[Argument]]) -> None:
         """Send commands, large ones in pieces, so that other requests do not wait for long."""
-        sizes = (len(one) for command in commands for one in command if isinstance(one, bytes))
+        sizes = (len(word) for command in commands for word in command if isinstance(word, bytes))
         if sum(sizes) <= PIECE_BYTES:
-            # In C: redis-py takes three times as long for it.
+            # hiredis packs in C; redis-py itself takes three times as long.
             packed = b"".join([pack_command(tuple(command)) for command in commands])  # type: ignore[arg-type]  # its stub says that tuples have one item
             await self.send_packed_command(packed, check_health=False)
             return
@@ -35,9 +35,9 @@ class PlainConnection(Connection):
                 await asyncio.sleep(0)  # for other requests, even if the socket takes all of it
 
     def is_stale(self) -> bool:
-        """Tell whether there is something to read without a request. As a rule, that is the end.
+        """Return whether there is something to read without a request: usually the end.
 
-        Asks the kernel, since the event loop may not have looked yet.
+        This checks with the kernel, since the event loop may not have noticed yet.
         """
         if self._writer is None or self._writer.is_closing():
             return True
@@ -54,7 +54,7 @@ class TlsConnection(PlainConnection, SSLConnection):
 
 
 class Connector:
-    """Makes connections as the settings say. The callers have the deadlines."""
+    """Makes connections by the settings. The callers have the deadlines."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -80,7 +80,7 @@ class Connector:
                 raise RedisConnectionError("The sentinels named a Redis that is not the master")
 
     async def ask(self, address: Address, command: Sequence[Argument], seconds: float) -> Any:
-        """Return the answer to one command, on a connection of its own."""
+        """Return the answer to a command, on a separate connection."""
         connection = (
             self._sentinel(address)
             if self._settings.kind is Kind.SENTINEL

@@ -1,7 +1,7 @@
-"""Sends calls to the servers that have their slots, and again where that does no harm.
+"""Send calls to the servers that have their slots, and again if that does no harm.
 
-A call is sent again if Redis did not do it, and answered where to send it or what it lacks. A call
-without an answer is sent again once, unless it is a write that may have happened.
+A call is sent again if Redis did not run it, but answered where to send it or what is missing. A
+call without an answer is sent again once, unless it is a write that may have happened.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ from .request import Request, TooFewReplicas
 from .servers import Servers
 
 MOST_TURNS: Final = 8
-"""A cluster that redirects a call more often than this is not in order."""
+"""A cluster that redirects a call more often than this is broken."""
 
 MOVING_SECONDS: Final = 0.05
-"""The pause before the next request for keys that are on their way to another server."""
+"""The pause before the next request for keys that are moving to another server."""
 
 _DOUBTS: Final = (Lost, ReadOnlyError, MovedError, ClusterDownError, TooFewReplicas)
-"""Errors after which this may not be the right server any more."""
+"""Errors after which this may no longer be the right server."""
 
 
 class _Pending(msgspec.Struct):
@@ -58,20 +58,20 @@ class Dispatch:
         pending = [_Pending(index, Request(call)) for index, call in enumerate(calls)]
         while pending:
             groups: dict[Pool, list[_Pending]] = defaultdict(list)
-            for one in pending:
-                pool = one.target or await self._pool_for(one.request.call.slot)
+            for waiting in pending:
+                pool = waiting.target or await self._pool_for(waiting.request.call.slot)
                 if isinstance(pool, Lost):
-                    outcomes[one.index] = pool
+                    outcomes[waiting.index] = pool
                 else:
-                    groups[pool].append(one)
+                    groups[pool].append(waiting)
             pending = []
             for (pool, group), answers in zip(
                 groups.items(), await self._exchanged(groups), strict=True
             ):
-                for one, answer in zip(group, answers, strict=True):
-                    outcomes[one.index] = answer
-                    if isinstance(answer, Exception) and await self._again(pool, one, answer):
-                        pending.append(one)
+                for sent, answer in zip(group, answers, strict=True):
+                    outcomes[sent.index] = answer
+                    if isinstance(answer, Exception) and await self._again(pool, sent, answer):
+                        pending.append(sent)
             if self._moving:
                 self._moving = False
                 await asyncio.sleep(MOVING_SECONDS)
@@ -86,39 +86,39 @@ class Dispatch:
 
     async def _exchanged(self, groups: dict[Pool, list[_Pending]]) -> list[list[Any]]:
         exchanges = [
-            pool.exchange([one.request for one in group], self._deadline)
+            pool.exchange([waiting.request for waiting in group], self._deadline)
             for pool, group in groups.items()
         ]
         if len(exchanges) == 1:
             return [await exchanges[0]]  # the usual case, which needs no task
         return await asyncio.gather(*exchanges)
 
-    async def _again(self, pool: Pool, one: _Pending, error: Exception) -> bool:
+    async def _again(self, pool: Pool, pending: _Pending, error: Exception) -> bool:
         """Decide whether to send a call again, and note how and where."""
         if isinstance(error, _DOUBTS):
             await self._servers.doubt(pool)
         left = self._deadline - asyncio.get_running_loop().time()
-        one.target = None
-        one.turns += 1
-        if left <= 0 or one.turns > MOST_TURNS:
+        pending.target = None
+        pending.turns += 1
+        if left <= 0 or pending.turns > MOST_TURNS:
             return False
-        call = one.request.call
+        call = pending.request.call
         match error:
             case Lost():
-                first, one.was_lost = not one.was_lost, True
+                first, pending.was_lost = not pending.was_lost, True
                 return first and error.may_repeat(call)
             case NoScriptError():
-                one.target = pool
-                one.request = msgspec.structs.replace(one.request, by_text=True)
+                pending.target = pool
+                pending.request = msgspec.structs.replace(pending.request, by_text=True)
                 return True
             case AskError() if self._servers.clustered:
-                one.target = self._servers.at((error.host or pool.address[0], error.port))
-                one.request = Request(call, asking=not isinstance(error, MovedError))
+                pending.target = self._servers.at((error.host or pool.address[0], error.port))
+                pending.request = Request(call, asking=not isinstance(error, MovedError))
                 return True
             case TryAgainError():
                 self._moving = True
-                one.turns = 0
+                pending.turns = 0
                 return left > MOVING_SECONDS
             case ReadOnlyError():
-                return one.turns == 1
+                return pending.turns == 1
         return False

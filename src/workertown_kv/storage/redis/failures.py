@@ -1,4 +1,4 @@
-"""The errors of a storage for what went wrong in Redis."""
+"""Translate failures of Redis to errors of a storage."""
 
 import re
 from typing import Final
@@ -56,8 +56,8 @@ _CODE: Final = re.compile(rf"\b({'|'.join(_CODES)})\b")
 def translated(error: Exception, *, writes: bool) -> StorageError:
     """Return the error to raise, whose cause is the error of Redis. No message shows a password.
 
-    Redis did not do a call that it answered with an error. Whether it did a call that it did not
-    answer is not known.
+    Redis did not run a call that it answered with an error. It may or may not have run a call
+    without an answer.
     """
     cause = error.__cause__ if isinstance(error, Lost) else error
     failure = _failure(error, cause, writes=writes)

@@ -1,4 +1,4 @@
-"""The connections to one server. All calls to the server go through its pool."""
+"""Keep the connections to a server. All calls to the server go through its pool."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from .request import NotConnected, Request, TooFewReplicas
 from .settings import Settings
 
 WAITED: Final = 0.9
-"""The part of the time left that replicas have. The rest is for the answer of Redis."""
+"""The part of the remaining time that replicas have. The rest is for the answer of Redis."""
 
 
 class Pool:

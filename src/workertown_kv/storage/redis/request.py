@@ -1,4 +1,4 @@
-"""A call as one server gets it, and what may happen instead of an answer."""
+"""Define a call as a server gets it, and the failures that may come instead of an answer."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ..keyspace import Argument, Call
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A call as one server gets it."""
+    """A call as a server gets it."""
 
     call: Call
     by_text: bool = False
@@ -18,13 +18,13 @@ class Request(msgspec.Struct, frozen=True):
     """Whether the server is about to get the slot of the call."""
 
     def commands(self) -> Sequence[Sequence[Argument]]:
-        """Return the commands to send. The answer to the last one is the outcome."""
+        """Return the commands to send. The answer to the last command is the outcome."""
         command = self.call.command(by_text=self.by_text)
         return (("ASKING",), command) if self.asking else (command,)
 
 
 class NotConnected(RedisError):
-    """Redis takes no further connection, or no connection at all. `problem` is what went wrong."""
+    """Redis accepts no further connection, or none at all. `problem` is the cause."""
 
     def __init__(self, problem: Exception) -> None:
         super().__init__(str(problem))

@@ -1,4 +1,4 @@
-"""The master that sentinels watch over, and replace if it fails."""
+"""Find the master that sentinels watch over, and replace if it fails."""
 
 import asyncio
 
@@ -32,11 +32,11 @@ class Sentinels(Servers):
             await pool.drop_idle()
 
     async def _found(self) -> Address:
-        """Return the address that the first sentinel gives that knows the master."""
+        """Return the master's address, by the first sentinel that knows it."""
         command = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._settings.service)
         unknown = RedisConnectionError("No sentinel knows a master of this name")
         host, answer = await self.ask_in_turn(self._hosts, command, unknown)
-        # This sentinel is asked first from now on.
+        # From now on, this sentinel is first in line.
         self._hosts.remove(host)
         self._hosts.insert(0, host)
         return answer[0].decode(), int(answer[1])

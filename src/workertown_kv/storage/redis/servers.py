@@ -1,4 +1,4 @@
-"""The servers that have the slots: a single one here, others in `sentinel.py` and `cluster.py`."""
+"""Find the servers of the slots: `sentinel.py` and `cluster.py` have the other kinds."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ class Servers(ABC):
 
     @abstractmethod
     async def pool_for(self, slot: int) -> Pool:
-        """Return the pool of the server to ask. Raises an error of redis-py if none is known."""
+        """Return the pool of the slot's server. Raises an error of redis-py if none is known."""
 
     async def doubt(self, pool: Pool) -> None:
         """Take note that a server did not answer, or has changed its role.
 
-        Which server to ask is found out before the next call.
+        The next call first finds out the right server.
         """
 
     def at(self, address: Address) -> Pool:
@@ -43,7 +43,7 @@ class Servers(ABC):
     async def ask_in_turn(
         self, hosts: Sequence[Address], command: Sequence[Argument], unknown: RedisError
     ) -> tuple[Address, Any]:
-        """Ask hosts in turn. Returns the first one that knows an answer, and its answer.
+        """Ask hosts in turn. Returns the first host that knows an answer, and its answer.
 
         Raises the error of the last host that failed, or `unknown` if none did.
         """

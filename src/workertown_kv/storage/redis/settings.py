@@ -1,4 +1,4 @@
-"""The URL of Redis: one server, one that sentinels watch over, or a cluster."""
+"""Parse the URL of Redis: a single server, a master watched by sentinels, or a cluster."""
 
 import re
 from enum import StrEnum
@@ -16,7 +16,7 @@ _CREDENTIALS: Final = "[USER:PASSWORD@]"
 
 
 class Kind(StrEnum):
-    """What stands behind the URL."""
+    """The kind of Redis that a URL names."""
 
     SINGLE = "redis"
     SENTINEL = "redis+sentinel"
@@ -36,7 +36,7 @@ _FORM: Final = UrlForm(
 
 
 class Parameters(KeyspaceParameters, frozen=True, kw_only=True):
-    """What may stand after the `?`, and what holds without it."""
+    """The parameters after the `?`, and their defaults."""
 
     connections: Annotated[
         int, Meta(ge=1, le=10_000, description="a whole number from 1 to 10,000")
@@ -47,7 +47,7 @@ class Parameters(KeyspaceParameters, frozen=True, kw_only=True):
     buckets: Annotated[int, Meta(ge=1, le=1024, description="a whole number from 1 to 1,024")] = 0
     """Over how many buckets new data is spread. 0: as the data says."""
     ssl_ca_certs: str = ""
-    """A file with the certificates to trust instead of those that this machine trusts."""
+    """A file with the trusted certificates, instead of those that this machine trusts."""
     sentinel_username: str = ""
     sentinel_password: Secret = Secret("")
 
@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[Address, ...]
     """The addresses of Redis, or of the sentinels."""
     service: str
-    """The name that the sentinels know the master by."""
+    """The name by which the sentinels know the master."""
     database: int
     username: str | None
     password: Secret
@@ -78,7 +78,7 @@ def parse_url(url: str) -> Settings:
     if kind is Kind.SINGLE and len(parts.hosts) > 1:
         raise _FORM.malformed("has several hosts, which only sentinels and a cluster have")
     if not all(name for name, _ in parts.hosts):
-        raise _FORM.malformed("has no host, or one without a name")
+        raise _FORM.malformed("has no host, or a host without a name")
     service, database = _path(kind, parts)
     found = Settings(
         kind=kind,
@@ -90,7 +90,7 @@ def parse_url(url: str) -> Settings:
         tls=parts.scheme.startswith("rediss"),
         parameters=_FORM.parameters(parts, Parameters),
     )
-    _check_no_half(found)
+    _check_combinations(found)
     return found
 
 
@@ -108,11 +108,11 @@ def _path(kind: Kind, parts: UrlParts) -> tuple[str, int]:
     return service, int(database)
 
 
-def _check_no_half(found: Settings) -> None:
-    """Refuse parameters that would do nothing by themselves."""
+def _check_combinations(found: Settings) -> None:
+    """Refuse parameters that have no effect without others."""
     parameters = found.parameters
     if parameters.ssl_ca_certs and not found.tls:
-        raise OptionsError("ssl_ca_certs needs TLS; expected rediss:// in place of redis://")
+        raise OptionsError("ssl_ca_certs needs TLS; expected rediss:// instead of redis://")
     by_sentinels = parameters.sentinel_username or parameters.sentinel_password
     if by_sentinels and found.kind is not Kind.SENTINEL:
         raise OptionsError(

@@ -1,4 +1,4 @@
-"""The storage in Redis or Valkey: one server, one that sentinels watch over, or a cluster."""
+"""Keep entries in Redis or Valkey: a single server, a master of sentinels, or a cluster."""
 
 import time
 
@@ -9,7 +9,7 @@ from .settings import parse_url
 
 
 class RedisStorage(KeyspaceStorage):
-    """Entries in the Redis at `url`, whose forms and parameters `docs/storages/redis.md` has.
+    """Keeps entries in the Redis at `url`; `docs/storages/redis.md` has its forms and parameters.
 
     A write is as durable as the configuration of Redis makes it. In a cluster, an atomic batch
     over keys that are not kept together is `StorageUnsupported`; it is not in `lacks`, since other

@@ -1,4 +1,4 @@
-"""Sends calls to Redis over its own protocol."""
+"""Send calls to Redis over its own protocol."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Entries in a Redis at Upstash, over HTTP, for hosts that cannot make other connections."""
+"""Keep entries in a Redis at Upstash, over HTTP, for hosts that cannot use sockets."""
 
 from .storage import UpstashStorage
 

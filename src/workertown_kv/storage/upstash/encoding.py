@@ -1,4 +1,4 @@
-"""Encodes commands in JSON, which has only text, and decodes answers, whose texts are in base64.
+"""Encode commands in JSON, which has only text, and decode answers, whose texts are in base64.
 
 Bytes that are not UTF-8 are sent as the characters U+0000 to U+00FF. Only arguments of a script may
 be such bytes: lines before the script turn the characters into bytes again.
@@ -26,7 +26,7 @@ end
 
 
 def command(call: Call, *, by_text: bool) -> Sequence[Argument]:
-    """Return the words to send, which are texts. `by_text` is for a script that is not known."""
+    """Return the words to send, as text. `by_text` is for a script that Upstash does not know."""
     texts, encoded = [], []
     for position, argument in enumerate(call.arguments):
         text, is_text = _text(argument)
@@ -45,7 +45,7 @@ def command(call: Call, *, by_text: bool) -> Sequence[Argument]:
 def answer(result: Any) -> Any:
     """Return an answer as Redis would give it: texts are bytes."""
     if isinstance(result, list):
-        return [answer(one) for one in result]
+        return [answer(item) for item in result]
     if isinstance(result, str):
         # This text is never in base64, and no other text looks like it.
         return b"OK" if result == "OK" else b64decode(result)

@@ -1,4 +1,4 @@
-"""The errors of a storage for what went wrong at Upstash."""
+"""Translate failures of Upstash to errors of a storage."""
 
 import re
 from typing import Final
@@ -37,7 +37,7 @@ _UNAVAILABLE_FOUND: Final = re.compile(rf"\b({'|'.join(_UNAVAILABLE)})\b")
 
 
 class Refused(Exception):
-    """Upstash answered with an error, and did nothing."""
+    """Upstash answered with an error, and did not run the command."""
 
 
 def translated(error: Refused | Lost, *, writes: bool) -> KvError:
@@ -56,9 +56,9 @@ def _failure(text: str) -> KvError:
     if found:
         return StorageUnavailable(*_UNAVAILABLE[found[1]])
     if "max key size exceeded" in text:
-        return KeyTooLong(f"Upstash takes no key of this length: {text}")
+        return KeyTooLong(f"Upstash does not accept a key of this length: {text}")
     if "max request size exceeded" in text or "max single record size exceeded" in text:
-        return ValueTooLarge(f"Upstash does not take so much at once: {text}")
+        return ValueTooLarge(f"Upstash does not accept a request of this size: {text}")
     if text.startswith(("WRONGPASS", "NOAUTH")):
         return StorageError("Upstash refuses the token", StorageFailure.REFUSED)
     if text.startswith("NOPERM"):

@@ -1,4 +1,4 @@
-"""Upstash's REST protocol, in which the body of a POST has the commands."""
+"""Send commands by Upstash's REST protocol, in the body of a POST."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from ..keyspace import Argument, Lost
 from .failures import Refused
 
 CONNECTED: Final = 0.9
-"""The part of the time left that connecting may take. The rest is for another try."""
+"""The part of the remaining time that connecting may take. The rest is for a retry."""
 
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
-_SYNC_TOKEN: Final = "upstash-sync-token"  # noqa: S105  (no secret: it says what was written)
+_SYNC_TOKEN: Final = "upstash-sync-token"  # noqa: S105  (the name of a field, not a secret)
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -44,7 +44,9 @@ class Rest:
             answers = _answers(response, is_single=is_single)
         except (Lost, Refused) as error:
             return [error] * len(commands)
-        return [one.result if one.error is None else Refused(one.error) for one in answers]
+        return [
+            answer.result if answer.error is None else Refused(answer.error) for answer in answers
+        ]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -53,7 +55,7 @@ class Rest:
     async def _post(self, path: str, body: bytes, deadline: float) -> httpx2.Response:
         connecting = max(deadline - asyncio.get_running_loop().time(), 0) * CONNECTED
         timeout = httpx2.Timeout(None, connect=connecting, pool=connecting)
-        # From this token, a replica nearby knows which writes it needs before it answers.
+        # By this token, a replica knows for which writes it must wait before it answers.
         headers = {"Content-Type": "application/json", _SYNC_TOKEN: self._sync_token}
         try:
             async with asyncio.timeout_at(deadline):
@@ -67,7 +69,7 @@ class Rest:
 
 
 def _answers(response: httpx2.Response, *, is_single: bool) -> list[_Answer]:
-    """Read an answer. Raises `Refused` if nothing was done, and `Lost` if that is not known."""
+    """Read an answer. Raises `Refused` if no command ran, and `Lost` if that is unknown."""
     status = response.status_code
     if status == 429:
         raise Refused("max concurrent connections exceeded")

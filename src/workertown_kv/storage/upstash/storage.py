@@ -1,4 +1,4 @@
-"""The storage at Upstash."""
+"""Keep entries in a database at Upstash."""
 
 import math
 import time
@@ -10,14 +10,14 @@ from .url import parse_url
 
 
 class UpstashStorage(KeyspaceStorage):
-    """Entries in the database at Upstash that `url` names: `upstash://TOKEN@HOST`.
+    """Keeps entries in the database at Upstash that `url` names: `upstash://TOKEN@HOST`.
 
-    The layout is that of `RedisStorage`, and each reads what the other has written. A write is as
+    The layout is that of `RedisStorage`, and each reads the entries of the other. A write is as
     durable as Upstash makes it.
     """
 
     probe_seconds = 60.0
-    """Upstash counts commands."""
+    """A probe every minute, since Upstash charges for commands."""
 
     def __init__(self, url: str, *, clock: Clock = time.time) -> None:
         settings = parse_url(url)
@@ -28,7 +28,7 @@ class UpstashStorage(KeyspaceStorage):
         self._idle_since = -math.inf
 
     async def sweep(self, limit: int) -> int:
-        # Servers call this all the time, and each look at Upstash is a command that costs money.
+        # Servers call this often, and Upstash charges for each command.
         if self.clock() - self._idle_since < self._sweep_seconds:
             return 0
         removed = await super().sweep(limit)

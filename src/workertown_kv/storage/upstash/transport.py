@@ -1,4 +1,4 @@
-"""Sends calls to Upstash in one request, and again where that does no harm."""
+"""Send calls to Upstash in one request, and again if that does no harm."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from .url import Settings
 class UpstashTransport(Transport):
     """Sends requests to one database."""
 
-    # An answer may be as large as a request, which is 10 MiB, and base64 takes a third more.
+    # An answer, like a request, may have 10 MiB, of which base64 takes a quarter.
     read_bytes = 7 * 1024 * 1024
 
     def __init__(self, settings: Settings) -> None:
@@ -47,7 +47,7 @@ class UpstashTransport(Transport):
 
 
 def _may_repeat(call: Call, outcome: Any) -> bool:
-    """Tell whether a call was not done, or does no harm if it is done twice."""
+    """Return whether a call did not run, or does no harm if it runs twice."""
     if isinstance(outcome, Lost):
         return outcome.may_repeat(call)
     return isinstance(outcome, Refused) and str(outcome).startswith("NOSCRIPT")

@@ -1,4 +1,4 @@
-"""The URL of a database at Upstash."""
+"""Parse the URL of a database at Upstash."""
 
 from typing import Annotated, Final
 
@@ -19,19 +19,19 @@ FORM: Final = UrlForm(
 
 
 class Parameters(KeyspaceParameters, frozen=True, kw_only=True):
-    """What may stand after the `?`, and what holds without it."""
+    """The parameters after the `?`, and their defaults."""
 
     sweep: Annotated[float, Meta(ge=0, le=1_000_000, description="seconds from 0 to 1,000,000")] = (
         60.0
     )
-    """Seconds until the next look for expired entries, where the last one found none."""
+    """Seconds until the next sweep, if the last sweep found no expired entry."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a URL says about a database."""
 
     endpoint: str
-    """Where requests go, without a slash at the end."""
+    """The URL for requests, without a slash at the end."""
     token: Secret
     parameters: Parameters
 
@@ -45,7 +45,7 @@ def parse_url(url: str) -> Settings:
 
 
 def endpoint_of(parts: UrlParts) -> tuple[str, Secret]:
-    """Return where requests go, and the token. Raises `OptionsError`."""
+    """Return the URL for requests, and the token. Raises `OptionsError`."""
     token = parts.user
     ((host, port), *others) = parts.hosts
     if (

@@ -1,4 +1,4 @@
-"""D1, by its binding."""
+"""Keep entries in D1, through its binding."""
 
 from .storage import D1BindingStorage
 

@@ -1,8 +1,9 @@
-"""Atomic batches: read what they depend on, then write as long as none of that has changed.
+"""Run atomic batches: read the entries on which they depend, then write if none has changed.
 
-D1 takes all the statements of a transaction at once, and none can wait for what another found. So
-what a batch comes to is decided here, on what was read at one moment; then one transaction asserts
-that it is still so, and writes. Where it is not, nothing was written, and all begins again.
+D1 takes all statements of a transaction at once, so that no statement can depend on the result of
+another. So this module runs the batch on entries that were read at one moment. Then a transaction
+asserts that these entries are unchanged, and writes. If an entry has changed, the transaction
+writes nothing, and the batch starts again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from .database import Changed, Database
 
 TRIES: Final = 16
 
-# A statement of D1 takes 100 values.
+# D1 accepts 100 values in a statement.
 KEYS_TOGETHER: Final = 64
 _SEEN_TOGETHER: Final = 99 // 3
 _ENTRIES_TOGETHER: Final = 16
@@ -33,12 +34,12 @@ async def read(
     now: float,
     value_bytes: int,
 ) -> Mapping[EntryKey, Found]:
-    """Return the entries under these keys, all as they are at one moment.
+    """Return the entries under these keys, all as of the same moment.
 
-    Some values are left out where those of a statement have more bytes than these together.
+    Leaves out some values if the values of a statement have more than `value_bytes` together.
     """
-    asked = [statements.read(some, now, value_bytes) for some in _of_one_namespace(keys)]
-    return statements.found_in([row for rows in await database.run(asked) for row in rows])
+    reads = [statements.read(some, now, value_bytes) for some in _of_one_namespace(keys)]
+    return statements.found_in([row for rows in await database.run(reads) for row in rows])
 
 
 async def atomic_batch(
@@ -48,8 +49,8 @@ async def atomic_batch(
     key_of: Callable[[Operation], EntryKey],
     now: float,
 ) -> Sequence[Result]:
-    """Do all of it or, where it raises, nothing."""
-    read_first = [*dict.fromkeys(key_of(one) for one in batch.operations if _depends(one))]
+    """Run all operations or, if this raises, none."""
+    read_first = [*dict.fromkeys(key_of(item) for item in batch.operations if _depends(item))]
     tries = 0
     while True:
         found = await read(database, statements, read_first, now, batch.read_bytes)

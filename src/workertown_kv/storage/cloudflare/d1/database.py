@@ -1,4 +1,4 @@
-"""A D1 database as the storage asks it: several statements at once, in one transaction."""
+"""Run statements on a D1 database, several in one transaction."""
 
 import re
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from ...sql.writing import Statement
 from .. import bridge
 
 Row = tuple[Any, ...]
-"""What a row has, every text as bytes and every number as a float."""
+"""The columns of a row, with text as bytes and numbers as floats."""
 
 
 class MissingTable(StorageError):
-    """A table that a statement names is not there."""
+    """A table that a statement names does not exist."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, StorageFailure.REMOVED)
 
 
 class Changed(StorageUnavailable):
-    """What a batch was made for is not there any more; nothing of it was done."""
+    """An entry on which a batch depends has changed. Nothing was written."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, StorageFailure.BUSY)
@@ -35,18 +35,18 @@ _KINDS: Final = (
     (re.compile(r"SQLITE_AUTH"), StorageFailure.REFUSED),
 )
 
-# What SQLite answers with that asking again does not mend.
+# The errors of SQLite for which a retry does not help.
 _REFUSED: Final = re.compile(r"SQLITE_(?!BUSY|LOCKED|FULL|IOERR|INTERRUPT)|D1_TYPE_ERROR")
 
 
 class Database:
-    """The binding, and every error that it throws as one of ours."""
+    """The binding, whose errors become errors of a storage."""
 
     def __init__(self, binding: Any) -> None:
         self._binding = binding
 
     async def run(self, statements: Sequence[Statement]) -> Sequence[Sequence[Row]]:
-        """Do all of them at one moment, or none, and return the rows of each."""
+        """Run all statements at one moment, or none, and return the rows of each."""
         if not statements:
             return []
         try:
@@ -55,7 +55,7 @@ class Database:
                 for text, values in statements
             ]
             results = await self._binding.batch(bridge.made_array(prepared))
-            return [[_row(row) for row in one.results] for one in results]
+            return [[_row(row) for row in result.results] for result in results]
         except bridge.JsError as error:
             raise _translated(str(error)) from error
 
@@ -75,7 +75,7 @@ def _column(value: Any) -> Any:
 
 def _translated(message: str) -> StorageError:
     if "NOT NULL constraint failed: entry.namespace" in message:
-        return Changed("Others write the same keys all the time")
+        return Changed("Other requests keep writing the same keys")
     if "no such table" in message:
         return MissingTable("There is no table for the entries; POST /admin/migrate makes it")
     kind = next((kind for words, kind in _KINDS if words.search(message)), None)

@@ -1,4 +1,4 @@
-"""The migrations in D1, where the layout is that of the SQLite file, and the record of them."""
+"""Run the migrations in D1, which has the layout of the SQLite file, and record them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,12 +17,12 @@ _RECORDING: Final = {
 
 
 async def migrate(database: Database, to: int | None) -> Sequence[Migration]:
-    """Run what has not run yet, or undo what is more than `to`; harmless where others do it too."""
+    """Run the due migrations, or undo those after `to`. Others may do the same at once."""
     done: list[Migration] = []
     for migration, texts in _MIGRATIONS.due(await _ran(database), to):
         recording = (_RECORDING[migration.direction], (migration.migration,))
         *_, recorded = await database.run([*((text, ()) for text in (_RECORD, *texts)), recording])
-        if recorded:  # else another process has done the same meanwhile
+        if recorded:  # otherwise another process has run the migration
             done.append(migration)
     return done
 

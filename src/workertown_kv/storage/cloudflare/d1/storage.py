@@ -1,4 +1,4 @@
-"""D1 by its binding: SQLite as a service, with preconditions and atomic batches."""
+"""Keep entries in D1, through its binding, with preconditions and atomic batches."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,10 @@ from .database import Database, Row
 from .schema import migrate
 
 VALUE_BYTES: Final = 1_995_000
-"""D1 keeps rows of 2,000,000 bytes; the rest is for the key and all else beside the value."""
+"""D1 keeps rows of 2,000,000 bytes; the rest is for the key and the other columns."""
 
 READ_BYTES: Final = 16 * 1024 * 1024
-"""Of values in one answer of D1; where they do not fit, a few are asked for at a time."""
+"""The most bytes of values in an answer of D1; values that do not fit are read a few at a time."""
 
 TOGETHER: Final = 8
 """How many operations of a batch are sent together, with values of 2 MB at most."""
@@ -33,7 +33,7 @@ _SQL: Final = SqliteStatements()
 
 
 class D1BindingStorage(Storage):
-    """Entries in the table `entry` of the D1 database of a binding.
+    """Keeps entries in the table `entry` of the D1 database of a binding.
 
     The table is made, and brought up to date, when the storage is opened.
     """
@@ -71,7 +71,7 @@ class D1BindingStorage(Storage):
         _check_found(operation, found)
 
     async def list(self, operation: List) -> Page:
-        more = operation.limit + 1  # the one more tells whether the page is the last
+        more = operation.limit + 1  # one more key says whether the page is the last
         (rows,) = await self._run([_SQL.list(operation, key_cursor(operation), self.clock(), more)])
         keys = keys_of(rows[: operation.limit])
         return Page(keys, keys[-1].key if len(rows) == more else None)
@@ -80,7 +80,7 @@ class D1BindingStorage(Storage):
         now = self.clock()
         if operation.atomic:
             return await atomic_batch(self._open_database(), _SQL, operation, _entry_key, now)
-        if all(isinstance(one, Get) for one in operation.operations):
+        if all(isinstance(item, Get) for item in operation.operations):
             keys = [*dict.fromkeys(_entry_keys(operation.operations))]
             most = min(READ_BYTES, operation.read_bytes) // (1 + len(keys) // KEYS_TOGETHER)
             snapshot = Snapshot(await read(self._open_database(), _SQL, keys, now, most), now)
@@ -101,23 +101,23 @@ class D1BindingStorage(Storage):
     async def _several(
         self, operations: Sequence[Operation], budget: ReadBudget
     ) -> Sequence[Result]:
-        """Do these in order, with one question to D1; each stands for itself."""
+        """Run operations in order, with one call of D1. Each succeeds or fails by itself."""
         now = self.clock()
-        asked: list[Statement] = []
+        statements: list[Statement] = []
         firsts: list[int | KvError] = []
         versions = [new_version() for _ in operations]
         for operation, version in zip(operations, versions, strict=True):
-            first = len(asked)
+            first = len(statements)
             try:
-                asked += _statements(operation, version, now, min(VALUE_BYTES, budget.left))
+                statements += _statements(operation, version, now, min(VALUE_BYTES, budget.left))
                 firsts.append(first)
             except KvError as error:
                 firsts.append(error.with_traceback(None))
         try:
-            answers = await self._run(asked)
+            answers = await self._run(statements)
         except KvError as error:
             failed = error.with_traceback(None)
-            return [one if isinstance(one, KvError) else failed for one in firsts]
+            return [first if isinstance(first, KvError) else failed for first in firsts]
         results: list[Result] = []
         for operation, at, version in zip(operations, firsts, versions, strict=True):
             if isinstance(at, KvError):
@@ -129,8 +129,8 @@ class D1BindingStorage(Storage):
                 results.append(error.with_traceback(None))
         return results
 
-    async def _run(self, asked: Sequence[Statement]) -> Sequence[Sequence[Row]]:
-        return await self._open_database().run(asked)
+    async def _run(self, statements: Sequence[Statement]) -> Sequence[Sequence[Row]]:
+        return await self._open_database().run(statements)
 
     def _open_database(self) -> Database:
         if not self._opened:
@@ -139,7 +139,7 @@ class D1BindingStorage(Storage):
 
 
 def _entry_key(operation: Operation) -> EntryKey:
-    """Return which entry an operation is about. Raises `InputError` for what D1 cannot keep."""
+    """Return the entry key of an operation. Raises `InputError` if D1 cannot keep the entry."""
     if isinstance(operation, Set) and len(operation.value) > VALUE_BYTES:
         raise ValueTooLarge(
             f"The value has {len(operation.value):,} bytes; D1 keeps {VALUE_BYTES:,}"
@@ -148,7 +148,7 @@ def _entry_key(operation: Operation) -> EntryKey:
 
 
 def _entry_keys(operations: Sequence[Operation]) -> Iterator[EntryKey]:
-    """Leave out what no row can have, which fails when its operation is done."""
+    """Return the entry keys, without keys that no row can have: their operations fail later."""
     for operation in operations:
         with suppress(KvError):
             yield entry_key(operation)
@@ -172,14 +172,14 @@ def _set(operation: Set, version: str, now: float) -> Statement:
 
 
 def _deletion(operation: Delete, now: float) -> Iterator[Statement]:
-    """Read what the precondition is about, where there is one, and remove the entry if it holds."""
+    """Read the entry if there is a precondition, and remove it if the precondition holds."""
     if operation.precondition is not None:
         yield _SQL.get_up_to(operation, now, -1)
     yield _SQL.delete(operation, now)
 
 
 def _counted(statement: Statement) -> Statement:
-    """Return the statement with a row for each one that it writes."""
+    """Return the statement such that it returns a row for each row that it writes."""
     text, values = statement
     return f"{text} RETURNING 1", values
 

@@ -1,4 +1,4 @@
-"""Entries in Workers KV, through its binding."""
+"""Keep entries in Workers KV, through its binding."""
 
 from .storage import KVBindingStorage
 

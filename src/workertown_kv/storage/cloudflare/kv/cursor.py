@@ -1,4 +1,4 @@
-"""Cursors of listings: those of Workers KV, marked with the prefix of the listing."""
+"""Mark the cursors of Workers KV with the prefix of the listing."""
 
 import hashlib
 
@@ -12,7 +12,7 @@ def cursor_for(prefix: str, cursor: str) -> str:
 
 
 def cursor_in(operation: List) -> str | None:
-    """Return the cursor of Workers KV in a marked one. Raises `InputError`."""
+    """Return the cursor of Workers KV in a marked cursor. Raises `InputError`."""
     if operation.cursor is None:
         return None
     mark = _mark(operation.prefix)

@@ -1,7 +1,7 @@
-"""The layout of entries in a KV namespace. `docs/storages/cloudflare.md` explains it.
+"""Define the layout of entries in a KV namespace. `docs/storages/cloudflare.md` explains it.
 
-The value and the key of an entry are those in Workers KV, so that every other program reads them as
-they are. The metadata in Workers KV has everything else.
+The key and the value of an entry are the name and the value in Workers KV, so that every other
+program can read them. The metadata in Workers KV has everything else.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ LEAST_TTL: Final = 60
 FOREIGN: Final = "unknown"
 """The version that a listing gives for values of other programs, which it does not read."""
 
-# Workers KV takes no key `.` or `..`. A NUL behind it keeps the order, since no character is less.
+# Workers KV refuses the keys `.` and `..`. A NUL at the end, the least character, keeps the order.
 _DOTS: Final = re.compile("\\.\\.?\0*")
 _VERSION: Final = re.compile("[0-9a-f]{25}")
 
@@ -87,7 +87,7 @@ def ttl_for(expires_at: float, now: float) -> int:
 
 
 def entry_of(key: str, value: bytes, metadata: str | None) -> Entry:
-    """Return the entry that a value and its metadata make, whatever program wrote them."""
+    """Return the entry of a value and its metadata, whichever program wrote them."""
     kept = _ours(metadata)
     if kept is None:
         return Entry(
@@ -108,7 +108,7 @@ def entry_of(key: str, value: bytes, metadata: str | None) -> Entry:
 
 
 def key_info(name: str, metadata: str | None, expiration: float | None) -> KeyInfo:
-    """Return what a listing says of a name, which Workers KV removes at `expiration`."""
+    """Return the listing's item for a name, which Workers KV removes at `expiration`."""
     kept = _ours(metadata)
     key = key_of(name)
     if kept is None:
@@ -125,7 +125,7 @@ def _ours(metadata: str | None) -> Kept | None:
         kept = _DECODER.decode(metadata)
     except msgspec.DecodeError:
         return None
-    # Other programs may keep versions of their own.
+    # Other programs may keep another kind of version.
     return kept if _VERSION.fullmatch(kept.version) else None
 
 

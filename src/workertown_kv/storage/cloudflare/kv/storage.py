@@ -1,4 +1,4 @@
-"""Entries in Workers KV, through its binding."""
+"""Keep entries in Workers KV, through its binding."""
 
 import re
 import time
@@ -30,14 +30,14 @@ _KINDS: Final = {
 
 
 class KVBindingStorage(Storage):
-    """Entries in the KV namespace of a binding.
+    """Keeps entries in the KV namespace of a binding.
 
     A read may be stale by a minute, and of two writes to the same key at once, one is lost. More
     than one write to a key per second is `StorageUnavailable`.
     """
 
     lacks: ClassVar[Mapping[Capability, str]] = {
-        Capability.PRECONDITIONS: "Workers KV writes without asking what is there.",
+        Capability.PRECONDITIONS: "Workers KV writes without reading first.",
         Capability.ATOMIC_BATCHES: "Workers KV writes one key at a time.",
         Capability.NAMESPACES: "The binding is one namespace of Workers KV.",
     }
@@ -95,19 +95,19 @@ class KVBindingStorage(Storage):
         if len(prefix.encode()) > layout.NAME_BYTES:
             return Page([])
         cursor = cursor_in(operation)
-        # In miniflare, a prefix with a NUL finds no key. What Cloudflare does with it is not known.
+        # In miniflare, a prefix with a NUL finds no key; how Cloudflare treats it is unknown.
         stem = prefix.partition("\0")[0]
         keys: list[KeyInfo] = []
         while True:
-            asked: dict[str, Any] = {"prefix": stem, "limit": limit - len(keys)}
+            parameters: dict[str, Any] = {"prefix": stem, "limit": limit - len(keys)}
             if cursor is not None:
-                asked["cursor"] = cursor
+                parameters["cursor"] = cursor
             try:
                 with _translated():
-                    page = await self._binding.list(bridge.made_object(asked))
+                    page = await self._binding.list(bridge.made_object(parameters))
                     found = [
-                        layout.key_info(one.name, _text(_member(one, "metadata")), _expiry(one))
-                        for one in page.keys
+                        layout.key_info(item.name, _text(_member(item, "metadata")), _expiry(item))
+                        for item in page.keys
                     ]
                     cursor = None if page.list_complete else page.cursor
             except _Refused as error:
@@ -115,7 +115,7 @@ class KVBindingStorage(Storage):
                     raise
                 raise InputError("Workers KV does not know this cursor") from error
             now = self.clock()
-            keys += [one for one in found if one.key.startswith(prefix) and one.is_alive(now)]
+            keys += [info for info in found if info.key.startswith(prefix) and info.is_alive(now)]
             if cursor is None or len(keys) == limit:
                 return Page(keys, None if cursor is None else cursor_for(prefix, cursor))
 
@@ -133,12 +133,12 @@ class KVBindingStorage(Storage):
 
 
 class _Refused(StorageError):
-    """Workers KV will not do this, however often a request tries."""
+    """Workers KV refuses this, however often a request tries."""
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Raise the errors of a storage for those of Workers KV."""
+    """Translate errors of Workers KV to errors of a storage."""
     try:
         yield
     except bridge.JsError as error:
@@ -159,6 +159,6 @@ def _member(value: Any, name: str) -> Any:
     return getattr(value, name, None)
 
 
-def _expiry(one: Any) -> float | None:
-    expiration = bridge.plain(_member(one, "expiration"))
+def _expiry(item: Any) -> float | None:
+    expiration = bridge.plain(_member(item, "expiration"))
     return None if expiration is None else float(expiration)
