@@ -12,7 +12,8 @@ from ..http.answer import JSON, Answer
 from ..http.exchange import Exchange
 from ..http.route import Handler, Route
 from ..storage import Health
-from .open_api import NATIVE, Group, described, operation, success
+from .document import Group
+from .open_api import NATIVE, described, operation, success
 from .schemas import Json
 from .v1.envelope import NATIVE_API, data_answer, error_answer
 

@@ -8,7 +8,7 @@ from typing import Final
 from ..auth import ApiKey, Strategy
 from ..endpoints.cloudflare.binding import Binding
 from ..endpoints.cloudflare.rest import describe_rest, rest_routes
-from ..endpoints.open_api import Group, document
+from ..endpoints.document import Group, document
 from ..endpoints.public import describe_public, public_routes
 from ..endpoints.v1.admin import admin_routes, describe_admin
 from ..endpoints.v1.envelope import NATIVE_API

@@ -5,11 +5,8 @@ from typing import Final
 
 from ....options import Options
 from ....storage import Capability, Storage
-from ...open_api import (
-    Group,
-    described,
-    parameter,
-)
+from ...document import Group
+from ...open_api import described, parameter
 from ...schemas import NOTHING, Json, ref
 from ..bulk_get import BulkGetBody
 from ..limits import Limits
@@ -51,6 +48,7 @@ def describe_rest(
         tags={TAG: "Cloudflare's REST API for Workers KV, for its clients."},
         paths={
             **_accounts(base),
+            **_credentials(base),
             **_namespaces(f"{base}/{_ABOVE}", storage, unlisted),
             **describe_values(f"{base}/{_ABOVE}/{{namespace_id}}", limits, storage, unlisted),
         },
@@ -93,15 +91,8 @@ def _field(name: str, description: str) -> Json:
 
 
 def _accounts(base: str) -> dict[str, Json]:
-    """What clients ask for before they ask for namespaces."""
+    """Describe what clients ask for before they ask for namespaces."""
     one = f"{base}/accounts/{{account_id}}"
-    verified = success(
-        "VerifiedTokenAnswer",
-        "They are good",
-        ref("VerifiedToken"),
-        {"id": "api_key", "status": "active"},
-    )
-    good = "Clients ask this before anything else."
     made_up = "Those that are configured or, where none are, one that is made up."
     return {
         f"{base}/accounts": get_operation(
@@ -120,14 +111,6 @@ def _accounts(base: str) -> dict[str, Json]:
             [404],
             [ACCOUNT],
         ),
-        f"{one}/tokens/verify": get_operation(
-            "verify_account_token",
-            "Ask whether the credentials are good, in an account",
-            good,
-            verified,
-            [404],
-            [ACCOUNT],
-        ),
         f"{base}/memberships": get_operation(
             "list_memberships",
             "List accounts as memberships",
@@ -140,6 +123,19 @@ def _accounts(base: str) -> dict[str, Json]:
             [400],
             _PAGES,
         ),
+    }
+
+
+def _credentials(base: str) -> dict[str, Json]:
+    """Describe what clients ask about the credentials and the user of a request."""
+    verified = success(
+        "VerifiedTokenAnswer",
+        "They are good",
+        ref("VerifiedToken"),
+        {"id": "api_key", "status": "active"},
+    )
+    good = "Clients ask this before anything else."
+    return {
         f"{base}/user": get_operation(
             "get_user",
             "Ask who makes the request",
@@ -153,6 +149,14 @@ def _accounts(base: str) -> dict[str, Json]:
         ),
         f"{base}/user/tokens/verify": get_operation(
             "verify_token", "Ask whether the credentials are good", good, verified
+        ),
+        f"{base}/accounts/{{account_id}}/tokens/verify": get_operation(
+            "verify_account_token",
+            "Ask whether the credentials are good, in an account",
+            good,
+            verified,
+            [404],
+            [ACCOUNT],
         ),
     }
 

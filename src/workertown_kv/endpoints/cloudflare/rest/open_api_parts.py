@@ -3,13 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ...open_api import (
-    Failures,
-    described,
-    object_of,
-    operation,
-    parameter,
-)
+from ...open_api import Failures, described, object_of, operation, parameter
 from ...schemas import TRUE, Json, ref
 from ..limits import MIN_TTL, Limits
 

@@ -4,12 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ....storage import Capability, Storage
-from ...open_api import (
-    described,
-    header_field,
-    object_of,
-    parameter,
-)
+from ...open_api import described, header_field, object_of, parameter
 from ...schemas import Json, ref
 from ..limits import BULK_PAIRS, MAX_PAGE, MIN_PAGE, Limits
 from .open_api_parts import NAMESPACE, TEXT, get_operation, min_ttl, operation_of, success
@@ -19,43 +14,6 @@ def describe_values(
     path: str, limits: Limits, storage: Storage, unlisted: Sequence[int]
 ) -> dict[str, Json]:
     """Describe the paths of values: single ones, listings and bulk requests."""
-    unconditional = [501] if Capability.PRECONDITIONS in storage.lacks else []
-    name = {"type": "string", "minLength": 1, "maxLength": limits.key_bytes}
-    place = [
-        *NAMESPACE,
-        parameter("path", "key_name", "The key, percent-encoded", name, example="theme"),
-    ]
-    put = operation_of(
-        "put_value",
-        "Write a value",
-        "Replaces the value, its expiry and its metadata. The body is the value's own bytes or, "
-        "with metadata, a form.",
-        success("CloudflareDoneAnswer", "It is written", _EMPTY, {}, headers=_ETAG),
-        [404, 408, 412, 413, 414, *unconditional],
-        [*place, *_lifetimes(limits), *_CONDITIONS],
-        body={
-            "application/octet-stream": described(_BYTES, value="dark"),
-            "multipart/form-data": described(
-                _FORM, value={"value": "dark", "metadata": '{"from":"web"}'}
-            ),
-        },
-    )
-    # A body that is empty is a value too.
-    put["requestBody"]["required"] = False
-    delete_many = operation_of(
-        "bulk_delete",
-        "Delete many values",
-        "Each stands for itself. A key without a value counts as deleted.",
-        _DONE,
-        [404, 408, 413, 414],
-        NAMESPACE,
-        body={
-            "application/json": described(
-                _array_of("BulkDeleteBody", {"type": "string", "minLength": 1}),
-                keys=["theme", "user/ada"],
-            )
-        },
-    )
     return {
         f"{path}/keys": get_operation(
             "list_keys",
@@ -72,6 +30,27 @@ def describe_values(
             [400, 404, *unlisted],
             [*NAMESPACE, *_which(limits)],
         ),
+        **_bulk(path),
+        **_single(path, limits, storage),
+    }
+
+
+def _bulk(path: str) -> dict[str, Json]:
+    delete_many = operation_of(
+        "bulk_delete",
+        "Delete many values",
+        "Each stands for itself. A key without a value counts as deleted.",
+        _DONE,
+        [404, 408, 413, 414],
+        NAMESPACE,
+        body={
+            "application/json": described(
+                _array_of("BulkDeleteBody", {"type": "string", "minLength": 1}),
+                keys=["theme", "user/ada"],
+            )
+        },
+    )
+    return {
         f"{path}/bulk": {
             "put": operation_of(
                 "bulk_put",
@@ -109,6 +88,17 @@ def describe_values(
             )
         },
         f"{path}/bulk/delete": {"post": delete_many},
+    }
+
+
+def _single(path: str, limits: Limits, storage: Storage) -> dict[str, Json]:
+    unconditional = [501] if Capability.PRECONDITIONS in storage.lacks else []
+    name = {"type": "string", "minLength": 1, "maxLength": limits.key_bytes}
+    in_path = [
+        *NAMESPACE,
+        parameter("path", "key_name", "The key, percent-encoded", name, example="theme"),
+    ]
+    return {
         f"{path}/values/{{key_name}}": {
             **get_operation(
                 "get_value",
@@ -116,16 +106,16 @@ def describe_values(
                 "The value's own bytes, without an envelope.",
                 _WHOLE,
                 [404, 412, 414],
-                [*place, *_CONDITIONS],
+                [*in_path, *_CONDITIONS],
             ),
-            "put": put,
+            "put": _put(in_path, limits, unconditional),
             "delete": operation_of(
                 "delete_value",
                 "Delete a value, if there is one",
                 "The same answer whether or not there was a value.",
                 success("CloudflareDoneAnswer", "There is none", _EMPTY, {}),
                 [404, 412, 414, *unconditional],
-                [*place, *_CONDITIONS],
+                [*in_path, *_CONDITIONS],
             ),
         },
         f"{path}/metadata/{{key_name}}": get_operation(
@@ -140,9 +130,30 @@ def describe_values(
                 headers=_ETAG,
             ),
             [404, 414],
-            place,
+            in_path,
         ),
     }
+
+
+def _put(in_path: Sequence[Json], limits: Limits, unconditional: Sequence[int]) -> Json:
+    put = operation_of(
+        "put_value",
+        "Write a value",
+        "Replaces the value, its expiry and its metadata. The body is the value's own bytes or, "
+        "with metadata, a form.",
+        success("CloudflareDoneAnswer", "It is written", _EMPTY, {}, headers=_ETAG),
+        [404, 408, 412, 413, 414, *unconditional],
+        [*in_path, *_lifetimes(limits), *_CONDITIONS],
+        body={
+            "application/octet-stream": described(_BYTES, value="dark"),
+            "multipart/form-data": described(
+                _FORM, value={"value": "dark", "metadata": '{"from":"web"}'}
+            ),
+        },
+    )
+    # A body that is empty is a value too.
+    put["requestBody"]["required"] = False
+    return put
 
 
 def _array_of(name: str, items: Json) -> Json:

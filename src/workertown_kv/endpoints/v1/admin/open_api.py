@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from ....namespaces import Namespace
 from ....storage import HealthReport, Migration, Storage
-from ...open_api import NATIVE, Group, described, operation, parameter, success
+from ...document import Group
+from ...open_api import NATIVE, described, operation, parameter, success
 from ...schemas import TRUE, Json, ref
 from .namespaces import TitleBody
 

@@ -1,0 +1,154 @@
+"""The parameters, answers and examples in the description of `endpoints.v1.kv`."""
+
+from typing import Final
+
+from ...open_api import described, header_field, parameter, success
+from ...schemas import TRUE, ref
+from .collection import MOST_KEYS
+
+_VERSION: Final = "0641b2f0c8a7d3e1"
+_ETAG: Final = {"ETag": header_field("The version, in double quotes", f'"{_VERSION}"')}
+_DESCRIBED: Final = {
+    **_ETAG,
+    "Cache-Control": header_field("Asks caches to ask each time, with the ETag", "no-cache"),
+    "Vary": header_field("The form of the answer depends on this", "accept"),
+    "Expires": header_field(
+        "When the value expires, where it does", "Fri, 01 Jan 2027 00:00:00 GMT"
+    ),
+    "X-KV-Metadata": header_field(
+        "The metadata, as JSON in ASCII, where there is some", '{"from":"web"}'
+    ),
+}
+_APPLIED: Final = {
+    "Preference-Applied": header_field(
+        "Where the request had this in Prefer, and the value is left out", "return=minimal"
+    )
+}
+_VALUE: Final = {"description": "The value: any JSON"}
+_AS_BYTES: Final = {
+    "application/octet-stream": described(
+        {"type": "string", "format": "binary"}, bytes='{"theme":"dark"}'
+    )
+}
+GOT: Final = {
+    "200": success(
+        "ValueAnswer",
+        "The value",
+        _VALUE,
+        {"theme": "dark"},
+        headers=_DESCRIBED,
+        content=_AS_BYTES,
+    ),
+    "304": {"description": "The version is the one in If-None-Match", "headers": _DESCRIBED},
+}
+SET: Final = {
+    "200": success(
+        "ValueAnswer",
+        "The value, once it is durable",
+        _VALUE,
+        {"theme": "dark"},
+        headers=_ETAG | _APPLIED,
+    ),
+}
+DELETED: Final = {"200": success("DeletedAnswer", "There is no value any more", TRUE, True)}
+LISTED: Final = {
+    "200": success(
+        "KeyPageAnswer",
+        "A page of keys",
+        ref("KeyPage"),
+        {
+            "keys": [
+                {"key": "theme", "version": _VERSION},
+                {"key": "user/ada", "version": "0641b2f0c8a7d3e2", "expires_at": 1798761600},
+            ],
+            "cursor": None,
+            "complete": True,
+        },
+    )
+}
+RESULTS: Final = {
+    "200": success(
+        "BatchAnswer",
+        "One result for each operation, in order",
+        {"type": "array", "items": ref("BatchResult")},
+        [
+            {"key": "user/ada", "version": "0641b2f0c8a7d3e2"},
+            {"key": "theme", "value": {"theme": "dark"}, "version": _VERSION},
+            {"key": "old", "status": 412, "error": "Precondition failed"},
+        ],
+    )
+}
+BATCH_SHOWN: Final = {
+    "operations": [
+        {"op": "set", "key": "user/ada", "value": {"name": "Ada"}, "ttl": 3600},
+        {"op": "get", "key": "theme"},
+        {"op": "delete", "key": "old", "if_version": _VERSION},
+    ]
+}
+
+_TEXT: Final = {"type": "string"}
+SPACE: Final = [
+    parameter(
+        "query",
+        "namespace",
+        "The id or title of the namespace; else `default`",
+        _TEXT,
+        example="default",
+    ),
+    parameter("header", "X-KV-Namespace", "The same as `namespace`", _TEXT, example="default"),
+]
+_TAGS: Final = f'"{_VERSION}"'
+READ: Final = [
+    *SPACE,
+    parameter(
+        "header",
+        "If-None-Match",
+        "Answer 304 where the version is one of these",
+        _TEXT,
+        example=_TAGS,
+    ),
+    parameter(
+        "header", "If-Match", "Answer 412 where the version is none of these", _TEXT, example=_TAGS
+    ),
+]
+WRITE: Final = [
+    *SPACE,
+    parameter(
+        "header",
+        "If-Match",
+        "Only where the version is one of these; `*`: only where there is a value",
+        _TEXT,
+        example=_TAGS,
+    ),
+    parameter(
+        "header",
+        "If-None-Match",
+        "Only where the version is none of these; `*`: only where there is no value",
+        _TEXT,
+        example="*",
+    ),
+]
+PREFER: Final = parameter(
+    "header",
+    "Prefer",
+    "`return=minimal` leaves the value out of the answer",
+    _TEXT,
+    example="return=minimal",
+)
+WHAT_TO_LIST: Final = [
+    parameter("query", "prefix", "Only keys that begin with this", _TEXT, example="user/"),
+    parameter(
+        "query",
+        "limit",
+        "The most keys of a page",
+        {"type": "integer", "minimum": 1, "maximum": MOST_KEYS, "default": MOST_KEYS},
+        example=100,
+    ),
+    parameter(
+        "query",
+        "cursor",
+        "The cursor of the page before, with the same `prefix`",
+        _TEXT,
+        example="dXNlci9hZGE",
+    ),
+]
