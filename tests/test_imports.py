@@ -16,9 +16,11 @@ ROOT = Path(__file__).parents[1]
 _WITHOUT = """
 import sys
 
+ABSENT = {"apsw", "sqlite3", "httptools", "uvicorn", "uvloop", "click", "httpx2"}
+
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"apsw", "sqlite3", "granian", "uvloop", "click", "httpx2"}:
+        if name.partition(".")[0] in ABSENT:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())

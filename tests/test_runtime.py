@@ -95,7 +95,7 @@ _ON_FETCH_ALONE = """
 import sys
 
 ABSENT = {
-    "apsw", "sqlite3", "granian", "uvloop", "click", "redis", "hiredis", "asyncpg",
+    "apsw", "sqlite3", "httptools", "uvicorn", "uvloop", "click", "redis", "hiredis", "asyncpg",
     "asyncmy", "joserfc", "cryptography", "sentry_sdk",
 }
 

@@ -16,6 +16,9 @@ FLAGS = {
     "serve": {
         "--host": "KV_HOST",
         "--port": "KV_PORT",
+        "--uds": "KV_UDS",
+        "--tls-cert": "KV_TLS_CERT",
+        "--tls-key": "KV_TLS_KEY",
         "--workers": "KV_WORKERS",
         "--config": "KV_CONFIG",
         "--database": "KV_DB",
@@ -26,6 +29,7 @@ FLAGS = {
         "--drain-seconds": "KV_DRAIN_SECONDS",
     },
 }
+WITHOUT_DEFAULT = ("--config", "--uds", "--tls-cert", "--tls-key")
 ONE_OFF = ("config", "migrate", "namespace", "api-key", "user")
 """Commands that nobody runs as a service, so their flags have no variables."""
 
@@ -51,8 +55,8 @@ def test_help_names_every_flag_with_its_environment_variable(run: Run, command: 
     described = dict(zip(options[1::2], options[2::2], strict=True))
     for flag, variable in FLAGS[command].items():
         words = " ".join(described[flag].split())
-        # There is no file with options unless one is named.
-        shown = f"[env var: {variable}" + ("]" if flag == "--config" else "; default: ")
+        # There is no file, and no socket, unless one is named.
+        shown = f"[env var: {variable}" + ("]" if flag in WITHOUT_DEFAULT else "; default: ")
         assert shown in words
 
 

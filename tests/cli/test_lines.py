@@ -1,5 +1,6 @@
 """Lines of output that a thread writes, whether or not anybody reads them."""
 
+import asyncio
 import logging
 import os
 import subprocess
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
+from caller import API_KEY, make_server
 from workertown_kv.cli.lines import Lines
+from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import ServedStore
 
 
@@ -112,9 +115,21 @@ def test_a_log_that_nobody_reads_stops_no_answer_and_is_whole_in_the_end() -> No
     assert {line.rpartition(" ")[0] for line in told} == {f"GET {path[:1024]}... 414"}
 
 
-def test_a_long_method_is_cut_in_the_log() -> None:
+def test_a_long_method_is_no_request_and_no_line_in_the_log() -> None:
     with ServedStore(args=[]) as server:
         answer = httpx2.request("X" * 1000, f"{server.url}/v1/kv/a", headers=server.headers)
-        assert answer.status_code == 405
+        assert answer.status_code == 400
         assert len(answer.text) < 300
-    assert f"\n{'X' * 20} /v1/kv/a 405 " in server.output
+    assert "XXX" not in server.output
+
+
+def test_a_long_method_is_cut_in_the_log() -> None:
+    # Other servers pass on any word as a method.
+    logged: list[tuple[str, str, int]] = []
+    server = make_server(MemoryStorage(), logger=lambda *given: logged.append(given[:3]))
+    answer = asyncio.run(
+        server.request("X" * 1000, "/v1/kv/a", headers={"Authorization": f"Bearer {API_KEY}"})
+    )
+    assert answer.status_code == 405
+    assert len(answer.text) < 300
+    assert logged == [("X" * 20, "/v1/kv/a", 405)]

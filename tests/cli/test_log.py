@@ -91,13 +91,14 @@ def test_an_error_is_one_object_with_the_request_id_and_the_traceback(tmp_path: 
     assert "no such table: entry" in line["exception"]
 
 
-def test_what_granian_says_is_json_too(tmp_path: Path) -> None:
+def test_what_the_main_process_says_of_a_dead_worker_is_json_too(tmp_path: Path) -> None:
     args = (*JSON_LOG, "--workers", "2")
     with ServedStore(tmp_path / "kv.sqlite", args=args) as server:
         kill_workers(server)
-        wait_until(server._answers)
-    said = [line for line in lines_of(server) if line.get("logger", "").startswith("_granian")]
-    assert any("Unexpected exit from worker-" in line["message"] for line in said)
+        server.read_until("another starts")
+    said = [line for line in lines_of(server) if "another starts" in line.get("message", "")]
+    assert {line["level"] for line in said} == {"error"}
+    assert all(re.match(r"Worker \d+ ended by signal 9; ", line["message"]) for line in said)
 
 
 def test_a_worker_that_cannot_start_says_why_in_json(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_a_database_that_was_surely_not_meant(
         (
             "KV_HOST",
             "nonsense.invalid",
-            "expected --host to be a single name or address of this machine",
+            "expected --host to be a name or address of this machine",
         ),
         ("KV_HOST", "a" * 70, "no host has such a name; expected --host"),
         ("KV_CONFIG", "nowhere.toml", "Cannot read nowhere.toml: No such file"),

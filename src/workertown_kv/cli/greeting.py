@@ -1,5 +1,6 @@
 """Prints the lines about a start and a reload of `serve`."""
 
+import shlex
 from collections.abc import Sequence
 
 import click
@@ -11,15 +12,19 @@ KEY_VARIABLE = ApiKeyEnv().api_key
 
 
 def greet(
-    host: str, port: int, database: str, made: str | None, log_format: LogFormat, *, is_new: bool
+    url: str,
+    database: str,
+    made: str | None,
+    log_format: LogFormat,
+    *,
+    uds: str | None,
+    is_new: bool,
 ) -> None:
     """Print where the server listens, and the API key that it made, if any.
 
     `is_new` says that the start creates the database.
     """
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{port}"
-    listens = f"workertown-kv listens on {url}, values are in {database}"
+    listens = f"workertown-kv listens on {uds or url}, values are in {database}"
     if is_new:
         listens += ", which is new"
     if log_format == "json":
@@ -27,6 +32,7 @@ def greet(
             "event": "start",
             "message": listens,
             "url": url,
+            **({} if uds is None else {"uds": uds}),
             "database": database,
             "new": is_new,
         }
@@ -37,7 +43,8 @@ def greet(
         return
     click.echo(listens)
     if made is not None:
-        click.echo(_instructions(url, made))
+        curl = "curl" if uds is None else f"curl --unix-socket {shlex.quote(uds)}"
+        click.echo(_instructions(curl, url, made))
 
 
 def print_reloaded(known: Sequence[str], log_format: LogFormat) -> None:
@@ -50,7 +57,7 @@ def print_reloaded(known: Sequence[str], log_format: LogFormat) -> None:
 _MADE = "No credentials are configured, so this run has an API key of its own"
 
 
-def _instructions(url: str, made: str) -> str:
+def _instructions(curl: str, url: str, made: str) -> str:
     return f"""
 {_MADE}:
 
@@ -58,9 +65,9 @@ def _instructions(url: str, made: str) -> str:
 
 Put a value and get it back:
 
-    curl -X PUT {url}/v1/kv/hello -H 'Authorization: Bearer {made}' \\
+    {curl} -X PUT {url}/v1/kv/hello -H 'Authorization: Bearer {made}' \\
         -H 'Content-Type: application/json' -d '{{"value": "world"}}'
-    curl {url}/v1/kv/hello -H 'Authorization: Bearer {made}'
+    {curl} {url}/v1/kv/hello -H 'Authorization: Bearer {made}'
 
 To set a key for good, start the server with {KEY_VARIABLE} in its environment:
 

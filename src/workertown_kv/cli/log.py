@@ -70,8 +70,6 @@ JSON_LOGGING: Final[dict[str, Any]] = {
             "stream": "ext://workertown_kv.cli.lines.STDOUT",
         }
     },
-    # By default Granian's logger has a handler of its own.
-    "loggers": {"_granian": {"handlers": [], "propagate": True}},
     "root": {"level": "WARNING", "handlers": ["lines"]},
 }
 """The settings of logging that make every record a line of JSON."""

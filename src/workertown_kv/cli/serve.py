@@ -1,12 +1,10 @@
-"""`workertown-kv serve`: the server on Granian."""
+"""`workertown-kv serve`: the server, with uvicorn's protocol."""
 
 import asyncio
-import errno
 import os
 import secrets
-import socket
-from collections.abc import Callable, Mapping
-from typing import Any, Final, get_args
+from collections.abc import Callable
+from typing import Any, get_args
 
 import click
 from click.core import ParameterSource
@@ -22,8 +20,10 @@ from .database import (
 )
 from .flag import Flag, WholeNumber
 from .greeting import KEY_VARIABLE, greet
+from .listening import listen, listen_at, tls_context
 from .log import LogFormat, LogLevel, set_up_log
-from .workers import Flags, run, try_out
+from .worker import Flags
+from .workers import Workers, try_out
 
 
 def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
@@ -43,13 +43,30 @@ def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
 @_flag(
     "--host",
     default="127.0.0.1",
-    help="Address to listen on; 0.0.0.0 is all addresses of this machine.",
+    help="Address or name to listen on, such as localhost; 0.0.0.0 is all addresses of this "
+    "machine.",
 )
 @_flag(
     "--port",
     type=WholeNumber(1, 65535),
     default=8787,
     help="Port to listen on.",
+)
+@_flag(
+    "--uds",
+    metavar="PATH",
+    help="Path of a Unix domain socket to listen on, instead of a port. The owner and the group "
+    "may connect.",
+)
+@_flag(
+    "--tls-cert",
+    metavar="FILE",
+    help="Certificate for HTTPS, with those between it and the root, in PEM form.",
+)
+@_flag(
+    "--tls-key",
+    metavar="FILE",
+    help="Private key of the certificate; by default in the same file.",
 )
 @_flag(
     "--workers",
@@ -94,8 +111,9 @@ def serve(*, database: str, **flags: Any) -> None:
     Credentials come from the environment: KV_API_KEY, KV_API_KEYS or KV_API_KEYS_FILE; KV_USERNAME
     with KV_PASSWORD, KV_USERS or KV_USERS_FILE; KV_JWT_SECRET, KV_JWKS_URL or KV_JWT_ISSUER.
     Without any, the server creates an API key for this run and prints it. Send SIGHUP to reload
-    the files with credentials and options.
+    the files with credentials, options and the certificate.
     """
+    _check_combination()
     choose_database(database)
     chosen = Flags(**flags, body_seconds=_chosen("client_seconds"))
     set_up_log(chosen.log_format, chosen.log_level)
@@ -107,14 +125,42 @@ def serve(*, database: str, **flags: Any) -> None:
         made = None
         if not server.strategies:
             made = os.environ[KEY_VARIABLE] = secrets.token_urlsafe(24)
+        tls = tls_context(chosen.tls_cert, chosen.tls_key) if chosen.tls_cert else None
         asyncio.run(try_out(server))
     if chosen.workers > 1 and not server.runtime.storage.shared:
         raise click.ClickException(
             f"{chosen.workers} workers would each have their own {shown}; expected --workers 1"
         )
-    _check_port(chosen.host, chosen.port)
-    greet(chosen.host, chosen.port, shown, made, chosen.log_format, is_new=is_new)
-    run(chosen, files)
+    if chosen.uds is None:
+        sockets = listen(chosen.host, chosen.port, chosen.workers)
+    else:
+        sockets = listen_at(chosen.uds, chosen.workers)
+    greet(_url(chosen), shown, made, chosen.log_format, uds=chosen.uds, is_new=is_new)
+    Workers(chosen, files, sockets, tls).run()
+
+
+def _url(flags: Flags) -> str:
+    """Return the URL of the server; over a Unix domain socket, any host leads to it."""
+    scheme = "http" if flags.tls_cert is None else "https"
+    if flags.uds is not None:
+        return f"{scheme}://localhost"
+    host = f"[{flags.host}]" if ":" in flags.host else flags.host
+    return f"{scheme}://{host}:{flags.port}"
+
+
+def _check_combination() -> None:
+    """Refuse flags that contradict each other, or miss one another."""
+    context = click.get_current_context()
+    for flag in ("host", "port"):
+        is_given = context.get_parameter_source(flag) is ParameterSource.COMMANDLINE
+        if is_given and context.params["uds"] is not None:
+            raise click.UsageError(
+                f"--uds and --{flag} exclude each other; expected only one of them"
+            )
+    if context.params["tls_cert"] == "":
+        raise click.UsageError("--tls-cert is empty; expected the path of a certificate")
+    if context.params["tls_key"] is not None and context.params["tls_cert"] is None:
+        raise click.UsageError("--tls-key is given without --tls-cert; expected both")
 
 
 def _chosen(flag: str) -> Any:
@@ -122,35 +168,3 @@ def _chosen(flag: str) -> Any:
     context = click.get_current_context()
     is_default = context.get_parameter_source(flag) is ParameterSource.DEFAULT
     return None if is_default else context.params[flag]
-
-
-def _check_port(host: str, port: int) -> None:
-    if not host:
-        raise click.UsageError("--host is empty; expected an address, such as 127.0.0.1")
-    try:
-        address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, name = address[0]
-        with socket.socket(family, kind, protocol) as probe:
-            # Workers share a port by SO_REUSEPORT; this probe does not set it, so that a port on
-            # which another program listens is refused. SO_REUSEADDR permits a port that was
-            # closed a moment ago.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(name)
-    except (OSError, UnicodeError) as error:
-        # A host name that Python cannot encode raises UnicodeError, which has no `strerror`.
-        reason = error.strerror if isinstance(error, OSError) else "no host has such a name"
-        number = error.errno if isinstance(error, OSError) else None
-        expected = _EXPECTED_PORTS.get(number, _EXPECTED_HOST)
-        raise click.ClickException(
-            f"Cannot listen on {host}:{port}: {reason}; expected {expected}"
-        ) from error
-
-
-_EXPECTED_HOST: Final = (
-    "--host to be a single name or address of this machine, such as 127.0.0.1, or 0.0.0.0 for "
-    "all of them"
-)
-_EXPECTED_PORTS: Final[Mapping[int | None, str]] = {
-    errno.EADDRINUSE: "--port to be a port on which no program listens",
-    errno.EACCES: "--port to be a port that this user may use, from 1024 on",
-}

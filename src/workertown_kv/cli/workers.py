@@ -1,105 +1,174 @@
-"""Runs the processes that answer requests, with Granian."""
+"""Keeps the worker processes running: starts, reloads, replaces and stops them."""
 
 import asyncio
-import gc
 import logging
-import os
+import multiprocessing
+import resource
 import signal
+import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from functools import partial
+from multiprocessing.connection import Connection
 from typing import Final
 
 import msgspec
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces, Loops
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
 
 from ..errors import KvError, StorageUnavailable
 from ..files import Files
 from ..server import Server
+from ..server.bounded_protocol import Bounds
 from ..server.making import kv_from
 from .greeting import print_reloaded
-from .log import JSON_LOGGING, LogFormat, LogLevel, access_logger, set_up_log
+from .listening import Sockets, close, tls_context
+from .worker import HEARD, Flags, work
 
 _LOG: Final = logging.getLogger("workertown_kv")
 PROBE_SECONDS: Final = 10.0
 """How long the start waits to learn whether entries can be written."""
 
-_HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_AGAIN_SECONDS: Final = 3
-_TURNS: Final = 100
-"""Turns of the event loop after which it runs for requests."""
+MOST_CONNECTIONS: Final = 10_000
+"""How many connections a worker may have."""
+
+_OTHER_FILES: Final = 256
+"""How many files a process may have open besides its connections."""
+
+_CLOSE_SECONDS: Final = 10
+"""How long a worker may take to close its storage, once it has finished its requests."""
+
+_RELOAD_SECONDS: Final = 10
+"""How long a reload waits for a worker before it is reported."""
+
+_SHORT_LIFE_SECONDS: Final = 1.0
+
+_FORK: Final = multiprocessing.get_context("fork")
 
 
-class Flags(msgspec.Struct, frozen=True, kw_only=True):
-    """The flags that the processes need; the server reads the rest from the environment."""
-
-    host: str
-    port: int
-    workers: int
-    access_log: bool
-    log_format: LogFormat
-    log_level: LogLevel
-    client_seconds: int
-    drain_seconds: int
-    body_seconds: int | None
-    """`client_seconds` if it was chosen; it then wins over the option `limits.body_seconds`."""
+class _Worker(msgspec.Struct):
+    process: multiprocessing.context.ForkProcess
+    control: Connection
+    started: float
 
 
-class Accepted:
-    """Holds the files that the main process has accepted, for workers that start now or later."""
+class Workers:
+    """Runs workers from the main process, all of whose signals arrive in `run`."""
 
-    def __init__(self, files: Files) -> None:
-        self.files = files
+    def __init__(
+        self, flags: Flags, files: Files, sockets: Sockets, tls: ssl.SSLContext | None
+    ) -> None:
+        self._flags = flags
+        self._accepted = files
+        """The files that the main process has accepted, for workers that start now or later."""
+        self._sockets = sockets
+        self._tls = tls
+        self._bounds = _bounds(flags)
+        self._workers: list[_Worker] = []
+        self._changing = threading.Lock()
+        """Held while a worker starts, and while files are accepted: it has one or the others."""
+        self._reloading = threading.Lock()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, and reload on SIGHUP."""
+        # Blocked signals wait for `sigwait`. A handler would run between any two steps, and a new
+        # worker would lose a signal that comes before it has handlers of its own.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # a signal that is ignored never waits
+        for index in range(self._flags.workers):
+            self._workers.append(self._started(index, pause=0))
+        while (number := signal.sigwait(HEARD)) in (signal.SIGCHLD, signal.SIGHUP):
+            if number == signal.SIGHUP:
+                threading.Thread(target=self._reload, daemon=True).start()
+            else:
+                self._replace_dead()
+        self._stop()
+
+    def _started(self, index: int, *, pause: float) -> _Worker:
+        with self._changing:
+            ours, control = _FORK.Pipe()
+            process = _FORK.Process(target=self._work, args=(index, ours, control, pause))
+            process.start()
+        control.close()
+        return _Worker(process, ours, time.monotonic())
+
+    def _work(self, index: int, ours: Connection, control: Connection, pause: float) -> None:
+        """Be a worker, in a process of its own."""
+        # The end of a pipe or a socket is noticed once all processes have closed it.
+        ours.close()
+        for one in self._workers:
+            one.control.close()
+        sockets = self._sockets[index]
+        for each in {one for others in self._sockets for one in others} - set(sockets):
+            each.close()
+        time.sleep(pause)
+        work(self._flags, self._bounds, self._accepted, sockets, self._tls, control)
+
+    def _replace_dead(self) -> None:
+        for index, worker in enumerate(self._workers):
+            exitcode = worker.process.exitcode
+            if exitcode is None:
+                continue
+            ended = f"with status {exitcode}" if exitcode >= 0 else f"by signal {-exitcode}"
+            _LOG.error("Worker %d ended %s; another starts", worker.process.pid, ended)
+            worker.control.close()
+            lived = time.monotonic() - worker.started
+            pause = _SHORT_LIFE_SECONDS if lived < _SHORT_LIFE_SECONDS else 0
+            self._workers[index] = self._started(index, pause=pause)
+
+    def _reload(self) -> None:
+        """Reload the files and, if a server can be made from them, give them to the workers."""
+        flags = self._flags
+        # One reload after the other, so that the last signal wins.
+        with self._reloading:
+            files = Files()
+            try:
+                server = kv_from(files)
+                asyncio.run(try_out(server))
+                if flags.tls_cert is not None:
+                    self._tls = tls_context(flags.tls_cert, flags.tls_key)
+            except KvError as error:
+                _LOG.error("Not reloaded: %s", error.message)
+                return
+            except Exception:  # noqa: BLE001  (whatever it is, the workers go on)
+                _LOG.exception("Not reloaded")
+                return
+            with self._changing:
+                self._accepted = files
+                controls = [one.control for one in self._workers]
+            for control in controls:
+                _send(control, files)
+            for control in controls:
+                _wait_for_answer(control)
+            print_reloaded([one.summary for one in server.strategies], flags.log_format)
+
+    def _stop(self) -> None:
+        """Stop the workers, and wait for the requests under way."""
+        close(self._sockets, self._flags.uds)
+        for worker in self._workers:
+            worker.process.terminate()
+        seconds = self._flags.drain_seconds + _CLOSE_SECONDS
+        deadline = time.monotonic() + seconds
+        for worker in self._workers:
+            worker.process.join(max(0, deadline - time.monotonic()))
+            if worker.process.exitcode is None:
+                _LOG.warning("Killing worker %d: it has not ended", worker.process.pid)
+                worker.process.kill()
+                worker.process.join()
 
 
-def run(flags: Flags, files: Files) -> None:
-    """Serve until SIGTERM or SIGINT, from these files until SIGHUP reloads them."""
-    server = Granian(
-        "workertown_kv",
-        address=flags.host,
-        port=flags.port,
-        interface=Interfaces.ASGI,
-        workers=flags.workers,
-        loop=Loops.auto,
-        websockets=False,
-        # Over cleartext HTTP/2, a response that is sent before the body has been read, such as 401
-        # or 413, is lost with the stream.
-        http=HTTPModes.http1,
-        # max_buffer_size keeps its default, 408 KiB. It bounds the header fields, but bodies are
-        # read in pieces of that size too; with 64 KiB, a PUT of 25 MiB takes twice as long.
-        http1_settings=HTTP1Settings(header_read_timeout=flags.client_seconds * 1000),
-        respawn_failed_workers=True,
-        log_level=LogLevels.warning,
-        log_dictconfig=JSON_LOGGING if flags.log_format == "json" else None,
-        workers_kill_timeout=flags.drain_seconds,
-    )
-
-    # A handler would run between any two steps of the main thread, which may hold a lock that the
-    # handler needs. A new worker may lose a signal that comes before it has its own handlers.
-    # A blocked signal waits instead for the thread that hears it: _hear here, _drain in a worker.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
-    accepted = Accepted(files)
-    reload = partial(_reload, accepted, server.signal_handler_reload, threading.Lock(), flags)
-    hearing = (server.signal_handler_interrupt, reload)
-    threading.Thread(target=_hear, args=hearing, daemon=True).start()
-    # When a worker starts, Granian forks it, or pickles this function for it. Either way the
-    # worker gets the files that are accepted at that time.
-    server.serve(target_loader=partial(_load, flags, accepted), wrap_loader=False)
+def _send(control: Connection, files: Files) -> None:
+    try:
+        while control.poll(0):
+            control.recv()  # an answer that came too late
+        control.send(files)
+    except (EOFError, OSError):
+        pass  # the worker has died, and the next one starts with these files
 
 
-def _hear(stop: Callable[[], None], reload: Callable[[], None]) -> None:
-    """Call `reload` in a thread of its own on each SIGHUP, and `stop` on another signal."""
-    while signal.sigwait(_HEARD) == signal.SIGHUP:
-        threading.Thread(target=reload).start()
-    # Repeated, since a main thread that is just replacing a worker loses the request to stop.
-    while True:
-        stop()
-        time.sleep(0.1)
+def _wait_for_answer(control: Connection) -> None:
+    try:
+        if control.poll(_RELOAD_SECONDS):
+            control.recv()
+    except (EOFError, OSError):
+        pass  # as above
 
 
 async def try_out(server: Server) -> None:
@@ -122,114 +191,17 @@ async def try_out(server: Server) -> None:
         await storage.close()
 
 
-def _reload(
-    accepted: Accepted, replace_workers: Callable[[], None], lock: threading.Lock, flags: Flags
-) -> None:
-    """Reload the files and, if a server can be made from them, replace the workers."""
-    # One reload after the other, so that the last signal wins.
-    with lock:
-        files = Files()
-        try:
-            server = kv_from(files)
-            asyncio.run(try_out(server))
-        except KvError as error:
-            _LOG.error("Not reloaded: %s", error.message)
-        except Exception:  # noqa: BLE001  (whatever it is, the workers go on)
-            _LOG.exception("Not reloaded")
-        else:
-            accepted.files = files
-            print_reloaded([one.summary for one in server.strategies], flags.log_format)
-            replace_workers()
-
-
-def _load(flags: Flags, accepted: Accepted) -> Server:
-    """Return the server of a worker process."""
-    # Ctrl-C and SIGHUP reach the workers too, and stay blocked: only the main process hears them.
-    serving: list[asyncio.AbstractEventLoop] = []
-    threading.Thread(target=_drain, args=(serving,), daemon=True).start()
-    threading.Thread(target=_stop_with, args=(os.getppid(),), daemon=True).start()
-    set_up_log(flags.log_format, flags.log_level)
-    try:
-        server = server_of_worker(flags, accepted.files)
-    except Exception:  # noqa: BLE001  (whatever it is, the process ends)
-        # Otherwise the process would print the traceback itself, ignoring the format of the log.
-        _LOG.critical("A worker could not start", exc_info=True)
-        raise SystemExit(1) from None
-    server.lifecycle.warns = False  # the main process has logged it
-    server.router.lifespan_context = partial(_lifespan, serving)
-    # All objects that exist now stay; each search for garbage among them would take 10 ms.
-    gc.collect()
-    gc.freeze()
-    return server
-
-
-def server_of_worker(flags: Flags, files: Files) -> Server:
-    """Return the server of a worker; on an error, try again until it can be made.
-
-    The main process has made the same server, so something has changed since, such as a
-    certificate of the database. If this worker ended, Granian would end all others too.
-    """
-    chosen = flags.body_seconds
-    while True:
-        try:
-            return kv_from(
-                files,
-                logger=access_logger(flags.log_format) if flags.access_log else False,
-                limits={} if chosen is None else {"body_seconds": chosen},
-            )
-        except KvError as error:
-            _LOG.error("A worker cannot start, and will try again: %s", error.message)
-            time.sleep(_AGAIN_SECONDS)
-
-
-@asynccontextmanager
-async def _lifespan(
-    serving: list[asyncio.AbstractEventLoop], server: Server
-) -> AsyncIterator[None]:
-    """Serve even without the storage: each request opens it then, or is answered why it cannot.
-
-    The main process has opened the storage, so something has changed since. If this worker ended,
-    Granian would end all others too.
-    """
-    try:
-        await server.open()
-    except KvError as error:
-        _LOG.error("A worker cannot open the storage, and will try again: %s", error.message)
-    serving.append(asyncio.get_running_loop())
-    yield
-    await server.close()
-
-
-def _drain(serving: list[asyncio.AbstractEventLoop]) -> None:
-    """Let Granian drain this worker on the first SIGTERM, or end a worker that serves nothing yet.
-
-    Further signals stay blocked: the third that Granian hears makes it hang.
-    """
-    signal.sigwait({signal.SIGTERM})
-    if serving:
-        asyncio.run_coroutine_threadsafe(_tell_granian(), serving[0])
-    else:
-        os._exit(0)
-
-
-async def _tell_granian() -> None:
-    """Let this worker's own handler of SIGTERM have the signal.
-
-    Granian runs the event loop once to open the server and again to serve, and a signal between
-    the two is lost. The first run ends a few turns after the server is open.
-    """
-    for _ in range(_TURNS):
-        await asyncio.sleep(0)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    signal.raise_signal(signal.SIGTERM)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-
-
-def _stop_with(parent: int) -> None:
-    """Stop this worker when its parent has died without stopping it, as after `kill -9`.
-
-    Otherwise the worker would go on answering, and the next server could not use the port.
-    """
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
+def _bounds(flags: Flags) -> Bounds:
+    """Return the bounds of a worker, and let it open files for so many connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + MOST_CONNECTIONS // 8 + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    files = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)
+    connections = max(files - _OTHER_FILES, files // 2) * 8 // 9
+    return Bounds(
+        client_seconds=flags.client_seconds,
+        connections=connections,
+        refused_at_once=connections // 8,
+    )

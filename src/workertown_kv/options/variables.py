@@ -20,6 +20,9 @@ CONFIG: Final = "KV_CONFIG"
 FLAGS: Final = (
     "host",
     "port",
+    "uds",
+    "tls-cert",
+    "tls-key",
     "workers",
     "access-log",
     "log-format",

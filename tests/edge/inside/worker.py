@@ -21,7 +21,7 @@ from workertown_kv.runtime import WorkerEnvironment
 from workertown_kv.testing.strategies import ODD_KEYS
 
 ABSENT = {
-    *("apsw", "granian", "uvloop", "click", "asyncpg", "asyncmy", "redis", "joserfc"),
+    *("apsw", "httptools", "uvicorn", "uvloop", "click", "asyncpg", "asyncmy", "redis", "joserfc"),
     *("sqlite3", "multiprocessing"),
 }
 Call = Callable[..., Awaitable[Any]]

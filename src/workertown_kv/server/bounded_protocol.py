@@ -1,0 +1,432 @@
+"""HTTP/1.1 on a connection, by uvicorn, with bounds on what a client may take."""
+
+import asyncio
+import logging
+import re
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, cast
+
+import httptools
+import msgspec
+from starlette.types import ASGIApp
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from ..endpoints.v1.envelope import error_answer
+from ..errors import KvError
+from ..http.answer import NO_SNIFFING
+
+TARGET_BYTES: Final = 65_534
+MOST_FIELDS: Final = 100
+HEAD_BYTES: Final = 128 * 1024
+"""How long the request target and the header fields may be together."""
+
+PIECE_BYTES: Final = 16 * 1024
+"""The parser gets so much at once: short requests in it wait in memory for their turn."""
+
+LINGER_SECONDS: Final = 5
+"""How long a client may go on sending after the last answer, so that it sees the answer."""
+
+_LOG: Final = logging.getLogger("workertown_kv")
+_SLASH: Final = ord("/")
+_URL: Final = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What the clients of a process may take."""
+
+    client_seconds: int
+    """How long a client may send nothing, or take to send header fields, or read nothing."""
+    connections: int
+    """How many connections may be open at once."""
+    refused_at_once: int
+    """How many further connections get an answer before they are closed."""
+
+
+class Refused(KvError):
+    """A request that is refused before any API is known: its answer has the native envelope."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+    def answer(self, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Return the last answer on a connection, with these further header fields."""
+        answer = error_answer(self)
+        body = b"".join(answer.parts)
+        length = (b"content-length", b"%d" % len(body))
+        lines = [*fields, *answer.fields, NO_SNIFFING, length, (b"connection", b"close")]
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        return b"%b%b\r\n%b" % (STATUS_LINE[self.status], head, body)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Serves a connection as uvicorn does, and bounds time, header fields and connections.
+
+    The owner calls `sweep` once a second, `use` to replace the application, and `shutdown` to end
+    the connection after the answers under way. Time is counted in sweeps: a request sets `age` to
+    0 and needs no timer.
+
+    A subclass may answer a request in `answer_request`, instead of uvicorn's cycle. If it answers
+    later than in that call, it overrides `is_answering`, `break_request` and `shutdown` too, and
+    calls `on_response_complete` after each answer. It writes with `transport.write` only while
+    `flow.write_paused` is false.
+
+    Of uvicorn, this uses the methods that it overrides, the attributes that `__init__` sets
+    (`app`, `connections`, `cycle`, `expect_100_continue`, `flow`, `headers`, `parser`, `pipeline`,
+    `server_state`, `transport`, `url`), `_start_asgi_task`, of a cycle `body`, `disconnected`,
+    `keep_alive`, `message_event`, `response_complete` and `response_started`, and that a cycle and
+    the protocol end a connection by `transport.close`.
+    """
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        config: Config,
+        server_state: ServerState,
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, {}, _loop)
+        self.bounds = bounds
+        self.url = b""
+        self.headers = []
+        self.fields: dict[bytes, bytes] = {}
+        """The header fields of the request; the last of each name, in lower case."""
+        self.is_in_body = False
+        """Whether the header fields of a request have arrived, and its end has not."""
+        self.age = 0
+        """How many sweeps have passed since the client last did what the server waits for."""
+        self._socket: asyncio.Transport = None  # type: ignore[assignment]
+        self._silent_bytes = 0
+        """Received since the request began, or since the last piece of its body."""
+        self._rest = b""
+        """Received, and not parsed until the requests before it are answered."""
+        self._refusal: bytes | None = None
+        """The last answer, once a request is refused; nothing more is parsed then."""
+        self._hidden_body = b""
+        """The field that gives the length of a body which the parser would skip."""
+        self._unwritten = 0
+        self._is_ending = False
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, or refuse the connection if there are too many."""
+        super().connection_made(transport)
+        self._socket = transport
+        self._lingering = LingeringTransport(transport, self)
+        self.transport = cast("asyncio.Transport", self._lingering)
+        excess = len(self.connections) - self.bounds.connections
+        if excess > self.bounds.refused_at_once:
+            transport.abort()
+        elif excess > 0:
+            self._refuse(Refused(503, "Too many connections at the moment; try again in 1 s"))
+
+    def data_received(self, data: bytes) -> None:
+        """Parse data, as long as the requests in it need not wait for one another."""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        start = 0
+        while start < len(data) and self._refusal is None and not self.transport.is_closing():
+            if self.pipeline:
+                self._rest = data[start:]
+                self.flow.pause_reading()
+                return
+            self._parse(data if len(data) <= PIECE_BYTES else data[start : start + PIECE_BYTES])
+            start += PIECE_BYTES
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer the requests that are whole, although the client sends nothing more."""
+        if self.is_in_body or not self.is_answering() or self.scheme == "https":
+            return False  # the event loop closes the connection
+        self.shutdown()
+        return True
+
+    # Called by the parser
+
+    def on_message_begin(self) -> None:
+        """Begin a request; its header fields have time from now on."""
+        super().on_message_begin()
+        self.age = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header field; a field after the body means nothing here."""
+        if not self.is_in_body:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Refuse what HTTP forbids and what is too large, and answer the rest."""
+        headers = self.headers
+        self.fields = fields = dict(headers)
+        if self._silent_bytes > TARGET_BYTES or len(headers) > MOST_FIELDS:
+            self._check_size(len(self.url) + sum(len(name) + len(text) for name, text in headers))
+        if len(fields) != len(headers):
+            _check_repeated(headers)
+        if b"host" not in fields and self.parser.get_http_version() != "1.0":
+            raise Refused(400, "The header field Host is missing")
+        if b"transfer-encoding" in fields and fields[b"transfer-encoding"].lower() != b"chunked":
+            raise Refused(501, "The Transfer-Encoding is not supported; expected chunked")
+        if self.url[0] != _SLASH:
+            self._take_path_of_url()
+        if b"upgrade" in fields and self.parser.should_upgrade():
+            self._hidden_body = _length_field(fields)
+        self.is_in_body = True
+        self.answer_request()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body for the application."""
+        self._silent_bytes = 0
+        if self.expect_100_continue and not self.cycle.response_started:
+            # The body follows, so the next request begins where it ends.
+            self.cycle.keep_alive = not self._is_ending and self.parser.should_keep_alive()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Give the application the end of the body."""
+        self._silent_bytes = 0
+        if self.is_in_body and not self._hidden_body:
+            self.is_in_body = False
+            super().on_message_complete()
+
+    # What a subclass may do in another way
+
+    def answer_request(self) -> None:
+        """Let the application answer the request whose header fields have arrived."""
+        expect = self.fields.get(b"expect")
+        if expect is not None and expect.lower() == b"100-continue":
+            self.expect_100_continue = self.parser.get_http_version() != "1.0"
+        super().on_headers_complete()
+        if self.expect_100_continue:
+            # A client that is refused before it gets the answer 100 may leave out the body, and
+            # the next request could be taken for it.
+            self.cycle.keep_alive = False
+
+    def is_answering(self) -> bool:
+        """Return whether the connection has requests that are still to be answered."""
+        cycle = self.cycle
+        # uvicorn's type leaves out the time before the first request.
+        is_any = cycle is not None
+        return is_any and not (cycle.response_complete or cycle.disconnected)
+
+    def break_request(self) -> bool:
+        """Give up the request whose body is arriving; return whether it may still be refused."""
+        cycle = self.cycle
+        if self.pipeline:
+            self.pipeline.popleft()
+            return True
+        if cycle.response_complete:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if cycle.response_started:
+            self.abort()
+        return not cycle.response_started
+
+    def use(self, app: ASGIApp) -> None:
+        """Let another application answer all requests that no application answers yet."""
+        self.app = cast("ASGI3Application", app)
+        self.pipeline = deque((cycle, self.app) for cycle, _ in self.pipeline)
+
+    # Called by the owner, and by uvicorn's cycle
+
+    def on_response_complete(self) -> None:
+        """Begin the next answer, and parse what has waited for this one."""
+        self.age = 0
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+        elif self._refusal is not None:
+            self._send_refusal()
+        if self.pipeline:
+            return
+        self.flow.resume_reading()
+        if self._rest:
+            self.data_received(b"")
+
+    def shutdown(self) -> None:
+        """Close the connection after the answers to the requests that have arrived."""
+        self._is_ending = True
+        super().shutdown()
+
+    def abort(self) -> None:
+        """Close the connection at once, whatever is under way."""
+        self._socket.abort()
+
+    def sweep(self) -> None:
+        """Close the connection if the client has kept the server waiting for too long."""
+        seconds = self.bounds.client_seconds
+        if self.flow.write_paused or self.transport.is_closing():
+            unwritten = self._socket.get_write_buffer_size()
+            if unwritten != self._unwritten:
+                self._unwritten = unwritten
+                self.age = 0
+            if not unwritten:
+                seconds = min(seconds, LINGER_SECONDS)
+        elif self.is_answering():
+            return
+        self.age += 1
+        if self.age > seconds:
+            self.abort()
+
+    # Refusals
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            while data:
+                self._silent_bytes += len(data)
+                try:
+                    self.parser.feed_data(data)
+                    break
+                except httptools.HttpParserUpgrade as upgrade:
+                    # Nothing is upgraded: the answer is in HTTP/1.1, and so is what follows.
+                    data = data[upgrade.args[0] :]
+                    if self._hidden_body:
+                        self._find_hidden_body()
+            if self._silent_bytes:
+                self._check_size(self._silent_bytes)
+        except Refused as refused:
+            self._refuse(refused)
+        except httptools.HttpParserError as error:
+            self._refuse(_refused(error))
+
+    def _find_hidden_body(self) -> None:
+        """Parse the body of a request to upgrade, such as those for HTTP/2 that Java sends.
+
+        The parser takes what follows such a request for the other protocol. Another parser gets
+        the length of the body instead.
+        """
+        self.parser = httptools.HttpRequestParser(_AfterHead(self))
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % self._hidden_body)
+        self._hidden_body = b""
+
+    def _check_size(self, size: int) -> None:
+        """Refuse a request with a target or header fields that are too large."""
+        if len(self.url) > TARGET_BYTES:
+            raise Refused(414, f"The request target has more than {TARGET_BYTES:,} bytes")
+        if size > HEAD_BYTES:
+            raise Refused(431, f"The header fields have more than {HEAD_BYTES:,} bytes")
+        if len(self.headers) > MOST_FIELDS:
+            raise Refused(431, f"The request has more than {MOST_FIELDS} header fields")
+
+    def _take_path_of_url(self) -> None:
+        """Take the path and the host of a request target that is a URL, as proxies send it."""
+        url = _URL.fullmatch(self.url)
+        if url is None:
+            raise Refused(400, "The request target is neither a path nor a URL")
+        host, target = url.groups()
+        self.url = target if target.startswith(b"/") else b"/" + target
+        # The host in the URL replaces the field (RFC 9112, 3.2.2).
+        self.headers[:] = [one for one in self.headers if one[0] != b"host"] + [(b"host", host)]
+        self.fields[b"host"] = host
+
+    def _refuse(self, refused: Refused) -> None:
+        """Parse nothing more, and refuse the request after the answers to those before it."""
+        self._rest = b""
+        self._refusal = refused.answer(self.server_state.default_headers)
+        if self.is_in_body and not self.break_request():
+            self._refusal = b""
+        if not self.is_answering():
+            self._send_refusal()
+
+    def _send_refusal(self) -> None:
+        if self._refusal and not self.transport.is_closing():
+            self.transport.write(self._refusal)
+        self._lingering.linger()
+
+
+class LingeringTransport:
+    """The transport of a connection, which closes it when the client has read the last answer.
+
+    If the client is still sending the body of a request, closing at once would make the client's
+    system discard the answer. So the server only says that it sends nothing more, and ignores what
+    arrives until the client closes the connection, or `BoundedProtocol.sweep` does.
+    """
+
+    __slots__ = ("_is_lingering", "_protocol", "_transport", "write")
+
+    def __init__(self, transport: asyncio.Transport, protocol: BoundedProtocol) -> None:
+        self.write = transport.write
+        self._transport = transport
+        self._protocol = protocol
+        self._is_lingering = False
+
+    def is_closing(self) -> bool:
+        """Return whether the connection is closed, or lingers."""
+        return self._is_lingering or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the connection, at once if the client is not sending."""
+        if self._protocol.is_in_body:
+            self.linger()
+        else:
+            self._transport.close()
+
+    def linger(self) -> None:
+        """Send nothing more, and wait until the client closes the connection."""
+        if self.is_closing():
+            return
+        self._is_lingering = True
+        self._protocol.age = 0
+        if self._transport.can_write_eof():  # TLS has no half-closed connections
+            self._transport.write_eof()
+        self._protocol.flow.resume_reading()
+
+
+class _AfterHead:
+    """Passes on what a parser finds, except the first head, which stands in for another."""
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self._protocol = protocol
+        self._is_passing = False
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if self._is_passing:
+            self._protocol.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self._is_passing:
+            self._protocol.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_passing:
+            self._protocol.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._is_passing:
+            self._protocol.on_headers_complete()
+        self._is_passing = True
+
+
+def _length_field(fields: dict[bytes, bytes]) -> bytes:
+    """Return the header field that gives the length of a body, nothing if there is no body."""
+    if b"transfer-encoding" in fields:
+        return b"transfer-encoding: chunked"
+    length = fields.get(b"content-length", b"0")
+    return b"content-length: " + length if length.strip(b"0") else b""
+
+
+def _check_repeated(headers: list[tuple[bytes, bytes]]) -> None:
+    """Refuse a request with several header fields that say where it goes, or where it ends."""
+    names = [name for name, _ in headers]
+    for name in (b"host", b"transfer-encoding"):
+        if names.count(name) > 1:
+            raise Refused(400, f"The header field {name.decode()} is repeated; expected only one")
+
+
+def _refused(error: httptools.HttpParserError) -> Refused:
+    """Return the refusal of a request that the parser, or a callback of it, did not accept."""
+    if not isinstance(error, httptools.HttpParserCallbackError):
+        return Refused(400, f"The request is not valid HTTP/1.1: {error}")
+    cause = error.__context__
+    if isinstance(cause, Refused):
+        return cause
+    _LOG.error("A request could not be answered", exc_info=cause)
+    return Refused(500, "Internal error")
