@@ -84,7 +84,7 @@ def _leaves(group: Any, kind: Any, path: _Path) -> Iterator[tuple[_Path, Any, Se
 
 def _has_secrets(value: Any) -> bool:
     """Return whether the value is a list of credentials."""
-    return isinstance(value, tuple) and any(isinstance(one, msgspec.Struct) for one in value)
+    return isinstance(value, tuple) and any(isinstance(item, msgspec.Struct) for item in value)
 
 
 def _toml(value: Any) -> str:

@@ -53,8 +53,8 @@ def _text_with_name_free(kind: type[Credential], file: str, name: str) -> str:
         lines = parse_lines(kind, text, file)
     except OptionsError as error:
         raise click.ClickException(error.message) from error
-    for place, one in lines.items():
-        if normalize("NFC", one.name) == normalize("NFC", name):
+    for place, credential in lines.items():
+        if normalize("NFC", credential.name) == normalize("NFC", name):
             raise click.ClickException(
                 f"{place} has the name {name!r} already; expected another, or that line removed"
             )

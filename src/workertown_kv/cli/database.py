@@ -40,7 +40,7 @@ def _choose_config(context: click.Context, _param: click.Parameter, path: str | 
     with one_line_errors():
         layer, flags = read_file(path, Files())
         _check_tables(path, layer.values)
-        known = {one.name or "": one for one in context.command.params}
+        known = {parameter.name or "": parameter for parameter in context.command.params}
         if context.command.name == "serve":
             # Each command has some of the flags, and serve has all of them.
             _check_flags(path, flags, known)

@@ -90,8 +90,8 @@ def _log_as_json() -> None:
     dictConfig(JSON_LOGGING)
     logging.captureWarnings(True)
     sys.excepthook = lambda _, error, __: _log_uncaught(error)
-    threading.excepthook = lambda one: _log_uncaught(one.exc_value)
-    sys.unraisablehook = lambda one: _log_uncaught(one.exc_value)
+    threading.excepthook = lambda event: _log_uncaught(event.exc_value)
+    sys.unraisablehook = lambda event: _log_uncaught(event.exc_value)
 
 
 def _log_uncaught(error: BaseException | None) -> None:

@@ -53,7 +53,7 @@ async def _migrate(server: Server, to: int | None) -> list[str]:
         ran += await storage.migrate(to=to)
     finally:
         await storage.close()
-    return [f"{one.migration} {one.direction}: {one.status}" for one in ran]
+    return [f"{item.migration} {item.direction}: {item.status}" for item in ran]
 
 
 def _is_news(record: logging.LogRecord) -> bool:

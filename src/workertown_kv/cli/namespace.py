@@ -37,7 +37,7 @@ def list_(database: str) -> None:
 
     async def act(namespaces: Namespaces) -> list[str]:
         found = await namespaces.all()
-        return [_line(one) for one in sorted(found, key=lambda one: one.title)]
+        return [_line(item) for item in sorted(found, key=lambda item: item.title)]
 
     _run(database, act)
 
@@ -97,9 +97,10 @@ def delete(name: str, yes: bool, database: str) -> None:
 _STEP = 1000
 
 
-def _line(one: Namespace) -> str:
+def _line(namespace: Namespace) -> str:
     # A title may contain line feeds, but each namespace has exactly one line.
-    return f"{one.id} {one.title if one.title.isprintable() else json.dumps(one.title)}"
+    title = namespace.title
+    return f"{namespace.id} {title if title.isprintable() else json.dumps(title)}"
 
 
 def _run(database: str, act: _Act) -> None:

@@ -1,4 +1,4 @@
-"""Which namespace a request is about: by its header field or its query, else the default one."""
+"""Find the namespace of a request: by its header field or its query, or the default namespace."""
 
 from typing import Final
 
@@ -12,31 +12,31 @@ FIELD: Final = b"x-kv-namespace"
 
 
 async def namespace_of(
-    exchange: Exchange, namespaces: Namespaces, asked: str | None = None, *, fresh: bool = True
+    exchange: Exchange, namespaces: Namespaces, parameter: str | None = None, *, fresh: bool = True
 ) -> str:
-    """Return what operations call the namespace that is named by its id or title.
+    """Return the name by which operations refer to the namespace of a request.
 
-    `asked` is what the query says. Raises `NamespaceNotFound` where there is none; a read may
-    believe for a moment that what was there is there still.
+    `parameter` is the id or title in the query. Raises `NamespaceNotFound`, except that a read may
+    find a namespace for a moment after another process has deleted it.
     """
     sent = exchange.fields.get(FIELD)
-    if sent is None and asked is None:
+    if sent is None and parameter is None:
         return DEFAULT_NAMESPACE
     if sent is not None:
-        asked = _name(sent, asked)
-    if not asked:
+        parameter = _name(sent, parameter)
+    if not parameter:
         raise bad_query("namespace", "Expected the id or title of a namespace")
-    return (await namespaces.named(asked, fresh=fresh)).name
+    return (await namespaces.named(parameter, fresh=fresh)).name
 
 
-def _name(sent: bytes, asked: str | None) -> str:
+def _name(sent: bytes, parameter: str | None) -> str:
     try:
         name = sent.decode()
     except UnicodeDecodeError as error:
         raise _invalid("Expected UTF-8") from error
     if not name:
         raise _invalid("Expected the id or title of a namespace")
-    if asked not in (None, name):
+    if parameter not in (None, name):
         raise _invalid("Expected the same namespace here as in the query")
     return name
 

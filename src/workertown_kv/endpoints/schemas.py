@@ -76,7 +76,7 @@ def schemas_of(
 def _plain(schema: Any) -> Any:
     """Return a schema in the forms that generators know best."""
     if isinstance(schema, list):
-        return [_plain(one) for one in schema]
+        return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     plain = {name: _plain(part) for name, part in schema.items()}
@@ -91,8 +91,8 @@ def _plain(schema: Any) -> Any:
     if plain.keys() == {"enum"} and len(plain["enum"]) == 1:
         return {"type": "string", "const": plain["enum"][0]}  # the tag of a struct
     either = plain.get("anyOf", ())
-    if either and all(one.keys() == {"type"} for one in either):
+    if either and all(choice.keys() == {"type"} for choice in either):
         del plain["anyOf"]
-        types = [one["type"] for one in either]
-        plain["type"] = [one for one in types if one != "integer" or "number" not in types]
+        types = [choice["type"] for choice in either]
+        plain["type"] = [name for name in types if name != "integer" or "number" not in types]
     return plain

@@ -1,4 +1,4 @@
-"""Runs a server on AWS Lambda, behind API Gateway, function URLs, load balancers or CloudFront.
+"""Run a server on AWS Lambda, behind API Gateway, function URLs, load balancers or CloudFront.
 
 [Mangum](https://mangum.fastapiexpert.com) translates between events and ASGI. This module adds
 what Mangum lacks: the path as the client sent it, and responses in the format of CloudFront.
@@ -46,14 +46,14 @@ class _Handler:
 
     def __init__(self, app: ASGIApp) -> None:
         self._loop = _loop_of_thread() or asyncio.new_event_loop()
-        self._one_at_a_time = Lock()
+        self._answering = Lock()
         atexit.register(self._end)
         with self._current_loop():
             # With a lifespan, Mangum would open and close the storage for each request.
             self._answer = _Adapter(_AsSent(app), lifespan="off", custom_handlers=[CloudFront])
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        with self._one_at_a_time:
+        with self._answering:
             if self._loop.is_closed():
                 self._loop = asyncio.new_event_loop()
             with self._current_loop():
@@ -109,7 +109,9 @@ class CloudFront(LambdaAtEdge):
     def scope(self) -> Any:
         fields = self.event["Records"][0]["cf"]["request"]["headers"]
         headers = [
-            [name.encode(), one["value"].encode()] for name, many in fields.items() for one in many
+            [name.encode(), field["value"].encode()]
+            for name, repeated in fields.items()
+            for field in repeated
         ]
         return {**super().scope, "headers": headers}
 

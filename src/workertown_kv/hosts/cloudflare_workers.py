@@ -1,11 +1,11 @@
-"""Adds the client's address to requests in Cloudflare Workers, where the ASGI bridge lacks it."""
+"""Add the client's address to requests in Cloudflare Workers, which the ASGI bridge leaves out."""
 
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ADDRESS: Final = b"cf-connecting-ip"
-"""Cloudflare sets this header in every request, and replaces one that the client sent."""
+"""The header field that Cloudflare sets in every request, even if the client sent it."""
 
 
 def worker_application(app: ASGIApp) -> ASGIApp:

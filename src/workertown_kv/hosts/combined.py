@@ -1,4 +1,4 @@
-"""Combines several servers into one application."""
+"""Combine several servers into one application."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,8 +21,8 @@ def combine(*servers: Server) -> "Combined":
     """
     if not servers:
         raise OptionsError("combine() has no servers; expected at least one")
-    for (first, one), (second, other) in permutations(enumerate(servers, 1), 2):
-        both = [path for path in _paths(other) if one.has(_request(path))]
+    for (first, server), (second, other) in permutations(enumerate(servers, 1), 2):
+        both = [path for path in _paths(other) if server.has(_request(path))]
         if both:
             raise OptionsError(
                 f"The servers {first} and {second} would both answer {min(both, key=len)}; "
@@ -42,7 +42,7 @@ class Combined:
     def __init__(self, servers: Sequence[Server]) -> None:
         self.servers = tuple(servers)
         # The server with the longest base path comes first.
-        self._by_depth = sorted(servers, key=lambda one: -len(_base(one)))
+        self._by_depth = sorted(servers, key=lambda server: -len(_base(server)))
         self._entered: AsyncExitStack | None = None
         self._router = Router(lifespan=self._lifespan)
 
@@ -69,8 +69,9 @@ class Combined:
         path = f"{route_path(scope)}/"
         # Base paths are compared first, since requests of workerd are recognised by a header and
         # not by their path.
-        near = [one for one in self._by_depth if path.startswith(_base(one))] or self._by_depth
-        return next((one for one in near if one.has(scope)), near[0])
+        near = [server for server in self._by_depth if path.startswith(_base(server))]
+        candidates = near or self._by_depth
+        return next((server for server in candidates if server.has(scope)), candidates[0])
 
     @asynccontextmanager
     async def _lifespan(self, _: object) -> AsyncIterator[None]:

@@ -34,7 +34,7 @@ def fields_of_error(error: Exception, request_id: str = "") -> Fields:
         case MethodNotAllowed():
             return [(b"allow", ", ".join(error.allow).encode())]
         case Unauthorized():
-            return [(b"www-authenticate", one.encode()) for one in error.challenges]
+            return [(b"www-authenticate", challenge.encode()) for challenge in error.challenges]
         case RateLimited():
             fields = [("retry-after", str(error.retry_after)), *error.fields]
             return [(name.encode(), text.encode()) for name, text in fields]

@@ -76,7 +76,7 @@ def _raw_length(raw: bytes, decoded: bytes) -> int:
     """Count the bytes at the start of `raw` that a decoded beginning takes."""
     if raw.startswith(decoded):
         return len(decoded)
-    return sum(len(one[0]) for one in islice(_BYTE.finditer(raw), len(decoded)))
+    return sum(len(sent[0]) for sent in islice(_BYTE.finditer(raw), len(decoded)))
 
 
 def decode_percent(text: bytes, location: str) -> str:

@@ -48,7 +48,9 @@ def routes_of(
     """
     endpoints, cloudflare = options.endpoints, options.endpoints.cloudflare
     cached = storage if options.cache is False else CachedStorage(storage, options.cache)
-    challenges = {one.name: one.challenge for one in strategies} or {ApiKey.name: ApiKey.challenge}
+    challenges = {strategy.name: strategy.challenge for strategy in strategies} or {
+        ApiKey.name: ApiKey.challenge
+    }
     jwt = options.auth.jwt
     own_fields = {"jwt": jwt.header} if jwt is not False and jwt.has_own_field else {}
     found: dict[str, tuple[str, Sequence[Route]]] = {}
@@ -90,11 +92,11 @@ def _refusals(options: Options) -> Sequence[int]:
 
 
 def _check_apart(found: Mapping[str, tuple[str, Sequence[Route]]]) -> None:
-    for (one, (path, routes)), (other, (_, others)) in permutations(found.items(), 2):
+    for (name, (path, routes)), (other, (_, others)) in permutations(found.items(), 2):
         for route, covered in product(routes, others):
             if route.has_path(covered.path):
                 raise OptionsError(
-                    f"{one} is {path!r}, which has the path {covered.path} of {other} as well; "
+                    f"{name} is {path!r}, which has the path {covered.path} of {other} as well; "
                     "expected endpoints that do not cover each other, or False for one of them"
                 )
 
@@ -103,9 +105,9 @@ class RouteTable:
     """Finds the route of a request."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._marked = [(one.mark, one) for one in routes if one.mark is not None]
-        self._exact = {one.path: one for one in routes if not one.is_below}
-        self._below = [(one.path, one) for one in routes if one.is_below]
+        self._marked = [(route.mark, route) for route in routes if route.mark is not None]
+        self._exact = {route.path: route for route in routes if not route.is_below}
+        self._below = [(route.path, route) for route in routes if route.is_below]
 
     def find(self, exchange: Exchange) -> Route:
         """Return the route of a request, `ELSEWHERE` where no API has it."""

@@ -42,7 +42,7 @@ class Background:
     def start(self) -> None:
         """Begin, on the running event loop."""
         acts = (self._health.run, self._sweep, self._purge)
-        self._tasks = [asyncio.create_task(one()) for one in acts]
+        self._tasks = [asyncio.create_task(act()) for act in acts]
 
     async def stop(self) -> None:
         """End, wherever they are: each step is whole, or done again by the next who begins."""

@@ -105,15 +105,17 @@ class StorageMachine(RuleBasedStateMachine):
             page = self._run(self._storage.list(List(_NAMESPACE, prefix, limit, cursor)))
             assert len(page.keys) <= limit
             assert page.keys or cursor is None, "an empty page that is not the only one"
-            listed += [(one.key, one.version, one.expires_at, one.metadata) for one in page.keys]
+            listed += [
+                (info.key, info.version, info.expires_at, info.metadata) for info in page.keys
+            ]
             cursor = page.cursor
             if cursor is None:
                 break
         alive = [self._alive(key) for key in sorted(self._model, key=str.encode)]
         assert listed == [
-            (one.key, one.version, one.expires_at, one.metadata)
-            for one in alive
-            if one is not None and one.key.startswith(prefix)
+            (entry.key, entry.version, entry.expires_at, entry.metadata)
+            for entry in alive
+            if entry is not None and entry.key.startswith(prefix)
         ]
 
     @rule(
@@ -147,15 +149,15 @@ class StorageMachine(RuleBasedStateMachine):
             else:
                 expected.append(None)
                 self._model.pop(key, None)
-        asked = Batch(operations, atomic=atomic)
+        batch = Batch(operations, atomic=atomic)
         if atomic and PreconditionFailed in expected:
             self._model = before
             with pytest.raises(Conflict) as caught:
-                self._run(self._storage.batch(asked))
+                self._run(self._storage.batch(batch))
             failed = [i for i, one in enumerate(expected) if one is PreconditionFailed]
             assert list(caught.value.failed) == failed
             return
-        results = self._run(self._storage.batch(asked))
+        results = self._run(self._storage.batch(batch))
         for operation, result in zip(operations, results, strict=True):
             if isinstance(operation, Set) and isinstance(result, str):
                 self._settle(operation.key, result)

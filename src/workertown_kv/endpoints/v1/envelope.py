@@ -1,4 +1,4 @@
-"""The envelope of the native API: every success, and every error."""
+"""Make the envelope of the native API, around every success and every error."""
 
 from typing import Annotated, Final
 
@@ -12,7 +12,7 @@ from ...http.route import Api
 from ..schemas import No, NoData
 
 JOINED_BYTES: Final = 64 * 1024
-"""Larger data is sent as it is between the two ends of the envelope, and not copied into it."""
+"""Larger data is sent between the two ends of the envelope, and not copied into it."""
 
 _OPENING: Final = b'{"status":200,"success":true,"data":'
 _CLOSING: Final = b"}"
@@ -20,7 +20,7 @@ ENVELOPE_BYTES: Final = len(_OPENING + _CLOSING)
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer where something went wrong."""
+    """The answer to a request that failed."""
 
     status: Annotated[int, Meta(description="The HTTP status")]
     success: No
@@ -35,19 +35,19 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def data_answer(data: bytes, fields: Fields = ()) -> Answer:
-    """Return the answer 200 with `data`, which is JSON text already."""
+    """Return the answer 200 with `data`, which is JSON text."""
     if len(data) <= JOINED_BYTES:
         return Answer(200, (JSON, *fields), (_OPENING + data + _CLOSING,))
     return Answer(200, (JSON, *fields), (_OPENING, data, _CLOSING))
 
 
 def object_answer(data: object, fields: Fields = ()) -> Answer:
-    """Return the answer 200 with `data` made into JSON."""
+    """Return the answer 200 with `data`, encoded as JSON."""
     return data_answer(_encode(data), fields)
 
 
 def error_answer(error: Exception, request_id: str = "") -> Answer:
-    """Return the answer to an error: its own words or, with a request id, only that."""
+    """Return the answer to an error: its message or, if there is a request id, only the id."""
     if not isinstance(error, KvError) or request_id:
         body = Failure(500, False, None, f"Internal error (request id {request_id})")
     else:

@@ -39,7 +39,9 @@ class Batches(StorageCase):
                 ]
             )
         )
-        assert [value_of(one) if isinstance(one, Entry) else one for one in results] == [
+        assert [
+            value_of(result) if isinstance(result, Entry) else result for result in results
+        ] == [
             None,
             results[1],
             (b"1", True),
@@ -68,7 +70,7 @@ class Batches(StorageCase):
                 ]
             )
         )
-        kinds = [type(one) for one in results]
+        kinds = [type(result) for result in results]
         assert kinds == [PreconditionFailed, str, PreconditionFailed, PreconditionFailed]
         assert value_of(await storage.get(Get(SPACE, "a"))) == (b"1", True)
         assert value_of(await storage.get(Get(SPACE, "b"))) == (b"2", True)
@@ -133,7 +135,7 @@ class Batches(StorageCase):
         for key in keys:
             await storage.set(put(key, b'"' + b"x" * 98 + b'"'))
         gets: list[Operation] = [Get(SPACE, key) for key in keys]
-        kinds = [type(one) for one in await storage.batch(Batch(gets, read_bytes=250))]
+        kinds = [type(result) for result in await storage.batch(Batch(gets, read_bytes=250))]
         assert kinds == [Entry, Entry, ValueTooLarge]
         if Capability.ATOMIC_BATCHES not in self.lacks:
             with pytest.raises(ValueTooLarge):

@@ -28,7 +28,7 @@ class Lifecycle(StorageCase):
         assert all(storage.lacks.values()), "each lack has a reason"
 
     async def test_what_it_lacks_is_refused_and_never_faked(self, storage: Storage) -> None:
-        asked: dict[Capability, Callable[[], Awaitable[object]]] = {
+        calls: dict[Capability, Callable[[], Awaitable[object]]] = {
             Capability.PRECONDITIONS: lambda: storage.set(put("a", precondition=MUST_NOT_EXIST)),
             Capability.ATOMIC_BATCHES: lambda: storage.batch(Batch([put("a")], atomic=True)),
             Capability.LISTING: lambda: storage.list(List(SPACE, "", 10)),
@@ -36,7 +36,7 @@ class Lifecycle(StorageCase):
         }
         for capability in self.lacks:
             with pytest.raises(StorageUnsupported):
-                await asked[capability]()
+                await calls[capability]()
             assert await storage.get(Get(SPACE, "a")) is None
 
     async def test_namespaces_know_nothing_of_each_other(self, storage: Storage) -> None:
@@ -49,7 +49,7 @@ class Lifecycle(StorageCase):
         assert value_of(await storage.get(Get("two", "a"))) == (b"2", True)
         if Capability.LISTING not in self.lacks:
             page = await storage.list(List("two", "", 10))
-            assert [one.key for one in page.keys] == ["a"]
+            assert [info.key for info in page.keys] == ["a"]
             assert not (await storage.list(List("one", "", 10))).keys
 
     async def test_what_was_acknowledged_is_there_after_reopening(
@@ -74,7 +74,7 @@ class Lifecycle(StorageCase):
         await asyncio.sleep(0)
         await storage.close()
         outcomes = await asyncio.gather(*writes, return_exceptions=True)
-        assert {type(one) for one in outcomes} <= {str, StorageUnavailable}
+        assert {type(outcome) for outcome in outcomes} <= {str, StorageUnavailable}
         if not self.durable:
             return
         again = self.make(clock, tmp_path)
@@ -101,10 +101,10 @@ class Lifecycle(StorageCase):
         if Capability.LISTING not in self.lacks:
             acts.append(lambda: storage.list(List(SPACE, "", 1)))
         for act in acts:
-            # Of a batch each operation may fail by itself.
+            # In a batch, each operation may fail by itself.
             outcome = (await asyncio.gather(act(), return_exceptions=True))[0]
-            for one in outcome if isinstance(outcome, list) else [outcome]:
-                assert isinstance(one, StorageUnavailable)
+            for error in outcome if isinstance(outcome, list) else [outcome]:
+                assert isinstance(error, StorageUnavailable)
 
     async def test_migrating_again_is_harmless(self, storage: Storage) -> None:
         await storage.set(put("a"))
@@ -125,7 +125,7 @@ class Lifecycle(StorageCase):
         assert entry.version == version
         if Capability.LISTING not in self.lacks:
             page = await storage.list(List(SPACE, "", 10))
-            assert [one.key for one in page.keys] == ["a"]
+            assert [info.key for info in page.keys] == ["a"]
 
     async def test_what_it_warns_of_are_sentences(self, storage: Storage) -> None:
-        assert all(one.endswith(".") for one in await storage.warnings())
+        assert all(sentence.endswith(".") for sentence in await storage.warnings())

@@ -26,12 +26,12 @@ class Listings(StorageCase):
         for key in ODD_KEYS:
             await storage.set(put(key, metadata=b'{"k":1}', expires_at=clock() + 9))
         page = await storage.list(List(SPACE, "", 1000))
-        assert [one.key for one in page.keys] == sorted(ODD_KEYS, key=str.encode)
+        assert [info.key for info in page.keys] == sorted(ODD_KEYS, key=str.encode)
         assert page.cursor is None
-        for one in page.keys:
-            entry = await storage.get(Get(SPACE, one.key))
+        for info in page.keys:
+            entry = await storage.get(Get(SPACE, info.key))
             assert entry is not None
-            assert (one.version, one.expires_at, one.metadata) == (
+            assert (info.version, info.expires_at, info.metadata) == (
                 entry.version,
                 entry.expires_at,
                 entry.metadata,
@@ -97,7 +97,7 @@ async def all_keys(storage: Storage, prefix: str, limit: int) -> list[str]:
     cursor = None
     while True:
         page = await storage.list(List(SPACE, prefix, limit, cursor))
-        keys += [one.key for one in page.keys]
+        keys += [info.key for info in page.keys]
         cursor = page.cursor
         if cursor is None:
             return keys

@@ -28,7 +28,7 @@ class NamespaceCases(StorageCase):
         self, storage: Storage
     ) -> None:
         namespaces = Namespaces(storage)
-        assert [one.title for one in await namespaces.all()] == ["default"]
+        assert [namespace.title for namespace in await namespaces.all()] == ["default"]
         assert (await namespaces.named("default")).name == "default"
         if any(capability in self.lacks for capability in _NEEDED):
             with pytest.raises(StorageUnsupported):
@@ -52,8 +52,11 @@ class NamespaceCases(StorageCase):
         made = await asyncio.gather(
             *(namespaces.create("wanted") for _ in range(8)), return_exceptions=True
         )
-        assert sorted(type(one).__name__ for one in made) == ["Namespace", *["NamespaceExists"] * 7]
-        titles = [one.title for one in await namespaces.all()]
+        assert sorted(type(outcome).__name__ for outcome in made) == [
+            "Namespace",
+            *["NamespaceExists"] * 7,
+        ]
+        titles = [namespace.title for namespace in await namespaces.all()]
         assert titles == ["default", "wanted"]
 
     async def test_a_namespace_is_renamed_and_keeps_its_keys(self, storage: Storage) -> None:
@@ -103,5 +106,5 @@ class NamespaceCases(StorageCase):
         titles = {f"title {number}" for number in range(50)}
         made = [await namespaces.create(title) for title in sorted(titles)]
         found = await namespaces.all()
-        assert {one.title for one in found} == titles | {"default"}
-        assert {one.id for one in made} < {one.id for one in found}
+        assert {namespace.title for namespace in found} == titles | {"default"}
+        assert {new.id for new in made} < {namespace.id for namespace in found}

@@ -68,7 +68,7 @@ class Preconditions(StorageCase):
         )
         won = [i for i, one in enumerate(tries) if isinstance(one, str)]
         assert len(won) == 1
-        assert sum(isinstance(one, PreconditionFailed) for one in tries) == 19
+        assert sum(isinstance(outcome, PreconditionFailed) for outcome in tries) == 19
         assert value_of(await storage.get(Get(SPACE, "a"))) == (str(won[0]).encode(), True)
 
     async def test_compare_and_set_loses_no_update(self, storage: Storage) -> None:

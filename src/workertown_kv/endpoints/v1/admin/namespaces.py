@@ -1,4 +1,4 @@
-"""Namespaces: list, create, get, rename, delete."""
+"""List, create, get, rename and delete namespaces."""
 
 from typing import Annotated, Final
 
@@ -18,7 +18,7 @@ _BODY_BYTES: Final = 64 * 1024
 
 
 class TitleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a namespace is to be called."""
+    """The title for a namespace."""
 
     title: Annotated[
         str,
@@ -33,7 +33,7 @@ _BODY: Final = msgspec.json.Decoder(TitleBody)
 
 
 class NamespaceHandlers:
-    """What can be done with namespaces. A request names a namespace by its id, or by its title."""
+    """Handles requests about namespaces, which they name by id or title."""
 
     def __init__(self, limits: LimitsOptions, namespaces: Namespaces, below: str) -> None:
         self._limits = limits
@@ -42,7 +42,9 @@ class NamespaceHandlers:
 
     async def list(self, _: Exchange) -> Answer:
         """Answer with all namespaces, in the order of their titles."""
-        found = sorted(await self._namespaces.all(), key=lambda one: (one.title, one.account))
+        found = sorted(
+            await self._namespaces.all(), key=lambda namespace: (namespace.title, namespace.account)
+        )
         return object_answer(found)
 
     async def create(self, exchange: Exchange) -> Answer:
@@ -51,7 +53,7 @@ class NamespaceHandlers:
         return object_answer(await self._namespaces.create(title))
 
     async def get(self, exchange: Exchange) -> Answer:
-        """Answer with one namespace."""
+        """Answer with a namespace."""
         return object_answer(await self._named(exchange))
 
     async def rename(self, exchange: Exchange) -> Answer:

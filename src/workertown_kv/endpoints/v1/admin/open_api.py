@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of `endpoints.v1.admin`."""
+"""Describe `endpoints.v1.admin` in the OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,7 +15,7 @@ NAMESPACES: Final = "Namespaces"
 
 
 def describe_admin(storage: Storage, prefix: str) -> Group:
-    """The group, as the OpenAPI document describes it."""
+    """Describe the group in the OpenAPI document."""
     base = prefix.rstrip("/")
     migrated = {"type": "array", "items": ref("Migration")}
     return Group(
@@ -58,7 +58,7 @@ def describe_admin(storage: Storage, prefix: str) -> Group:
         },
         structs=[Migration, Namespace, TitleBody, HealthReport],
         schemas={"Info": _INFO},
-        # They are encoded always.
+        # These fields are always encoded.
         narrowed={"Migration": {"required": ["migration", "direction", "status"]}},
         failures=NATIVE,
     )
@@ -86,8 +86,8 @@ _MIGRATED_SHOWN: Final = [{"migration": "1", "direction": "up", "status": "execu
 
 
 def describe_namespaces(storage: Storage, path: str) -> dict[str, Json]:
-    """Their paths, as the OpenAPI document describes them."""
-    alone = [501] if storage.lacks else []
+    """Describe the paths of namespaces in the OpenAPI document."""
+    unsupported = [501] if storage.lacks else []
     body = {"application/json": described(ref("TitleBody"), title={"title": "photos"})}
     return {
         path: {
@@ -96,14 +96,14 @@ def describe_namespaces(storage: Storage, path: str) -> dict[str, Json]:
                 "List namespaces",
                 "All of them, in the order of their titles.",
                 _ALL,
-                failures=alone,
+                failures=unsupported,
             ),
             "post": _operation(
                 "create_namespace",
                 "Make a namespace",
                 "It has no keys yet. 409 where there is one with this title.",
                 _ONE,
-                failures=[408, 409, 413, *alone],
+                failures=[408, 409, 413, *unsupported],
                 body=body,
             ),
         },
@@ -121,7 +121,7 @@ def describe_namespaces(storage: Storage, path: str) -> dict[str, Json]:
                 "Give a namespace another title",
                 "Its id and its keys stay. `default` cannot be renamed.",
                 _ONE,
-                failures=[404, 408, 409, 413, *alone],
+                failures=[404, 408, 409, 413, *unsupported],
                 parameters=[_NAMED],
                 body=body,
             ),
@@ -130,7 +130,7 @@ def describe_namespaces(storage: Storage, path: str) -> dict[str, Json]:
                 "Delete a namespace with all its keys",
                 "`default` cannot be deleted.",
                 _GONE,
-                failures=[404, *alone],
+                failures=[404, *unsupported],
                 parameters=[_NAMED],
             ),
         },

@@ -14,7 +14,7 @@ from .namespaces import NamespaceHandlers
 
 
 class Admin:
-    """The handlers that are about the server and its storage."""
+    """Handles requests about the server and its storage."""
 
     def __init__(self, options: Options, storage: Storage, health: Health) -> None:
         self._options = options
@@ -22,7 +22,7 @@ class Admin:
         self._health = health
 
     async def info(self, _: Exchange) -> Answer:
-        """Answer with the options in force, and what is known of the storage."""
+        """Answer with the options in force, and the kind and the health of the storage."""
         known = describe_options(self._options)
         known |= {
             "storage": type(self._storage).__name__,
@@ -43,7 +43,7 @@ def admin_routes(
     base = prefix.rstrip("/")
     admin = Admin(options, storage, health)
     handlers = NamespaceHandlers(options.limits, namespaces, f"{base}/namespaces/")
-    one = {
+    single = {
         "GET": handlers.get,
         "HEAD": handlers.get,
         "PUT": handlers.rename,
@@ -56,7 +56,7 @@ def admin_routes(
             f"{base}/namespaces",
             {"GET": handlers.list, "HEAD": handlers.list, "POST": handlers.create},
         ),
-        _route(f"{base}/namespaces/", one, rest="namespace"),
+        _route(f"{base}/namespaces/", single, rest="namespace"),
     ]
 
 

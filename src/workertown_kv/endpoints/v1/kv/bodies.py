@@ -1,4 +1,4 @@
-"""Request bodies: from JSON to what is asked, each value checked but not rebuilt."""
+"""Decode request bodies to operations, with values that are checked but not encoded again."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ class _Body(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class PutBody(_Body, frozen=True, gc=False):
-    """What to write. Without ttl and expires_at, the value lives until it is deleted."""
+    """The value to write. Without ttl and expires_at, it stays until it is deleted."""
 
     value: Value
     ttl: Ttl | UnsetType = UNSET
@@ -62,7 +62,7 @@ BatchOperation = GetOperation | SetOperation | DeleteOperation
 
 
 class BatchBody(_Body, frozen=True):
-    """Operations, which are done in order."""
+    """Operations, which run in order."""
 
     operations: list[BatchOperation]
     atomic: Annotated[bool, Meta(description="Do all of them at one moment, or none")] = False
@@ -82,9 +82,9 @@ _OPERATIONS: Final = msgspec.json.Decoder(list[BatchOperation])
 _OPERATION: Final[msgspec.json.Decoder[BatchOperation]] = msgspec.json.Decoder(BatchOperation)
 _TURN_OPERATIONS: Final = 50
 _PUT_DEPTH: Final = 1
-"""How deep a value or metadata stands in the body of a `PUT`."""
+"""How deep a value or metadata is nested in the body of a `PUT`."""
 _BATCH_DEPTH: Final = 3
-"""The same in a batch."""
+"""How deep a value or metadata is nested in the body of a batch."""
 _T = TypeVar("_T", bound=_Body)
 
 
@@ -97,7 +97,7 @@ async def decode_put(
     limits: LimitsOptions,
     now: float,
 ) -> Set:
-    """What the body of a `PUT` asks for."""
+    """Return the operation in the body of a `PUT`."""
     await _check_depth(body, limits.json_depth, _PUT_DEPTH)
     return _set(_decode(_PUT, body), namespace, key, precondition, limits, now)
 
@@ -105,35 +105,35 @@ async def decode_put(
 async def decode_batch(
     body: bytes | bytearray, *, namespace: str, limits: LimitsOptions, now: float
 ) -> Batch:
-    """What the body of a batch asks for; one wrong operation refuses them all."""
+    """Return the batch in a body. Raises `InputError` if any operation is wrong."""
     await _check_depth(body, limits.json_depth, _BATCH_DEPTH)
     is_long = len(body) > SHORT_BYTES
     batch = await _long_batch(body, limits.batch_operations) if is_long else _decode(_BATCH, body)
     if len(batch.operations) > limits.batch_operations:
         raise _invalid(("operations",), f"Expected at most {limits.batch_operations:,} operations")
     operations: list[Operation] = []
-    for index, one in enumerate(batch.operations):
+    for index, item in enumerate(batch.operations):
         if is_long and index % _TURN_OPERATIONS == 0:
             await asyncio.sleep(0)
         try:
-            check_key(one.key, limits.key_bytes)
+            check_key(item.key, limits.key_bytes)
         except InputError as error:
             detail = Detail("body", ("operations", index, "key"), error.message)
             raise type(error)("Invalid request body", details=[detail]) from error
-        precondition = None if one.if_version is UNSET else _if_version(one.if_version)
-        match one:
+        precondition = None if item.if_version is UNSET else _if_version(item.if_version)
+        match item:
             case GetOperation():
-                operations.append(Get(namespace, one.key, precondition))
+                operations.append(Get(namespace, item.key, precondition))
             case DeleteOperation():
-                operations.append(Delete(namespace, one.key, precondition))
+                operations.append(Delete(namespace, item.key, precondition))
             case SetOperation():
                 path = ("operations", index)
-                operations.append(_set(one, namespace, one.key, precondition, limits, now, path))
+                operations.append(_set(item, namespace, item.key, precondition, limits, now, path))
     return Batch(operations, atomic=batch.atomic, read_bytes=limits.batch_bytes)
 
 
 async def _check_depth(body: bytes | bytearray, most: int, around: int) -> None:
-    # A body of fewer bytes cannot be too deep.
+    # A shorter body cannot be too deep.
     if len(body) > most and await is_deeper_in_turns(body, most + around):
         raise _invalid((), too_deep(most))
 
@@ -196,7 +196,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes | bytearray) -> _T:
     except RecursionError as error:
         raise _invalid((), "The JSON is nested deeper than this Python can read") from error
     except msgspec.DecodeError as error:
-        # The decoder has several odd messages for half a surrogate pair, and says where it was.
+        # The decoder has several unclear messages for half a surrogate pair, but says where it is.
         at = _BYTE.search(str(error))
         end = int(at[1]) + _ESCAPES if at else len(body)
         halves = _HALF_PAIR.search(body, max(0, end - 2 * _ESCAPES), end)
@@ -215,7 +215,7 @@ def _is_object(body: bytes | bytearray) -> bool:
 
 
 def _expected(kind: type[_Body], body: bytes | bytearray) -> str:
-    """Say what would be right, with what was sent in its place where that is short."""
+    """Return an example of a right body, with the text of the wrong body if that is short."""
     if kind is not PutBody:
         return 'expected a JSON object, as in {"operations": [{"op": "get", "key": "theme"}]}'
     text = body.strip() if len(body) <= _SHORT_EXAMPLE else b"dark"
@@ -247,10 +247,10 @@ _EXPECTED: Final = {
 
 
 def _explained(message: str, root: str, fields: str = "") -> KvError:
-    """Make an error of ours from what the decoder says does not fit.
+    """Make an error with details from a message of the decoder.
 
-    `root` is where in the body it was decoding, and `fields` are those that it accepts there. The
-    message may quote a text as long as the body.
+    `root` is the path in the body at which it was decoding, and `fields` are the fields that it
+    accepts there. The message may quote a text as long as the body.
     """
     text, found, at = message.rpartition(" - at `$")
     if not found:

@@ -1,4 +1,4 @@
-"""Many keys: from requests to listings and batches, and from results to answers."""
+"""Decode listings and batches from requests, and encode their results to answers."""
 
 import base64
 import binascii
@@ -21,13 +21,13 @@ MOST_KEYS: Final = 1000
 
 
 ANSWER_COPIES: Final = 2
-"""The values that a batch reads, and the JSON that they become."""
+"""How often values are in memory: as the batch reads them, and in the JSON of the answer."""
 
 _NULL: Final = Raw(b"null")
 
 
 class ListedKey(Struct, omit_defaults=True, gc=False):
-    """A key, and what is known of its value."""
+    """A key, with the version, the expiry and the metadata of its value."""
 
     key: Key
     version: Version
@@ -44,7 +44,7 @@ class KeyPage(Struct, gc=False):
 
 
 class BatchResult(Struct, gc=False):
-    """What came of an operation of a batch."""
+    """The result of an operation in a batch."""
 
     key: Key
     value: (
@@ -69,36 +69,36 @@ class BatchResult(Struct, gc=False):
     ) = UNSET
 
 
-def decode_list(namespace: str, asked: Mapping[str, str]) -> List:
-    """Return what a query asks to list."""
+def decode_list(namespace: str, parameters: Mapping[str, str]) -> List:
+    """Return the listing for the parameters of a query."""
     return List(
         namespace,
-        asked.get("prefix", ""),
-        _limit(asked.get("limit")),
-        _decoded_cursor(asked.get("cursor")),
+        parameters.get("prefix", ""),
+        _limit(parameters.get("limit")),
+        _decoded_cursor(parameters.get("cursor")),
     )
 
 
 def encode_page(page: Page) -> Answer:
-    """Return one page of keys."""
+    """Return the answer with a page of keys."""
     cursor = None if page.cursor is None else _encoded_cursor(page.cursor)
     keys = [ListedKey(info.key, info.version, *_optional(info)) for info in page.keys]
     return object_answer(KeyPage(keys, cursor, cursor is None))
 
 
 def batch_answer_bytes(batch: Batch, limits: LimitsOptions) -> int:
-    """Return how much memory the answer to a batch may take, 0 where it can still be refused.
+    """Return how much memory the answer to a batch may take, 0 if it can still be refused later.
 
-    A batch that only reads can be refused when the values are here.
+    A batch that only reads can be refused after the values have been read.
     """
-    gets = sum(isinstance(one, Get) for one in batch.operations)
+    gets = sum(isinstance(item, Get) for item in batch.operations)
     if not 0 < gets < len(batch.operations):
         return 0
     return ANSWER_COPIES * min(limits.batch_bytes, gets * limits.value_bytes)
 
 
 def encode_results(batch: Batch, results: Sequence[Result]) -> Answer:
-    """Return what came of each operation of a batch."""
+    """Return the answer with the result of each operation of a batch."""
     pairs = zip(batch.operations, results, strict=True)
     return object_answer([_result(*pair) for pair in pairs])
 
@@ -133,7 +133,7 @@ def _limit(text: str | None) -> int:
     raise bad_query("limit", f"Expected a whole number from 1 to {MOST_KEYS:,}")
 
 
-# The storage's cursor may be any text; in base64 it passes through every URL unharmed.
+# The storage's cursor may be any text; base64 makes it safe in every URL.
 
 
 def _encoded_cursor(cursor: str) -> str:

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of `endpoints.v1.kv`."""
+"""Describe `endpoints.v1.kv` in the OpenAPI document."""
 
 from functools import partial
 from typing import Final

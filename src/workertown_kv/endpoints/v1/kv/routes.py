@@ -1,4 +1,4 @@
-"""The routes of `endpoints.v1.kv`: `{prefix}/{key}`, and `{prefix}` for the rest."""
+"""Make the routes of `endpoints.v1.kv`: `{prefix}/{key}`, and `{prefix}` for the rest."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -36,7 +36,7 @@ _LISTING: Final = ("key", "prefix", "limit", "cursor", "namespace")
 
 
 class Targets:
-    """Where a request names its namespace and key."""
+    """Finds the namespace and key that a request names."""
 
     def __init__(self, namespaces: Namespaces, below: str) -> None:
         self._namespaces = namespaces
@@ -51,19 +51,19 @@ class Targets:
 
     async def by_query(self, exchange: Exchange) -> tuple[str, str]:
         """Return the namespace, and the key from the query."""
-        asked = query(exchange, _KEY)
-        if "key" not in asked:
+        parameters = query(exchange, _KEY)
+        if "key" not in parameters:
             raise bad_query("key", f"Expected the key here, or in the path: {self._below}…")
-        return await self.namespace(exchange, asked), asked["key"]
+        return await self.namespace(exchange, parameters), parameters["key"]
 
-    def namespace(self, exchange: Exchange, asked: Mapping[str, str]) -> Awaitable[str]:
-        """Return the namespace; a read may use what was known of it a moment ago."""
+    def namespace(self, exchange: Exchange, parameters: Mapping[str, str]) -> Awaitable[str]:
+        """Return the namespace; for a read, it may have been read a moment ago."""
         is_write = exchange.method not in ("GET", "HEAD")
-        return namespace_of(exchange, self._namespaces, asked.get("namespace"), fresh=is_write)
+        return namespace_of(exchange, self._namespaces, parameters.get("namespace"), fresh=is_write)
 
 
 class Values:
-    """What can be done with one value."""
+    """Handles requests about a value."""
 
     def __init__(self, target: Target, storage: Storage, limits: LimitsOptions) -> None:
         self._target = target
@@ -99,14 +99,14 @@ class Values:
         return encode_version(operation, version, is_minimal=is_minimal)
 
     async def delete(self, exchange: Exchange) -> Answer:
-        """Remove the value, if there is one."""
+        """Remove the value, if it exists."""
         operation = decode_delete(exchange, *await self._target(exchange), self._limits)
         await permitted(self._storage, exchange.user).delete(operation)
         return data_answer(b"true")
 
 
 class Collection:
-    """What can be done with the keys together, and with a key that the query names."""
+    """Handles requests about all keys, or about a key that the query names."""
 
     def __init__(
         self,
@@ -121,23 +121,23 @@ class Collection:
         self._failed = failed
 
     async def get_or_list(self, exchange: Exchange) -> Answer:
-        """Answer with the value of the key in the query or, without one, with a page of keys."""
-        asked = query(exchange, _LISTING)
-        if "key" in asked and not asked.keys() <= {*_KEY}:
+        """Answer with the value of the key in the query or, without a key, with a page of keys."""
+        parameters = query(exchange, _LISTING)
+        if "key" in parameters and not parameters.keys() <= {*_KEY}:
             raise bad_query("key", "Expected either a key or what to list, not both")
-        namespace = await self._targets.namespace(exchange, asked)
+        namespace = await self._targets.namespace(exchange, parameters)
         storage = permitted(self._storage, exchange.user)
-        if "key" not in asked:
-            return encode_page(await storage.list(decode_list(namespace, asked)))
-        operation = decode_get(namespace, asked["key"], self._limits)
+        if "key" not in parameters:
+            return encode_page(await storage.list(decode_list(namespace, parameters)))
+        operation = decode_get(namespace, parameters["key"], self._limits)
         return encode_entry(exchange, await storage.get(operation))
 
     async def batch(self, exchange: Exchange) -> Answer:
-        """Do several operations and answer with what came of each."""
+        """Run a batch, and answer with the result of each operation."""
         namespace = await self._targets.namespace(exchange, query(exchange, ("namespace",)))
         check_json(exchange)
         limits, user = self._limits, exchange.user
-        # The storage would refuse it too, but only once the whole body is here.
+        # The storage would refuse the batch too, but only after the whole body has arrived.
         user.check_somewhere(namespace, "read", "write")
         seconds = limits.body_seconds
         body = await read_body(exchange, limits.batch_bytes, "a batch", seconds=seconds)
@@ -147,7 +147,7 @@ class Collection:
         del body
         exchange.expect(batch_answer_bytes(batch, limits))
         results = await permitted(self._storage, user).batch(batch)
-        exchange.hold(sum(len(one.value) for one in results if isinstance(one, Entry)))
+        exchange.hold(sum(len(result.value) for result in results if isinstance(result, Entry)))
         for result in results:
             if isinstance(result, StorageError):
                 self._failed(result)
@@ -167,7 +167,7 @@ def kv_routes(
     values = Values(targets.by_path, storage, limits)
     by_query = Values(targets.by_query, storage, limits)
     collection = Collection(targets, storage, limits, failed)
-    # The collection first: with a prefix of "/" its path would be that of an empty key.
+    # The collection comes first: with the prefix "/", its path would be that of an empty key.
     return [
         Route(
             NATIVE_API,

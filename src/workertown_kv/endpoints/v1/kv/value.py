@@ -1,4 +1,4 @@
-"""Single values: from requests to operations, and from results to answers."""
+"""Decode operations on a single value from requests, and encode their results to answers."""
 
 from email.utils import formatdate
 from typing import Final
@@ -15,28 +15,28 @@ from ....options import LimitsOptions
 from ..envelope import data_answer
 
 BODY_SLACK: Final = 64 * 1024
-"""What the body of a `PUT` may have beyond the largest value: its other fields and white space."""
+"""How many bytes the body of a `PUT` may have for other fields and white space."""
 
-# A cache that may keep a value must ask each time whether it still is the value; without this,
-# Expires would let it answer with what has been overwritten. Accept changes the form.
+# A cache must ask each time whether its value is current; otherwise Expires would let it answer
+# with an overwritten value. The form of the answer depends on Accept.
 _FRESH: Final = ((b"cache-control", b"no-cache"), (b"vary", b"accept"))
 _BYTES: Final = b"application/octet-stream"
 
 
 def decode_get(namespace: str, key: str, limits: LimitsOptions) -> Get:
-    """Return what a `GET` or `HEAD` asks for."""
+    """Return the operation of a `GET` or `HEAD`."""
     check_key(key, limits.key_bytes)
     return Get(namespace, key)
 
 
 def encode_entry(exchange: Exchange, entry: Entry | None) -> Answer:
-    """Return the value in the envelope or as its own bytes, or 304 where the client has it."""
+    """Return the value in the envelope or as its own bytes, or 304 if the client has it."""
     if entry is None:
         raise NotFound
     fields = [etag(entry.version), *_FRESH]
     if entry.expires_at is not None:
-        gone = formatdate(whole_seconds(entry.expires_at), usegmt=True)
-        fields.append((b"expires", gone.encode()))
+        expires = formatdate(whole_seconds(entry.expires_at), usegmt=True)
+        fields.append((b"expires", expires.encode()))
     if entry.metadata is not None:
         fields.append((b"x-kv-metadata", ascii_json(entry.metadata).encode()))
     known = unchanged(exchange, entry.version, fields)
@@ -55,39 +55,39 @@ def encode_entry(exchange: Exchange, entry: Entry | None) -> Answer:
 def precondition_of_put(
     exchange: Exchange, namespace: str, key: str, limits: LimitsOptions
 ) -> Precondition | None:
-    """Check what a `PUT` says before its body is read, and return its precondition."""
+    """Check a `PUT` before its body is read, and return its precondition."""
     check_key(key, limits.key_bytes)
     precondition = write_precondition(exchange)
     check_json(exchange)
-    # The storage would refuse it too, but only once the whole body is here.
+    # The storage would refuse the write too, but only after the whole body has arrived.
     exchange.user.check_key("write", namespace, key)
     return precondition
 
 
 def wants_minimum(exchange: Exchange) -> bool:
-    """Tell whether `Prefer` asks for an answer to a `PUT` without the value."""
+    """Return whether `Prefer` asks for an answer to a `PUT` without the value."""
     prefer = list_field(exchange.fields, b"prefer")
     if prefer is None:
         return False
     plain = prefer.lower().replace(b" ", b"").replace(b'"', b"")
-    return b"return=minimal" in [one.partition(b";")[0] for one in plain.split(b",")]
+    return b"return=minimal" in [preference.partition(b";")[0] for preference in plain.split(b",")]
 
 
 def encode_version(operation: Set, version: str, *, is_minimal: bool) -> Answer:
-    """Return the value that was written or, where the client prefers that, nothing."""
+    """Return the answer to a write: the value or, if the client prefers that, null."""
     if is_minimal:
         return data_answer(b"null", (etag(version), (b"preference-applied", b"return=minimal")))
     return data_answer(operation.value, (etag(version),))
 
 
 def decode_delete(exchange: Exchange, namespace: str, key: str, limits: LimitsOptions) -> Delete:
-    """Return what a `DELETE` asks for."""
+    """Return the operation of a `DELETE`."""
     check_key(key, limits.key_bytes)
     return Delete(namespace, key, write_precondition(exchange))
 
 
 def _wants_bytes(exchange: Exchange) -> bool:
-    """Tell whether `Accept` names the value's own bytes, and does not like JSON better."""
+    """Return whether `Accept` names the value's own bytes, and does not prefer JSON."""
     accept = list_field(exchange.fields, b"accept")
     if accept is None or _BYTES not in accept.lower():
         return False
