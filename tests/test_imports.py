@@ -90,7 +90,7 @@ def test_the_package_knows_its_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert workertown_kv.__version__ == project["version"]
     with pytest.raises(AttributeError, match="has no attribute 'version'"):
-        workertown_kv.version  # type: ignore[attr-defined] # noqa: B018
+        workertown_kv.version  # type: ignore[attr-defined] # noqa: B018  (reading it raises)
 
 
 def test_the_wheel_tells_type_checkers_that_it_has_types(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ async def test_a_websocket_is_closed_wherever_it_goes() -> None:
                 sent.append(message)
 
             raw = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
-            await server({"type": "websocket", "path": path, "headers": raw}, None, send)  # type: ignore[arg-type]
+            await server({"type": "websocket", "path": path, "headers": raw}, None, send)  # type: ignore[arg-type]  # the websocket sends nothing
             assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
@@ -146,7 +146,7 @@ async def test_a_path_without_its_raw_form_is_taken_as_it_is() -> None:
         return {"type": "http.request"}
 
     await server(scope, receive, send)
-    assert sent[0]["status"] == 200  # type: ignore[index]
+    assert sent[0]["status"] == 200  # type: ignore[index]  # a message is a mapping of anything
 
 
 async def test_a_client_that_goes_away_leaves_nothing_half_done() -> None:

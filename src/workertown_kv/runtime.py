@@ -103,8 +103,8 @@ class WorkerEnvironment(Mapping[str, Any]):
 
 
 def testing(  # not a test, though pytest takes it for one
-    values: Mapping[str, object] | Options | None = None,  # noqa: PT028
-    env: Environment | None = None,  # noqa: PT028
+    values: Mapping[str, object] | Options | None = None,  # noqa: PT028  (not a test)
+    env: Environment | None = None,  # noqa: PT028  (not a test)
 ) -> Runtime:
     """Use memory with these values. `runtime` may be this function or what it returns."""
     return Runtime(MemoryStorage(None if isinstance(values, Options) else values))

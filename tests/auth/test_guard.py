@@ -276,7 +276,7 @@ async def test_a_websocket_is_closed() -> None:
 
     server = make_server(MemoryStorage(), auth={"authenticate_request": lambda *_: None})
     async with server:
-        await server({"type": "websocket", "path": "/v1/kv", "headers": []}, None, send)  # type: ignore[arg-type]
+        await server({"type": "websocket", "path": "/v1/kv", "headers": []}, None, send)  # type: ignore[arg-type]  # the websocket sends nothing
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 

@@ -372,7 +372,7 @@ async def test_a_made_up_key_id_does_not_make_the_keys_stale(issuer: Issuer) -> 
 async def test_while_the_issuer_is_down_nobody_waits_for_it(issuer: Issuer) -> None:
     store = by_key_set(issuer, cache_ttl=100, refetch_seconds=60)
     assert await store.admits(store.token())
-    [only] = store.server.strategies[0]._issuers.values()  # type: ignore[attr-defined]
+    [only] = store.server.strategies[0]._issuers.values()  # type: ignore[attr-defined]  # the protocol of strategies lacks it
     keys = only.key_set
     patient, issuer.status = keys._options, 500
     store.clock.move(100)

@@ -35,7 +35,7 @@ def token_of(store: Store, issuer: Issuer, **claims: object) -> str:
 
 
 def key_set_of(store: Store) -> Any:
-    [only] = store.server.strategies[0]._issuers.values()  # type: ignore[attr-defined]
+    [only] = store.server.strategies[0]._issuers.values()  # type: ignore[attr-defined]  # the protocol of strategies lacks it
     return only.key_set
 
 

@@ -254,8 +254,8 @@ async def test_whichever_door_meets_a_failure_the_log_has_it_once(
 
 async def test_what_a_storage_lacks_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
     class Lacking(MemoryStorage):
-        async def list(self, operation: object) -> object:  # type: ignore[override]
-            raise self.unsupported("listing")  # type: ignore[arg-type]
+        async def list(self, operation: object) -> object:  # type: ignore[override]  # it returns nothing
+            raise self.unsupported("listing")  # type: ignore[arg-type]  # an enumeration of texts
 
     async with make_server(Lacking()) as server:
         assert (await Caller(server)("GET", "/v1/kv")).status_code == 501

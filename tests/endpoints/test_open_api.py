@@ -121,7 +121,7 @@ def test_it_tells_no_version_of_the_software() -> None:
 
 def test_it_says_501_where_the_storage_lacks_something() -> None:
     class Small(MemoryStorage):
-        lacks = {Capability.LISTING: "A reason.", Capability.PRECONDITIONS: "Another."}  # noqa: RUF012
+        lacks = {Capability.LISTING: "A reason.", Capability.PRECONDITIONS: "Another."}  # noqa: RUF012  (as storages declare it)
 
     small = asyncio.run(make_server(Small()).request("GET", "/open-api.json")).json()
     assert "501" in small["paths"]["/v1/kv"]["get"]["responses"]

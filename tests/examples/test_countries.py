@@ -16,7 +16,7 @@ from workertown_kv.testing import ServedStore, free_port
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))
 
-from examples.countries import connect, differences, keys, load, tables  # noqa: E402
+from examples.countries import connect, differences, keys, load, tables  # noqa: E402  (the path above comes first)
 
 KEY = "test-key"
 

@@ -73,7 +73,7 @@ def test_options_that_were_parsed_can_be_changed_again() -> None:
 
 def test_options_are_immutable() -> None:
     with pytest.raises(AttributeError):
-        parse_options().base_path = "/other"  # type: ignore[misc]
+        parse_options().base_path = "/other"  # type: ignore[misc]  # options are frozen
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_a_wrong_option_is_named_by_its_whole_path(given: Any, words: list[str])
     ("given", "words"),
     [
         ({"limits": CacheOptions()}, ["limits is CacheOptions", "a mapping with value_bytes"]),
-        (Options(cache=LimitsOptions()), ["cache is LimitsOptions", "a mapping with ttl"]),  # type: ignore[arg-type]
+        (Options(cache=LimitsOptions()), ["cache is LimitsOptions", "a mapping with ttl"]),  # type: ignore[arg-type]  # a wrong option, on purpose
         (
-            {"auth": AuthOptions(api_key=ApiKeyOptions(env=ApiKeyEnv(file=3)))},  # type: ignore[arg-type]
+            {"auth": AuthOptions(api_key=ApiKeyOptions(env=ApiKeyEnv(file=3)))},  # type: ignore[arg-type]  # a wrong option, on purpose
             ["auth.api_key.env.file is int", "expected text"],
         ),
-        ({"auth": AuthOptions(basic=ApiKeyOptions())}, ["auth.basic is ApiKeyOptions"]),  # type: ignore[arg-type]
-        (Options(endpoints=EndpointsOptions(v1=3)), ["endpoints.v1 is 3 (int)"]),  # type: ignore[arg-type]
+        ({"auth": AuthOptions(basic=ApiKeyOptions())}, ["auth.basic is ApiKeyOptions"]),  # type: ignore[arg-type]  # a wrong option, on purpose
+        (Options(endpoints=EndpointsOptions(v1=3)), ["endpoints.v1 is 3 (int)"]),  # type: ignore[arg-type]  # a wrong option, on purpose
     ],
 )
 def test_a_struct_is_checked_as_a_mapping_is(given: Any, words: list[str]) -> None:
@@ -223,7 +223,7 @@ def error_of(options: Any) -> str | None:
 
 def test_a_whole_struct_of_wrong_options_is_refused_by_kv() -> None:
     with pytest.raises(OptionsError, match=r"limits\.value_bytes is 'x' \(str\); expected a whole"):
-        kv(Options(limits=LimitsOptions(value_bytes="x")))  # type: ignore[arg-type]
+        kv(Options(limits=LimitsOptions(value_bytes="x")))  # type: ignore[arg-type]  # a wrong option, on purpose
     with pytest.raises(OptionsError, match=r"base_path is 'x'; expected a path that starts with"):
         kv(Options(base_path="x"))
 
@@ -277,20 +277,20 @@ def test_an_async_function_that_nobody_would_wait_for_is_refused(
 
 def test_an_environment_that_is_no_mapping_is_refused() -> None:
     with pytest.raises(OptionsError, match="get_env answered NoneType; expected a mapping"):
-        kv(get_env=lambda: None)  # type: ignore[arg-type, return-value]
+        kv(get_env=lambda: None)  # type: ignore[arg-type, return-value]  # a wrong option, on purpose
 
 
 def test_what_is_no_mapping_is_refused() -> None:
     with pytest.raises(OptionsError, match="expected a mapping"):
-        kv("base_path=/")  # type: ignore[arg-type]
+        kv("base_path=/")  # type: ignore[arg-type]  # a wrong option, on purpose
 
 
 def test_an_error_about_a_secret_does_not_show_it() -> None:
     with pytest.raises(OptionsError) as caught:
-        kv({"auth": {"api_key": {"api_key": 12345}}})  # type: ignore[arg-type]
+        kv({"auth": {"api_key": {"api_key": 12345}}})  # type: ignore[arg-type]  # a wrong option, on purpose
     assert "12345" not in caught.value.message
     with pytest.raises(OptionsError) as caught:
-        kv({"auth": {"api_key": "s3cret"}})  # type: ignore[arg-type]
+        kv({"auth": {"api_key": "s3cret"}})  # type: ignore[arg-type]  # a wrong option, on purpose
     assert "s3cret" not in caught.value.message
 
 

@@ -190,7 +190,7 @@ def test_a_file_that_is_not_there_is_named() -> None:
 
 def test_an_environment_that_cannot_be_listed_is_asked() -> None:
     class Asked(dict[str, str]):
-        def __iter__(self) -> "None":  # type: ignore[override]
+        def __iter__(self) -> "None":  # type: ignore[override]  # it only raises
             raise TypeError
 
     environment = Asked({"KV_OPTIONS__BASE_PATH": "/store"})
@@ -200,5 +200,5 @@ def test_an_environment_that_cannot_be_listed_is_asked() -> None:
 def test_an_error_is_not_said_to_come_from_what_it_hints_at() -> None:
     environment = {"KV_OPTIONS__AUTH__JWT__SECRET": "x" * 40}
     with pytest.raises(OptionsError, match="did you mean") as raised:
-        kv({"auth": {"jwt": {"secrt": "x"}}}, get_env=lambda: environment)  # type: ignore[arg-type]
+        kv({"auth": {"jwt": {"secrt": "x"}}}, get_env=lambda: environment)  # type: ignore[arg-type]  # a wrong option, on purpose
     assert "from" not in raised.value.message

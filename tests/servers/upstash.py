@@ -171,7 +171,7 @@ class _Connection:
     def ask(self, commands: list[list[Any]]) -> list[Any]:
         """The replies, as Redis sent them."""
         packed = [
-            hiredis.pack_command(tuple(map(_argument, command)))  # type: ignore[arg-type]
+            hiredis.pack_command(tuple(map(_argument, command)))  # type: ignore[arg-type]  # its stub says that tuples have one item
             for command in commands
         ]
         self._socket.sendall(b"".join(packed))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import asyncmy.connection
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg  # type: ignore[import-untyped]  # asyncpg has no types
 import pytest
 
 
@@ -29,7 +29,7 @@ async def call_in_event_loop(make: Callable[[], object]) -> object:
         ),
         (
             "asyncmy",
-            lambda: asyncmy.connection._MySQLProtocol,  # type: ignore[attr-defined]
+            lambda: asyncmy.connection._MySQLProtocol,  # type: ignore[attr-defined]  # its stub lacks the protocol
             "buffer drain get_buffer length pos",
         ),
         (

@@ -381,7 +381,7 @@ async def test_each_write_waits_for_its_own_time(tmp_path: Path) -> None:
         entered.set()
         return commit(jobs, until)
 
-    opened._commits._commit = watched  # type: ignore[assignment]
+    opened._commits._commit = watched  # type: ignore[assignment]  # the test watches commits
     other = apsw.Connection(str(tmp_path / "kv.sqlite"))
     other.execute("BEGIN IMMEDIATE")
     writes = [asyncio.create_task(opened.set(put("first")))]
@@ -412,7 +412,7 @@ async def test_a_write_that_may_wait_longer_is_tried_again(tmp_path: Path) -> No
             raise StorageUnavailable("busy", StorageFailure.BUSY)
         return commit(jobs, until)
 
-    opened._commits._commit = busy_once  # type: ignore[assignment]
+    opened._commits._commit = busy_once  # type: ignore[assignment]  # the test watches commits
     writes = [opened.set(put(str(i))) for i in range(3)]
     outcomes = await asyncio.gather(*writes, return_exceptions=True)
     assert [type(one) for one in outcomes] == [StorageUnavailable, str, str]

@@ -157,7 +157,7 @@ class Undeleting(MemoryStorage):
 def test_a_storage_that_does_not_delete_is_caught_by_the_state_machine() -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         run_state_machine_as_test(
-            lambda: StorageMachine(lambda clock: Undeleting(clock=clock), durable=False),  # type: ignore[arg-type]
+            lambda: StorageMachine(lambda clock: Undeleting(clock=clock), durable=False),  # type: ignore[arg-type]  # as in the suite
             settings=settings(
                 phases=[Phase.generate], max_examples=100, deadline=None, database=None
             ),

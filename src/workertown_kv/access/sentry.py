@@ -97,8 +97,8 @@ def configured_report(options: Options) -> SentryReport | None:
 def _transport(dsn: str) -> "HttpTransport":
     try:
         from sentry_sdk import HttpTransport  # noqa: PLC0415  (an extra)
-        from sentry_sdk.consts import DEFAULT_OPTIONS  # noqa: PLC0415
-        from sentry_sdk.utils import BadDsn  # noqa: PLC0415
+        from sentry_sdk.consts import DEFAULT_OPTIONS  # noqa: PLC0415  (an extra)
+        from sentry_sdk.utils import BadDsn  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise MissingExtra("sentry", "sentry-sdk>=2.70") from error
 

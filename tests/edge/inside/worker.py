@@ -59,7 +59,7 @@ def call(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cal
         return Answer(await entry.Default(js_object({}), env).fetch(Request(sent)))
 
     fetch.server = entry.Default  # type: ignore[attr-defined]  # for those who look inside
-    fetch.lacks = request.param == "KV"  # type: ignore[attr-defined]
+    fetch.lacks = request.param == "KV"  # type: ignore[attr-defined]  # the fixture set it
     return fetch
 
 
@@ -118,7 +118,7 @@ async def test_a_worker_tells_of_itself(call: Call) -> None:
     described = await (await call("GET", "/open-api.json", authorization="")).json()
     assert "/v1/kv/{key}" in described["paths"]
     info = await (await call("GET", "/admin/info")).data()
-    assert info["storage"] == ("KVBindingStorage" if call.lacks else "D1BindingStorage")  # type: ignore[attr-defined]
+    assert info["storage"] == ("KVBindingStorage" if call.lacks else "D1BindingStorage")  # type: ignore[attr-defined]  # the fixture set it
     assert info["version"] == importlib.metadata.version("workertown-kv")
     assert await (await call("POST", "/admin/migrate", {})).data() == []
 
@@ -141,7 +141,7 @@ async def test_a_worker_takes_odd_keys(call: Call) -> None:
 
 async def test_a_worker_lets_values_expire(call: Call) -> None:
     await call("PUT", "/v1/kv/brief", {"value": 1, "ttl": 1})
-    storage = call.server.server.runtime.storage  # type: ignore[attr-defined]
+    storage = call.server.server.runtime.storage  # type: ignore[attr-defined]  # the fixture set it
     entry = await storage.get(Get("default", "brief"))
     assert entry.expires_at == pytest.approx(storage.clock() + 1, abs=0.9)
     clock = storage.clock
@@ -154,7 +154,7 @@ async def test_a_worker_says_what_its_storage_cannot_do(call: Call) -> None:
     operations = [{"op": "set", "key": "x", "value": 1, "if_version": None}]
     only_new = await call("PUT", "/v1/kv/new", {"value": 1}, if_none_match="*")
     atomic = await call("POST", "/v1/kv", {"operations": operations, "atomic": True})
-    if call.lacks:  # type: ignore[attr-defined]
+    if call.lacks:  # type: ignore[attr-defined]  # the fixture set it
         assert (only_new.status, atomic.status) == (501, 501)
         assert "Workers KV" in (await only_new.json())["error"]
     else:
@@ -181,7 +181,7 @@ async def test_a_worker_does_batches(call: Call) -> None:
 
 async def test_a_worker_has_namespaces_where_its_storage_has(call: Call) -> None:
     made = await call("POST", "/admin/namespaces", {"title": "apart"})
-    if call.lacks:  # type: ignore[attr-defined]
+    if call.lacks:  # type: ignore[attr-defined]  # the fixture set it
         assert made.status == 501
         return
     id = (await made.data())["id"]
@@ -208,14 +208,14 @@ async def test_a_worker_goes_on_when_one_of_several_requests_ends(call: Call) ->
 
 
 async def test_a_worker_sweeps_when_it_is_told_to(call: Call) -> None:
-    await call.server(js_object({}), js_object({"KV_DB": KV})).scheduled(None)  # type: ignore[attr-defined]
+    await call.server(js_object({}), js_object({"KV_DB": KV})).scheduled(None)  # type: ignore[attr-defined]  # the fixture set it
 
 
 async def test_a_binding_may_be_the_one_of_cloudflares_sdk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     in_a_worker(monkeypatch)
-    from workers.rpc import _BindingWrapper  # type: ignore[import-not-found]
+    from workers.rpc import _BindingWrapper  # type: ignore[import-not-found]  # Cloudflare's SDK
 
     from workertown_kv.storage.cloudflare import storage_from_binding
 

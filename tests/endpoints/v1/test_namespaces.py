@@ -160,7 +160,7 @@ async def test_scopes_name_namespaces_by_their_ids() -> None:
 
 async def test_a_storage_with_one_namespace_answers_501() -> None:
     class Single(MemoryStorage):
-        lacks = {Capability.NAMESPACES: "It is one binding."}  # noqa: RUF012
+        lacks = {Capability.NAMESPACES: "It is one binding."}  # noqa: RUF012  (as storages declare it)
 
     async with make_server(Single()) as server:
         call = Caller(server)

@@ -101,9 +101,9 @@ def _pool(url: str) -> "ConnectionPool":
 
     Raises `OptionsError` or `ValueError` for a malformed URL.
     """
-    from redis.asyncio import ConnectionPool  # noqa: PLC0415
-    from redis.asyncio.retry import Retry  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.asyncio import ConnectionPool  # noqa: PLC0415  (Upstash needs no driver)
+    from redis.asyncio.retry import Retry  # noqa: PLC0415  (Upstash needs no driver)
+    from redis.backoff import NoBackoff  # noqa: PLC0415  (Upstash needs no driver)
 
     parts = _REDIS_FORM.split(url)
     ((host, _), *others) = parts.hosts
@@ -115,7 +115,7 @@ def _pool(url: str) -> "ConnectionPool":
     pool: ConnectionPool = ConnectionPool.from_url(plain_url, retry=Retry(NoBackoff(), 1))
     # This finds a wrong parameter of the URL now, and not only at the first request.
     try:
-        pool.make_connection()  # type: ignore[no-untyped-call]
+        pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py does not annotate it
     except TypeError as error:
         raise ValueError(url) from error
     return pool

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from asyncmy.connection import (  # type: ignore[attr-defined]
+from asyncmy.connection import (  # type: ignore[attr-defined]  # its stub lacks the protocol
     Connection,
     MySQLResult,
     _MySQLProtocol,
@@ -32,7 +32,7 @@ _WHOLE_BYTES: Final = 2**24 - 1
 _NULL, _DOUBLE, _LONGLONG, _BLOB = b"\6\0", b"\5\0", b"\x08\0", b"\xfc\0"
 
 
-class _PieceProtocol(_MySQLProtocol):  # type: ignore[misc]
+class _PieceProtocol(_MySQLProtocol):  # type: ignore[misc]  # its base has no type
     def get_buffer(self, sizehint: int) -> memoryview:
         room: memoryview = super().get_buffer(sizehint)
         return room[:ROOM_BYTES]
@@ -57,7 +57,7 @@ class PieceConnection(Connection):
     async def read_packet(self, packet_type: Any = MysqlPacket) -> Any:
         await self._fill_buffer(4)
         if self._coming() <= PIECE_BYTES:
-            return await super().read_packet(packet_type)  # type: ignore[no-untyped-call]
+            return await super().read_packet(packet_type)  # type: ignore[no-untyped-call]  # asyncmy does not annotate it
         pieces: list[bytes] = []
         goes_on = True
         while goes_on:
@@ -92,11 +92,11 @@ class PieceConnection(Connection):
                 await self._execute_command(COM_STMT_SEND_LONG_DATA, piece)
                 await asyncio.sleep(0)  # for other requests, even if the socket takes all of it
                 await self._proto.drain()
-        header: bytes = prepared._execute_header  # noqa: SLF001
+        header: bytes = prepared._execute_header  # noqa: SLF001  (asyncmy has no other way to do it)
         await self._execute_command(COM_STMT_EXECUTE, header + _parameters(values))
         result: Any = MySQLResult(self)
         await result.read_binary(prepared)
-        await prepared._complete_result(self, result)  # noqa: SLF001
+        await prepared._complete_result(self, result)  # noqa: SLF001  (asyncmy has no other way to do it)
         return result
 
     def _coming(self) -> int:

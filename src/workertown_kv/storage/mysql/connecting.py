@@ -23,7 +23,7 @@ async def connect(
 ) -> MysqlSession:
     """Connect. Unless `patient`, the server itself also ends statements after `timeout`."""
     password = "" if url.password is None else url.password.reveal()
-    connection: Any = PieceConnection(  # type: ignore[no-untyped-call]
+    connection: Any = PieceConnection(  # type: ignore[no-untyped-call]  # asyncmy does not annotate it
         host=host,
         port=port,
         unix_socket=url.parameters.socket,
@@ -36,7 +36,7 @@ async def connect(
     )
     # The caller has a deadline. For its own timeout, asyncmy uses `asyncio.wait_for`, which may
     # swallow a cancellation before Python 3.12 (github.com/python/cpython/issues/86296).
-    connection._connect_timeout = None  # noqa: SLF001
+    connection._connect_timeout = None  # noqa: SLF001  (asyncmy has no public option for it)
     try:
         await connection.connect()
     except ERRORS as error:

@@ -79,7 +79,7 @@ class MysqlSession(Session):
     @property
     def usable(self) -> bool:
         connection = self._connection
-        if self._doubtful or not connection.connected or connection._stream_broken:  # noqa: SLF001
+        if self._doubtful or not connection.connected or connection._stream_broken:  # noqa: SLF001  (asyncmy does not publish it)
             return False
         return not connection.get_transaction_status()
 

@@ -49,7 +49,7 @@ class PieceLoop:
     ) -> "PieceTransport":
         """See `asyncio`."""
         watched = _Watched(protocol)
-        over = await self._loop.start_tls(transport.inner, watched, context, **how)  # type: ignore[arg-type]
+        over = await self._loop.start_tls(transport.inner, watched, context, **how)  # type: ignore[arg-type]  # it has the methods of a protocol
         if over is None:
             raise ConnectionResetError("The connection was closed while TLS began")
         watched.transport = PieceTransport(over, self._loop)

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg  # type: ignore[import-untyped]  # asyncpg has no types
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
 from ..sql.session import Lost, MissingTable, TooManyConnections, Undone, reason

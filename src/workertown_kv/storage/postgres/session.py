@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Final
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg  # type: ignore[import-untyped]  # asyncpg has no types
 
 from ...errors import StorageError, StorageUnavailable
 from ..sql.dialects.postgres import lock_number
@@ -30,7 +30,7 @@ class PostgresSession(Session):
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._doubtful = False
-        self._transport: PieceTransport = connection._transport  # noqa: SLF001
+        self._transport: PieceTransport = connection._transport  # noqa: SLF001  (asyncpg does not publish it)
         self._descriptor: int = self._transport.get_extra_info("socket").fileno()
 
     async def fetch(self, statement: Statement) -> Sequence[Any]:

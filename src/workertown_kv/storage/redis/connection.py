@@ -72,7 +72,7 @@ class Connector:
 
     async def open(self, connection: PlainConnection) -> None:
         """Open a connection. A server that sentinels named must say that it is the master."""
-        await connection.connect()  # type: ignore[no-untyped-call]
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py does not annotate it
         if self._settings.kind is Kind.SENTINEL:
             role = await _answer(connection, ("ROLE",))
             if role[0] != b"master":
@@ -88,7 +88,7 @@ class Connector:
         )
         try:
             async with asyncio.timeout(seconds):
-                await connection.connect()  # type: ignore[no-untyped-call]
+                await connection.connect()  # type: ignore[no-untyped-call]  # redis-py does not annotate it
                 return await _answer(connection, command)
         finally:
             await connection.disconnect(nowait=True)

@@ -122,7 +122,7 @@ class Database:
                 if undone == TRIES:
                     raise
                 # Operations that conflicted should not come back at the same moment.
-                await asyncio.sleep(random.uniform(0, 0.002 * 2**undone))  # noqa: S311
+                await asyncio.sleep(random.uniform(0, 0.002 * 2**undone))  # noqa: S311  (not cryptography)
             except NotDone as error:
                 pool.forget()
                 ended += 1
