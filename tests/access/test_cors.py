@@ -334,7 +334,7 @@ async def test_requests_that_come_from_no_page_have_no_cors_fields() -> None:
     assert cors_fields(answer) == {}
 
 
-async def test_cors_is_off_unless_asked_for() -> None:
+async def test_cors_is_off_by_default() -> None:
     call = Caller(make_server(MemoryStorage({"a": 1})))
     answer = await call("GET", URL, headers={"Origin": APP})
     assert cors_fields(answer) == {}

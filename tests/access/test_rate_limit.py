@@ -237,7 +237,7 @@ async def test_a_hook_can_decide_with_yes_and_no(*, is_async: bool) -> None:
     assert seen == [f"address:{ADDRESS}", "address:2001:db8::/64", "address:unknown"]
 
 
-async def test_a_hook_is_told_the_user_where_users_are_counted() -> None:
+async def test_a_hook_gets_the_user_if_users_are_counted() -> None:
     seen = []
 
     def admits(client: str) -> bool:

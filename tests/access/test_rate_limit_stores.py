@@ -156,7 +156,7 @@ async def test_each_request_asks_the_store_once(upstash: StandInUpstash, inside:
     assert [command[0] for command in upstash.commands] == ["EVAL", "EVAL"]
 
 
-async def test_redis_is_asked_once_for_each_request(running: RunningRedis, inside: "Redis") -> None:
+async def test_each_request_takes_one_call_of_redis(running: RunningRedis, inside: "Redis") -> None:
     async with server_for(running.url, limit=1) as server:
         await ask(server)
         inside.config_resetstat()
@@ -245,7 +245,7 @@ async def test_while_redis_is_down_requests_are_counted_in_process_and_then_in_r
             # It is not asked again with every request.
             assert await statuses(server, 1) == [429]
             moved.move(5)
-            # It has begun anew, and has forgotten what it had counted.
+            # It has started again, without its counts.
             assert await statuses(server, 4) == [200, 200, 200, 429]
             again = "The store of the rate limit answers again (2 failures, the first 15 s ago)"
             assert warnings(caplog)[1:] == [again]
@@ -342,7 +342,7 @@ async def test_redis_is_spoken_to_with_tls_and_a_password(
 
 
 @pytest.mark.parametrize("url_token", ["wrong", "upstash-token%2Fx"])
-async def test_a_token_that_upstash_refuses_is_told_to_the_log(
+async def test_a_token_that_upstash_refuses_is_logged(
     upstash: StandInUpstash, url_token: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = upstash.url.replace(upstash.token, url_token)
@@ -353,7 +353,7 @@ async def test_a_token_that_upstash_refuses_is_told_to_the_log(
     assert url_token not in caplog.text
 
 
-async def test_an_error_of_upstash_is_told_to_the_log(
+async def test_an_error_of_upstash_is_logged(
     upstash: StandInUpstash, inside: "Redis", caplog: pytest.LogCaptureFixture
 ) -> None:
     key = "workertown-kv:{rate-limit/address:198.51.100.7/1/60/second}"
@@ -364,7 +364,7 @@ async def test_an_error_of_upstash_is_told_to_the_log(
     assert "UpstashError: EVAL: status 400, WRONGTYPE" in warning
 
 
-async def test_what_is_no_upstash_is_told_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_server_that_is_not_upstash_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
         thread = Thread(target=other.serve_forever, args=(0.01,))
         thread.start()

@@ -405,7 +405,7 @@ async def _no_message(*_: object) -> Any:
     raise AssertionError("nothing is read or sent")
 
 
-async def test_every_path_that_is_described_is_told_as_it_is_described() -> None:
+async def test_every_described_path_is_reported_as_its_template() -> None:
     for base in ({}, {"base_path": "/base", "endpoints": {"v1": {"kv": "/values"}}}):
         async with make_server(MemoryStorage(), **base) as server:
             prefix = server.options.base_path.rstrip("/")
@@ -444,7 +444,7 @@ async def test_every_path_that_is_described_is_told_as_it_is_described() -> None
         ),
     ],
 )
-def test_a_path_is_told_without_keys(options: dict[str, Any], path: str, told: str) -> None:
+def test_a_path_is_reported_without_keys(options: dict[str, Any], path: str, told: str) -> None:
     assert template_of(make_server(MemoryStorage(), **options), path) == told
 
 
@@ -453,7 +453,7 @@ def test_what_workerd_asks_for_is_a_key_at_any_path() -> None:
     assert template_of(make_server(MemoryStorage()), "/admin/info", mark) == "/workerd/{key}"
 
 
-async def test_a_path_is_told_without_where_the_server_is_mounted(sentry: Endpoint) -> None:
+async def test_a_path_is_reported_without_the_path_of_the_mount(sentry: Endpoint) -> None:
     import httpx2
 
     app = Starlette(routes=[Mount("/outer", app=failing(sentry).server)])

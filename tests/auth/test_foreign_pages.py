@@ -134,7 +134,7 @@ async def test_reading_is_left_to_cors() -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_nobody_is_told_more_without_credentials() -> None:
+async def test_requests_without_credentials_learn_nothing_more() -> None:
     kv = server(MemoryStorage())
     for headers in ({"Content-Type": "text/plain"}, {"Sec-Fetch-Site": "cross-site"}):
         assert (await kv.request("POST", "/v1/kv", headers=headers)).status_code == 401

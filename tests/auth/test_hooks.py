@@ -191,7 +191,7 @@ async def waits_for_what_is_cancelled(*_: Any) -> Any:
 
 
 @pytest.mark.parametrize("sent", [("admin", ""), ("", "p"), ("", "")])
-async def test_no_hook_is_asked_about_an_empty_password(sent: tuple[str, str]) -> None:
+async def test_no_hook_gets_an_empty_password(sent: tuple[str, str]) -> None:
     for auth in (
         {"verify_credentials": lambda *_: True},
         {"verify_credentials": lambda *_: True, "get_credentials": lambda _: sent},

@@ -133,7 +133,7 @@ async def test_a_token_is_for_its_audience_alone(
     assert await store.admits(store.token(OctKey.import_key(SECRET), "HS256", **claims)) is fits
 
 
-async def test_why_a_token_is_refused_is_told_to_the_log_alone(
+async def test_only_the_log_says_why_a_token_is_refused(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = Store(secret=SECRET)

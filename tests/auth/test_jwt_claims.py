@@ -53,7 +53,7 @@ def token(store: Store, **claims: object) -> str:
         ({}, False),
     ],
 )
-async def test_a_token_may_be_asked_for_its_client(claims: dict[str, object], fits: bool) -> None:
+async def test_the_client_of_a_token_may_be_required(claims: dict[str, object], fits: bool) -> None:
     for store in (
         by_secret(client_id=["app", "web"]),
         Store(env={"KV_JWT_SECRET": SECRET, "KV_JWT_CLIENT_ID": "app, web"}),
@@ -61,7 +61,7 @@ async def test_a_token_may_be_asked_for_its_client(claims: dict[str, object], fi
         assert await store.admits(token(store, **claims)) is fits
 
 
-async def test_audience_and_client_are_both_asked_for_where_both_are_set() -> None:
+async def test_audience_and_client_are_both_required_if_both_are_set() -> None:
     store = by_secret(client_id="app", audience=["kv", "shop"])
     assert await store.admits(token(store, aud=["shop", "other"], azp="app"))
     assert not await store.admits(token(store, aud="kv"))

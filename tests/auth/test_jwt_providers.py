@@ -30,7 +30,7 @@ class Shape(NamedTuple):
     claims: Mapping[str, Any]
     """`iss` and `sub` are added where they are not among them, and times; `nbf` is from now on."""
     refused: Sequence[Mapping[str, Any]]
-    """Claims of tokens that are for somebody else; `None` in place of a claim leaves it out."""
+    """Claims of tokens that are for somebody else; `None` instead of a claim leaves it out."""
     header: Mapping[str, Any] = {"typ": "JWT"}
     key: Mapping[str, Any] = {"alg": "RS256", "use": "sig"}
     """What the published key says besides the numbers."""
@@ -341,7 +341,7 @@ def test_every_variable_of_the_page_is_one_that_is_read() -> None:
     assert len(names) > 5
 
 
-async def test_the_wrong_certificates_of_firebase_are_told_from_a_key_set(
+async def test_the_certificates_of_firebase_are_not_taken_for_a_key_set(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with Issuer() as issuer:

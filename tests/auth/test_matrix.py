@@ -87,7 +87,7 @@ UNAUTHENTICATED: dict[str, str | bytes | None] = {
     "key under the wrong scheme": "Basic the-key",
     "token under the wrong scheme": f"JWT {GOOD_RSA}",
     "wrong key": "Bearer the-kez",
-    "the hash in place of the key": "Bearer sha256:" + "0" * 64,
+    "the hash instead of the key": "Bearer sha256:" + "0" * 64,
     "wrong password": basic("ada", "engin"),
     "unknown user": basic("eve", "engine"),
     "expired key": "Bearer the-old-key",

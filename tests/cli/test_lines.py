@@ -60,7 +60,7 @@ def test_where_nobody_reads_lines_are_dropped_and_counted(
     assert kept <= 1000 < dropped < sent
 
 
-def test_a_reader_that_is_gone_does_no_harm() -> None:
+def test_a_reader_that_has_ended_does_no_harm() -> None:
     read, write = os.pipe()
     os.close(read)
     lines = Lines(write)

@@ -84,7 +84,7 @@ class Sdk:
     def put(self, namespace: str, key: str, value: bytes | Path, **named: Any) -> None:
         """Write a value, by the method that the SDK has for it wherever that works."""
         if self.name == PYTHON_4:
-            # Its own method sends JSON in place of the value.
+            # Its own method sends JSON instead of the value.
             content = value if isinstance(value, bytes) else value.read_bytes()
             text = base64.b64encode(content).decode()
             pair = {"key": key, "value": text, "base64": True, **named}

@@ -11,7 +11,7 @@ CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 PACKAGE = ROOT / "src" / "workertown_kv"
 
 
-def test_everything_on_the_map_is_there() -> None:
+def test_everything_on_the_map_exists() -> None:
     found = list(_mapped())
     assert PACKAGE / "storage" / "sqlite" in found
     assert [path for path in found if not path.exists()] == []

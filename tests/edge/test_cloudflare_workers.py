@@ -18,7 +18,7 @@ from edge.place import HERE, ROOT, jspi, run
 EXAMPLE = ROOT / "examples" / "cloudflare-worker"
 
 
-def test_what_the_package_needs_in_a_worker_is_there() -> None:
+def test_a_worker_has_the_packages_that_it_needs() -> None:
     there = set(re.findall(r"^([\w-]+)==", (HERE / "wheels.txt").read_text(), re.MULTILINE))
     for text in importlib.metadata.requires("workertown-kv") or ():
         needed = Requirement(text)

@@ -50,7 +50,7 @@ class Crashing(MemoryStorage):
         raise ValueError("the password is hunter2")
 
 
-async def test_an_unforeseen_error_is_told_to_the_log_alone(
+async def test_only_the_log_shows_an_unexpected_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     answer = await Caller(make_server(Crashing()))("GET", "/v1/kv/a")

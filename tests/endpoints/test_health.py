@@ -168,7 +168,7 @@ async def test_the_first_answer_waits_for_the_first_check(fragile: Fragile) -> N
         await server.close()
 
 
-async def test_without_tasks_in_the_background_it_asks_when_it_is_asked() -> None:
+async def test_without_background_tasks_each_request_for_the_health_checks_the_storage() -> None:
     fragile = Fragile()
     server = kv(runtime=Runtime(fragile, background=False), get_env=dict)
     async with server:

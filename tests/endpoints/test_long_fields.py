@@ -59,7 +59,7 @@ async def test_what_is_wrong_is_not_repeated_at_length(query: str) -> None:
     assert len(answer.text) < 1000
 
 
-async def test_a_path_is_told_up_to_a_bound() -> None:
+async def test_a_long_path_is_cut() -> None:
     told: list[tuple[str, str, int, float]] = []
     server = make_server(MemoryStorage(), logger=lambda *line: told.append(line))
     call = Caller(server)

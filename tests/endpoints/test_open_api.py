@@ -230,7 +230,7 @@ def test_generators_find_no_form_that_they_do_not_know() -> None:
             assert not isinstance(node.get("const"), bool), at
 
 
-def test_the_operations_of_a_batch_are_told_apart_by_their_op() -> None:
+def test_the_op_distinguishes_the_operations_of_a_batch() -> None:
     discriminator = SCHEMAS["BatchOperation"]["discriminator"]
     assert discriminator["propertyName"] == "op"
     assert {

@@ -59,7 +59,7 @@ class Client:
     ],
 )
 @pytest.mark.parametrize("sent", [{"content-length": "9"}, {"transfer-encoding": "chunked"}])
-async def test_the_rest_of_a_small_body_is_read_before_an_error_is_told(
+async def test_the_rest_of_a_small_body_is_read_before_an_error_is_sent(
     path: str, headers: dict[str, str], status: int, sent: dict[str, str]
 ) -> None:
     client = Client(b"one", b"two", b"six")

@@ -23,7 +23,7 @@ REWRITERS: Final = 2
 READERS: Final = 2
 COUNTERS: Final = 3
 KEYS: Final = 2
-"""So many are written anew by all rewriters, and as many are counted up by all counters."""
+"""The number of keys that the rewriters write again, and that the counters count up."""
 
 PAUSE_SECONDS: Final = 0.05
 """After an answer 503."""

@@ -58,7 +58,7 @@ def test_two_increments_of_the_same_count_are_a_fault() -> None:
     assert counting.lost() == 1
 
 
-def test_a_refusal_is_a_fault_where_the_value_asked_for_was_there() -> None:
+def test_a_refusal_is_a_fault_if_the_required_value_existed() -> None:
     counting = counted("a", "b")
     counting.refused.append(Refused("x", expected="a", ended=3.5))
     assert list(counting.faults()) == []

@@ -45,7 +45,7 @@ async def test_no_acknowledged_write_is_lost_with_the_primary_of_a_synchronous_s
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["standby-is-there", "standby-was-away"])
-async def test_what_is_lost_with_the_primary_of_an_asynchronous_standby_is_told(
+async def test_the_report_has_writes_lost_with_the_primary_of_an_asynchronous_standby(
     programs: Path, *, away: bool
 ) -> None:
     with PostgresPair(programs, "local") as pair:

@@ -188,7 +188,7 @@ def test_a_file_that_is_not_there_is_named() -> None:
         kv(runtime=runtimes.testing(), get_env=lambda: {"KV_CONFIG": "nowhere.toml"})
 
 
-def test_an_environment_that_cannot_be_listed_is_asked() -> None:
+def test_variables_are_read_by_name_if_they_cannot_be_listed() -> None:
     class Asked(dict[str, str]):
         def __iter__(self) -> "None":  # type: ignore[override]  # it only raises
             raise TypeError

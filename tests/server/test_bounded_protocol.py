@@ -187,7 +187,7 @@ async def test_a_body_that_is_no_http_is_refused_and_stores_nothing(store: Serve
 # What HTTP asks for
 
 
-async def test_the_body_is_asked_for_where_the_client_expects_it(store: Served) -> None:
+async def test_the_server_requests_the_body_if_the_client_expects_that(store: Served) -> None:
     reader, writer = await store.connect()
     body = b'{"value":1}'
     writer.write(put(b"a", b"", b"Expect: 100-continue", length=len(body)))
@@ -197,7 +197,7 @@ async def test_the_body_is_asked_for_where_the_client_expects_it(store: Served) 
     writer.close()
 
 
-async def test_a_body_that_is_not_asked_for_is_not_taken_for_a_request(store: Served) -> None:
+async def test_an_unrequested_body_is_not_taken_for_a_request(store: Served) -> None:
     reader, writer = await store.connect()
     writer.write(put(b"a", b"", b"Expect: 100-continue", length=100).replace(KEY, b""))
     received = await reader.readuntil(b"}")

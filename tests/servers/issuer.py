@@ -60,7 +60,7 @@ class Issuer:
         """Set with each request; clear it to wait for one."""
         self.status = 200
         self.body: bytes | None = None
-        """What is sent in place of the key set."""
+        """The text that is sent instead of the key set."""
         self.slow = threading.Event()
         """While it is set, answers wait until the issuer is stopped."""
         self._stopped = threading.Event()
@@ -129,4 +129,4 @@ class Issuer:
             request.end_headers()
             request.wfile.write(body)
         except OSError:
-            pass  # whoever asked has had enough of it
+            pass  # the client has closed the connection

@@ -185,7 +185,7 @@ class SqlCases(SqlCase):
         await two.migrate(to=0)
         assert await one.get(Get("default", "a")) is not None
 
-    async def test_a_negated_precondition_of_a_delete_is_decided_by_what_is_there(self) -> None:
+    async def test_a_negated_precondition_of_a_delete_depends_on_the_entry(self) -> None:
         storage = await self.opened()
         not_a = Precondition(("a", "b"), negated=True)
         await storage.delete(Delete("default", "k", not_a))
@@ -215,7 +215,7 @@ class SqlCases(SqlCase):
         tracemalloc.stop()
         assert peak < 55_000_000
 
-    async def test_the_same_value_asked_for_again_and_again_is_read_once(self) -> None:
+    async def test_a_value_that_is_requested_repeatedly_is_read_once(self) -> None:
         storage = await self.opened()
         await storage.set(put("a", b"x" * 5_000_000, is_json=False))
         tracemalloc.start()
@@ -509,7 +509,7 @@ class SqlCases(SqlCase):
         """How many the server has, of storages, asked over one of them."""
         raise NotImplementedError
 
-    async def test_a_clock_that_differs_from_the_servers_is_told(self) -> None:
+    async def test_a_clock_that_differs_from_the_servers_causes_a_warning(self) -> None:
         clock = MovedClock(time.time())
         storage = await self.opened(clock)
         assert list(await storage.warnings()) == []
@@ -522,7 +522,7 @@ class SqlCases(SqlCase):
         """Let the server lose in a crash what it has acknowledged, or keep it as usual."""
         raise NotImplementedError
 
-    async def test_a_server_that_loses_writes_in_a_crash_is_told(self) -> None:
+    async def test_a_server_that_loses_writes_in_a_crash_causes_a_warning(self) -> None:
         self.set_careless(careless=True)
         try:
             storage = await self.opened()

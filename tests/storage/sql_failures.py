@@ -109,7 +109,7 @@ class SqlFailures(SqlCase):
             assert time.monotonic() - began < 3
             assert isinstance(asked.exception(), StorageUnavailable)
 
-    async def test_a_server_that_is_down_at_first_is_used_once_it_is_there(
+    async def test_a_server_that_is_down_at_first_is_used_once_it_is_up(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         storage = self.at()

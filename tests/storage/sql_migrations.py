@@ -1,4 +1,4 @@
-"""The schema: brought up to date by the way or by hand, by many at once, and undone."""
+"""Test migrations: automatic, by hand, by several processes at once, and undone."""
 
 import asyncio
 import logging

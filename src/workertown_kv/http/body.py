@@ -94,7 +94,7 @@ async def read_rest(exchange: Exchange) -> None:
     """Read what is left of a small body.
 
     A connection is closed where some of it is unread, and a client that is still sending then
-    may see that in place of the answer.
+    may see that instead of the answer.
     """
     fields = exchange.fields
     length = fields.get(b"content-length")

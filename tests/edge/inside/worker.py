@@ -207,7 +207,7 @@ async def test_a_worker_goes_on_when_one_of_several_requests_ends(call: Call) ->
     assert {one.status for one in answers} == {404}
 
 
-async def test_a_worker_sweeps_when_it_is_told_to(call: Call) -> None:
+async def test_a_worker_sweeps_on_schedule(call: Call) -> None:
     await call.server(js_object({}), js_object({"KV_DB": KV})).scheduled(None)  # type: ignore[attr-defined]  # the fixture set it
 
 

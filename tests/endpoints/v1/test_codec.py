@@ -88,7 +88,7 @@ def test_a_large_value_is_not_copied() -> None:
     assert parts[1] is value
 
 
-def test_a_value_is_its_own_bytes_where_these_are_asked_for() -> None:
+def test_a_value_is_its_own_bytes_on_request() -> None:
     entry = Entry(key="a", value=b"\xff", version="v1", is_json=False)
     answer = encode_entry(exchange(accept=BYTES), entry)
     assert list(answer.parts) == [b"\xff"]

@@ -56,7 +56,7 @@ async def test_a_prefix_may_hold_any_character(call: Caller) -> None:
     assert [one["key"] for one in listed["keys"]] == ["a/", "a/b", "a/b/c"]
 
 
-async def test_a_page_has_a_thousand_keys_unless_told_otherwise(call: Caller) -> None:
+async def test_a_page_has_a_thousand_keys_by_default(call: Caller) -> None:
     sets = [{"op": "set", "key": f"{i:04}", "value": i} for i in range(1000)]
     await call.data("POST", "/v1/kv", json={"operations": sets})
     await call.put("one more", 1)

@@ -136,7 +136,7 @@ async def test_deleting_is_true_whether_or_not_there_was_a_value(call: Caller) -
 # Lifetimes
 
 
-async def test_a_value_is_gone_when_its_ttl_is_over(call: Caller, clock: MovedClock) -> None:
+async def test_a_value_expires_after_its_ttl(call: Caller, clock: MovedClock) -> None:
     await call.put("a", 1, ttl=2)
     clock.move(1.999)
     got = await call("GET", "/v1/kv/a")

@@ -69,7 +69,7 @@ class StorageCase:
     """
 
     def together(self, key: str) -> str:
-        """Return the key to use in place of this one in atomic batches.
+        """Return the key to use instead of this key in atomic batches.
 
         Override it if the storage supports atomic batches only of keys that share something, such
         as a hash tag; it must return different keys for different ones.
