@@ -41,7 +41,7 @@ class KeyInfo(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A compact JSON object in UTF-8."""
 
     def is_alive(self, now: float) -> bool:
-        """Tell whether the entry has not expired at a time."""
+        """Return whether the entry has not expired at a time."""
         return self.expires_at is None or self.expires_at > now
 
 

@@ -27,7 +27,7 @@ from .database import (
 )
 @click.option("--yes", is_flag=True, help="Undo migrations without asking.")
 def migrate(database: str, to: int | None, yes: bool) -> None:
-    """Migrate the database to the newest schema; harmless when repeated."""
+    """Migrate the database to the newest schema. Repeating it does no harm."""
     choose_database(database)
     with one_line_errors():
         server = configured_server(Files())

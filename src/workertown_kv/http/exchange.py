@@ -130,7 +130,7 @@ class Exchange:
             self._holding().expect(size)
 
     def release(self) -> None:
-        """Hold nothing of the memory any more."""
+        """Give back all memory that the request holds."""
         if self.held is not None:
             self.held.release()
             self.held = None

@@ -64,7 +64,7 @@ class Held:
         self._expected += size
 
     def release(self) -> None:
-        """Hold nothing any more."""
+        """Give back all memory."""
         if self.size:
             self._memory.give_back(self._name(), self.size)
 

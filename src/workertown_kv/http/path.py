@@ -25,7 +25,7 @@ def route_path(scope: Scope) -> str:
 
 
 def _was_sent_with_slash(scope: Scope) -> bool:
-    """Tell whether the slash at the end of the path is the client's: Litestar adds one."""
+    """Return whether the slash at the end of the path is the client's: Litestar adds one."""
     raw: bytes | None = scope.get("raw_path")
     if raw is None:
         return True

@@ -62,7 +62,7 @@ class Route:
         self._handlers = dict(handlers)
 
     def has_path(self, path: str) -> bool:
-        """Tell whether this route is the one of a path."""
+        """Return whether this route is the one of a path."""
         return path.startswith(self.path) if self.is_below else path == self.path
 
     def template_of(self, exchange: Exchange) -> str:

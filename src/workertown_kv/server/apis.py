@@ -22,7 +22,7 @@ from ..storage import CachedStorage, Health, Storage
 
 
 class Elsewhere(Route):
-    """The route of all paths that no API has: routes of the user's own, or nothing."""
+    """The route of all paths that no API has, for the operator's own routes."""
 
     def __init__(self) -> None:
         super().__init__(NATIVE_API, "/", {}, rest="path")

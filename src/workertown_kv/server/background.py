@@ -15,7 +15,7 @@ SWEEP_ENTRIES: Final = 200
 PURGE_SECONDS: Final = 60.0
 PURGE_KEYS: Final = 200
 PAUSE_SECONDS: Final = 0.01
-"""Between two steps, for those who read and write."""
+"""The pause between two steps, in which requests run."""
 
 
 def leave_task(task: asyncio.Task[None]) -> None:

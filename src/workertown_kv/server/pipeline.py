@@ -40,7 +40,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
     limit: RateLimit | None
     watchers: Sequence[Watcher]
     others: ASGIApp
-    """The routes of the user's own, or nothing."""
+    """The router of the operator's own routes."""
     lifespan: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +72,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
                 self._observe(exchange, perf_counter() - started)
 
     async def _answer(self, exchange: Exchange) -> Answer | None:
-        """Return the answer, `None` where a route of the user's own has sent it."""
+        """Return the answer, `None` if one of the operator's own routes has sent it."""
         if self.cors is not None:
             preflight = self.cors.preflight(exchange) if exchange.method == "OPTIONS" else None
             if preflight is not None:
@@ -102,7 +102,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
             await limit.count(exchange)
 
     async def _connect(self, exchange: AsgiExchange, receive: Receive, send: Send) -> None:
-        """Let a websocket through to a route of the user's own, or close it."""
+        """Let a websocket through to one of the operator's own routes, or close it."""
         exchange.route = ELSEWHERE  # no API has any
         try:
             await self._admit(exchange)

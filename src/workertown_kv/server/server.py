@@ -56,7 +56,7 @@ class Server(Starlette):
         self.namespaces = Namespaces(storage, options.cloudflare.accounts)
         self.health = Health(storage, background=self.runtime.background)
         self.api_routes = routes_of(options, storage, self.namespaces, self.health, self.strategies)
-        """The routes of the APIs; those of the user's own are in `routes`."""
+        """The routes of the APIs; `routes` has the operator's own routes."""
         limiter = configured_limiter(options)
         report = configured_report(options)
         self.lifecycle = Lifecycle(
@@ -113,14 +113,14 @@ class Server(Starlette):
         return await self.fetch(httpx2.Request(method, url, **given))
 
     def has(self, scope: Scope) -> bool:
-        """Tell whether an API, or a route of the user's own, has the path of a request."""
+        """Return whether an API, or one of the operator's own routes, has the path of a request."""
         exchange = AsgiExchange(scope, _nothing, _nothing, self.memory)
         return self._table.find(exchange) is not ELSEWHERE or any(
             route.matches(scope)[0] is not Match.NONE for route in self.routes
         )
 
     async def open(self) -> None:
-        """Open the storage and, where the runtime lets it, sweep it; harmless when repeated.
+        """Open the storage and, if the runtime allows it, sweep it. Repeating it does no harm.
 
         It is open for the running event loop, and closes where that ends by cancelling its tasks,
         as `asyncio.run` does. The next event loop opens it again.
@@ -128,7 +128,7 @@ class Server(Starlette):
         await self.lifecycle.open()
 
     async def close(self) -> None:
-        """Finish what has been accepted and close the storage; harmless when repeated."""
+        """Finish the operations under way and close the storage. Repeating it does no harm."""
         await self.lifecycle.close()
 
     async def __aenter__(self) -> Self:
@@ -152,7 +152,7 @@ class Server(Starlette):
         return ServerErrorMiddleware(app) if self.user_middleware else app
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request that no API has to the routes of the user's own."""
+        """Pass a request that no API has to the operator's own routes."""
         handlers = {
             kind: handler
             for kind, handler in self.exception_handlers.items()

@@ -24,7 +24,7 @@ def unwrapped(binding: Any) -> Any:
 
 
 def is_null(value: Any) -> bool:
-    """Tell whether a value is JavaScript's null or undefined."""
+    """Return whether a value is JavaScript's null or undefined."""
     return value is None or value is _NULL
 
 
@@ -62,7 +62,7 @@ def stringified(value: Any) -> str:
 
 
 def survives(text: str) -> bool:
-    """Tell whether JSON text stays the same when JavaScript parses it and writes it again.
+    """Return whether JSON text stays the same when JavaScript parses it and writes it again.
 
     Numbers such as `1.0`, escapes, and names that are numbers change.
     """

@@ -44,7 +44,7 @@ class Lost(Exception):
         self.__cause__ = cause
 
     def may_repeat(self, call: Call) -> bool:
-        """Tell whether it does no harm to send the call again."""
+        """Return whether it does no harm to send the call again."""
         return not (call.writes and self.sent)
 
     def failure(self, engine: str, *, writes: bool) -> StorageUnavailable:

@@ -15,7 +15,7 @@ async def discard(exchange: Exchange, most: int, *, seconds: float) -> None:
 
 
 async def is_forsaken(exchange: Exchange, *, seconds: float) -> bool:
-    """Tell whether the client goes away within so many seconds, after the whole body."""
+    """Return whether the client goes away within so many seconds, after the whole body."""
     try:
         async with asyncio.timeout(seconds):
             message = await exchange.receive()
