@@ -1,4 +1,4 @@
-"""What `api-key` and `user` share: flags that limit a credential, and the line for it."""
+"""Share the flags that limit a credential, and its line, between `api-key` and `user`."""
 
 import time
 from collections.abc import Callable, Sequence

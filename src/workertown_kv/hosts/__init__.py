@@ -1,4 +1,4 @@
-"""Ways to host a server: beside other applications, on AWS Lambda, in a Cloudflare Worker."""
+"""Host a server: beside other applications, on AWS Lambda, in a Cloudflare Worker."""
 
 from .combined import Combined, combine
 

@@ -1,4 +1,4 @@
-"""The body of a request."""
+"""Read the body of a request."""
 
 import asyncio
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""How deep a body is nested, with pauses for other requests."""
+"""Find how deep a body is nested, with pauses for other requests."""
 
 import asyncio
 from typing import Final

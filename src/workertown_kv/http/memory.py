@@ -1,4 +1,4 @@
-"""How much of memory the bodies and answers of all requests may take together."""
+"""Limit the memory that the bodies and answers of all requests may take together."""
 
 from typing import Final
 

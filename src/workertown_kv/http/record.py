@@ -1,4 +1,4 @@
-"""What is known of an exchange once it is over, for what watches the server."""
+"""Record a request and its answer for observers, such as the access log."""
 
 from typing import NamedTuple
 

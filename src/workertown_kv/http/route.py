@@ -1,4 +1,4 @@
-"""Which requests an API has, and what it does with them."""
+"""Define the routes of an API, and their handlers."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much of it bodies and answers may take."""
+"""Find the memory of the machine, and the part that bodies and answers may take."""
 
 import os
 from pathlib import Path
