@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.util import Finalize
@@ -21,7 +20,7 @@ LAST_SECONDS: Final = 2.0
 """How long the process waits, when it ends, for lines that are not written yet."""
 
 GATHER_SECONDS: Final = 0.02
-"""How long the thread lets lines gather, since waking it costs a request more than its line."""
+"""How long lines may gather, since waking the thread costs a request more than its line."""
 
 _PIECE_BYTES: Final = 4096
 """What a pipe takes at once (PIPE_BUF), so that the lines of several processes stay whole."""
@@ -51,6 +50,7 @@ class Lines:
         self._waiting: list[str] = []
         self._characters = 0
         self._dropped = 0
+        self._is_urgent = False
         self._writer: threading.Thread | None = None
         self._is_over = False
 
@@ -70,6 +70,12 @@ class Lines:
                     self._start()
                 self._changed.notify_all()
 
+    def flush(self) -> None:
+        """Let the thread write at once: `logging` calls this after each record."""
+        with self._changed:
+            self._is_urgent = True
+            self._changed.notify_all()
+
     def _start(self) -> None:
         # A daemon, for which the end of the process does not wait: the reader of the output may
         # never come back.
@@ -86,8 +92,8 @@ class Lines:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
-            time.sleep(GATHER_SECONDS)
-            with self._lock:
+                self._changed.wait_for(lambda: self._is_urgent, GATHER_SECONDS)
+                self._is_urgent = False
                 gathered, self._waiting = self._waiting, []
             for piece in _pieces(gathered):
                 self._put(piece)
