@@ -206,13 +206,43 @@ async def test_a_writer_who_goes_away_spoils_nothing_for_the_others(tmp_path: Pa
     await storage.close()
 
 
+@pytest.mark.parametrize(("size", "is_short"), [(64 * 1024, True), (64 * 1024 + 1, False)])
+async def test_only_the_commit_of_a_short_write_is_in_the_thread(
+    tmp_path: Path, size: int, *, is_short: bool
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    threads: dict[str, bool] = {}
+    loop = threading.get_ident()
+
+    def note(_: object, sql: str, __: object) -> bool:
+        threads[sql.split(maxsplit=1)[0]] = threading.get_ident() == loop
+        return True
+
+    storage._writer.db.exec_trace = note
+    await storage.set(put("a", b"x" * size, is_json=False))
+    expected = {"BEGIN": is_short, "INSERT": is_short, "COMMIT": False}
+    assert {name: threads[name] for name in expected} == expected
+    await storage.close()
+
+
+async def test_writes_and_migrations_share_the_connection(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    for _ in range(20):
+        await asyncio.gather(
+            storage.set(put("a")), storage.migrate(), storage.set(put("b")), storage.migrate()
+        )
+    await storage.close()
+
+
 async def test_large_writes_do_not_all_share_one_commit(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path / "kv.sqlite")
     await storage.open()
     commits = counted_commits(storage)
     big = b"x" * 6_000_000
     await asyncio.gather(*(storage.set(put(str(i), big, is_json=False)) for i in range(9)))
-    assert len(commits) == 3
+    assert len(commits) == 9
     await storage.close()
 
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import httpx2
@@ -376,10 +377,10 @@ async def test_each_write_waits_for_its_own_time(tmp_path: Path) -> None:
     commit = opened._commits._commit
     entered = threading.Event()
 
-    def watched(jobs: list[writer.Job], until: float) -> object:
+    def watched(jobs: list[writer.Job], until: float, started: Any) -> object:
         allowed.append((len(jobs), until))
         entered.set()
-        return commit(jobs, until)
+        return commit(jobs, until, started)
 
     opened._commits._commit = watched  # type: ignore[assignment]  # the test watches commits
     other = apsw.Connection(str(tmp_path / "kv.sqlite"))
@@ -406,12 +407,13 @@ async def test_a_write_that_may_wait_longer_is_tried_again(tmp_path: Path) -> No
     commit = opened._commits._commit
     sizes: list[int] = []
 
-    def busy_once(jobs: list[writer.Job], until: float) -> object:
+    def busy_once(jobs: list[writer.Job], until: float, started: Any) -> object:
         sizes.append(len(jobs))
         if len(sizes) == 1:
             raise StorageUnavailable("busy", StorageFailure.BUSY)
-        return commit(jobs, until)
+        return commit(jobs, until, started)
 
+    opened._commits._start = lambda _: None  # as if another connection had the lock
     opened._commits._commit = busy_once  # type: ignore[assignment]  # the test watches commits
     writes = [opened.set(put(str(i))) for i in range(3)]
     outcomes = await asyncio.gather(*writes, return_exceptions=True)

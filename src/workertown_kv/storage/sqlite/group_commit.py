@@ -15,14 +15,19 @@ _Waiting = tuple[_Job, int, float, asyncio.Future[_Done]]
 """A job, its size, the moment until which it may wait, and the future of its outcome."""
 
 MOST_JOBS: Final = 256
-MOST_BYTES: Final = 16 * 1024 * 1024
+MOST_BYTES: Final = 4 * 1024 * 1024
 """A larger group saves little more, and its first job waits for the last."""
+
+LARGE_BYTES: Final = 64 * 1024
+"""Larger jobs have groups of their own, so that fewer short jobs wait for them."""
 
 
 class GroupCommit(Generic[_Job, _Done]):
     """Commits in one thread; the jobs that arrive in the meantime are the next group.
 
-    `commit` gets a group, and the moment of `time.monotonic()` until which it may wait for a lock.
+    `start` gets a group on the event loop, and may do what takes no time; it returns `None` if it
+    did nothing. `commit` gets the group, the moment of `time.monotonic()` until which it may wait
+    for a lock, and what `start` returned.
     It returns the outcome of each job, in order: a result, or the exception that `submit` raises.
     If `commit` itself raises, so does `submit` for the whole group, with one exception: if the
     storage is busy, the jobs that have waited less than `wait_seconds` are tried again.
@@ -30,10 +35,15 @@ class GroupCommit(Generic[_Job, _Done]):
 
     def __init__(
         self,
-        commit: Callable[[Sequence[_Job], float], Sequence[_Done | Exception]],
+        start: Callable[[Sequence[_Job]], Sequence[_Done | Exception] | None],
+        commit: Callable[
+            [Sequence[_Job], float, Sequence[_Done | Exception] | None],
+            Sequence[_Done | Exception],
+        ],
         executor: ThreadPoolExecutor,
         wait_seconds: float,
     ) -> None:
+        self._start = start
         self._commit = commit
         self._executor = executor
         self._wait_seconds = wait_seconds
@@ -67,8 +77,9 @@ class GroupCommit(Generic[_Job, _Done]):
             group = self._next_group()
             jobs = [job for job, _, _, _ in group]
             try:
+                started = self._start(jobs)
                 outcomes = await loop.run_in_executor(
-                    self._executor, self._commit, jobs, group[0][2]
+                    self._executor, self._commit, jobs, group[0][2], started
                 )
             except Exception as error:  # noqa: BLE001  (`submit` raises it)
                 if isinstance(error, StorageUnavailable) and error.kind is StorageFailure.BUSY:
@@ -83,12 +94,15 @@ class GroupCommit(Generic[_Job, _Done]):
                     future.set_result(outcome)
 
     def _next_group(self) -> list[_Waiting[_Job, _Done]]:
-        group: list[_Waiting[_Job, _Done]] = []
-        total = 0
+        group = [self._waiting.popleft()]
+        total = group[0][1]
+        is_large = total > LARGE_BYTES
         while self._waiting and len(group) < MOST_JOBS and total < MOST_BYTES:
-            waiting = self._waiting.popleft()
-            group.append(waiting)
-            total += waiting[1]
+            size = self._waiting[0][1]
+            if (size > LARGE_BYTES) is not is_large:
+                break
+            group.append(self._waiting.popleft())
+            total += size
         return group
 
     def _given_up(self, group: list[_Waiting[_Job, _Done]]) -> list[_Waiting[_Job, _Done]]:

@@ -79,7 +79,9 @@ class SqliteStorage(Storage):
             self._writing.submit(self._disconnect_all)
             self._shut_down(wait=False)
             raise
-        self._commits = GroupCommit(self._writer.commit, self._writing, self._busy_timeout_seconds)
+        self._commits = GroupCommit(
+            self._writer.start, self._writer.commit, self._writing, self._busy_timeout_seconds
+        )
         self._probing: asyncio.Task[Outcome] | None = None
         self._probe_failure: StorageError | None = None
         self._opened = True
@@ -97,7 +99,11 @@ class SqliteStorage(Storage):
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         self._check_open()
-        return await self._in(self._writing, lambda: self._writer.migrate(to))
+        self._writer.is_in_use = True
+        try:
+            return await self._in(self._writing, lambda: self._writer.migrate(to))
+        finally:
+            self._writer.is_in_use = False
 
     async def check(self) -> None:
         self._check_open()

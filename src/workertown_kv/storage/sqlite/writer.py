@@ -16,6 +16,7 @@ from ..contract import Clock, Migration
 from .connection import Patience, savepoint
 from .failures import translated
 from .files import Files
+from .group_commit import LARGE_BYTES
 from .schema import check_owner, migrate
 from .table import EntryTable
 
@@ -47,6 +48,8 @@ class Probe(msgspec.Struct, frozen=True):
 
 Job = Set | Delete | Batch | Sweep | Probe
 Outcome = str | int | Sequence[Result] | None
+Outcomes = Sequence[Outcome | Exception]
+"""What each job of a group returned or raised."""
 
 
 def size_of(job: Job) -> int:
@@ -69,6 +72,8 @@ class Writer:
         self._log_pages = 0
         self._warned_at = 0.0
         self._is_completed = False
+        self.is_in_use = False
+        """Whether a thread uses the connection for something other than a commit."""
 
     def open(self, db: apsw.Connection) -> Sequence[Migration]:
         """Use a connection, which has `patience`, and bring the schema up to date."""
@@ -102,15 +107,31 @@ class Writer:
         with self._transaction() as table:
             return migrate(table.db, to)
 
-    def commit(self, jobs: Sequence[Job], until: float) -> Sequence[Outcome | Exception]:
-        """Run the jobs in one transaction, which waits for the lock until this moment.
+    def start(self, jobs: Sequence[Job]) -> Outcomes | None:
+        """Run short jobs in a transaction that `commit` is to end, and return their outcomes.
 
-        If there is not enough space for all jobs, each gets its own transaction: a deletion needs
-        little space, and frees some.
+        Return `None`, without a transaction, if that could take long or fails: `commit` then does
+        everything. This runs on the event loop, so it waits for nothing; `commit` runs in a thread.
+        """
+        if self.is_in_use or self._files.are_lost or not all(map(_is_short, jobs)):
+            return None
+        self.patience.until = 0
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            return [self._outcome(self._table, job) for job in jobs]
+        except apsw.Error:
+            self._roll_back()
+            return None
+
+    def commit(self, jobs: Sequence[Job], until: float, started: Outcomes | None) -> Outcomes:
+        """Commit the jobs that have been started, or run all in one transaction.
+
+        The transaction waits for the lock until this moment. If there is not enough space for all
+        jobs, each gets its own transaction: a deletion needs little space, and frees some.
         """
         self.patience.until = until
         try:
-            outcomes = self._commit_together(jobs)
+            outcomes = self._commit_together(jobs, started)
         except StorageUnavailable as error:
             if error.kind is not StorageFailure.FULL:
                 raise
@@ -121,12 +142,12 @@ class Writer:
             self._write_log_into_file()
         return outcomes
 
-    def _commit_together(self, jobs: Sequence[Job]) -> list[Outcome | Exception]:
-        if self._files.are_lost:
+    def _commit_together(self, jobs: Sequence[Job], started: Outcomes | None = None) -> Outcomes:
+        if started is None and self._files.are_lost:
             self._check_files()
         try:
-            with self._transaction() as table:
-                outcomes = [self._outcome(table, job) for job in jobs]
+            with self._transaction(is_begun=started is not None) as table:
+                outcomes = started or [self._outcome(table, job) for job in jobs]
                 if any(map(size_of, jobs)):
                     self._make_room()
         except apsw.Error as error:
@@ -231,13 +252,21 @@ class Writer:
         return True
 
     @contextmanager
-    def _transaction(self) -> Iterator[EntryTable]:
-        self.db.execute("BEGIN IMMEDIATE")
+    def _transaction(self, *, is_begun: bool = False) -> Iterator[EntryTable]:
+        if not is_begun:
+            self.db.execute("BEGIN IMMEDIATE")
         try:
             yield self._table
             self.db.execute("COMMIT")
         except BaseException:
-            # Some failures of the engine end the transaction.
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
+            self._roll_back()
             raise
+
+    def _roll_back(self) -> None:
+        # Some failures of the engine end the transaction.
+        if self.db.in_transaction:
+            self.db.execute("ROLLBACK")
+
+
+def _is_short(job: Job) -> bool:
+    return isinstance(job, Set | Delete) and size_of(job) <= LARGE_BYTES
