@@ -494,8 +494,8 @@ class SqlCases(SqlCase):
     async def test_what_finds_no_connection_waits_for_one_that_there_is(self) -> None:
         url = self.limited(3)
         storage = await self.opened(url=url, connections=10)
-        acts = [storage.set(put(str(i % 16))) for i in range(200)]
-        assert len(await asyncio.gather(*acts)) == 200
+        batches = [Batch([put(str(i % 16))], atomic=True) for i in range(200)]
+        assert len(await asyncio.gather(*map(storage.batch, batches))) == 200
         other = await self.opened(url=url)
         with pytest.raises(StorageUnavailable) as caught:  # this one has none at all
             await asyncio.gather(*(other.get(Get("default", "a")) for _ in range(5)))

@@ -13,12 +13,14 @@ from servers.mariadb import RunningMariadb, mariadb_program
 from storage.sql_case import put, table_of
 from storage.sql_cases import SqlCases
 from storage.sql_failures import SqlFailures
+from storage.sql_gathering import SqlGathering
 from storage.sql_migrations import SqlMigrations
 from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Batch, Get, Operation
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.mysql.errors import translated
+from workertown_kv.storage.mysql.session import MysqlSession
 from workertown_kv.storage.sql.dialects.mysql import MIGRATIONS
 from workertown_kv.storage.sql.session import Lost, NotDone, TooManyConnections, Undone
 from workertown_kv.storage.sql.storage import SqlStorage
@@ -129,6 +131,24 @@ class TestMysqlFailures(SqlFailures):
         # Of two, the one is favoured that has written more.
         waiting = "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"
         return not (await asyncio.to_thread(self.server.as_root, waiting)).endswith("\t0")
+
+
+class TestMysqlGathering(SqlGathering):
+    storage_type: ClassVar = MysqlStorage
+    session_type = MysqlSession
+    server: RunningMariadb
+
+    async def waiting(self, storage: SqlStorage) -> int:
+        waiting = "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"
+        return int((await asyncio.to_thread(self.server.as_root, waiting)).split("\t")[1])
+
+
+class TestGaleraGathering(TestMysqlGathering):
+    """With the statements that only a node of Galera needs."""
+
+    @pytest.fixture(autouse=True)
+    def _certifies(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(MysqlSession, "certifies", True)
 
 
 class TestMysqlMigrations(SqlMigrations):

@@ -12,12 +12,14 @@ from servers.postgres import RunningPostgres, postgres_programs
 from storage.sql_case import put, table_of
 from storage.sql_cases import SqlCases
 from storage.sql_failures import SqlFailures
+from storage.sql_gathering import SqlGathering
 from storage.sql_migrations import SqlMigrations
 from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Batch, Get, Operation
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.postgres import PostgresStorage
 from workertown_kv.storage.postgres.errors import not_begun, translated
+from workertown_kv.storage.postgres.session import PostgresSession
 from workertown_kv.storage.sql.dialects.postgres import MIGRATIONS
 from workertown_kv.storage.sql.session import Lost, Session
 from workertown_kv.storage.sql.storage import SqlStorage
@@ -152,6 +154,16 @@ class TestPostgresFailures(SqlFailures):
         async with storage._database.opened().session() as session:
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             return int((await session.fetch((waiting, ())))[0][0]) > 0
+
+
+class TestPostgresGathering(SqlGathering):
+    storage_type: ClassVar = PostgresStorage
+    session_type = PostgresSession
+
+    async def waiting(self, storage: SqlStorage) -> int:
+        async with storage._database.opened().session() as session:
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            return int((await session.fetch((waiting, ())))[0][0])
 
 
 class TestPostgresMigrations(SqlMigrations):

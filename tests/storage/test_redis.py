@@ -98,7 +98,7 @@ async def test_there_are_no_more_connections_than_allowed(
 ) -> None:
     before = inside.info("clients")["connected_clients"]
     async with opened(f"{running.url}?connections=3") as storage:
-        await asyncio.gather(*(storage.set(put(str(i))) for i in range(100)))
+        await asyncio.gather(*(storage.batch(Batch([put(str(i))])) for i in range(100)))
         assert inside.info("clients")["connected_clients"] - before == 3
     await asyncio.sleep(0)
     until(lambda: inside.info("clients")["connected_clients"] == before)

@@ -328,7 +328,7 @@ async def test_what_finds_no_connection_waits_for_one_that_there_is(
 ) -> None:
     with RunningRedis(program, tmp_path, "--maxclients", "3") as few:
         async with opened(f"{few.url}?connections=10") as storage:
-            acts = [storage.set(put(str(i % 16))) for i in range(200)]
+            acts = [storage.batch(Batch([put(str(i % 16))])) for i in range(200)]
             assert len(await asyncio.gather(*acts)) == 200
             async with opened(few.url) as other:
                 with pytest.raises(StorageUnavailable) as caught:  # this one has none at all

@@ -16,6 +16,7 @@ from ...errors import (
 from ...operations import Batch, Delete, Get, Operation, Result, Set
 from ..batch import ReadBudget
 from ..contract import Clock
+from ..gathering import Write
 from ..version import new_version
 from .call import Call, script_call
 from .engine import Session
@@ -33,6 +34,13 @@ async def run_one(session: Session, operation: Set | Delete, clock: Clock) -> st
     if isinstance(outcome, PreconditionFailed):
         raise outcome
     return run.versions[0]
+
+
+async def write_each(
+    session: Session, operations: Sequence[Write], clock: Clock
+) -> Sequence[Result]:
+    """Do each write by a call of its own, and send all calls together."""
+    return await _Run(session, operations, clock).side_by_side()
 
 
 async def run_batch(session: Session, batch: Batch, clock: Clock) -> Sequence[Result]:
@@ -73,6 +81,17 @@ class _Run:
             answers = await self._session.one(self._call(indexes, "all", read_bytes))
             self._fill(outcomes, indexes, answers)
         return outcomes
+
+    async def side_by_side(self) -> list[Result]:
+        """Do each operation, which is a write, by a call of its own."""
+        answers = await self._session.ask(
+            [self._call([index], "all", 0) for index in range(len(self._operations))]
+        )
+        outcomes = [
+            answer if isinstance(answer, KvError) else self._outcome(index, answer[0])
+            for index, answer in enumerate(answers)
+        ]
+        return _within_budget(outcomes, 0)
 
     async def each(self, read_bytes: int) -> list[_Outcome]:
         """Do each operation by itself: those of a slot in order, and all slots at the same time.

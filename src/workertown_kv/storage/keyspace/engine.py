@@ -1,7 +1,7 @@
 """Open and close the connection to a Redis, and run the calls of operations."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -9,7 +9,7 @@ from ...errors import KvError, StorageError, StorageUnavailable
 from .call import Call
 from .layout import LAYOUT, Layout, checked_buckets, default_buckets, key_slot, layout_key
 from .parameters import KeyspaceParameters
-from .transport import Transport
+from .transport import Lost, Transport
 
 
 class Engine:
@@ -80,6 +80,17 @@ class Engine:
             self._sessions -= 1
             if not self._sessions:
                 self._finished.set()
+
+    def server(self, key: str) -> Hashable:
+        """Return what stands for the server that has a key, as far as is known without asking."""
+        if self._layout is None or self._transport is None or not self._layout.clustered:
+            return None
+        return self._transport.server(self._layout.slot(self._layout.bucket(key)))
+
+    def late(self, in_doubt: bool) -> StorageUnavailable:
+        """Return the error of what had no answer in time."""
+        name = "Redis" if self._transport is None else self._transport.name
+        return Lost(sent=in_doubt, cause=TimeoutError()).failure(name, writes=in_doubt)
 
     async def _read_layout(self, session: "Session", transport: Transport) -> Layout:
         try:

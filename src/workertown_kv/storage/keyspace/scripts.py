@@ -117,6 +117,21 @@ return answers
 """)
 """Do operations in order. `KEYS` and `ARGV` are those of `batch_arguments`."""
 
+GETS: Final = Script("""
+local most, found = tonumber(ARGV[1]), {}
+for i, entry in ipairs(KEYS) do
+    if redis.call('HSTRLEN', entry, 'value') > most then
+        found[i] = 0
+    else
+        found[i] = redis.call(
+            'HMGET', entry, 'value', 'is_json', 'metadata', 'expires_at', 'version'
+        )
+    end
+end
+return found
+""")
+"""Read entries. 0 stands for an entry whose value has more bytes than `ARGV[1]`."""
+
 INFOS: Final = Script("""
 local infos = {}
 for i, entry in ipairs(KEYS) do

@@ -1,15 +1,15 @@
 """The storage in the keys of a Redis. The other modules of this folder do its work."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from ...entry import Entry
 from ...operations import Batch, Delete, Get, List, Page, Result, Set
 from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
-from .batches import run_batch, run_one
-from .call import Call
+from ..gathering import Found, GatheredOperations, Write
+from .batches import run_batch, run_one, write_each
 from .engine import Engine
-from .fields import FIELDS, entry_of
+from .gets import get_each, get_one
 from .listing import list_page
 from .probing import probe, warnings
 from .sweeping import sweep
@@ -21,12 +21,16 @@ class KeyspaceStorage(Storage):
     def __init__(self, engine: Engine, *, clock: Clock = time.time) -> None:
         super().__init__(clock=clock)
         self._engine = engine
+        self._gathered: dict[Hashable, GatheredOperations] = {}
 
     async def open(self) -> Sequence[Migration]:
+        self._gathered = {}
         await self._engine.open()
         return ()
 
     async def close(self) -> None:
+        for gathered in self._gathered.values():
+            await gathered.close()
         await self._engine.close()
 
     async def check(self) -> None:
@@ -41,20 +45,13 @@ class KeyspaceStorage(Storage):
             return await warnings(session, self.clock)
 
     async def get(self, operation: Get) -> Entry | None:
-        async with self._engine.session() as session:
-            layout = session.layout
-            bucket = layout.bucket(operation.key)
-            name = layout.entry(bucket, operation.namespace, operation.key)
-            fields = await session.one(Call(layout.slot(bucket), ("HMGET", name, *FIELDS)))
-            return entry_of(operation.key, fields, self.clock())
+        return await self._of_server(operation.key).get(operation)
 
     async def set(self, operation: Set) -> str:
-        async with self._engine.session() as session:
-            return await run_one(session, operation, self.clock)
+        return await self._of_server(operation.key).set(operation)
 
     async def delete(self, operation: Delete) -> None:
-        async with self._engine.session() as session:
-            await run_one(session, operation, self.clock)
+        await self._of_server(operation.key).delete(operation)
 
     async def list(self, operation: List) -> Page:
         async with self._engine.session() as session:
@@ -67,3 +64,34 @@ class KeyspaceStorage(Storage):
     async def sweep(self, limit: int) -> int:
         async with self._engine.session() as session:
             return await sweep(session, limit, self.clock() - SWEEP_MARGIN_SECONDS)
+
+    def _of_server(self, key: str) -> GatheredOperations:
+        """Return the operations of the server that has a key: one that hangs delays no other."""
+        server = self._engine.server(key)
+        gathered = self._gathered.get(server)
+        if gathered is None:
+            gathered = self._gathered[server] = GatheredOperations(
+                get=self._get,
+                get_each=self._get_each,
+                write=self._write,
+                write_each=self._write_each,
+                seconds=self._engine.seconds,
+                late=self._engine.late,
+            )
+        return gathered
+
+    async def _get(self, operation: Get) -> Entry | None:
+        async with self._engine.session() as session:
+            return await get_one(session, operation, self.clock)
+
+    async def _get_each(self, operations: Sequence[Get]) -> Sequence[Found]:
+        async with self._engine.session() as session:
+            return await get_each(session, operations, self.clock)
+
+    async def _write(self, operation: Write) -> str:
+        async with self._engine.session() as session:
+            return await run_one(session, operation, self.clock)
+
+    async def _write_each(self, operations: Sequence[Write]) -> Sequence[Result]:
+        async with self._engine.session() as session:
+            return await write_each(session, operations, self.clock)

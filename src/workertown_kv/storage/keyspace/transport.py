@@ -1,7 +1,7 @@
 """Define how calls are sent to Redis. Each storage in a Redis has its own transport."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
 from ...errors import StorageUnavailable
@@ -13,11 +13,18 @@ UNSURE: Final = "the write may or may not have happened"
 class Transport(ABC):
     """Connections to a Redis, which end with `close`."""
 
+    name: str
+    """What errors call the engine."""
+
     clustered: bool = False
     """Whether keys of different slots may be on different servers."""
 
     read_bytes: int | None = None
     """The most bytes of values that an answer may have, where there is a limit."""
+
+    def server(self, slot: int) -> Hashable:
+        """Return what stands for the server that had the slot of a key the last time."""
+        return None
 
     @abstractmethod
     async def run(self, calls: Sequence[Call], deadline: float) -> list[Any]:

@@ -43,6 +43,9 @@ class Cluster(Servers):
             raise ClusterDownError("Hash slot not served")
         return self.at(owner)
 
+    def last_known(self, slot: int) -> Address | None:
+        return self._map.owner(slot)
+
     async def doubt(self, pool: Pool) -> None:
         self._outdated = True
         self._doubted.add(pool.address)

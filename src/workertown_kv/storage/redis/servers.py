@@ -27,6 +27,10 @@ class Servers(ABC):
     async def pool_for(self, slot: int) -> Pool:
         """Return the pool of the slot's server. Raises an error of redis-py if none is known."""
 
+    def last_known(self, slot: int) -> Address | None:
+        """Return the address of the server that had a slot, where slots have different servers."""
+        return None
+
     async def doubt(self, pool: Pool) -> None:
         """Take note that a server did not answer, or has changed its role.
 

@@ -1,6 +1,6 @@
 """Send calls to Redis over its own protocol."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
 from ..keyspace import Call, Transport
@@ -21,9 +21,14 @@ _KINDS: Final[dict[Kind, type[Servers]]] = {
 class RedisTransport(Transport):
     """Connections to the servers that the settings name."""
 
+    name = "Redis"
+
     def __init__(self, settings: Settings) -> None:
         self._servers = _KINDS[settings.kind](settings)
         self.clustered = self._servers.clustered
+
+    def server(self, slot: int) -> Hashable:
+        return self._servers.last_known(slot)
 
     async def run(self, calls: Sequence[Call], deadline: float) -> list[Any]:
         outcomes = await Dispatch(self._servers, deadline).run(calls)

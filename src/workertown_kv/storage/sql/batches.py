@@ -1,4 +1,4 @@
-"""Run batches: the reads in one statement, an atomic batch in one transaction."""
+"""Run batches: the reads in one statement, the writes in one transaction."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
@@ -37,10 +37,12 @@ async def read_entries(
     return statements.found_in(await session.fetch(statements.read(keys, now, value_bytes)))
 
 
-async def atomic_batch(
+async def batch_in_transaction(
     session: Session, statements: ServerStatements, batch: Batch, now: float
 ) -> Sequence[Result]:
-    """Run all operations or, if this raises, none.
+    """Run all operations at one moment or, if this raises, none.
+
+    A batch that is not atomic has only writes, which succeed or fail independently.
 
     First this locks every key, even without an entry, in an order that all batches share. From then
     on nobody else can change these keys: the reads stay true until the transaction ends, and all
@@ -53,7 +55,8 @@ async def atomic_batch(
         for some in _chunks(keys, _key_size):
             placed += await session.execute(statements.claim(some, placeholder))
         valued = _read_first(batch)
-        found = dict(await read_entries(session, statements, valued, now, batch.read_bytes))
+        read = await read_entries(session, statements, valued, now, batch.read_bytes)
+        found = dict(read)
         others = sorted(set(keys) - set(valued))
         for at, other in (await read_entries(session, statements, others, now, -1)).items():
             # Only a get after a failed write reads this entry. The batch fails anyway, and only
@@ -63,7 +66,7 @@ async def atomic_batch(
         table = Snapshot(found, now)
         results = run_batch(table, batch)
         if session.certifies:
-            await _touch(session, statements, table, found)
+            await _touch(session, statements, table, read)
         for several in _chunks(table.kept, _size):
             await session.execute(statements.put(several))
         for some in _chunks(table.removed, _key_size):

@@ -40,7 +40,7 @@ class Database:
         self.engine = engine
         self._url = url
         self._hosts = list(url.hosts)
-        self._timeout = url.parameters.timeout
+        self.timeout = url.parameters.timeout
         self._connect_to = connect
         self._schema = schema
         self._pool: Pool | None = None
@@ -96,14 +96,17 @@ class Database:
             return outcome
 
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 if not self._prepared:
                     await self._prepare_once()
                 return await self._repeated(pool, attempt, writes=writes)
         except TimeoutError as error:
             pool.forget()
-            silence = self._silence(self._timeout)
-            raise _unavailable(silence, in_doubt=writes and asked) from error
+            raise self.late(writes and asked) from error
+
+    def late(self, in_doubt: bool) -> StorageUnavailable:
+        """Return the error of what had no answer in time."""
+        return _unavailable(self._silence(self.timeout), in_doubt=in_doubt)
 
     async def migrate(self, to: int | None) -> Sequence[Migration]:
         """Change the schema; see `Storage.migrate`."""
@@ -156,19 +159,19 @@ class Database:
             ran = await self._migrate(None)
         else:
             async with self._patient_session() as session:
-                await self._within(self._timeout, self._schema.check(session))
+                await self._within(self.timeout, self._schema.check(session))
         self._prepared = True
         return ran
 
     async def _migrate(self, to: int | None) -> Sequence[Migration]:
         async with self._patient_session() as session:
-            if not await self._within(self._timeout, self._schema.is_due(session, to)):
+            if not await self._within(self.timeout, self._schema.is_due(session, to)):
                 return ()
             return await self._within(MIGRATION_SECONDS, self._schema.migrate(session, to))
 
     @asynccontextmanager
     async def _patient_session(self) -> AsyncIterator[Session]:
-        session = await self._within(self._timeout, self._connect(patient=True))
+        session = await self._within(self.timeout, self._connect(patient=True))
         try:
             yield session
         except BaseException:
@@ -180,7 +183,7 @@ class Database:
         """Connect to the first host that works, beginning with the host that worked last."""
         hosts = list(self._hosts)
         # A host that hangs must leave time for the others.
-        share = None if len(hosts) == 1 else self._timeout / len(hosts)
+        share = None if len(hosts) == 1 else self.timeout / len(hosts)
         failures: list[StorageUnavailable | TimeoutError] = []
         while True:
             host = hosts.pop(0)

@@ -68,6 +68,14 @@ class ServerStatements(Statements):
             f'WHERE {self.in_listing(to, operation, after)} ORDER BY "key" LIMIT {to.add(rows)}'
         )
 
+    @abstractmethod
+    def read_each(self, keys: Sequence[EntryKey], now: float) -> Statement:
+        """Select entries after their keys; without their values those that have `JOB_BYTES`."""
+
+    @abstractmethod
+    def put_each(self, entries: Sequence[tuple[EntryKey, Entry]]) -> Statement:
+        """Write any number of small entries, in this order, whatever there is."""
+
     def renew(self, keys: Sequence[EntryKey], version: str) -> Statement:
         """Give these rows a new version and leave the rest of them as it is."""
         to = Writing(self.mark)

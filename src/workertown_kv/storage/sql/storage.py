@@ -9,9 +9,11 @@ from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ..batch import ReadBudget, guarded, run_batch
 from ..clock_skew import skew_warnings
 from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
+from ..gathering import GatheredOperations
 from ..version import new_version
-from .batches import atomic_batch, read_entries
+from .batches import batch_in_transaction, read_entries
 from .database import Database
+from .groups import get_each, write_each
 from .pool import Pool
 from .rows import entry_key, keys_of
 from .server_statements import ServerStatements
@@ -34,11 +36,14 @@ class SqlStorage(Storage):
         super().__init__(clock=clock)
         self._database = database
         self._statements = statements
+        self._gathered = self._gather()
 
     async def open(self) -> Sequence[Migration]:
+        self._gathered = self._gather()
         return await self._database.open()
 
     async def close(self) -> None:
+        await self._gathered.close()
         await self._database.close()
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
@@ -51,13 +56,16 @@ class SqlStorage(Storage):
         return await self._do(self._warnings, writes=False)
 
     async def get(self, operation: Get) -> Entry | None:
-        return await self._do(lambda session: self._get(session, operation), writes=False)
+        entry_key(operation)  # so that what no row can have fails alone
+        return await self._gathered.get(operation)
 
     async def set(self, operation: Set) -> str:
-        return await self._do(lambda session: self._set(session, operation), writes=True)
+        entry_key(operation)
+        return await self._gathered.set(operation)
 
     async def delete(self, operation: Delete) -> None:
-        await self._do(lambda session: self._delete(session, operation), writes=True)
+        entry_key(operation)
+        await self._gathered.delete(operation)
 
     async def list(self, operation: List) -> Page:
         return await self._do(lambda session: self._list(session, operation), writes=False)
@@ -73,12 +81,34 @@ class SqlStorage(Storage):
             if operation.atomic:
                 return await self._database.ask(
                     pool,
-                    lambda session: atomic_batch(
+                    lambda session: batch_in_transaction(
                         session, self._statements, operation, self.clock()
                     ),
                     writes=True,
                 )
             return await self._one_by_one(pool, operation)
+
+    def _gather(self) -> GatheredOperations:
+        return GatheredOperations(
+            get=lambda one: self._do(lambda session: self._get(session, one), writes=False),
+            get_each=lambda some: self._do(
+                lambda session: get_each(session, self._statements, some, self.clock()),
+                writes=False,
+            ),
+            write=self._write,
+            write_each=lambda some: self._do(
+                lambda session: write_each(session, self._statements, some, self.clock()),
+                writes=True,
+            ),
+            seconds=self._database.timeout,
+            late=self._database.late,
+        )
+
+    async def _write(self, operation: Set | Delete) -> str | None:
+        if isinstance(operation, Set):
+            return await self._do(lambda session: self._set(session, operation), writes=True)
+        await self._do(lambda session: self._delete(session, operation), writes=True)
+        return None
 
     async def _do(self, act: Callable[[Session], Awaitable[_T]], *, writes: bool) -> _T:
         pool = self._database.opened()

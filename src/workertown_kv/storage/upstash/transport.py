@@ -14,6 +14,8 @@ from .url import Settings
 class UpstashTransport(Transport):
     """Sends requests to one database."""
 
+    name = "Upstash"
+
     # An answer, like a request, may have 10 MiB, of which base64 takes a quarter.
     read_bytes = 7 * 1024 * 1024
 

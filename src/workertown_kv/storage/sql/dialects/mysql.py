@@ -7,6 +7,8 @@ if it has run before, but its record was lost.
 from collections.abc import Sequence
 from typing import Final
 
+from ....entry import Entry
+from ...gathering import JOB_BYTES
 from ..migrations import Script
 from ..rows import EntryKey
 from ..server_statements import ServerStatements
@@ -91,6 +93,22 @@ class MysqlStatements(ServerStatements):
             f"JOIN {self.table} AS entry "
             'ON entry.namespace = upto.namespace AND entry."key" = upto."key"'
         )
+
+    def read_each(self, keys: Sequence[EntryKey], now: float) -> Statement:
+        to = Writing(self.mark)
+        values = [
+            f"CASE WHEN octet_length({one}) <= {JOB_BYTES} THEN {one} END" for one in self.contents
+        ]
+        return to.statement(
+            f'SELECT namespace, "key", {self.about}, {", ".join(values)} FROM {self.table} '
+            f"WHERE {self.at_any(to, keys)} AND {alive(to.add(now))}"
+        )
+
+    def put_each(self, entries: Sequence[tuple[EntryKey, Entry]]) -> Statement:
+        # There are few different texts to prepare. To write a row again changes nothing.
+        smallest = min(entries, key=lambda one: len(one[1].value))
+        length = 1 << (len(entries) - 1).bit_length()
+        return self.put([*entries, *[smallest] * (length - len(entries))])
 
     @property
     def now(self) -> Statement:

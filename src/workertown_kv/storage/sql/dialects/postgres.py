@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+from ....entry import Entry
+from ...gathering import JOB_BYTES
 from ..migrations import Script
 from ..rows import EntryKey
 from ..server_statements import ServerStatements
 from ..statements import MOST_BYTES, alive
-from ..writing import Statement, Writing
+from ..writing import Statement, Value, Writing
 
 RECORD: Final = """
     CREATE TABLE IF NOT EXISTS "{table}_migration" (
@@ -48,6 +50,33 @@ MIGRATIONS: Final = {
 class PostgresStatements(ServerStatements):
     """Statements in the dialect of PostgreSQL."""
 
+    def __init__(self, table: str) -> None:
+        super().__init__(table)
+        # Arrays of any length have the same text, and one plan. asyncpg takes bytes for texts, but
+        # not for arrays of texts.
+        small = f"<= {JOB_BYTES} THEN"
+        self.read_each_text = (
+            'SELECT wanted.namespace, wanted."key", entry.* '
+            'FROM unnest($1::bytea[], $2::bytea[]) AS wanted (namespace, "key") '
+            f"CROSS JOIN LATERAL (SELECT {self.about}, "
+            f"CASE WHEN octet_length(value) {small} value END, "
+            f"CASE WHEN octet_length(bytes) {small} bytes END FROM {self.table} "
+            f'WHERE namespace = {_text("wanted.namespace")} COLLATE "C" '
+            f'AND "key" = wanted."key" AND {alive("$3")} LIMIT 1) AS entry'
+        )
+        columns = ("namespace", '"key"', *self.columns)
+        texts = ("namespace", "version", "metadata", "value")
+        converted = [_text(column) if column in texts else column for column in columns]
+        arrays = [
+            f"${number}::{'float8' if column == 'expires_at' else 'bytea'}[]"
+            for number, column in enumerate(columns, 1)
+        ]
+        self.put_each_text = (
+            f"{self.insert_text} SELECT {', '.join(converted)} "
+            f"FROM unnest({', '.join(arrays)}) AS given ({', '.join(columns)}) "
+            f"{self.replacing(None)}"
+        )
+
     def mark(self, number: int) -> str:
         return f"${number}"
 
@@ -68,6 +97,13 @@ class PostgresStatements(ServerStatements):
             "FROM (SELECT entry.*, sum(coalesce(octet_length(value), octet_length(bytes))) "
             f'OVER (ORDER BY entry.namespace, entry."key") AS upto FROM {rows}) AS found'
         )
+
+    def read_each(self, keys: Sequence[EntryKey], now: float) -> Statement:
+        return self.read_each_text, (*_arrays([self.key_values(at) for at in keys]), now)
+
+    def put_each(self, entries: Sequence[tuple[EntryKey, Entry]]) -> Statement:
+        rows = [(*self.key_values(at), *self.columns_of(entry)) for at, entry in entries]
+        return self.put_each_text, _arrays(rows)
 
     def remove(self, keys: Sequence[EntryKey], version: str | None = None) -> Statement:
         to = Writing(self.mark)
@@ -119,6 +155,15 @@ class PostgresStatements(ServerStatements):
             'WHERE namespace = wanted.namespace COLLATE "C" AND "key" = wanted."key"'
             f"{condition} LIMIT 1) AS entry"
         )
+
+
+def _arrays(rows: Sequence[Sequence[Value]]) -> Sequence[Any]:
+    """Return an array of each column."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _text(octets: str) -> str:
+    return f"convert_from({octets}, 'UTF8')"
 
 
 def lock_number(name: str) -> int:

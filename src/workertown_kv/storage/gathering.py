@@ -1,0 +1,237 @@
+"""Gathers operations that wait for a remote engine, so that they share round trips."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from enum import Enum
+from typing import Final, Generic, Literal, TypeVar
+
+from ..entry import Entry
+from ..errors import KvError, StorageUnavailable
+from ..operations import Delete, Get, Result, Set
+
+MOST_GROUPS: Final = 2
+"""How many groups are under way at the same time."""
+
+MOST_JOBS: Final = 100
+"""A larger group saves little more, and makes its first job wait for the last."""
+
+MOST_BYTES: Final = 1024 * 1024
+"""A group that has jobs of so many bytes takes no more."""
+
+JOB_BYTES: Final = 64 * 1024
+"""An operation with a larger value goes by itself, so that no other operation waits for it."""
+
+
+class Apart(Enum):
+    """The outcome of a job that its group did not do."""
+
+    APART = "apart"
+
+
+APART: Final = Apart.APART
+
+_Job = TypeVar("_Job")
+_Outcome = TypeVar("_Outcome")
+
+
+class _Waiting(Generic[_Job, _Outcome]):
+    __slots__ = ("deadline", "future", "job", "size")
+
+    def __init__(
+        self,
+        job: _Job,
+        size: int,
+        future: "asyncio.Future[_Outcome | Literal[Apart.APART]]",
+        deadline: float,
+    ) -> None:
+        self.job = job
+        self.size = size
+        self.future = future
+        self.deadline = deadline
+
+
+class Gathering(Generic[_Job, _Outcome]):
+    """Does a job at once if no other is under way, and the jobs that arrive meanwhile together.
+
+    `alone` does one job. `together` does several jobs in one round trip and returns the outcome of
+    each, in order: a result, the error to raise, or `APART` for a job that `alone` should do. An
+    error that `together` raises is the outcome of all its jobs if it is `StorageUnavailable`. After
+    any other error, which means that nothing was done, `alone` does each job.
+
+    A job waits for `seconds`, even if the round trip takes longer. `late` makes the error that is
+    raised then, from whether the job was sent and may still be done.
+    """
+
+    def __init__(
+        self,
+        alone: Callable[[_Job], Awaitable[_Outcome]],
+        together: Callable[
+            [Sequence[_Job]], Awaitable[Sequence[_Outcome | KvError | Literal[Apart.APART]]]
+        ],
+        *,
+        seconds: float,
+        late: Callable[[bool], KvError],
+    ) -> None:
+        self._alone = alone
+        self._together = together
+        self._seconds = seconds
+        self._late = late
+        self._waiting: deque[_Waiting[_Job, _Outcome]] = deque()
+        self._groups: dict[asyncio.Task[None], Sequence[_Waiting[_Job, _Outcome]]] = {}
+        self._free = MOST_GROUPS
+        self._is_leaving = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._accepted = 0
+        self._is_closed = False
+        self._finished = asyncio.Event()
+
+    async def join(self, job: _Job, size: int = 0) -> _Outcome:
+        """Return the result of a job of `size` bytes. Raises its error.
+
+        The job is never part of a round trip that began before. Its caller may be cancelled, which
+        changes nothing for other jobs.
+        """
+        if self._is_closed:
+            raise StorageUnavailable("The storage is closed")
+        self._accepted += 1
+        try:
+            if self._free < MOST_GROUPS:
+                outcome = await self._gathered(job, size)
+                return await self._alone(job) if outcome is APART else outcome
+            self._free -= 1
+            try:
+                return await self._alone(job)
+            finally:
+                self._free += 1
+                self._leave()
+        finally:
+            self._accepted -= 1
+            if not self._accepted:
+                self._finished.set()
+
+    async def close(self) -> None:
+        """Finish the jobs that were accepted, and refuse others."""
+        self._is_closed = True
+        while self._accepted:
+            self._finished.clear()
+            await self._finished.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def _gathered(self, job: _Job, size: int) -> _Outcome | Literal[Apart.APART]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Outcome | Literal[Apart.APART]] = loop.create_future()
+        deadline = loop.time() + self._seconds
+        self._waiting.append(_Waiting(job, size, future, deadline))
+        if self._free and not self._is_leaving:
+            # Jobs that arrive in the same turn of the event loop leave together.
+            self._is_leaving = True
+            loop.call_soon(self._leave)
+        if self._timer is None:
+            self._timer = loop.call_at(deadline, self._expire)
+        return await future
+
+    def _leave(self) -> None:
+        self._is_leaving = False
+        while self._free and (group := self._next_group()):
+            self._free -= 1
+            task = asyncio.get_running_loop().create_task(self._run(group))
+            self._groups[task] = group
+            task.add_done_callback(self._end)
+
+    def _next_group(self) -> Sequence[_Waiting[_Job, _Outcome]]:
+        group: list[_Waiting[_Job, _Outcome]] = []
+        size = 0
+        while self._waiting and len(group) < MOST_JOBS and size < MOST_BYTES:
+            one = self._waiting.popleft()
+            if not one.future.done():
+                group.append(one)
+                size += one.size
+        return group
+
+    async def _run(self, group: Sequence[_Waiting[_Job, _Outcome]]) -> None:
+        outcomes: Sequence[_Outcome | Exception | Literal[Apart.APART]]
+        try:
+            if len(group) == 1:
+                outcomes = [await self._alone(group[0].job)]
+            else:
+                outcomes = await self._together([one.job for one in group])
+        except Exception as error:  # noqa: BLE001  (it is raised where the jobs came from)
+            refused = isinstance(error, KvError) and not isinstance(error, StorageUnavailable)
+            outcomes = [APART if refused and len(group) > 1 else error] * len(group)
+        for one, outcome in zip(group, outcomes, strict=True):
+            if one.future.done():
+                continue
+            if isinstance(outcome, Exception):
+                one.future.set_exception(outcome)
+            else:
+                one.future.set_result(outcome)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        del self._groups[task]
+        self._free += 1
+        self._leave()
+
+    def _expire(self) -> None:
+        """Raise an error for the jobs whose time is over, and come back for the next one."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        together: list[tuple[bool, Collection[_Waiting[_Job, _Outcome]]]] = [(False, self._waiting)]
+        together += [(True, group) for group in self._groups.values()]
+        left: list[float] = []
+        for sent, group in together:
+            for one in group:
+                if one.future.done():
+                    continue
+                if one.deadline > now:
+                    left.append(one.deadline)
+                else:
+                    one.future.set_exception(self._late(sent))
+        self._timer = loop.call_at(min(left), self._expire) if left else None
+
+
+Write = Set | Delete
+Found = Entry | KvError | Literal[Apart.APART] | None
+"""The outcome of a get in a group."""
+
+
+class GatheredOperations:
+    """Gathers gets with gets, and writes with writes. See `Gathering`."""
+
+    def __init__(
+        self,
+        *,
+        get: Callable[[Get], Awaitable[Entry | None]],
+        get_each: Callable[[Sequence[Get]], Awaitable[Sequence[Found]]],
+        write: Callable[[Write], Awaitable[str | None]],
+        write_each: Callable[[Sequence[Write]], Awaitable[Sequence[Result]]],
+        seconds: float,
+        late: Callable[[bool], KvError],
+    ) -> None:
+        self._write = write
+        self._gets = Gathering(get, get_each, seconds=seconds, late=lambda _: late(False))
+        self._writes: Gathering[Write, Entry | str | None] = Gathering(
+            write, write_each, seconds=seconds, late=late
+        )
+
+    async def get(self, operation: Get) -> Entry | None:
+        """See `Storage`."""
+        return await self._gets.join(operation)
+
+    async def set(self, operation: Set) -> str:
+        """See `Storage`."""
+        size = len(operation.value)
+        large = size > JOB_BYTES
+        version = await (self._write(operation) if large else self._writes.join(operation, size))
+        assert isinstance(version, str)
+        return version
+
+    async def delete(self, operation: Delete) -> None:
+        """See `Storage`."""
+        await self._writes.join(operation)
+
+    async def close(self) -> None:
+        """Finish the operations that were accepted, and refuse others."""
+        await self._gets.close()
+        await self._writes.close()

@@ -1,0 +1,45 @@
+"""Operations that arrived together: gets as one statement, and writes as one transaction."""
+
+from collections.abc import Sequence
+
+from ...entry import Entry
+from ...operations import Batch, Get, Result, Set
+from ..gathering import APART, Found, Write
+from ..version import new_version
+from .batches import batch_in_transaction
+from .rows import EntryKey, entry_key
+from .server_statements import ServerStatements
+from .session import Session
+
+
+async def get_each(
+    session: Session, statements: ServerStatements, operations: Sequence[Get], now: float
+) -> Sequence[Found]:
+    """Return the entry that each get finds, in one statement, and `APART` for a large value."""
+    keys = [entry_key(one) for one in operations]
+    found = statements.found_in(await session.fetch(statements.read_each(list({*keys}), now)))
+    entries: list[Found] = []
+    for key in keys:
+        one = found.get(key)
+        entry = None if one is None else one.entry
+        entries.append(APART if isinstance(entry, bool) else entry)
+    return entries
+
+
+async def write_each(
+    session: Session, statements: ServerStatements, operations: Sequence[Write], now: float
+) -> Sequence[Result]:
+    """Do each write, all in one transaction. A precondition that does not hold fails alone.
+
+    Sets without preconditions need only one statement, which locks rows in the order of their keys
+    as other groups and batches do.
+    """
+    entries: dict[EntryKey, Entry] = {}
+    versions: list[str] = []
+    for one in operations:
+        if not isinstance(one, Set) or one.precondition is not None:
+            return await batch_in_transaction(session, statements, Batch(operations), now)
+        versions.append(new_version())
+        entries[entry_key(one)] = one.entry(versions[-1])
+    await session.execute(statements.put_each(sorted(entries.items())))
+    return versions

@@ -1,0 +1,88 @@
+"""How storages on database servers gather operations."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from storage.gathering_cases import GatheringCases
+from storage.sql_case import SqlCase, put
+from workertown_kv.errors import StorageError, StorageUnavailable
+from workertown_kv.operations import Get, List
+from workertown_kv.storage import Storage
+from workertown_kv.storage.sql.session import Session
+from workertown_kv.storage.sql.storage import SqlStorage
+from workertown_kv.testing import MovedClock
+
+
+class SqlGathering(SqlCase, GatheringCases):
+    session_type: type[Session]
+    """What the statements are counted at."""
+
+    @pytest.fixture(autouse=True)
+    def _count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._statements = 0
+        for name in ("fetch", "execute", "run"):
+            monkeypatch.setattr(self.session_type, name, self._counted(name))
+
+    def _counted(self, name: str) -> Any:
+        method = getattr(self.session_type, name)
+
+        async def counted(session: Session, statement: Any) -> Any:
+            self._statements += 1
+            return await method(session, statement)
+
+        return counted
+
+    def statements(self) -> int:
+        return self._statements
+
+    @asynccontextmanager
+    async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
+        yield await self.opened(clock)
+
+    async def test_a_value_that_the_engine_refuses_fails_alone(self, gathered: Storage) -> None:
+        sets = [put(str(number), b"\xff" if number == 9 else b"1") for number in range(20)]
+        outcomes = await asyncio.gather(*map(gathered.set, sets), return_exceptions=True)
+        assert [type(one) for one in outcomes].count(str) == 19
+        assert type(outcomes[9]) is StorageError
+
+    async def test_writes_of_groups_that_want_the_same_rows_do_not_block_each_other(self) -> None:
+        one, two = await self.opened(), await self.opened()
+        keys = [str(number) for number in range(30)]
+        for _ in range(10):
+            acts = [
+                storage.set(put(key))
+                for storage, some in ((one, keys), (two, keys[::-1]))
+                for key in some
+            ]
+            assert len(await asyncio.gather(*acts)) == 60
+
+    async def test_a_connection_that_breaks_under_a_group_is_503_for_all_of_it(self) -> None:
+        storage = await self.opened(timeout=30)
+        await storage.set(put("a"))
+        lists = [storage.list(List("default", "", 1)) for _ in range(4)]
+        await asyncio.gather(*lists)  # now there are connections
+        async with storage._database.opened().session() as session:
+            await session.run(session.begin)
+            await session.execute(storage._statements.claim([("default", "a")], "x"))
+            alone = asyncio.ensure_future(storage.set(put("a", b"2")))
+            group = [asyncio.ensure_future(storage.set(put(key, b"2"))) for key in "abcdefgh"]
+            while await self.waiting(storage) < 2:
+                assert not any(one.done() for one in (alone, *group))
+            self.server.kill()
+            for outcome in await asyncio.gather(alone, *group, return_exceptions=True):
+                assert isinstance(outcome, StorageUnavailable)
+                assert "may or may not" in outcome.message
+            session.terminate()
+        self.server.start()
+        entry = await storage.get(Get("default", "a"))
+        assert entry is not None
+        await asyncio.gather(*(storage.set(put(key, b"3")) for key in "abcdefgh"))
+        assert await storage.get(Get("default", "h")) is not None
+
+    async def waiting(self, storage: SqlStorage) -> int:
+        """How many transactions wait for a lock."""
+        raise NotImplementedError

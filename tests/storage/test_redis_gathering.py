@@ -1,0 +1,101 @@
+"""How the storages in a Redis gather operations: a server, a cluster, and Upstash."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from servers.redis import RunningRedis
+from servers.upstash import StandInUpstash
+from storage.gathering_cases import GatheringCases
+from storage.redis_case import SPACE, opened, put
+from workertown_kv.errors import StorageUnavailable
+from workertown_kv.operations import Get
+from workertown_kv.storage import Storage
+from workertown_kv.storage.redis.connection import PlainConnection
+from workertown_kv.storage.upstash import UpstashStorage
+from workertown_kv.testing import MovedClock
+
+pytestmark = pytest.mark.anyio
+
+
+class RedisGathering(GatheringCases):
+    @pytest.fixture(autouse=True)
+    def _count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._sent = 0
+        send = PlainConnection.send
+
+        async def counted(connection: PlainConnection, commands: Any) -> None:
+            self._sent += 1
+            await send(connection, commands)
+
+        monkeypatch.setattr(PlainConnection, "send", counted)
+
+    def statements(self) -> int:
+        return self._sent
+
+
+class TestRedisGathering(RedisGathering):
+    @pytest.fixture(autouse=True)
+    def _running(self, running: RunningRedis, inside: "Redis") -> None:
+        self._url = running.url
+
+    @asynccontextmanager
+    async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
+        async with opened(self._url, clock) as storage:
+            yield storage
+
+
+class TestRedisClusterGathering(RedisGathering):
+    # Each of three servers.
+    most_for_gets = most_for_sets = 12
+
+    @pytest.fixture(autouse=True)
+    def _running(self, url: str) -> None:
+        self._url = url
+
+    @asynccontextmanager
+    async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
+        async with opened(self._url, clock) as storage:
+            yield storage
+
+
+class TestUpstashGathering(GatheringCases):
+    @pytest.fixture(autouse=True)
+    def _running(self, running: RunningRedis, inside: "Redis") -> Any:
+        with StandInUpstash(running.port) as self._upstash:
+            yield
+
+    def statements(self) -> int:
+        return self._upstash.requests
+
+    @asynccontextmanager
+    async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
+        storage = UpstashStorage(self._upstash.url, clock=clock)
+        await storage.open()
+        try:
+            yield storage
+        finally:
+            await storage.close()
+
+
+async def test_a_connection_that_breaks_under_a_group_is_503_for_all_of_it(
+    own: RunningRedis,
+) -> None:
+    async with opened(f"{own.url}?timeout=30") as storage:
+        await asyncio.gather(*(storage.set(put(key)) for key in "abcdefgh"))
+        own.pause()
+        writes = [asyncio.ensure_future(storage.set(put(key, b"2"))) for key in "abcdefgh"]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        own.kill()
+        for outcome in await asyncio.gather(*writes, return_exceptions=True):
+            assert isinstance(outcome, StorageUnavailable)
+            assert "may or may not" in outcome.message
+        own.start()
+        assert await storage.get(Get(SPACE, "a")) is None
+        await asyncio.gather(*(storage.set(put(key, b"3")) for key in "abcdefgh"))
+        assert await storage.get(Get(SPACE, "h")) is not None
