@@ -61,7 +61,7 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-bench: $(VENV)/.dev ## Compare the server with others (Debian: wrk nginx-light webdis redis-server)
+bench: $(VENV)/.dev ## Compare the server with others, in 15 minutes (only some: make bench ARGS="get put")
 	$(BIN)/python -m bench $(ARGS)
 
 docs: $(VENV)/.dev ## Write the pages that are made from the code
@@ -76,10 +76,10 @@ PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-
 
 lock: ## Pin the newest versions in requirements/, with hashes (needs uv)
 	$(PIN) -o requirements/run.txt
-	$(PIN) --group test --group lint -o requirements/dev.txt
+	$(PIN) --group test --group lint --group bench -o requirements/dev.txt
 
 clean: ## Remove the environments and all generated files
-	rm -rf .venv* build dist .coverage .coverage.* .hypothesis .import_linter_cache \
+	rm -rf .venv* .bench build dist .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,1 +1,1 @@
-"""The server measured beside others, on the machine at hand: `python -m bench`."""
+"""Measures the server beside others, on the machine at hand: `python -m bench`."""

@@ -1,74 +1,137 @@
 """The command: `python -m bench --help`."""
 
 import os
+import shlex
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from .programs import check_all
-from .report import NOTES, file_system, heading, table
-from .scenarios import SCENARIOS, Measurement, measure
+from .machine import file_system, machine, versions
+from .page import write_page
+from .plots import draw
+from .programs import find
+from .progress import Progress
+from .report import report
+from .results import Result, Run, load, save
+from .run import expected_seconds, plan, run_scenario
+from .scenarios import SCENARIOS
 
-
-@click.command()
-@click.option("--seconds", type=click.IntRange(min=1), default=8, show_default=True)
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option(
-    "--scenario",
-    "chosen",
-    type=click.Choice(list(SCENARIOS)),
-    multiple=True,
-    help="What to measure; may be repeated. All, if left out.",
+_DEFAULT = [name for name, one in SCENARIOS.items() if not one.by_name_only]
+_EPILOG = "\b\nScenarios:\n" + "\n".join(
+    f"  {name:<19} {one.about}{' (only by name)' if one.by_name_only else ''}"
+    for name, one in SCENARIOS.items()
 )
-def main(*, seconds: int, rounds: int, chosen: Sequence[str]) -> None:
-    """Measure the server beside webdis and nginx; a table in Markdown, medians of the rounds.
 
-    Files are kept in TMPDIR, or else in a folder made here for the time.
+
+@click.command(epilog=_EPILOG)
+@click.argument("names", nargs=-1, type=click.Choice([*SCENARIOS, "all"]), metavar="[SCENARIO]...")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=15.0,
+    show_default=True,
+    help="Time that the run may take.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="How often each load runs; the figures are medians.",
+)
+@click.option(
+    "--seconds",
+    type=click.IntRange(min=1),
+    help="Time of each round, instead of what fits into --minutes.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".bench"),
+    show_default=True,
+    help="Folder for results.json and the plots.",
+)
+@click.option(
+    "--write-docs", is_flag=True, help="Write the figures and plots into docs/performance.md too."
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Measure nothing; report a results.json again.",
+)
+def main(
+    *, names: Sequence[str], minutes: float, rounds: int, seconds: int | None, output: Path,
+    write_docs: bool, source: Path | None,
+) -> None:  # fmt: skip
+    """Measure the server beside others, and print a report in Markdown.
+
+    Without names, all scenarios run but those that run only by name; `all` runs these too. The
+    servers keep their files in TMPDIR, or in a folder that is made here for the time.
     """
-    # Whatever ends the bench, let the servers be stopped on the way out.
+    chosen = _chosen(names)
+    if write_docs and not source and not set(_DEFAULT) <= set(chosen):
+        raise click.UsageError("--write-docs needs a whole run; give no names, or 'all'")
+    run = load(source) if source else _measure(chosen, minutes, rounds, seconds)
+    output.mkdir(parents=True, exist_ok=True)
+    save(run, output / "results.json")
+    draw(run, output)
+    click.echo(report(run))
+    if run.failed:
+        raise click.ClickException(f"{run.failed:,} requests failed: these figures are not valid")
+    if write_docs:
+        write_page(run)
+
+
+def _chosen(names: Sequence[str]) -> Sequence[str]:
+    if "all" in names:
+        return list(SCENARIOS)
+    # In the order of the list: the base case first.
+    return [name for name in SCENARIOS if name in (names or _DEFAULT)]
+
+
+def _measure(names: Sequence[str], minutes: float, rounds: int, seconds: int | None) -> Run:
+    # Whatever ends the bench, the servers are stopped on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    check_all()
+    find("wrk")
+    scenarios = {name: SCENARIOS[name] for name in names}
+    each = seconds or plan(scenarios, minutes, rounds)
+    expected = sum(expected_seconds(one, rounds, each) for one in scenarios.values())
+    started, clock = datetime.now(UTC), time.monotonic()
+    results: list[Result] = []
+    left_out: list[str] = []
     place = os.environ.get("TMPDIR") or Path.cwd()
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=place) as made:
         folder = Path(made)
         (folder / ".gitignore").write_text("*\n")
         if file_system(folder) == "tmpfs":
-            _say("WARNING: the files are on tmpfs, where nothing is durable: compare no PUTs")
-        click.echo(heading(folder))
-        measured = _measure_all(folder, seconds, rounds, chosen or list(SCENARIOS))
-    click.echo("\n".join(table(measured)))
-    click.echo(f"\n{NOTES}")
-    failed = sum(one.figures.failed for one in measured)
-    if failed:
-        raise click.ClickException(f"{failed:,} REQUESTS FAILED: these figures are not valid")
+            click.echo("The files are on tmpfs, where nothing is durable: ignore PUTs", err=True)
+        with Progress(expected) as progress:
+            for name, scenario in scenarios.items():
+                measured, missing = run_scenario(
+                    name, scenario, folder, rounds, each, progress.show
+                )
+                results += measured
+                left_out += missing
+        described = machine(folder)
+    return Run(
+        machine=described,
+        versions=versions(),
+        command=shlex.join(["python", "-m", "bench", *sys.argv[1:]]),
+        started=f"{started:%Y-%m-%d %H:%M} UTC",
+        took_seconds=time.monotonic() - clock,
+        seconds=each,
+        rounds=rounds,
+        left_out=list(dict.fromkeys(left_out)),
+        results=results,
+    )
 
 
-def _measure_all(
-    folder: Path, seconds: int, rounds: int, names: Sequence[str]
-) -> list[Measurement]:
-    measured = []
-    # Round by round, so that what else the machine does meanwhile meets all of them.
-    for i in range(rounds):
-        for name in names:
-            for start in SCENARIOS[name].starts:
-                for one in measure(name, start, folder, seconds):
-                    figures = one.figures
-                    _say(
-                        f"round {i + 1} of {rounds}: {name}, {one.server}, {one.load.name}: "
-                        f"{figures.per_second:,.0f} requests/s, p50 {figures.p50_ms:.2f} ms, "
-                        f"p99 {figures.p99_ms:.2f} ms, {figures.failed} failed, "
-                        f"CPU {one.cpu_us:.1f} µs/request; others {one.others:.0%} of the machine"
-                    )
-                    measured.append(one)
-    return measured
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
-main()
+if __name__ == "__main__":
+    main()

@@ -1,31 +1,33 @@
--- What wrk sends, and its figures as one line of JSON.
---   wrk -s load.lua URL                     GET the URL
---   wrk -s load.lua URL -- PATH BODY        PUT the body to PATH0 ... PATH9999
-local KEYS = 10000
-local STRIDE = 3779 -- coprime to KEYS: every key has its turn, far from the one before
+-- Sends the requests of a file in turn: wrk -s load.lua URL -- FILE. Each is "LENGTH\nBYTES".
+-- Prints the figures as one line of JSON.
+local requests, sent = {}, 0
 
 function init(args)
-   local path, body = args[1], args[2]
-   if path == nil then return end
-   local requests = {}
-   for key = 0, KEYS - 1 do
-      requests[key] = wrk.format("PUT", path .. key, nil, body)
+   local file = assert(io.open(args[1], "rb"))
+   local length = file:read("*n")
+   while length do
+      file:read(1)
+      requests[#requests + 1] = file:read(length)
+      length = file:read("*n")
    end
-   local key = 0
-   request = function()
-      key = (key + STRIDE) % KEYS
-      return requests[key]
-   end
+   file:close()
+end
+
+function request()
+   sent = sent % #requests + 1
+   return requests[sent]
 end
 
 function done(summary, latency)
    local errors = summary.errors
    print(string.format(
-      '{"requests": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f, "failed": %d}',
+      '{"requests": %d, "seconds": %f, "p50": %f, "p99": %f, "p999": %f, "refused": %d, "broken": %d}',
       summary.requests,
       summary.duration / 1e6,
       latency:percentile(50) / 1e3,
       latency:percentile(99) / 1e3,
-      errors.status + errors.connect + errors.read + errors.write + errors.timeout
+      latency:percentile(99.9) / 1e3,
+      errors.status,
+      errors.connect + errors.read + errors.write + errors.timeout
    ))
 end

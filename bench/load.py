@@ -1,4 +1,4 @@
-"""The load: wrk, alone or several at the same time."""
+"""Puts a server under load with wrk, once or several times side by side."""
 
 import json
 import subprocess
@@ -8,61 +8,79 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from .data import Data
 from .programs import find
-from .servers import Server
+from .requests import Requests
+from .server import Server
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one wrk asks for: the same value again and again, or a `PUT` of 10,000 keys."""
+    """Describes one wrk: what it sends, and through how many connections."""
 
     name: str
-    connections: int
-    puts: bool = False
+    requests: Requests
+    connections: int = 64
+    status: int = 200
+    """The status of a right answer."""
+
+    def prepare(self, server: Server, data: Data, file: Path) -> None:
+        """Write the requests to a file for wrk, and send the first one of each method.
+
+        Raises `RuntimeError` for a wrong answer.
+        """
+        requests = self.requests(server, data)
+        for request in {one.method: one for one in reversed(requests)}.values():
+            server.expect(request, self.status)
+        with file.open("wb") as output:
+            for request in requests:
+                raw = server.raw(request)
+                output.write(b"%d\n%b" % (len(raw), raw))
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What one wrk saw."""
+class Seen:
+    """Holds the figures of one wrk. Latencies are in milliseconds."""
 
     requests: int
     seconds: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
-    """Answers with a status of 400 or more, and connections that broke or timed out."""
+    p50: float
+    p99: float
+    p999: float
+    refused: int
+    """Answers with a status of 400 or more."""
+    broken: int
+    """Connections that broke, and requests that timed out."""
 
-    @property
-    def per_second(self) -> float:
-        """Requests per second."""
-        return self.requests / self.seconds
+    def failed(self, load: Load) -> int:
+        """Return how many requests did not get the answer that the load expects."""
+        wrong = self.requests - self.refused if load.status >= 400 else self.refused
+        return wrong + self.broken
 
 
-def run_loads(server: Server, loads: Sequence[Load], seconds: int) -> list[Figures]:
-    """Run the loads side by side; what each of them saw."""
+def run_loads(
+    loads: Sequence[Load], files: Sequence[Path], port: int, seconds: float
+) -> list[Seen]:
+    """Run the loads side by side, each with the requests of its file, and return their figures."""
     with ExitStack() as running:
         started = []
-        for load in loads:
-            wrk = running.enter_context(_start(server, load, seconds))
-            running.callback(wrk.kill)  # where the bench is interrupted; else it has ended
+        for load, file in zip(loads, files, strict=True):
+            wrk = running.enter_context(_start(load, file, port, seconds))
+            running.callback(wrk.kill)  # where the bench is interrupted; otherwise wrk has ended
             started.append(wrk)
         return [_figures(wrk) for wrk in started]
 
 
-def _start(server: Server, load: Load, seconds: int) -> subprocess.Popen[str]:
-    command = [find("wrk"), "-t1", f"-c{load.connections}", f"-d{seconds}s", "--latency"]
-    for name, value in server.headers.items():
-        command += ["-H", f"{name}: {value}"]
-    command += ["-s", str(_SCRIPT), server.get_url]
-    if load.puts:
-        command += ["--", server.put_path, server.put_body]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def _start(load: Load, file: Path, port: int, seconds: float) -> subprocess.Popen[str]:
+    command = [find("wrk"), "-t1", f"-c{load.connections}", f"-d{max(1, round(seconds))}s"]
+    command += ["--timeout", "60s", "-s", str(_SCRIPT), f"http://127.0.0.1:{port}/"]
+    return subprocess.Popen([*command, "--", str(file)], stdout=subprocess.PIPE, text=True)
 
 
-def _figures(wrk: subprocess.Popen[str]) -> Figures:
+def _figures(wrk: subprocess.Popen[str]) -> Seen:
     printed, _ = wrk.communicate()
     if wrk.returncode != 0:
         raise RuntimeError(f"wrk failed:\n{printed}")
-    return Figures(**json.loads(printed.splitlines()[-1]))
+    return Seen(**json.loads(printed.splitlines()[-1]))

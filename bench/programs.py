@@ -1,4 +1,4 @@
-"""The programs of others that the bench runs."""
+"""Finds the programs of others that the bench runs."""
 
 import os
 import shutil
@@ -12,40 +12,37 @@ PACKAGES: Final = {
     "nginx": "nginx-light",
     "webdis": "webdis",
     "redis-server": "redis-server",
+    "etcd": "etcd-server",
+    "postgres": "postgresql",
+    "psql": "postgresql-client",
+    "mariadbd": "mariadb-server",
+    "mariadb": "mariadb-client",
 }
-"""Each program, and the Debian package that brings it."""
+"""The Debian package of each program."""
 
 
-def check_all() -> None:
-    """Raise `click.ClickException`, which names the packages to install, if one is missing."""
-    missing = [program for program in PACKAGES if _which(program) is None]
-    if missing:
-        packages = " ".join(PACKAGES[program] for program in missing)
-        raise click.ClickException(
-            f"There is no {', '.join(missing)} here; on Debian: apt-get install {packages}"
-        )
+class Missing(click.ClickException):
+    """Says what is missing on this machine, and how to install it."""
 
 
-def find(program: str) -> str:
-    """Where a program is."""
-    path = _which(program)
+def find(program: str, package: str = "") -> str:
+    """Return the path of a program; raise `Missing` if there is none."""
+    # Debian keeps servers in /usr/sbin, which is not on the path of every user.
+    path = shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if path is None:
-        package = PACKAGES.get(program, program)
-        raise click.ClickException(
-            f"There is no {program} here; on Debian: apt-get install {package}"
-        )
+        package = package or PACKAGES[program]
+        raise Missing(f"this machine has no {program}; on Debian: apt-get install {package}")
     return path
 
 
-def _which(program: str) -> str | None:
-    # Debian has daemons in /usr/sbin, which is not on everybody's path.
-    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+def installed() -> dict[str, str]:
+    """Return the version of each Debian package that is installed."""
+    return {name: text for name in sorted({*PACKAGES.values()}) if (text := _version(name))}
 
 
-def version(program: str) -> str:
-    """The version of its package: webdis does not tell its own."""
+def _version(package: str) -> str:
     try:
-        command = ["dpkg-query", "-W", "-f=${Version}", PACKAGES[program]]
+        command = ["dpkg-query", "-W", "-f=${Version}", package]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
-        return "of unknown version"
+        return ""

@@ -1,87 +1,104 @@
-"""The report: where and when it was measured, and the table."""
+"""Writes a run down in Markdown: the ratios with their targets, and the figures behind them."""
 
-import platform
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version as package_version
-from pathlib import Path
-from statistics import median
+from itertools import chain
+from typing import Final
 
-import apsw
+from .measure import BYTES, CPU, RATE
+from .ours import NAME
+from .peers import bare, etcd, kinto, nginx, webdis
+from .results import Result, Run
+from .scenarios import GROWTH
+from .targets import Target, comparisons
 
-from .programs import PACKAGES, version
-from .scenarios import CORES, Measurement
-
-
-def file_system(folder: Path) -> str:
-    """The type of the file system that the folder is on."""
-    command = ["df", "--output=fstype", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.split()[-1]
-
-
-def heading(folder: Path) -> str:
-    """The machine, the programs, the time and the command."""
-    others = ", ".join(f"{program} {version(program)}" for program in PACKAGES)
-    return f"""\
-- Machine: {_cpu_model()}, {CORES} cores, Linux {platform.release()}; files on \
-{file_system(folder)}
-- workertown-kv {package_version("workertown-kv")} ({_commit()}), Python \
-{platform.python_version()}, Granian {package_version("granian")}, SQLite \
-{apsw.sqlite_lib_version()} (apsw)
-- {others}
-- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: `{shlex.join(["python", "-m", "bench", *sys.argv[1:]])}`
-"""
+_ABOUT: Final = {
+    webdis.NAME: webdis.ABOUT,
+    nginx.NAME: nginx.ABOUT,
+    etcd.NAME: etcd.ABOUT,
+    kinto.NAME: kinto.ABOUT,
+    **bare.ABOUT,
+}
+_MEASURES: Final = (RATE, BYTES, "p50 ms", "p99 ms", "p99.9 ms", CPU, "engine CPU µs")
 
 
-def table(measured: Sequence[Measurement]) -> Iterator[str]:
-    """The lines of a Markdown table, the medians of the rounds, and how quiet it was."""
-    names = "scenario | server | load, connections | requests/s | p50 ms | p99 ms | failed"
-    yield f"| {names} | CPU µs/request |"
-    yield "|---|---|---|--:|--:|--:|--:|--:|"
-    for row in dict.fromkeys(one.row for one in measured):
-        rounds = [one for one in measured if one.row == row]
-        seen = [one.figures for one in rounds]
-        scenario, server, load = row
-        failed = sum(one.failed for one in seen)
-        cells = [
-            scenario,
-            server,
-            f"{load.name}, {load.connections}",
-            f"{median(one.per_second for one in seen):,.0f}",
-            f"{median(one.p50_ms for one in seen):.2f}",
-            f"{median(one.p99_ms for one in seen):.2f}",
-            f"**{failed:,} FAILED**" if failed else "0",
-            f"{median(one.cpu_us for one in rounds):.1f}",
-        ]
-        yield f"| {' | '.join(cells)} |"
-    yield ""
-    most = max(one.others for one in measured)
-    yield f"During a measurement other processes used at most {most:.0%} of the machine's CPU."
+def report(run: Run) -> str:
+    """Return the whole report."""
+    parts = (heading(run), peers(run), ratios(run), figures(run.results))
+    return "\n\n".join("\n".join(part) for part in parts)
 
 
-NOTES = """\
-`get`: one value of 100 bytes; ours checks credentials, the others have none to check.
-`put`: values of 100 bytes to 10,000 keys in turn, each on the disk before it is answered (SQLite
-with synchronous=FULL; Redis with appendonly yes, appendfsync always).
-`mixed`: both loads at once; CPU is per request of either. CPU: user and system time of all
-processes of a server, Redis included. Failed (all rounds): answers that are not 2xx, and broken
-connections."""
+def heading(run: Run) -> Iterator[str]:
+    """Return the machine, the versions, the time and the command."""
+    yield f"- Machine: {run.machine}"
+    yield "- Versions: " + ", ".join(f"{name} {text}" for name, text in run.versions.items())
+    yield (
+        f"- Run: {run.started}, `{run.command}`, {run.took_seconds / 60:.0f} minutes; medians of "
+        f"{run.rounds} rounds of {run.seconds:g} s"
+    )
+    others = max((one.values.get("others", 0) for one in run.results), default=0)
+    yield f"- Others used at most {others:.0%} of the machine's CPU during a round"
+    yield f"- {run.failed:,} requests failed"
+    for line in run.left_out:
+        yield f"- Left out: {line}"
 
 
-def _cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+def peers(run: Run) -> Iterator[str]:
+    """Return how each server beside ours was configured."""
+    measured = dict.fromkeys(one.subject for one in run.results)
+    for name in measured:
+        if name in _ABOUT:
+            yield f"- {name}: {_ABOUT[name]}"
 
 
-def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        return "commit unknown"
+def ratios(run: Run) -> Iterator[str]:
+    """Return the table of ratios: each is ours divided by what it is compared with."""
+    yield from _head(("what", "load", "compared with", "speed", "CPU", "targets"), right=(3, 4))
+    for one in comparisons(run):
+        ratio = [f"{one.ratio(measure):.2f}" for measure in (one.rate, CPU) if one.theirs]
+        targets = [_target(*each) for each in one.targets()]
+        cells = (one.ours.about, one.ours.load, one.other or "-", *(ratio or ("-", "-")))
+        yield _row((*cells, "; ".join(targets) or "-"))
+
+
+def figures(results: Sequence[Result]) -> Iterator[str]:
+    """Return the table of all figures."""
+    names = [name for name in _MEASURES if any(name in one.values for one in results)]
+    yield from _head(
+        ("what", "load, connections", "server", *names), right=range(3, 3 + len(names))
+    )
+    for one in results:
+        values = one.values
+        if RATE in values:
+            cells = (_number(values[name]) if name in values else "-" for name in names)
+            what = f"{one.about} (`{one.scenario}`)"
+            yield _row(chain((what, f"{one.load}, {one.connections}", one.subject), cells))
+
+
+def growth(run: Run) -> Iterator[str]:
+    """Return the table of what changes as one factor grows."""
+    yield from _head(("factor", "load", "at", RATE, "p99 ms", CPU), right=(2, 3, 4, 5))
+    for factor, loads in GROWTH.items():
+        for load, scenarios in loads.items():
+            for at, name in scenarios.items():
+                values = run.find(name, NAME, load)
+                if values:
+                    cells = (_number(values[one]) for one in (RATE, "p99 ms", CPU))
+                    yield _row((factor, load, f"{at:,.0f}", *cells))
+
+
+def _target(measure: str, target: Target, reached: float) -> str:
+    verdict = "met" if target.is_met(reached) else "**missed**"
+    return f"{measure} {target}, reached {_number(reached)}: {verdict}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _head(columns: Sequence[str], right: Sequence[int]) -> Iterator[str]:
+    yield _row(columns)
+    yield f"|{'|'.join('--:' if at in right else '---' for at in range(len(columns)))}|"
+
+
+def _row(cells: Iterator[str] | Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,72 +1,138 @@
-"""What is measured, against which servers."""
+"""Lists what is measured: each scenario changes one factor of the base case.
 
-import os
-import tempfile
+The base case reads values of 100 bytes, 10 thousand of them, from SQLite, with an API key, the
+access log on, one worker and 64 connections.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Final
 
-from .cpu import cpu_seconds, others_seconds
-from .load import Figures, Load, run_loads
-from .servers import Start, nginx, ours, webdis
+from . import clients, engines
+from .data import MIB_25, Data
+from .load import Load
+from .measure import Setup, served
+from .native import native
+from .ours import ours
+from .peers.bare import bare_protocol, bare_uvicorn
+from .peers.etcd import etcd
+from .peers.kinto import kinto
+from .peers.nginx import nginx
+from .peers.webdis import webdis
+from .requests import batches, gets, missing, mix, pages, puts, unchanged
+from .startup import START, startup
 
-CORES: Final = os.cpu_count() or 1
-
-_READS: Final = Load("GET", connections=64)
-_WRITES: Final = Load("PUT", connections=64, puts=True)
-_FEW_WRITES: Final = Load("PUT", connections=4, puts=True)
+BASE: Final = "get"
+_BASE_DATA: Final = Data()
+_GET: Final = Load("GET", gets)
+_PUT: Final = Load("PUT", puts)
+_OURS: Final = served(ours())
+_WEBDIS: Final = served(webdis)
+_NGINX: Final = served(nginx)
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Loads that run at the same time, and the servers that they are run against."""
+    """Describes loads that run at the same time, and the subjects that they run against."""
 
-    starts: Sequence[Start]
-    loads: Sequence[Load]
+    about: str
+    setups: Sequence[Setup] = (_OURS,)
+    loads: Sequence[Load] = (_GET,)
+    data: Data = _BASE_DATA
+    beside: str = BASE
+    """The scenario whose figures of ours these are compared with, if ours is the only subject."""
+    by_name_only: bool = False
+    start_seconds: float = 2.5
+    """How long a subject takes to start and to be filled, about."""
 
+
+def _over(engine: engines.StartEngine, client: clients.Client, name: str) -> tuple[Setup, Setup]:
+    return served(ours(engine=engine)), native(name, client, engine)
+
+
+_POSTGRES: Final = _over(engines.postgres, clients.asyncpg_client, "asyncpg, one by one")
+_MARIADB: Final = _over(engines.mariadb, clients.asyncmy_client, "asyncmy, one by one")
+_REDIS: Final = _over(engines.redis, clients.redis_client, "redis-py, one by one")
+_MEMORY: Final = (served(ours(engine=engines.memory)),)
+_APSW: Final = native("apsw in process", clients.apsw_client, engines.sqlite)
+
+_KB: Final = Data(size=1_000)
+_100_KB: Final = Data(keys=100, size=100_000)
+_LARGEST: Final = Data(keys=1, size=MIB_25)
+_LARGE_GET: Final = Load("GET 25 MiB", gets, connections=1)
+_LARGE_PUT: Final = Load("PUT", puts, connections=1)
+_SMALL: Final = Load("GET 404", missing, connections=8, status=404)
+"""Small requests beside large ones. All values there are large, so these ask for none."""
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
-    "get": Scenario((ours, webdis, nginx), (_READS,)),
-    "get-2-workers": Scenario((partial(ours, workers=2),), (_READS,)),
-    "put": Scenario((ours, webdis), (_WRITES,)),
-    "mixed": Scenario((ours,), (_READS, _FEW_WRITES)),
+    BASE: Scenario(
+        "GET of 100 bytes: the base case",
+        (_OURS, _WEBDIS, _NGINX, *map(served, (bare_protocol, bare_uvicorn, etcd, kinto))),
+    ),
+    "get-1": Scenario("GET by 1 connection", loads=(Load("GET", gets, 1),)),
+    "get-8": Scenario("GET by 8 connections", loads=(Load("GET", gets, 8),)),
+    "get-256": Scenario("GET by 256 connections", loads=(Load("GET", gets, 256),)),
+    "get-1kb": Scenario("GET of 1 KB", (_OURS, _WEBDIS, _NGINX), data=_KB),
+    "get-100kb": Scenario("GET of 100 KB", (_OURS, _WEBDIS, _NGINX), data=_100_KB),
+    "get-25mib": Scenario("GET of 25 MiB", (_OURS, _NGINX), (_LARGE_GET,), _LARGEST),
+    "get-25mib-beside": Scenario(
+        "GET of 25 MiB, and small requests meanwhile", loads=(_LARGE_GET, _SMALL), data=_LARGEST
+    ),
+    "missing": Scenario("GET of missing keys", loads=(Load("GET", missing, status=404),)),
+    "unchanged": Scenario("GET that is answered 304", loads=(Load("GET", unchanged, status=304),)),
+    "list": Scenario("list a page of 100 keys", loads=(Load("GET", pages),)),
+    "batch": Scenario("read 100 values with one request", loads=(Load("POST", batches),)),
+    "keys-1m": Scenario("GET, 1 million keys", data=Data(keys=1_000_000), start_seconds=15),
+    "keys-10m": Scenario(
+        "GET, 10 million keys", data=Data(keys=10_000_000), by_name_only=True, start_seconds=200
+    ),
+    "workers-2": Scenario("GET, 2 workers", (served(ours("--workers", "2")), _WEBDIS)),
+    "log-off": Scenario("GET without the access log", (served(ours("--no-access-log")),)),
+    "basic": Scenario("GET with a user name", (served(ours(credentials="Basic")),)),
+    "jwt": Scenario("GET with a JSON Web Token", (served(ours(credentials="JWT")),)),
+    "put": Scenario(
+        "durable PUT of 100 bytes", (_OURS, _WEBDIS, served(etcd), served(kinto)), (_PUT,)
+    ),
+    "put-1": Scenario("PUT by 1 connection", (_OURS, _WEBDIS), (Load("PUT", puts, 1),)),
+    "put-8": Scenario("PUT by 8 connections", (_OURS, _WEBDIS), (Load("PUT", puts, 8),)),
+    "put-256": Scenario("PUT by 256 connections", (_OURS, _WEBDIS), (Load("PUT", puts, 256),)),
+    "put-25mib": Scenario("PUT of 25 MiB", (_OURS, _APSW), (_LARGE_PUT,), _LARGEST),
+    "put-25mib-beside": Scenario(
+        "PUT of 25 MiB, and small requests meanwhile", loads=(_LARGE_PUT, _SMALL), data=_LARGEST
+    ),
+    "readers-and-writers": Scenario(
+        "64 connections read, 4 write", (_OURS, _WEBDIS), (_GET, Load("PUT", puts, 4))
+    ),
+    "mix-95-5": Scenario(
+        "95% GET and 5% PUT, zipfian keys", (_OURS, _WEBDIS), (Load("mix", mix(0.95)),)
+    ),
+    "mix-50-50": Scenario(
+        "50% GET and 50% PUT, zipfian keys", (_OURS, _WEBDIS), (Load("mix", mix(0.5)),)
+    ),
+    "get-memory": Scenario("GET, values in memory", _MEMORY),
+    "put-memory": Scenario("PUT, values in memory", _MEMORY, (_PUT,), beside="put"),
+    "get-postgres": Scenario("GET over PostgreSQL", _POSTGRES, start_seconds=5),
+    "put-postgres": Scenario("PUT over PostgreSQL", _POSTGRES, (_PUT,), start_seconds=5),
+    "get-mariadb": Scenario("GET over MariaDB", _MARIADB, start_seconds=5),
+    "put-mariadb": Scenario("PUT over MariaDB", _MARIADB, (_PUT,), start_seconds=5),
+    "get-redis": Scenario("GET over Redis", _REDIS),
+    "put-redis": Scenario("PUT over Redis", _REDIS, (_PUT,)),
+    "start": Scenario("start of a server", (startup(1),), (Load(START, gets),), beside=""),
+    "start-2": Scenario("start of 2 workers", (startup(2),), (Load(START, gets),), beside=""),
 }
 
-
-@dataclass(frozen=True)
-class Measurement:
-    """One load in one round."""
-
-    scenario: str
-    server: str
-    load: Load
-    figures: Figures
-    cpu_us: float
-    """CPU microseconds a request, of all processes of the server and all loads together."""
-
-    others: float
-    """The share of the machine's CPU that others used meanwhile."""
-
-    @property
-    def row(self) -> tuple[str, str, Load]:
-        """What it has in common with the same measurement of other rounds."""
-        return (self.scenario, self.server, self.load)
+GROWTH: Final[Mapping[str, Mapping[str, Mapping[float, str]]]] = {
+    "bytes of a value": {"GET": {100: "get", 1_000: "get-1kb", 100_000: "get-100kb"}},
+    "keys": {"GET": {1e4: "get", 1e6: "keys-1m", 1e7: "keys-10m"}},
+    "connections": {
+        "GET": {1: "get-1", 8: "get-8", 64: "get", 256: "get-256"},
+        "PUT": {1: "put-1", 8: "put-8", 64: "put", 256: "put-256"},
+    },
+    "workers": {"GET": {1: "get", 2: "workers-2"}},
+}
+"""The scenarios that differ in one factor only, by factor and load."""
 
 
-def measure(name: str, start: Start, folder: Path, seconds: int) -> list[Measurement]:
-    """Start one server afresh, see that it answers as it should, and put it under load."""
-    loads = SCENARIOS[name].loads
-    with tempfile.TemporaryDirectory(dir=folder) as own, start(Path(own)) as server:
-        server.check()
-        others_before = others_seconds(server.pids)
-        before = cpu_seconds(server.pids)
-        seen = run_loads(server, loads, seconds)
-        used = cpu_seconds(server.pids) - before
-        others = others_seconds(server.pids) - others_before
-    cpu_us = used * 1e6 / max(1, sum(figures.requests for figures in seen))
-    return [
-        Measurement(name, server.name, load, figures, cpu_us, max(0.0, others / (seconds * CORES)))
-        for load, figures in zip(loads, seen, strict=True)
-    ]
+def is_over_engine(name: str) -> bool:
+    """Return whether a scenario compares an engine's own client."""
+    return name.rpartition("-")[2] in {"postgres", "mariadb", "redis"}

@@ -1,0 +1,1 @@
+"""The servers of others that ours is measured beside."""
