@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +36,40 @@ def numbers(client: httpx2.Client, count: int) -> list[int]:
 # Removed files
 
 
+_VISIT = (
+    "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM entry').fetchall()"
+)
+
+
+async def test_a_storage_that_closes_leaves_the_locks_of_another_in_this_process(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "kv.sqlite"
+    stays = SqliteStorage(file)
+    await stays.open()
+    for number in range(3):
+        leaves = SqliteStorage(file)
+        await leaves.open()
+        await leaves.set(put(f"leaves-{number}"))
+        await leaves.close()
+        # Without locks on the files, this process would take itself for the last that uses them,
+        # and remove them.
+        await asyncio.to_thread(visit, file)
+        await stays.set(put(f"stays-{number}"))
+        assert await stays.get(Get("default", f"leaves-{number}")) is not None
+    await stays.close()
+    assert os.listdir(tmp_path) == ["kv.sqlite"]  # noqa: PTH208  (no file, no wait)
+    assert file not in open_files()
+
+
+def visit(file: Path) -> None:
+    subprocess.run([sys.executable, "-c", _VISIT, str(file)], check=True, timeout=30)
+
+
+def open_files() -> set[Path]:
+    return {path.readlink() for path in Path("/proc/self/fd").iterdir() if path.exists()}
+
+
 @pytest.mark.parametrize("removed", [["-wal"], ["-wal", "-shm"]])
 def test_nothing_acknowledged_is_lost_when_the_log_is_removed(
     tmp_path: Path, removed: list[str]
@@ -52,6 +88,7 @@ def test_nothing_acknowledged_is_lost_when_the_log_is_removed(
         assert f"kv.sqlite{removed[0]}" in refused.json()["error"]
         assert client.get("/health").status_code == 503
         assert numbers(client, acknowledged) == [200] * acknowledged
+        server.read_until("was removed or replaced while the server uses it")
         server.kill()
         assert server.output.count("was removed or replaced while the server uses it") == 1
         server.start()

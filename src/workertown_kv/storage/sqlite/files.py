@@ -6,9 +6,11 @@ import logging
 import mmap
 import os
 import sys
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from ...errors import StorageFailure, StorageUnavailable
@@ -42,6 +44,36 @@ _NETWORKS: Final = frozenset(
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
+class _Descriptors:
+    """The descriptors of all storages of this process, by the database that they belong to.
+
+    Closing any descriptor of a file in a process releases all locks of that process on the file,
+    also those of another storage. So the descriptors of a database are closed with its last
+    storage.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._storages: Counter[str] = Counter()
+        self._left: defaultdict[str, list[int]] = defaultdict(list)
+
+    def use(self, database: str) -> None:
+        with self._lock:
+            self._storages[database] += 1
+
+    def leave(self, database: str, descriptors: Iterable[int]) -> None:
+        with self._lock:
+            self._left[database] += descriptors
+            self._storages[database] -= 1
+            if not self._storages[database]:
+                del self._storages[database]
+                for descriptor in self._left.pop(database):
+                    os.close(descriptor)
+
+
+_DESCRIPTORS: Final = _Descriptors()
+
+
 class Files:
     """The file at `path`, its write-ahead log and the index of that log, while they are in use.
 
@@ -51,9 +83,12 @@ class Files:
     def __init__(self, path: Path) -> None:
         self.path = path
         # If the path is a link, SQLite keeps the other files beside the target of the link.
-        real = os.path.realpath(path)
-        self.log_path = Path(f"{real}-wal")
-        self._paths = (path, self.log_path, Path(f"{real}-shm"))
+        self._real = os.path.realpath(path)
+        self.log_path = Path(f"{self._real}-wal")
+        self._paths = (path, self.log_path, Path(f"{self._real}-shm"))
+        # Before any connection is opened, and until all are closed.
+        _DESCRIPTORS.use(self._real)
+        self._is_used = True
         self.are_lost = False
         self._overwritten: Path | None = None
         self._log_has_header = False
@@ -94,10 +129,11 @@ class Files:
         if self._index is not None:
             self._index.close()
             self._index = None
-        for descriptor in (self._descriptor, self._log_descriptor, self._index_descriptor):
-            if descriptor is not None:
-                os.close(descriptor)
+        opened = (self._descriptor, self._log_descriptor, self._index_descriptor)
         self._descriptor = self._log_descriptor = self._index_descriptor = None
+        if self._is_used:
+            self._is_used = False
+            _DESCRIPTORS.leave(self._real, [one for one in opened if one is not None])
 
     def check(self) -> None:
         """Raise `StorageUnavailable` if a file is no longer the file that was opened."""
