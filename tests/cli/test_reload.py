@@ -4,8 +4,10 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -114,6 +116,37 @@ def test_each_worker_has_the_keys_that_were_accepted_last(
     assert statuses(store, "the-old-key", "the-new-key") == {(401, 200)}
     assert store.stop() == 0
     assert "s3cret" not in store.output
+
+
+def test_no_request_fails_while_files_are_reloaded(store: ServedStore, file: Path) -> None:
+    is_over = threading.Event()
+    reloads = 5
+
+    def keep_asking() -> set[int]:
+        """Ask over one connection, and over a new one each time."""
+        found = set()
+        kept = HTTPConnection("127.0.0.1", store.port, timeout=30)
+        while not is_over.is_set():
+            found.add(status(store, "the-old-key"))
+            kept.request("PUT", "/v1/kv/a", b"1", {"Authorization": "Bearer the-old-key"})
+            with kept.getresponse() as answer:
+                found.add(answer.status)
+                answer.read()
+        assert kept.sock is not None  # the server has not closed it
+        kept.close()
+        return found
+
+    with ThreadPoolExecutor(6) as pool:
+        asking = [pool.submit(keep_asking) for _ in range(6)]
+        for number in range(reloads):
+            file.write_text(line("old", "the-old-key") + line("new", f"key-{number}"))
+            os.kill(store.pid, signal.SIGHUP)
+            store.read_until("Reloaded, with 3 API keys")
+            assert statuses(store, f"key-{number}", f"key-{number - 1}") == {(200, 401)}
+        is_over.set()
+        assert set[int]().union(*(one.result() for one in asking)) == {200, 415}
+    assert store.stop() == 0
+    assert "ERROR" not in store.output
 
 
 def test_a_database_that_cannot_be_opened_changes_nothing(tmp_path: Path) -> None:

@@ -285,6 +285,7 @@ def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path, workers: str) -
             for _ in range(3):
                 for worker in workers_of(server.pid):
                     os.kill(worker, signal.SIGTERM)
+                os.killpg(server.pid, signal.SIGTERM)
                 time.sleep(0.05)  # so that they come as three signals, and not as a single one
             assert not stopped.done()
             connection.sendall(body[1000:])
@@ -292,6 +293,7 @@ def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path, workers: str) -
             while connection.recv(65536):
                 pass
             assert stopped.result() == 0
+        assert "Killing" not in server.output
         server.start()
         with server.client() as client:
             assert client.get("/v1/kv/slow").json()["data"] == "x" * 100_000

@@ -28,6 +28,8 @@ _EXPECTED_PORTS: Final[Mapping[int | None, str]] = {
     errno.EADDRINUSE: "--port to be a port on which no program listens",
     errno.EACCES: "--port to be a port that this user may use, from 1024 on",
 }
+# Whatever the machine's own list of hosts says (RFC 6761, 6.3).
+_LOCALHOST: Final[Mapping[str, Sequence[str]]] = {"localhost": ("127.0.0.1", "::1")}
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -54,10 +56,16 @@ def listen(host: str, port: int, workers: int) -> Sockets:
 
 def _open_all(host: str, port: int, workers: int) -> list[list[socket.socket]]:
     """Return the sockets for each address. Raises `OSError` if one cannot be used."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = [
+        (family, address)
+        for each in _LOCALHOST.get(host, (host,))
+        for family, _, _, _, address in socket.getaddrinfo(
+            each, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    ]
     opened = []
     absent = None
-    for family, _, _, _, address in dict.fromkeys(found):
+    for family, address in dict.fromkeys(found):
         try:
             # A socket that shares its port with those of other programs would get only some of
             # the connections. The probe does not share, so such a port is refused.

@@ -171,7 +171,10 @@ class Worker:
         while True:
             await self._reloading.wait()
             self._reloading.clear()
-            await self._reload()
+            try:
+                await self._reload()
+            except Exception:  # noqa: BLE001  (whatever it is, the server before goes on)
+                _LOG.critical("A worker could not reload", exc_info=True)
 
     async def open_server(self) -> Server:
         """Return a server made from the files that the main process has accepted.

@@ -8,6 +8,7 @@ import signal
 import ssl
 import threading
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -82,8 +83,8 @@ class Workers:
         self._stop()
 
     def _started(self, index: int, *, pause: float) -> _Worker:
+        ours, control = _FORK.Pipe()
         with self._changing:
-            ours, control = _FORK.Pipe()
             process = _FORK.Process(target=self._work, args=(index, ours, control, pause))
             process.start()
         control.close()
@@ -103,7 +104,8 @@ class Workers:
 
     def _replace_dead(self) -> None:
         for index, worker in enumerate(self._workers):
-            exitcode = worker.process.exitcode
+            with self._changing:
+                exitcode = worker.process.exitcode
             if exitcode is None:
                 continue
             ended = f"with status {exitcode}" if exitcode >= 0 else f"by signal {-exitcode}"
@@ -118,26 +120,30 @@ class Workers:
         flags = self._flags
         # One reload after the other, so that the last signal wins.
         with self._reloading:
-            files = Files()
+            ours, theirs = _FORK.Pipe(duplex=False)
+            with self._changing:
+                # Another process, since one that has a database open must not start workers.
+                trial = _FORK.Process(target=_try_files, args=(flags, theirs), daemon=True)
+                trial.start()
+            theirs.close()
             try:
-                server = kv_from(files)
-                asyncio.run(try_out(server))
-                if flags.tls_cert is not None:
-                    self._tls = tls_context(flags.tls_cert, flags.tls_key)
-            except KvError as error:
-                _LOG.error("Not reloaded: %s", error.message)
-                return
-            except Exception:  # noqa: BLE001  (whatever it is, the workers go on)
-                _LOG.exception("Not reloaded")
-                return
+                files, summaries = ours.recv()
+            except EOFError:
+                return  # the other process has logged why
+            finally:
+                ours.close()
+                trial.join()
             with self._changing:
                 self._accepted = files
+                if flags.tls_cert is not None:
+                    with suppress(KvError):  # it could be used a moment ago
+                        self._tls = tls_context(flags.tls_cert, flags.tls_key)
                 controls = [one.control for one in self._workers]
             for control in controls:
                 _send(control, files)
             for control in controls:
                 _wait_for_answer(control)
-            print_reloaded([one.summary for one in server.strategies], flags.log_format)
+            print_reloaded(summaries, flags.log_format)
 
     def _stop(self) -> None:
         """Stop the workers, and wait for the requests under way."""
@@ -152,6 +158,25 @@ class Workers:
                 _LOG.warning("Killing worker %d: it has not ended", worker.process.pid)
                 worker.process.kill()
                 worker.process.join()
+
+
+def _try_files(flags: Flags, result: Connection) -> None:
+    """Send the files, and what they say of credentials, if a server can be made from them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+    files = Files()
+    try:
+        server = kv_from(files)
+        asyncio.run(try_out(server))
+        if flags.tls_cert is not None:
+            tls_context(flags.tls_cert, flags.tls_key)
+    except KvError as error:
+        _LOG.error("Not reloaded: %s", error.message)
+    except Exception:  # noqa: BLE001  (whatever it is, the workers go on)
+        _LOG.exception("Not reloaded")
+    else:
+        result.send((files, [one.summary for one in server.strategies]))
 
 
 def _send(control: Connection, files: Files) -> None:

@@ -30,6 +30,9 @@ PIECE_BYTES: Final = 16 * 1024
 LINGER_SECONDS: Final = 5
 """How long a client may go on sending after the last answer, so that it sees the answer."""
 
+TLS_END_SECONDS: Final = 0.2
+"""How long an idle client has to confirm the end of TLS when the server stops."""
+
 _LOG: Final = logging.getLogger("workertown_kv")
 _SLASH: Final = ord("/")
 _URL: Final = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
@@ -251,6 +254,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Close the connection after the answers to the requests that have arrived."""
         self._is_ending = True
+        if self.scheme == "https" and not self.is_answering():
+            # A client that has nothing to send may not look at the end of TLS, either.
+            self.loop.call_later(TLS_END_SECONDS, self.abort)
         super().shutdown()
 
     def abort(self) -> None:
