@@ -239,6 +239,20 @@ async def test_a_trusted_proxy_is_not_admitted_for_being_one() -> None:
     assert (await ask(server, PROXY, [(XFF, "203.0.113.9")])).status_code == 200
 
 
+async def test_a_proxy_at_a_unix_socket_is_trusted_if_any_proxy_is() -> None:
+    fields = encoded([(XFF, "203.0.113.9")])
+    for proxies, server_address, status in (
+        (PROXIES, ["/run/kv.sock", None], 200),
+        ([], ["/run/kv.sock", None], 403),
+        (PROXIES, ["127.0.0.1", 8787], 403),
+        (PROXIES, None, 403),
+    ):
+        scope = scope_of(None, fields) | {"method": "GET", "path": "/health"}
+        server = server_for("203.0.113.9", trusted_proxies=proxies)
+        sent = await messages(server, scope | {"server": server_address})
+        assert sent[0]["status"] == status, (proxies, server_address)
+
+
 async def test_who_has_no_address_is_not_admitted() -> None:
     server = server_for("0.0.0.0/0", "::/0")
     assert (await ask(server, "testclient")).status_code == 403

@@ -177,6 +177,19 @@ def test_a_socket_wins_over_a_port_from_the_environment(path: Path, tmp_path: Pa
             socket.create_connection(("127.0.0.1", store.port))
 
 
+def test_a_proxy_at_the_socket_names_its_clients(path: Path, tmp_path: Path) -> None:
+    store = StoreAtPath(path, tmp_path / "kv.sqlite")
+    store._env |= {
+        "KV_OPTIONS__ACCESS__TRUSTED_PROXIES": '["192.0.2.1"]',
+        "KV_OPTIONS__ACCESS__IP": '["203.0.113.9"]',
+    }
+    store._answers = path.exists  # type: ignore[method-assign]
+    with store, store.client() as client:
+        for address, status in (("203.0.113.9", 200), ("203.0.113.8", 403)):
+            answer = client.get("/health", headers={"X-Forwarded-For": address})
+            assert answer.status_code == status
+
+
 def test_the_commands_of_the_greeting_use_the_socket(path: Path, tmp_path: Path) -> None:
     store = StoreAtPath(path, tmp_path / "kv.sqlite")
     store._env["KV_API_KEY"] = ""

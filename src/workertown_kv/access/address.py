@@ -29,7 +29,8 @@ def client_address(trusted_proxies: Sequence[str]) -> AddressOf:
     """Return the function that finds the address of a client, in its canonical form.
 
     This is the address of the connection or, if a trusted proxy has connected, the address that the
-    proxy names. The function raises `InputError` if the proxy names no address, or several.
+    proxy names. A proxy that has connected over a Unix domain socket has no address; it is trusted
+    if any proxy is. The function raises `InputError` if the proxy names no address, or several.
     """
     if not trusted_proxies:
         return _connected
@@ -37,7 +38,7 @@ def client_address(trusted_proxies: Sequence[str]) -> AddressOf:
 
     def address_of(scope: Scope) -> str | None:
         address = _connected(scope)
-        if address is None or not is_trusted(address):
+        if not (is_trusted(address) if address is not None else _is_over_unix_socket(scope)):
             return address
         clients = {
             name: _client(name, hosts, is_trusted) for name, hosts in forwarded_hosts(scope).items()
@@ -83,6 +84,12 @@ def _connected(scope: Scope) -> str | None:
     """Return the address at the other end of the connection."""
     client = scope.get("client")
     return _canonical(client[0]) if client else None
+
+
+def _is_over_unix_socket(scope: Scope) -> bool:
+    """Return whether a program of this machine has connected, at a path instead of a port."""
+    server = scope.get("server")
+    return server is not None and server[1] is None
 
 
 def _client(name: str, hosts: Hosts, is_trusted: Callable[[str], bool]) -> str:
