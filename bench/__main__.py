@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from .engines import DidNotStart
 from .machine import file_system, machine, versions
 from .page import write_page
 from .plots import draw
@@ -83,8 +84,9 @@ def main(
     save(run, output / "results.json")
     draw(run, output)
     click.echo(report(run))
-    if run.failed:
-        raise click.ClickException(f"{run.failed:,} requests failed: these figures are not valid")
+    if run.problems:
+        problems = "\n".join(run.problems)
+        raise click.ClickException(f"{problems}\nThese figures are not valid.")
     if write_docs:
         write_page(run)
 
@@ -106,6 +108,7 @@ def _measure(names: Sequence[str], minutes: float, rounds: int, seconds: int | N
     started, clock = datetime.now(UTC), time.monotonic()
     results: list[Result] = []
     left_out: list[str] = []
+    errors: list[str] = []
     place = os.environ.get("TMPDIR") or Path.cwd()
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=place) as made:
         folder = Path(made)
@@ -114,9 +117,13 @@ def _measure(names: Sequence[str], minutes: float, rounds: int, seconds: int | N
             click.echo("The files are on tmpfs, where nothing is durable: ignore PUTs", err=True)
         with Progress(expected) as progress:
             for name, scenario in scenarios.items():
-                measured, missing = run_scenario(
-                    name, scenario, folder, rounds, each, progress.show
-                )
+                try:
+                    measured, missing = run_scenario(
+                        name, scenario, folder, rounds, each, progress.show
+                    )
+                except (click.ClickException, DidNotStart) as error:
+                    errors.append(f"{name}: {error}")  # the other scenarios are worth their time
+                    continue
                 results += measured
                 left_out += missing
         described = machine(folder)
@@ -129,6 +136,7 @@ def _measure(names: Sequence[str], minutes: float, rounds: int, seconds: int | N
         seconds=each,
         rounds=rounds,
         left_out=list(dict.fromkeys(left_out)),
+        errors=errors,
         results=results,
     )
 

@@ -13,6 +13,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from servers.mariadb import RunningMariadb
 from servers.postgres import RunningPostgres, postgres_programs
 from servers.redis import ALWAYS_SYNCED, RunningRedis
+from servers.starting import DidNotStart
+
+__all__ = [
+    "DidNotStart",
+    "Engine",
+    "StartEngine",
+    "mariadb",
+    "memory",
+    "postgres",
+    "redis",
+    "sqlite",
+]
 
 
 @dataclass(frozen=True)

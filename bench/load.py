@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import click
+
 from .data import Data
 from .programs import find
 from .requests import Requests
@@ -29,7 +31,7 @@ class Load:
     def prepare(self, server: Server, data: Data, file: Path) -> None:
         """Write the requests to a file for wrk, and send the first one of each method.
 
-        Raises `RuntimeError` for a wrong answer.
+        Raises `click.ClickException` for a wrong answer.
         """
         requests = self.requests(server, data)
         for request in {one.method: one for one in reversed(requests)}.values():
@@ -82,5 +84,5 @@ def _start(load: Load, file: Path, port: int, seconds: float) -> subprocess.Pope
 def _figures(wrk: subprocess.Popen[str]) -> Seen:
     printed, _ = wrk.communicate()
     if wrk.returncode != 0:
-        raise RuntimeError(f"wrk failed:\n{printed}")
+        raise click.ClickException(f"wrk failed:\n{printed}")
     return Seen(**json.loads(printed.splitlines()[-1]))

@@ -28,7 +28,11 @@ class Subject(Protocol):
     def name(self) -> str:
         """Return what the report calls it."""
 
-    def sample(self, loads: Sequence[Load], seconds: float) -> Mapping[str, Values]:
+    @property
+    def loads(self) -> Sequence[Load]:
+        """Return the loads that run at the same time."""
+
+    def sample(self, seconds: float) -> Mapping[str, Values]:
         """Measure for some seconds, and return the values of each load by its name."""
 
 
@@ -41,18 +45,15 @@ class Served:
     """A server under the load of wrk."""
 
     server: Server
+    name: str
     data: Data
+    loads: Sequence[Load]
     files: Sequence[Path]
     idle_mb: float
 
-    @property
-    def name(self) -> str:
-        """Return the name of the server."""
-        return self.server.name
-
-    def sample(self, loads: Sequence[Load], seconds: float) -> Mapping[str, Values]:
+    def sample(self, seconds: float) -> Mapping[str, Values]:
         """Run the loads side by side. The CPU time of a request is the mean over all loads."""
-        server = self.server
+        server, loads = self.server, self.loads
         behind = (*server.pids, *server.engine_pids)
         started = time.perf_counter()
         before = cpu_seconds(server.pids), cpu_seconds(server.engine_pids), others_seconds(behind)
@@ -83,7 +84,16 @@ class Served:
 
 def served(start: Start) -> Setup:
     """Return what starts a server, and checks its answers before it is measured."""
+    return _served(start, "")
 
+
+def always(start: Start, name: str, data: Data, loads: Sequence[Load]) -> Setup:
+    """Return what starts a server that has this data and these loads in every scenario."""
+    setup = _served(start, name)
+    return lambda folder, _, __: setup(folder, data, loads)
+
+
+def _served(start: Start, name: str) -> Setup:
     @contextmanager
     def setup(folder: Path, data: Data, loads: Sequence[Load]) -> Iterator[Subject]:
         with start(folder, data) as server:
@@ -92,6 +102,6 @@ def served(start: Start) -> Setup:
             files = [folder / f"{load.name}.requests" for load in loads]
             for load, file in zip(loads, files, strict=True):
                 load.prepare(server, data, file)
-            yield Served(server, data, files, idle)
+            yield Served(server, name or server.name, data, loads, files, idle)
 
     return setup

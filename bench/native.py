@@ -21,9 +21,9 @@ def native(name: str, client: Client, engine: StartEngine) -> Setup:
     """Return what starts an engine for a native client."""
 
     @contextmanager
-    def setup(folder: Path, data: Data, _: Sequence[Load]) -> Iterator[Subject]:
+    def setup(folder: Path, data: Data, loads: Sequence[Load]) -> Iterator[Subject]:
         with engine(folder) as behind:
-            yield Native(name, client, behind, data)
+            yield Native(name, client, behind, data, loads)
 
     return setup
 
@@ -36,10 +36,11 @@ class Native:
     client: Client
     engine: Engine
     data: Data
+    loads: Sequence[Load]
 
-    def sample(self, loads: Sequence[Load], seconds: float) -> Mapping[str, Values]:
+    def sample(self, seconds: float) -> Mapping[str, Values]:
         """Do what the load does: read the keys, or write them."""
-        (load,) = loads
+        (load,) = self.loads
         return {load.name: asyncio.run(self._sample(load, seconds))}
 
     async def _sample(self, load: Load, seconds: float) -> Values:

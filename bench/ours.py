@@ -21,6 +21,8 @@ from .requests import fill
 from .server import Request, Server
 
 NAME: Final = "workertown-kv"
+BASE_NAME: Final = f"{NAME}, base case"
+"""The name of the server with the base case, beside another of ours in the same scenario."""
 SECRET: Final = "a shared secret that has more than 32 bytes"
 _MUCH: Final = 10_000_000
 """From this many bytes on, SQL fills the file before the server starts, and not requests."""

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+import click
+
 _START_SECONDS: Final = 60
 
 
@@ -19,8 +21,8 @@ def running(
 ) -> Iterator[int]:
     """Run a command that listens on the port, and yield its process id.
 
-    Its output goes to a file, as a service manager would keep it. Raises `RuntimeError`, with the
-    output, if the command ends or does not listen within a minute.
+    Its output goes to a file, as a service manager would keep it. Raises `click.ClickException`,
+    with the output, if the command ends or does not listen within a minute.
     """
     log = folder / f"output-{port}.log"
     with log.open("w") as output:
@@ -38,7 +40,9 @@ def running(
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 name = Path(command[0]).name
-                raise RuntimeError(f"{name} did not listen on port {port}:\n{log.read_text()}")
+                raise click.ClickException(
+                    f"{name} did not listen on port {port}:\n{log.read_text()}"
+                )
             time.sleep(0.001)
         yield process.pid
     finally:

@@ -40,6 +40,8 @@ def heading(run: Run) -> Iterator[str]:
     yield f"- {run.failed:,} requests failed"
     for line in run.left_out:
         yield f"- Left out: {line}"
+    for line in run.errors:
+        yield f"- **Failed**: {line}"
 
 
 def peers(run: Run) -> Iterator[str]:

@@ -41,7 +41,9 @@ class Run(msgspec.Struct, frozen=True):
     """How long each round of a load took."""
     rounds: int
     left_out: Sequence[str]
-    """Which subjects were not measured, and why."""
+    """What was not measured, because a program is missing."""
+    errors: Sequence[str]
+    """What went wrong; the figures are not valid then."""
     results: Sequence[Result]
 
     def find(self, scenario: str, subject: str, load: str) -> Values | None:
@@ -55,6 +57,12 @@ class Run(msgspec.Struct, frozen=True):
     def failed(self) -> int:
         """Return how many requests did not get the right answer."""
         return int(sum(one.values.get("failed", 0) for one in self.results))
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Return why the figures are not valid: nothing, if they are."""
+        failed = [f"{self.failed:,} requests failed"] if self.failed else []
+        return [*self.errors, *failed]
 
 
 def save(run: Run, file: Path) -> None:

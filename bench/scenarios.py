@@ -11,9 +11,9 @@ from typing import Final
 from . import clients, engines
 from .data import MIB_25, Data
 from .load import Load
-from .measure import Setup, served
+from .measure import Setup, always, served
 from .native import native
-from .ours import ours
+from .ours import BASE_NAME, ours
 from .peers.bare import bare_protocol, bare_uvicorn
 from .peers.etcd import etcd
 from .peers.kinto import kinto
@@ -27,6 +27,7 @@ _BASE_DATA: Final = Data()
 _GET: Final = Load("GET", gets)
 _PUT: Final = Load("PUT", puts)
 _OURS: Final = served(ours())
+_BASE_CASE: Final = always(ours(), BASE_NAME, _BASE_DATA, (_GET,))
 _WEBDIS: Final = served(webdis)
 _NGINX: Final = served(nginx)
 
@@ -42,7 +43,7 @@ class Scenario:
     beside: str = BASE
     """The scenario whose figures of ours these are compared with, if ours is the only subject."""
     by_name_only: bool = False
-    start_seconds: float = 2.5
+    start_seconds: float = 2
     """How long a subject takes to start and to be filled, about."""
 
 
@@ -78,16 +79,28 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "get-25mib-beside": Scenario(
         "GET of 25 MiB, and small requests meanwhile", loads=(_LARGE_GET, _SMALL), data=_LARGEST
     ),
-    "missing": Scenario("GET of missing keys", loads=(Load("GET", missing, status=404),)),
-    "unchanged": Scenario("GET that is answered 304", loads=(Load("GET", unchanged, status=304),)),
+    "missing": Scenario(
+        "GET of missing keys", (_OURS, _BASE_CASE), (Load("GET", missing, status=404),)
+    ),
+    "unchanged": Scenario(
+        "GET that is answered 304", (_OURS, _BASE_CASE), (Load("GET", unchanged, status=304),)
+    ),
     "list": Scenario("list a page of 100 keys", loads=(Load("GET", pages),)),
     "batch": Scenario("read 100 values with one request", loads=(Load("POST", batches),)),
-    "keys-1m": Scenario("GET, 1 million keys", data=Data(keys=1_000_000), start_seconds=15),
+    "keys-1m": Scenario(
+        "GET, 1 million keys", (_OURS, _BASE_CASE), data=Data(keys=1_000_000), start_seconds=4
+    ),
     "keys-10m": Scenario(
-        "GET, 10 million keys", data=Data(keys=10_000_000), by_name_only=True, start_seconds=200
+        "GET, 10 million keys",
+        (_OURS, _BASE_CASE),
+        data=Data(keys=10_000_000),
+        by_name_only=True,
+        start_seconds=20,
     ),
     "workers-2": Scenario("GET, 2 workers", (served(ours("--workers", "2")), _WEBDIS)),
-    "log-off": Scenario("GET without the access log", (served(ours("--no-access-log")),)),
+    "log-off": Scenario(
+        "GET without the access log", (served(ours("--no-access-log")), _BASE_CASE)
+    ),
     "basic": Scenario("GET with a user name", (served(ours(credentials="Basic")),)),
     "jwt": Scenario("GET with a JSON Web Token", (served(ours(credentials="JWT")),)),
     "put": Scenario(
@@ -101,7 +114,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         "PUT of 25 MiB, and small requests meanwhile", loads=(_LARGE_PUT, _SMALL), data=_LARGEST
     ),
     "readers-and-writers": Scenario(
-        "64 connections read, 4 write", (_OURS, _WEBDIS), (_GET, Load("PUT", puts, 4))
+        "64 connections read, 4 write", (_OURS, _WEBDIS, _BASE_CASE), (_GET, Load("PUT", puts, 4))
     ),
     "mix-95-5": Scenario(
         "95% GET and 5% PUT, zipfian keys", (_OURS, _WEBDIS), (Load("mix", mix(0.95)),)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import click
+
 from .data import Data
 
 
@@ -62,12 +64,12 @@ class Server:
     def expect(self, request: Request, status: int = 200, text: str = "") -> Mapping[str, str]:
         """Send one request and return the header fields.
 
-        Raises `RuntimeError` if the answer has another status or does not have the text.
+        Raises `click.ClickException` if the answer has another status or does not have the text.
         """
         got, fields, body = self.ask(request)
         if got != status or text not in body:
             asked = f"{request.method} {request.path[:80]}"
-            raise RuntimeError(
+            raise click.ClickException(
                 f"{self.name} answered {asked} with {got}, expected {status} and "
                 f"{text[:60]!r}:\n{body[:500]}"
             )

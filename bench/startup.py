@@ -26,9 +26,10 @@ class Startup:
 
     folder: Path
     workers: int
+    loads: Sequence[Load]
     name: str = NAME
 
-    def sample(self, _: Sequence[Load], __: float) -> Mapping[str, Values]:
+    def sample(self, _: float) -> Mapping[str, Values]:
         """Start the server, ask it once, and look at its memory."""
         env, authorization = CREDENTIALS["API key"]
         port = free_port()
@@ -46,9 +47,9 @@ def startup(workers: int) -> Setup:
     """Return what measures the start of a server with so many workers."""
 
     @contextmanager
-    def setup(folder: Path, _: Data, __: Sequence[Load]) -> Iterator[Subject]:
-        subject = Startup(folder, workers)
-        subject.sample((), 0)  # makes the database, and the compiled files of Python
+    def setup(folder: Path, _: Data, loads: Sequence[Load]) -> Iterator[Subject]:
+        subject = Startup(folder, workers, loads)
+        subject.sample(0)  # makes the database, and the compiled files of Python
         yield subject
 
     return setup

@@ -18,6 +18,7 @@ from bench.results import Result, Run, load, save
 from bench.run import plan, run_scenario
 from bench.scenarios import SCENARIOS, Scenario
 from bench.targets import TARGETS
+from msgspec import structs
 
 
 def _result(subject: str, cpu: float, *, failed: float = 0) -> Result:
@@ -36,6 +37,7 @@ def _run(*results: Result, **changes: Any) -> Run:
         "seconds": 1,
         "rounds": 1,
         "left_out": [],
+        "errors": [],
         "results": results,
     }
     return Run(**{**facts, **changes})
@@ -83,6 +85,22 @@ def test_a_status_that_is_expected_is_no_failure() -> None:
     assert seen.failed(Load("GET", missing, status=404)) == 4
 
 
+def test_ours_is_compared_with_a_base_case_that_is_measured_by_turns() -> None:
+    ours = structs.replace(_result("workertown-kv", 20), scenario="missing", about="missing")
+    beside = structs.replace(ours, subject="workertown-kv, base case")
+    before = _result("workertown-kv", 10)
+    (row,) = [line for line in ratios(_run(before, ours, beside)) if "missing" in line]
+    assert "CPU µs ≤ 1, reached 1: met" in row
+    (row,) = [line for line in ratios(_run(before, ours)) if "missing" in line]
+    assert "reached 2: **missed**" in row
+
+
+def test_a_run_with_failed_requests_or_errors_is_not_valid() -> None:
+    assert not _run(_result("workertown-kv", 20)).problems
+    assert _run(_result("workertown-kv", 20, failed=2)).problems == ["2 requests failed"]
+    assert _run(errors=["get: nginx did not listen"]).problems == ["get: nginx did not listen"]
+
+
 def test_a_default_run_fits_into_its_time() -> None:
     chosen = {name: one for name, one in SCENARIOS.items() if not one.by_name_only}
     assert plan(chosen, minutes=15, rounds=3) >= 2
@@ -93,8 +111,9 @@ def test_a_default_run_fits_into_its_time() -> None:
 def test_a_program_that_is_missing_is_named_with_its_package(tmp_path: Path) -> None:
     class Fake:
         name = "fake"
+        loads = (Load("GET", gets),)
 
-        def sample(self, _: Sequence[Load], __: float) -> Mapping[str, Values]:
+        def sample(self, _: float) -> Mapping[str, Values]:
             return {"GET": {"requests/s": 1}}
 
     @contextmanager
@@ -110,5 +129,5 @@ def test_a_program_that_is_missing_is_named_with_its_package(tmp_path: Path) -> 
     results, left_out = run_scenario("name", scenario, tmp_path, 1, 1, lambda *_: None)
     assert [one.subject for one in results] == ["fake"]
     assert left_out == [
-        "name: this machine has no no-such-server; on Debian: apt-get install its-package"
+        "this machine has no no-such-server; on Debian: apt-get install its-package"
     ]
