@@ -20,7 +20,7 @@ PEAK: Final = "peak MB above idle"
 
 @dataclass(frozen=True)
 class Target:
-    """Bounds a ratio, a difference or a value of ours."""
+    """Bounds a ratio, a value of ours, or how much more a figure of theirs is."""
 
     sign: Literal["≤", "≥"]
     bound: float
@@ -34,8 +34,8 @@ class Target:
 
     def __str__(self) -> str:
         aim = "" if self.aim is None else f" (aim {self.aim:g})"
-        of = " apart" if self.of == "difference" else ""
-        return f"{self.sign} {self.bound:g}{of}{aim}"
+        of = "difference " if self.of == "difference" else ""
+        return f"{of}{self.sign} {self.bound:g}{aim}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Comparison:
             if target.of == "value":
                 yield measure, target, value
             elif target.of == "difference":
-                yield measure, target, abs(value - self.theirs[measure])
+                yield measure, target, self.theirs[measure] - value
             else:
                 yield measure, target, self.ratio(measure)
 

@@ -131,3 +131,10 @@ def test_a_program_that_is_missing_is_named_with_its_package(tmp_path: Path) -> 
     assert left_out == [
         "this machine has no no-such-server; on Debian: apt-get install its-package"
     ]
+
+
+def test_the_cost_of_the_access_log_is_the_difference_to_a_server_without_it() -> None:
+    ours = structs.replace(_result("workertown-kv", 20), scenario="log-off", about="log off")
+    beside = structs.replace(_result("workertown-kv, base case", 23), scenario="log-off")
+    (row,) = [line for line in ratios(_run(ours, beside)) if "log off" in line]
+    assert "CPU µs difference ≤ 2, reached 3: **missed**" in row
