@@ -71,6 +71,7 @@ class TestPostgres(SqlCases):
         async with storage._database.opened().session() as session:
             for sql, values in (
                 storage._statements.read(keys, storage.clock(), 10_000),
+                storage._statements.read_each(keys, storage.clock()),
                 storage._statements.remove(keys),
             ):
                 plan = str(await session.fetch((f"EXPLAIN {sql}", values)))

@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from ...entry import Entry
 from ...operations import Batch, Get, Result
 from ..batch import run_batch
+from ..gathering import JOB_BYTES
 from ..version import new_version
 from .rows import EntryKey, entry_key
 from .server_statements import ServerStatements
@@ -15,8 +16,11 @@ from .snapshot import Found, Snapshot
 MOST_ROWS: Final = 512
 """The most rows in a statement that writes."""
 
-MOST_BYTES: Final = 512 * 1024
-"""The most bytes of keys and values in a statement that writes several rows."""
+MOST_BYTES: Final = 256 * 1024
+"""The most bytes of keys and values in a statement that writes several rows.
+
+MySQL gets up to twice as many, because rows are repeated. Every server accepts so much.
+"""
 
 _T = TypeVar("_T")
 
@@ -67,8 +71,7 @@ async def batch_in_transaction(
         results = run_batch(table, batch)
         if session.certifies:
             await _touch(session, statements, table, read)
-        for several in _chunks(table.kept, _size):
-            await session.execute(statements.put(several))
+        await _put(session, statements, table.kept)
         for some in _chunks(table.removed, _key_size):
             await session.execute(statements.remove(some))
         absent = [at for at in keys if at not in found and at not in table.written]
@@ -95,9 +98,20 @@ async def _touch(
         for at, read in found.items()
         if at not in table.written and isinstance(read.entry, Entry)
     ]
-    for some in _chunks(read, _size):
-        await session.execute(statements.remove([at for at, _ in some]))
-        await session.execute(statements.put(some))
+    for some in _chunks([at for at, _ in read], _key_size):
+        await session.execute(statements.remove(some))
+    await _put(session, statements, read)
+
+
+async def _put(
+    session: Session, statements: ServerStatements, entries: Sequence[tuple[EntryKey, Entry]]
+) -> None:
+    small = [item for item in entries if len(item[1].value) <= JOB_BYTES]
+    for some in _chunks(small, _size):
+        await session.execute(statements.put_each(some))
+    for item in entries:
+        if len(item[1].value) > JOB_BYTES:
+            await session.execute(statements.put([item]))
 
 
 def _read_first(batch: Batch) -> Sequence[EntryKey]:
@@ -123,7 +137,7 @@ def _size(item: tuple[EntryKey, Entry]) -> int:
 
 
 def _chunks(items: Sequence[_T], size: Callable[[_T], int]) -> Iterator[Sequence[_T]]:
-    """Yield the items of each statement, of few lengths, so that few texts are prepared."""
+    """Yield the items of each statement."""
     start = 0
     while start < len(items):
         length = 1
@@ -133,6 +147,5 @@ def _chunks(items: Sequence[_T], size: Callable[[_T], int]) -> Iterator[Sequence
             if total > MOST_BYTES:
                 break
             length += 1
-        length = 1 << (length.bit_length() - 1)
         yield items[start : start + length]
         start += length

@@ -18,10 +18,6 @@ class ServerStatements(Statements):
     contents: ClassVar = ("value", "bytes")
     lengths: ClassVar = ("octet_length(value)", "octet_length(bytes)")
 
-    @abstractmethod
-    def keeping(self) -> str:
-        """Return the end of an INSERT: if there is a row, lock it and leave it as it is."""
-
     @property
     @abstractmethod
     def now(self) -> Statement:
@@ -84,19 +80,13 @@ class ServerStatements(Statements):
             f"UPDATE {self.table} SET version = {given} WHERE {self.at_any(to, keys)}"
         )
 
+    @abstractmethod
     def claim(self, keys: Sequence[EntryKey], placeholder: str) -> Statement:
         """Lock these rows until the transaction ends, in this order.
 
         A missing row cannot be locked, so the statement makes it, already expired, so that nobody
         sees it. The number of rows written is the number of rows made.
         """
-        to = Writing(self.mark)
-        rest = (self.text(placeholder), 0.0, b"null")
-        rows = ", ".join([to.row((*self.key_values(at), *rest)) for at in keys])
-        return to.statement(
-            f'INSERT INTO {self.table} (namespace, "key", version, expires_at, value) '
-            f"VALUES {rows} {self.keeping()}"
-        )
 
     def probe(self) -> Sequence[Statement]:
         """Return statements that need all permissions of a store, and a server that accepts writes.

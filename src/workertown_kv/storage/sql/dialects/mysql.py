@@ -75,9 +75,6 @@ class MysqlStatements(ServerStatements):
             ]
         return f"ON DUPLICATE KEY UPDATE {', '.join(each)}"
 
-    def keeping(self) -> str:
-        return f"ON DUPLICATE KEY UPDATE version = {self.table}.version"
-
     def read(self, keys: Sequence[EntryKey], now: float, value_bytes: int) -> Statement:
         to = Writing(self.mark)
         limit = min(value_bytes, MOST_BYTES)
@@ -105,10 +102,18 @@ class MysqlStatements(ServerStatements):
         )
 
     def put_each(self, entries: Sequence[tuple[EntryKey, Entry]]) -> Statement:
-        # There are few different texts to prepare. To write a row again changes nothing.
         smallest = min(entries, key=lambda one: len(one[1].value))
-        length = 1 << (len(entries) - 1).bit_length()
-        return self.put([*entries, *[smallest] * (length - len(entries))])
+        return self.put([*entries, *[smallest] * _missing(len(entries))])
+
+    def claim(self, keys: Sequence[EntryKey], placeholder: str) -> Statement:
+        to = Writing(self.mark)
+        rest = (self.text(placeholder), 0.0, b"null")
+        repeated = [*keys, *[keys[-1]] * _missing(len(keys))]
+        rows = ", ".join([to.row((*self.key_values(at), *rest)) for at in repeated])
+        return to.statement(
+            f'INSERT INTO {self.table} (namespace, "key", version, expires_at, value) '
+            f"VALUES {rows} ON DUPLICATE KEY UPDATE version = {self.table}.version"
+        )
 
     @property
     def now(self) -> Statement:
@@ -142,3 +147,11 @@ class MysqlStatements(ServerStatements):
             f"DELETE FROM {self.table} WHERE expires_at <= {to.add(before)} "
             f"ORDER BY expires_at LIMIT {to.add(limit)}"
         )
+
+
+def _missing(rows: int) -> int:
+    """Return how many rows to repeat, so that the server prepares few different texts.
+
+    To write a row again changes nothing.
+    """
+    return (1 << (rows - 1).bit_length()) - rows

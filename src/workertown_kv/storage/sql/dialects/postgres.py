@@ -76,16 +76,17 @@ class PostgresStatements(ServerStatements):
             f"FROM unnest({', '.join(arrays)}) AS given ({', '.join(columns)}) "
             f"{self.replacing(None)}"
         )
+        # A row that is in the way is locked before its condition is checked.
+        self.claim_text = (
+            f'INSERT INTO {self.table} (namespace, "key", version, expires_at, value) '
+            f"SELECT {_text('namespace')}, \"key\", $3, 0, 'null' "
+            'FROM unnest($1::bytea[], $2::bytea[]) AS given (namespace, "key") '
+            'ON CONFLICT (namespace, "key") '
+            f"DO UPDATE SET version = {self.table}.version WHERE false"
+        )
 
     def mark(self, number: int) -> str:
         return f"${number}"
-
-    def keeping(self) -> str:
-        # PostgreSQL locks the existing row before it checks the condition.
-        return (
-            'ON CONFLICT (namespace, "key") DO UPDATE '
-            f"SET version = {self.table}.version WHERE false"
-        )
 
     def read(self, keys: Sequence[EntryKey], now: float, value_bytes: int) -> Statement:
         to = Writing(self.mark)
@@ -104,6 +105,10 @@ class PostgresStatements(ServerStatements):
     def put_each(self, entries: Sequence[tuple[EntryKey, Entry]]) -> Statement:
         rows = [(*self.key_values(at), *self.columns_of(entry)) for at, entry in entries]
         return self.put_each_text, _arrays(rows)
+
+    def claim(self, keys: Sequence[EntryKey], placeholder: str) -> Statement:
+        arrays = _arrays([self.key_values(at) for at in keys])
+        return self.claim_text, (*arrays, self.text(placeholder))
 
     def remove(self, keys: Sequence[EntryKey], version: str | None = None) -> Statement:
         to = Writing(self.mark)
