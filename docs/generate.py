@@ -82,7 +82,7 @@ name, type or value.
 |---|---|---|---|
 {chr(10).join(rows)}
 
-See also [Who gets in](../auth/index.md) and
+See also [Authentication](../auth/index.md) and
 [How to use it inside Python](../how-to/in-python.md).
 """
 

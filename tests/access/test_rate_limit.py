@@ -271,7 +271,7 @@ def raises(_: str) -> bool:
     ("hook", "reason"),
     [
         (raises, "LookupError: no such thing"),
-        (lambda _: None, "TypeError: it answered NoneType; expected a bool or an Allowance"),
+        (lambda _: None, "TypeError: it returned NoneType; expected a bool or an Allowance"),
         (lambda _: Allowance(True, "many", 0), "ValueError"),  # type: ignore[arg-type]  # a wrong value, on purpose
         (never, "TimeoutError"),
     ],

@@ -373,7 +373,7 @@ async def test_a_server_that_is_not_upstash_is_logged(caplog: pytest.LogCaptureF
         other.shutdown()
         thread.join()
     (warning,) = warnings(caplog)
-    assert "UpstashError: EVAL: status 501, the answer is not of its REST protocol" in warning
+    assert "UpstashError: EVAL: status 501, the answer does not fit its REST protocol" in warning
 
 
 @pytest.mark.parametrize("encoding", ["base64", None])

@@ -276,7 +276,7 @@ def test_an_async_function_that_nobody_would_wait_for_is_refused(
 
 
 def test_an_environment_that_is_no_mapping_is_refused() -> None:
-    with pytest.raises(OptionsError, match="get_env answered NoneType; expected a mapping"):
+    with pytest.raises(OptionsError, match="get_env returned NoneType; expected a mapping"):
         kv(get_env=lambda: None)  # type: ignore[arg-type, return-value]  # a wrong option, on purpose
 
 

@@ -1,4 +1,4 @@
-"""The command `workertown-kv`."""
+"""Run the command `workertown-kv`."""
 
 from .main import main
 

@@ -1,4 +1,4 @@
-"""`workertown-kv api-key`."""
+"""Define `workertown-kv api-key`."""
 
 import secrets
 from typing import Any

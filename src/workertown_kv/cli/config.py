@@ -1,4 +1,4 @@
-"""`workertown-kv config`: prints the options in force and the source of each."""
+"""Define `workertown-kv config`, which prints the options in force and the source of each."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -93,7 +93,7 @@ def _toml(value: Any) -> str:
     if callable(value):
         return "a function"
     if isinstance(value, str):
-        # Somebody may have put a URL with a password here by mistake.
+        # It may be a URL with a password, by mistake.
         value = without_credentials(value)
     # Options use only the syntax that JSON and TOML share. A runtime that is none is checked where
     # it is used.

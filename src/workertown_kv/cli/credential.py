@@ -91,7 +91,7 @@ class NewCredential:
     ) -> None:
         """Check the flags. Raises `click.UsageError` for what a server would not accept."""
         if "" in prefixes:
-            raise click.UsageError("--prefix is empty, which is all keys; expected some text")
+            raise click.UsageError("--prefix is empty, which permits all keys; expected some text")
         limits: dict[str, Any] = {}
         if days is not None:
             limits["expires_at"] = int(time.time()) + days * 86_400
@@ -105,7 +105,7 @@ class NewCredential:
                 )
                 scopes = (scope,)
                 given = (("prefixes", prefixes), ("namespaces", scope.namespaces))
-                named = {name: some for name, some in given if some}
+                named = {name: texts for name, texts in given if texts}
                 limits = {"scopes": [{"verbs": scope.verbs, **named}], **limits}
             kind(name=name, hash="not known yet", scopes=scopes).check()
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Appends the lines of new credentials to a file."""
+"""Append the lines of new credentials to a file."""
 
 import fcntl
 import os
@@ -53,9 +53,10 @@ def _text_with_name_free(kind: type[Credential], file: str, name: str) -> str:
         lines = parse_lines(kind, text, file)
     except OptionsError as error:
         raise click.ClickException(error.message) from error
-    for place, credential in lines.items():
+    for source, credential in lines.items():
         if normalize("NFC", credential.name) == normalize("NFC", name):
             raise click.ClickException(
-                f"{place} has the name {name!r} already; expected another, or that line removed"
+                f"{source} has the name {name!r} already; expected another name, or that line "
+                "removed"
             )
     return text

@@ -1,4 +1,4 @@
-"""What the commands share: `--database`, `--config`, and errors of one line."""
+"""Share `--database`, `--config` and errors of one line between the commands."""
 
 import difflib
 import logging
@@ -32,7 +32,7 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 
 def _choose_config(context: click.Context, _param: click.Parameter, path: str | None) -> None:
-    """Make every server of this process, and of those it starts, use this file."""
+    """Make every server of this process and of its child processes use this file."""
     if path is None:
         return
     if not path:
@@ -49,7 +49,7 @@ def _choose_config(context: click.Context, _param: click.Parameter, path: str | 
 
 
 def _check_tables(path: str, given: Iterable[str]) -> None:
-    """Refuse flags outside the table `serve`, and tables with a misspelt name of it."""
+    """Refuse flags outside the table `serve`, and tables whose name is nearly `serve`."""
     flags = [flag.replace("-", "_") for flag in (*FLAGS, "database")]
     for name in given:
         if name in Options.__struct_fields__:
@@ -93,7 +93,7 @@ config_option: Callable[[Any], Any] = click.option(
 
 
 class _DatabaseOption(Flag):
-    """Hides the password in its help, where the default comes from a file."""
+    """Hides the password in its help if the default comes from a file."""
 
     def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
         extra = super().get_help_extra(ctx)
@@ -120,7 +120,7 @@ def database_option(command: Any) -> Any:
 
 
 def choose_database(url: str) -> None:
-    """Make every server of this process, and of those it starts, use this database."""
+    """Make every server of this process and of its child processes use this database."""
     if not url:
         raise click.UsageError("--database is empty; expected a storage URL or a path")
     with one_line_errors():

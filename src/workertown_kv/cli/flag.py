@@ -1,4 +1,4 @@
-"""Flags that can also be set by a variable, and the errors for wrong values."""
+"""Define flags that variables can also set, and the errors for wrong values."""
 
 from typing import Any
 

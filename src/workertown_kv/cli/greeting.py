@@ -1,4 +1,4 @@
-"""Prints the lines about a start and a reload of `serve`."""
+"""Print the lines about a start and a reload of `serve`."""
 
 import shlex
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Writes lines of output in a thread, so that no request waits for them.
+"""Write lines of output in a thread, so that no request waits for them.
 
 A program that reads the output of a server may stop reading without going away. A server that
 waited for it would stop answering, so lines beyond a bound are dropped and counted.

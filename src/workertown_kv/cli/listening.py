@@ -1,4 +1,4 @@
-"""Opens the sockets on which the workers listen, and reads the certificate for TLS."""
+"""Open the sockets on which the workers listen, and read the certificate for TLS."""
 
 import errno
 import os
@@ -137,7 +137,7 @@ def _remove_stale(path: str) -> None:
             Path(path).unlink()
             return
     raise click.ClickException(
-        f"A program listens at {path} already; expected --uds to be a path of this server's own"
+        f"Another program listens at {path}; expected --uds to be a path that no program uses"
     )
 
 

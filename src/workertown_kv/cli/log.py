@@ -1,4 +1,4 @@
-"""Prints the log of `serve`: text for people, or one JSON object per line for programs."""
+"""Print the log of `serve`: text for people, or one JSON object per line for programs."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The root of the command; each subcommand is a module of its own."""
+"""Define the root of the command; each subcommand is a module of its own."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`workertown-kv migrate`."""
+"""Define `workertown-kv migrate`."""
 
 import asyncio
 import logging
@@ -57,5 +57,5 @@ async def _migrate(server: Server, to: int | None) -> list[str]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return whether a record is more than the advice to run this very command."""
+    """Return whether a record says more than to run this very command."""
     return "`workertown-kv migrate`" not in record.getMessage()

@@ -1,4 +1,4 @@
-"""`workertown-kv namespace`: the namespaces of a database."""
+"""Define `workertown-kv namespace`, for the namespaces of a database."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ def rename(name: str, title: str, database: str) -> None:
 def delete(name: str, yes: bool, database: str) -> None:
     """Delete a namespace with all its keys.
 
-    Its keys can no longer be read from that moment; this command then removes them. If it is
+    Clients can no longer read its keys from that moment; this command then removes them. If it is
     interrupted, a server on the same database removes the rest.
     """
 

@@ -1,4 +1,4 @@
-"""`workertown-kv serve`: the server, with uvicorn's protocol."""
+"""Define `workertown-kv serve`, which runs the server with uvicorn's protocol."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ from .workers import Workers, try_out
 
 
 def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
-    """Return a flag that can also be set by its variable."""
+    """Return a flag that its variable can also set."""
     name = declared.partition("/")[0].removeprefix("--")
     return click.option(
         declared,
@@ -61,7 +61,7 @@ def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
 @_flag(
     "--tls-cert",
     metavar="FILE",
-    help="Certificate for HTTPS, with those between it and the root, in PEM form.",
+    help="Certificate for HTTPS, followed by the intermediate certificates, in PEM form.",
 )
 @_flag(
     "--tls-key",
@@ -149,7 +149,7 @@ def _url(flags: Flags) -> str:
 
 
 def _check_combination() -> None:
-    """Refuse flags that contradict each other, or miss one another."""
+    """Refuse flags that contradict each other, and a flag without another that it needs."""
     context = click.get_current_context()
     for flag in ("host", "port"):
         is_given = context.get_parameter_source(flag) is ParameterSource.COMMANDLINE
@@ -164,7 +164,7 @@ def _check_combination() -> None:
 
 
 def _chosen(flag: str) -> Any:
-    """Return the chosen value of a flag, or `None` where the flag has its default."""
+    """Return the chosen value of a flag, or `None` if the flag has its default."""
     context = click.get_current_context()
     is_default = context.get_parameter_source(flag) is ParameterSource.DEFAULT
     return None if is_default else context.params[flag]

@@ -1,4 +1,4 @@
-"""`workertown-kv user`."""
+"""Define `workertown-kv user`."""
 
 import sys
 from typing import Any

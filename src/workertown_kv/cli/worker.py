@@ -1,4 +1,4 @@
-"""Runs a worker: a process that answers requests, with uvicorn's protocol on uvloop."""
+"""Run a worker: a process that answers requests, with uvicorn's protocol on uvloop."""
 
 import asyncio
 import gc
@@ -25,7 +25,7 @@ from .listening import BACKLOG, load_certificate
 from .log import LogFormat, LogLevel, access_logger, set_up_log
 
 HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
-"""The signals for the main process; workers get SIGTERM too, and those that a terminal sends."""
+"""The signals for the main process; workers also get SIGTERM, and the signals of a terminal."""
 
 _AGAIN_SECONDS: Final = 3
 _DRAIN_STEP_SECONDS: Final = 0.02
@@ -61,7 +61,7 @@ def work(
 ) -> None:
     """Answer requests until SIGTERM, or until the main process has died.
 
-    `control` brings files to reload; the answer to each is that this worker uses them.
+    `control` brings files to reload, and takes an answer when this worker uses them.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -76,7 +76,7 @@ def work(
 
 
 def _event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes an event loop: uvloop, unless the platform has none."""
+    """Return the function that makes an event loop of uvloop, `None` if there is no uvloop."""
     try:
         import uvloop  # noqa: PLC0415  (Windows has none)
     except ModuleNotFoundError:
@@ -120,7 +120,7 @@ class Worker:
         stopped = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((serving, stopped), return_when=asyncio.FIRST_COMPLETED)
         if not stopped.done():
-            serving.result()  # raises what has ended it
+            serving.result()  # raises the error that has ended it
         serving.cancel()
         await asyncio.wait((serving,))
         await self._drain()
@@ -180,8 +180,9 @@ class Worker:
         """Return a server made from the files that the main process has accepted.
 
         The main process has made the same server and opened its storage, so on an error something
-        has changed since, such as a certificate of the database. Without a server, try again;
-        without the storage, serve: each request opens it then, or is answered why it cannot.
+        has changed since, such as a certificate of the database. If the server cannot be made, this
+        method tries again. If the storage cannot be opened, the worker serves all the same, and
+        each request tries to open it.
         """
         server = None
         while server is None:
@@ -198,7 +199,7 @@ class Worker:
         return server
 
     async def _reload(self) -> None:
-        """Replace the server. Requests under way are answered by the old one, all later by the new.
+        """Replace the server. The old one answers the requests under way, the new one all others.
 
         No connection is closed, so that no client can lose a request.
         """

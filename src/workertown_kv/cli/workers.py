@@ -1,4 +1,4 @@
-"""Keeps the worker processes running: starts, reloads, replaces and stops them."""
+"""Keep the worker processes running: start, reload, replace and stop them."""
 
 import asyncio
 import logging
@@ -64,7 +64,7 @@ class Workers:
         self._bounds = _bounds(flags)
         self._workers: list[_Worker] = []
         self._changing = threading.Lock()
-        """Held while a worker starts, and while files are accepted: it has one or the others."""
+        """Held while a worker starts and while files are accepted, which it then has or not."""
         self._reloading = threading.Lock()
 
     def run(self) -> None:
@@ -91,7 +91,7 @@ class Workers:
         return _Worker(process, ours, time.monotonic())
 
     def _work(self, index: int, ours: Connection, control: Connection, pause: float) -> None:
-        """Be a worker, in a process of its own."""
+        """Run a worker in its own process."""
         # The end of a pipe or a socket is noticed once all processes have closed it.
         ours.close()
         for one in self._workers:

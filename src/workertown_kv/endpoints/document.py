@@ -1,4 +1,4 @@
-"""The OpenAPI document of a server as it is configured, made of what each API says of itself.
+"""Make the OpenAPI document of a server, as it is configured, from the description of each API.
 
 Schemas are made from the structs that the API decodes and encodes.
 """
@@ -14,23 +14,23 @@ from .v1.envelope import Failure
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """What an API says of itself."""
+    """Describes an API."""
 
     tags: Mapping[str, str]
-    """What its operations are about, and what that is."""
+    """The tags of its operations, with a description of each."""
     paths: Mapping[str, Json]
     structs: Sequence[type] = ()
-    """What its operations decode and encode."""
+    """The structs that its operations decode and encode."""
     unions: Mapping[str, Any] = {}
     """Unions of structs that are schemas of their own, by name."""
     schemas: Mapping[str, Json] = {}
-    """Schemas of which there is no struct."""
+    """Schemas for which there is no struct."""
     narrowed: Mapping[str, Json] = {}
-    """What the types of the structs cannot say; see `schemas_of`."""
+    """Constraints that the types of the structs cannot express; see `schemas_of`."""
     schemes: Mapping[str, Json] = {}
     """Further ways to send credentials."""
     security: Sequence[Json] = ()
-    """What its operations accept besides what all accept."""
+    """The credentials that its operations accept besides those that every API accepts."""
     failures: Failures
 
 
@@ -40,10 +40,10 @@ def document(
     refusals: Sequence[int] = (),
     fields: Mapping[str, str] = {},
 ) -> Json:
-    """The whole description. `challenges` are the `WWW-Authenticate` of each strategy by name.
+    """Return the whole document. `challenges` has the `WWW-Authenticate` of each strategy by name.
 
-    `refusals` are statuses by which any request may be refused, whatever it asks for. `fields` are
-    the header fields of strategies whose credentials are not in `Authorization`.
+    `refusals` are the statuses with which the server may refuse any request. `fields` has the
+    header fields of strategies whose credentials are not in `Authorization`.
     """
     schemes = {
         name: _scheme(name, challenge, fields.get(name)) for name, challenge in challenges.items()
@@ -58,8 +58,9 @@ def document(
         accepted = {"security": [*security, *group.security]} if group.security else {}
         for path, methods in group.paths.items():
             paths[path] = {
-                method: accepted | _shared(_with_refusals(one, refusals, group.failures), schemas)
-                for method, one in methods.items()
+                method: accepted
+                | _shared(_with_refusals(operation, refusals, group.failures), schemas)
+                for method, operation in methods.items()
             }
     tags = {name: text for group in groups for name, text in group.tags.items()}
     return {
@@ -81,19 +82,19 @@ def document(
 
 
 def _shared(described: Json, schemas: dict[str, Json]) -> Json:
-    """Return an operation that refers to the schemas with names in it, which are put aside."""
+    """Return an operation with references to its named schemas, which move into `schemas`."""
 
-    def put_aside(part: Any) -> Any:
+    def move(part: Any) -> Any:
         if isinstance(part, dict) and isinstance(part.get("schema"), dict):
             schema = part["schema"]
             if "title" in schema:
                 schemas[schema["title"]] = schema
                 return part | {"schema": ref(schema["title"])}
         if isinstance(part, dict):
-            return {name: put_aside(one) for name, one in part.items()}
+            return {name: move(inner) for name, inner in part.items()}
         return part
 
-    shared: Json = put_aside(described)
+    shared: Json = move(described)
     return shared
 
 
@@ -115,11 +116,10 @@ def _with_refusals(described: Json, refusals: Sequence[int], form: Failures) -> 
 
 
 _DESCRIPTION: Final = """\
-Values are JSON. They have keys, and may have a lifetime and metadata. Each has a version, which is
-its `ETag`.
+Each value has a key, and a version, which is its `ETag`. It may have a lifetime and metadata.
 
-Every answer with a body is one object: `status`, `success`, `data`, and `error` where something
-went wrong. Only Cloudflare's API has an envelope of its own.
+Every answer with a body is one object with `status`, `success` and `data`, and with `error` if the
+request failed. Only Cloudflare's API has an envelope of its own.
 
 Every path that has `GET` answers `HEAD` too, with the same header fields and without a body.
 """

@@ -1,4 +1,4 @@
-"""The pieces with which each API describes its own paths in the OpenAPI document."""
+"""Make the pieces with which each API describes its paths in the OpenAPI document."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -9,11 +9,11 @@ _EVERYWHERE: Final = (400, 500, 503)
 
 
 class Failures(NamedTuple):
-    """The form of the errors of an API."""
+    """Describes the errors of an API."""
 
     schema: str
     example: Callable[[int, str], Json]
-    """Makes the answer with this status and these words."""
+    """Makes the answer with this status and this message."""
 
 
 def operation(
@@ -29,9 +29,9 @@ def operation(
     body: Mapping[str, Json] | None = None,
     public: bool = False,
 ) -> Json:
-    """One method of a path, with the answers that every operation has besides its own.
+    """Describe a method of a path, with the answers that every operation has besides its own.
 
-    `body` is what it takes, by media types; `form` says how its failures are answered.
+    `body` has the accepted bodies by media type; `form` describes the errors.
     """
     guarded = () if public else (401, 403)
     with_body = () if body is None else (415,)
@@ -63,9 +63,9 @@ def success(
     headers: Mapping[str, Json] | None = None,
     content: Mapping[str, Json] | None = None,
 ) -> Json:
-    """A 200 with `data` in the envelope, whose schema has this name.
+    """Describe a 200 with `data` in the envelope, whose schema has this name.
 
-    `content` are further media types.
+    `content` has further media types.
     """
     envelope = {
         "title": name,
@@ -86,12 +86,12 @@ def success(
 
 
 def described(schema: Json, **examples: object) -> Json:
-    """What a media type brings, with examples by name."""
+    """Describe the content of a media type, with examples by name."""
     return {"schema": schema, "examples": {name: {"value": one} for name, one in examples.items()}}
 
 
 def without_body(answers: Mapping[str, Json]) -> dict[str, Json]:
-    """The same answers to a `HEAD`."""
+    """Return the same answers as a `HEAD` gets them."""
     return {
         status: {name: part for name, part in answer.items() if name != "content"}
         for status, answer in answers.items()
@@ -99,7 +99,7 @@ def without_body(answers: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def parameter(where: str, name: str, description: str, schema: Json, **more: object) -> Json:
-    """A parameter in the `path`, the `query` or a `header`."""
+    """Describe a parameter in the `path`, the `query` or a `header`."""
     required = {"required": True} if where == "path" else {}
     return {
         "in": where,
@@ -112,12 +112,12 @@ def parameter(where: str, name: str, description: str, schema: Json, **more: obj
 
 
 def header_field(description: str, example: str) -> Json:
-    """A field of an answer."""
+    """Describe a header field of an answer."""
     return {"description": description, "schema": {"type": "string"}, "example": example}
 
 
 def object_of(properties: Json, *required: str) -> Json:
-    """The schema of an object of which there is no struct."""
+    """Return the schema of an object for which there is no struct."""
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
@@ -135,11 +135,11 @@ def failure(status: int, form: Failures) -> Json:
             "How many requests are left, and until when", '"default";r=0;t=30'
         )
         headers["RateLimit-Policy"] = header_field(
-            "How many requests there are, and in what time", '"default";q=100;w=60'
+            "How many requests are allowed, and in how many seconds", '"default";q=100;w=60'
         )
     if status == 500:
         headers["X-Request-Id"] = header_field(
-            "By which to find the error in the log", "6f1d3b0c52a4e879"
+            "The id of the request, with which the log has the error", "6f1d3b0c52a4e879"
         )
     reason, words = _REASONS[status]
     content = {"application/json": described(ref(form.schema), answer=form.example(status, words))}
@@ -155,7 +155,7 @@ def _native_example(status: int, words: str) -> Json:
 
 
 NATIVE: Final = Failures("Failure", _native_example)
-"""The failures of everything but Cloudflare's APIs."""
+"""The errors of all endpoints but those of Cloudflare's APIs."""
 
 _UNAVAILABLE: Final = (
     "The storage does not answer, and a write may or may not have happened; or other large "
@@ -163,14 +163,14 @@ _UNAVAILABLE: Final = (
 )
 _REASONS: Final = {
     400: ("The request is malformed; `errors` say where", "Invalid query"),
-    401: ("No credentials that fit", "Unauthorized"),
+    401: ("The request has no valid credentials", "Unauthorized"),
     403: (
-        "Out of the credentials' scope, or an address or a page that is not admitted",
+        "The credentials do not permit this, or the address or the page is not admitted",
         "Out of scope",
     ),
     404: ("There is no value, or no such namespace", "Not found"),
     406: (
-        "The value is not JSON, and was not asked for as bytes",
+        "The value is not JSON, and the request does not accept bytes",
         "The value is not JSON; send Accept: application/octet-stream for its bytes",
     ),
     408: ("The body did not arrive in time", "The body did not arrive within 30 s"),
@@ -182,7 +182,7 @@ _REASONS: Final = {
     ),
     414: ("The key is longer than the limits allow", "The key is too long"),
     415: (
-        "The body is of a media type or an encoding that is not accepted here",
+        "The media type or the encoding of the body is not accepted here",
         "Expected Content-Type: application/json; got text/plain",
     ),
     429: ("Too many requests", "Too many requests"),

@@ -1,4 +1,4 @@
-"""`endpoints.public`: what anyone may ask."""
+"""Serve the endpoints of `endpoints.public`, which need no credentials."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -18,7 +18,7 @@ from .schemas import Json
 from .v1.envelope import NATIVE_API, data_answer, error_answer
 
 LIVE: Final = "/health/live"
-"""The path, below the prefix, that is answered whatever the storage does."""
+"""The path, below the prefix, that answers whatever the storage does."""
 
 _TAG: Final = "Server"
 _OK: Final = b'"OK"'
@@ -30,9 +30,9 @@ _DESCRIPTION: Final = (
 
 
 class Public:
-    """The handlers of the group.
+    """Handles the requests of the group.
 
-    `document` makes the description, which most servers are never asked for.
+    `document` makes the OpenAPI document, which clients of most servers never ask for.
     """
 
     def __init__(self, health: Health, document: Callable[[], Json]) -> None:
@@ -66,7 +66,7 @@ class Public:
 
 
 def _unavailable(words: str) -> Answer:
-    # It is returned and not raised: what is raised counts as a failure that a request has met.
+    # Returned and not raised: a raised error counts as a failure that a request has met.
     return error_answer(StorageUnavailable(words))
 
 
@@ -87,7 +87,7 @@ def public_routes(health: Health, document: Callable[[], Json], prefix: str) -> 
 
 
 def describe_public(prefix: str) -> Group:
-    """The group, as the OpenAPI document describes it."""
+    """Describe the group for the OpenAPI document."""
     base = prefix.rstrip("/")
     description = described(
         {"title": "Document", "type": "object", "additionalProperties": True},
@@ -97,25 +97,25 @@ def describe_public(prefix: str) -> Group:
         "200": {"description": "This document", "content": {"application/json": description}}
     }
     return Group(
-        tags={_TAG: "Whether the server is well, and what it can do; without credentials."},
+        tags={_TAG: "The health of the server, and this document; without credentials."},
         paths={
             f"{base}/health": _get(
                 "check_health",
                 "Ask whether the storage answers",
-                "503 where the storage does not answer reads.",
-                _well("The storage answers"),
+                "503 if the storage does not answer reads.",
+                _ok("The storage answers"),
             ),
             f"{base}{LIVE}": _get(
                 "check_live",
                 "Ask whether the process serves",
                 "200 while the process serves, whatever the storage does.",
-                _well("The process serves"),
+                _ok("The process serves"),
             ),
             f"{base}/health/ready": _get(
                 "check_ready",
                 "Ask whether entries can be read and written",
-                "503 where they cannot; `error` names the kind of failure.",
-                _well("Entries can be read and written"),
+                "503 if they cannot; `error` names the kind of failure.",
+                _ok("Entries can be read and written"),
             ),
             f"{base}/open-api.json": _get(
                 "get_open_api",
@@ -128,7 +128,7 @@ def describe_public(prefix: str) -> Group:
     )
 
 
-def _well(description: str) -> dict[str, Json]:
+def _ok(description: str) -> dict[str, Json]:
     return {"200": success("HealthAnswer", description, {"type": "string", "const": "OK"}, "OK")}
 
 

@@ -1,7 +1,6 @@
-"""The schemas of the OpenAPI document, made from the structs that are decoded and encoded.
+"""Make the schemas of the OpenAPI document from the structs that handlers decode and encode.
 
-The types here are those of fields. What they say of a field is only described: the handlers check
-it, and have words of their own for what is wrong.
+The types here only describe fields. Handlers check the fields, with error messages of their own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,12 @@ from msgspec import Meta, Raw
 
 Json = dict[str, Any]
 
-_PLACE: Final = "#/components/schemas/"
+_SCHEMAS: Final = "#/components/schemas/"
 
 
 def ref(schema: str) -> Json:
     """Return a reference to one of the shared schemas."""
-    return {"$ref": f"{_PLACE}{schema}"}
+    return {"$ref": f"{_SCHEMAS}{schema}"}
 
 
 Key = Annotated[str, Meta(description="The key", extra_json_schema={"minLength": 1})]
@@ -58,35 +57,35 @@ def schemas_of(
 
     `unions` are unions of structs, by the names that their schemas get.
 
-    `narrowed` is what the types cannot say, by the name of a schema or of one of its fields
-    (`PutBody`, `PutBody.ttl`).
+    `narrowed` has the constraints that the types cannot express, by the name of a schema or of one
+    of its fields (`PutBody`, `PutBody.ttl`).
     """
     united, found = msgspec.json.schema_components(
-        [*unions.values(), *structs], ref_template=f"{_PLACE}{{name}}"
+        [*unions.values(), *structs], ref_template=f"{_SCHEMAS}{{name}}"
     )
     named = dict(zip(unions, united, strict=False))
-    schemas: dict[str, Json] = {name: _plain(one) for name, one in (named | found).items()}
-    for place, more in narrowed.items():
-        name, _, field = place.partition(".")
+    schemas: dict[str, Json] = {name: _plain(schema) for name, schema in (named | found).items()}
+    for path, more in narrowed.items():
+        name, _, field = path.partition(".")
         schema = schemas[name]["properties"][field] if field else schemas[name]
         schema |= more
     return schemas
 
 
 def _plain(schema: Any) -> Any:
-    """Return a schema in the forms that generators know best."""
+    """Return a schema in the forms that generators of clients know best."""
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     plain = {name: _plain(part) for name, part in schema.items()}
     if not isinstance(plain.get("default"), dict):
-        # Where there is one, openapi-typescript makes the field one that has to be sent.
+        # If a field has a default, openapi-typescript makes clients send the field.
         plain.pop("default", None)
     if plain.get("type") == "null" and len(plain) > 1:
-        return NOTHING  # as one of several types in a union, it is known
+        return NOTHING  # generators know null only among the types of a union
     if plain.get("type") == "object":
-        # What has no fields of its own is open.
+        # An object without named fields may have any.
         plain |= {} if "properties" in plain else {"additionalProperties": True}
     if plain.keys() == {"enum"} and len(plain["enum"]) == 1:
         return {"type": "string", "const": plain["enum"][0]}  # the tag of a struct

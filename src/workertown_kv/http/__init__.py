@@ -1,1 +1,1 @@
-"""The exchange: a request on its way through the server, and the answer to it."""
+"""Read requests and send their answers."""

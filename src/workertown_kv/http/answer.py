@@ -1,4 +1,4 @@
-"""What a handler returns, and the header fields that every API gives its errors."""
+"""Define the answers that handlers return, and the header fields of errors in every API."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +18,7 @@ class Answer(msgspec.Struct, gc=False):
     """The answer to a request.
 
     Its parts are sent one after the other, so that a large value need not be copied. An answer
-    without parts, such as a 304, has no body and only the header fields that it is given.
+    without parts, such as a 304, has no body and only these header fields.
     """
 
     status: int
@@ -44,9 +44,9 @@ def fields_of_error(error: Exception, request_id: str = "") -> Fields:
 
 
 def merged(fields: Fields, extra: Fields) -> Fields:
-    """Return header fields with extra ones, which replace those of the same name.
+    """Return header fields with extra fields, which replace those of the same name.
 
-    What `Vary` lists is joined: an answer may depend on several fields of the request.
+    The lists of `Vary` are joined: an answer may depend on several fields of the request.
     """
     given, left = dict(extra), dict(extra)
     kept = []

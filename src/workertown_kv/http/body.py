@@ -10,10 +10,10 @@ from .exchange import Exchange
 from .memory import UNCOUNTED_BYTES
 
 BODY_COPIES: Final = 2
-"""A body, and what is made of it: the value, and a copy on its way into the storage."""
+"""How often a body is in memory: as it arrived, and as the value on its way into the storage."""
 
 SLOWEST_BYTES: Final = 16 * 1024
-"""How many bytes a second a body has to bring at least, once its time is up."""
+"""The fewest bytes per second of a body that takes longer than its time."""
 
 _MOST_DIGITS: Final = 18
 _READ_BYTES: Final = 1024 * 1024
@@ -21,7 +21,7 @@ _READ_SECONDS: Final = 1
 
 
 def check_json(exchange: Exchange) -> None:
-    """Accept bodies that say they are JSON."""
+    """Refuse a body whose `Content-Type` is not JSON."""
     content_type = exchange.fields.get(b"content-type")
     media_type = (content_type or b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json":
@@ -30,7 +30,7 @@ def check_json(exchange: Exchange) -> None:
 
 
 def check_not_encoded(exchange: Exchange) -> None:
-    """Accept bodies that are sent as they are: nothing here would undo a `Content-Encoding`."""
+    """Refuse a body with a `Content-Encoding`, which the server would not decode."""
     encoding = exchange.fields.get(b"content-encoding")
     if encoding and encoding.strip().lower() != b"identity":
         raise UnsupportedMediaType(
@@ -41,11 +41,11 @@ def check_not_encoded(exchange: Exchange) -> None:
 async def read_body(
     exchange: Exchange, limit: int, what: str, *, seconds: float
 ) -> bytes | bytearray:
-    """Read the body, of at most `limit` bytes, which has `seconds` and a little more to arrive.
+    """Read a body of at most `limit` bytes, which may take `seconds` and a time for its size.
 
-    Raises `UnsupportedMediaType` for one that is compressed, `ValueTooLarge` as soon as it is known
-    to have more, without reading the rest, `RequestTimeout` for one that trickles in, and
-    `Overloaded` where other requests take the memory for it.
+    Raises `UnsupportedMediaType` for a compressed body, `ValueTooLarge` as soon as the body is
+    known to be too large, without reading the rest, `RequestTimeout` for a body that arrives too
+    slowly, and `Overloaded` if other requests hold the memory.
     """
     check_not_encoded(exchange)
     counted = 0
@@ -83,7 +83,7 @@ async def read_body(
 
 
 def check_utf8(body: bytes | bytearray) -> None:
-    """Accept bodies in UTF-8, the encoding of JSON (RFC 8259, 8.1)."""
+    """Refuse a body that is not in UTF-8, the encoding of JSON (RFC 8259, 8.1)."""
     if not body.isascii() and not is_utf8(body):
         raise InputError(
             "Invalid request body", details=[Detail("body", (), "Expected JSON in UTF-8")]
@@ -91,10 +91,10 @@ def check_utf8(body: bytes | bytearray) -> None:
 
 
 async def read_rest(exchange: Exchange) -> None:
-    """Read what is left of a small body.
+    """Read the rest of a small body.
 
-    A connection is closed where some of it is unread, and a client that is still sending then
-    may see that instead of the answer.
+    The HTTP server closes the connection if part of a body is unread. A client that is still
+    sending may then see the closed connection instead of the answer.
     """
     fields = exchange.fields
     length = fields.get(b"content-length")

@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110, 13): from header fields to preconditions."""
+"""Read the preconditions in the header fields of conditional requests (RFC 9110, 13)."""
 
 import re
 from typing import Final
@@ -12,12 +12,13 @@ from .fields import list_field
 # RFC 9110, 8.8.3.
 _TAG: Final = re.compile(rb'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _CODING: Final = re.compile(r"(?:--?|;)(?:br|bzip2|deflate|gz|gzip|zstd)\Z")
-"""What proxies that compress an answer add to its version: Apache, Caddy, Jetty, LiteSpeed."""
+"""The suffix that a proxy adds to the tag of a compressed answer: Apache, Caddy, Jetty, LiteSpeed.
+"""
 _LIST: Final = re.compile(rb"[ \t,]*+(?:%b[ \t]*+(?:,[ \t,]*+|\Z))++" % _TAG.pattern)
 
 
 def write_precondition(exchange: Exchange) -> Precondition | None:
-    """Return what `If-Match` or `If-None-Match` asks of a write."""
+    """Return the precondition of a write, from `If-Match` or `If-None-Match`."""
     if b"if-match" not in exchange.fields and b"if-none-match" not in exchange.fields:
         return None
     must_match = list_field(exchange.fields, b"if-match")
@@ -31,10 +32,10 @@ def write_precondition(exchange: Exchange) -> Precondition | None:
 
 
 def unchanged(exchange: Exchange, version: str, fields: Fields) -> Answer | None:
-    """Return the 304 for a read of what the client has already, `None` where it needs the value.
+    """Return the 304 if the client already has this version, `None` if it needs the value.
 
-    `fields` are those that a 200 would have too. Raises `PreconditionFailed` where `If-Match` asks
-    for another version.
+    `fields` are the header fields that a 200 would have too. Raises `PreconditionFailed` if
+    `If-Match` requires another version.
     """
     if b"if-match" not in exchange.fields and b"if-none-match" not in exchange.fields:
         return None  # as nearly always
@@ -56,9 +57,9 @@ def etag(version: str) -> tuple[bytes, bytes]:
 
 
 def _versions(field: bytes, name: str) -> tuple[str, ...] | None:
-    """Return the versions in a list of entity tags; `None` for `*`, which is any of them.
+    """Return the versions in a list of entity tags; `None` for `*`, which is any version.
 
-    A tag that a proxy has changed, because it has compressed the answer, still names the version:
+    A tag still names the version if a proxy has changed the tag because it compressed the answer:
     the server makes no weak tags, and none that end in the name of a coding.
     """
     field = field.strip()
@@ -67,7 +68,7 @@ def _versions(field: bytes, name: str) -> tuple[str, ...] | None:
     if not _LIST.fullmatch(field):
         raise _invalid(name, 'Expected * or versions in double quotes, such as "0641…"')
     tags = [tag.decode("latin-1") for tag in _TAG.findall(field)]
-    # A storage of somebody's own may make versions that do end so.
+    # A storage of the operator's own may make versions with such an end.
     return tuple(dict.fromkeys([*tags, *(_CODING.sub("", tag) for tag in tags)]))
 
 

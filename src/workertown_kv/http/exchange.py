@@ -1,4 +1,4 @@
-"""One request, what the server has found out about it, and the sending of its answer."""
+"""Hold a request and what the server knows of it, and send its answer."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from .route import Route
 
 PIECE_BYTES: Final = 256 * 1024
-"""A longer answer is sent in such pieces: a server takes the next when the client has read some."""
+"""A longer answer is sent in pieces of this size. An HTTP server takes the next piece when the
+client has read some."""
 
 NOBODY: Final = User(id="", strategy="", scopes=())
 """The user of a request that the guard has not admitted, or that needs no credentials."""
@@ -24,14 +25,14 @@ _NONE: Final[frozenset[bytes]] = frozenset()
 
 
 class HalfAnAnswer(Exception):
-    """An answer broke off, which cannot be mended; a broken connection at least shows it.
+    """An answer broke off after it had begun. Only a broken connection can show that to the client.
 
-    What went wrong has been logged already, and is the cause.
+    The cause of this exception has been logged already.
     """
 
 
 class Exchange:
-    """A request and its answer, whatever it came over."""
+    """Holds a request and sends its answer, over any protocol."""
 
     __slots__ = (
         "_memory",
@@ -65,7 +66,7 @@ class Exchange:
         self._memory = memory
         self.method = method
         self.path = path
-        """The path, decoded, relative to where the server is mounted."""
+        """The path, decoded, relative to the path at which the server is mounted."""
         self.raw_path = raw_path
         """The path as it was sent, without the query; `None` if the HTTP server does not say."""
         self.query = query
@@ -77,19 +78,20 @@ class Exchange:
             self.fields, self.repeated = with_repeated(headers)
         self.user = NOBODY
         self.extra: Fields = ()
-        """Header fields that the answer gets, whatever it is."""
+        """Header fields of any answer, also to an error."""
         self.status = 0
         """The status of the answer, once it has begun."""
         self.body: bytes | None = None
-        """The body of the request if it has arrived as a whole, else `None`: `receive` has it."""
+        """The body of the request if it has arrived as a whole; else `None`, and `receive` has it.
+        """
         self.is_unread = True
-        """Whether some of the body of the request is still to be read."""
+        """Whether part of the body of the request is still unread."""
         self.held: Held | None = None
-        """What the request holds of the memory for bodies and answers."""
+        """The memory for bodies and answers that the request holds."""
 
     @property
     def scope(self) -> Scope:
-        """The request as ASGI describes it, for functions and applications of a user's own."""
+        """Return the ASGI scope, for functions and applications of the operator's own."""
         raise NotImplementedError
 
     async def receive(self) -> Message:
@@ -103,7 +105,7 @@ class Exchange:
         raise NotImplementedError
 
     async def answer(self, answer: Answer) -> None:
-        """Send the answer; of a `HEAD` request, only what stands before the body."""
+        """Send the answer; for a `HEAD` request, without the body."""
         status, fields, parts = answer.status, answer.fields, answer.parts
         size = 0
         if parts:
@@ -120,12 +122,12 @@ class Exchange:
         await self._transmit(status, fields, parts, size)
 
     def hold(self, size: int) -> None:
-        """Count so many bytes until the answer has been sent. Raises `Overloaded`."""
+        """Hold `size` bytes of memory until the answer has been sent. Raises `Overloaded`."""
         if size > UNCOUNTED_BYTES and self.user is not NOBODY:
             self._holding().add(size)
 
     def expect(self, size: int) -> None:
-        """Count the answer of a write before it is done. Raises `Overloaded`."""
+        """Hold memory for the answer to a write before the write is done. Raises `Overloaded`."""
         if size > UNCOUNTED_BYTES and self.user is not NOBODY:
             self._holding().expect(size)
 
@@ -142,9 +144,9 @@ class Exchange:
 
 
 class AsgiExchange(Exchange):
-    """A request that an ASGI server has received.
+    """Holds a request that an ASGI server has received.
 
-    `receive` and `send` are those of the request for an ASGI application inside of the server.
+    An ASGI application inside the server is called with its `receive` and `send`.
     """
 
     __slots__ = ("_receive", "_scope", "_send")
@@ -173,7 +175,7 @@ class AsgiExchange(Exchange):
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass on a message of an answer that an application inside of the server has made."""
+        """Pass on a message of an answer that an application inside the server has made."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if self.extra:

@@ -1,4 +1,4 @@
-"""Header fields that a request has several times."""
+"""Read header fields that are lists, or that a request has several times."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -21,14 +21,14 @@ SINGLE: Final = frozenset(
         b"x-kv-namespace",
     }
 )
-"""The fields of which a request may have only one: of two, a proxy may have added the second.
+"""The fields that a request may have only once: of two, a proxy may have added the second.
 
-Lists, such as `If-Match`, go on from one field to the next."""
+A list, such as `If-Match`, may continue in another field."""
 
 AUTHORIZATION: Final = b"authorization"
 
 FIELD_BYTES: Final = 8 * 1024
-"""The longest header field that is taken apart."""
+"""The longest header field that the server parses."""
 
 
 def with_repeated(
@@ -36,8 +36,8 @@ def with_repeated(
 ) -> tuple[dict[bytes, bytes], frozenset[bytes]]:
     """Return the fields of a request by their names, and the names that come several times.
 
-    A list is joined as RFC 9110, 5.3 has it. Of a field that may come only once, the first is
-    kept; the guard refuses the request. Two `Authorization` fields are no credentials.
+    The parts of a list are joined (RFC 9110, 5.3). Of a field that may come only once, the first is
+    kept, and the guard refuses the request. Two `Authorization` fields count as no credentials.
     """
     found: dict[bytes, bytes] = {}
     repeated = set()
@@ -54,7 +54,7 @@ def with_repeated(
 
 
 def check_single(repeated: frozenset[bytes]) -> None:
-    """Refuse a request that has one of the single fields several times."""
+    """Refuse a request that has a field of `SINGLE` several times."""
     names = sorted(name.decode() for name in repeated & SINGLE)
     if names:
         details = [Detail("header", (name,), "Expected this field once") for name in names]
@@ -62,9 +62,9 @@ def check_single(repeated: frozenset[bytes]) -> None:
 
 
 def list_field(fields: Mapping[bytes, bytes], name: bytes) -> bytes | None:
-    """Return a header field that is a list, `None` where it was not sent.
+    """Return a header field that is a list, `None` if the request does not have it.
 
-    Raises `InputError` where it is too long to be taken apart.
+    Raises `InputError` if it is longer than `FIELD_BYTES`.
     """
     field = fields.get(name)
     return None if field is None else short_enough(field, name)

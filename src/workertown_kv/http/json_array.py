@@ -1,6 +1,7 @@
-"""Long JSON arrays, decoded item by item: so many items and no more, with pauses for others.
+"""Decode long JSON arrays item by item, up to a limit, with pauses for other requests.
 
-A decoder makes all items before anybody can count them, and millions of tiny ones fit into a body.
+A decoder of whole arrays makes all items before the server can count them, and a body may have
+millions of tiny items.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import msgspec
 _T = TypeVar("_T")
 
 SHORT_BYTES: Final = 256 * 1024
-"""A shorter text is decoded in one go, whatever is in it."""
+"""A text of at most this size is decoded at once, whatever items it has."""
 
 _TURN_BYTES: Final = 1024 * 1024
 _TURN_ITEMS: Final = 500
@@ -31,7 +32,7 @@ async def decoded_array(
 ) -> list[_T]:
     """Return the items of an array, one more than `most` if there are more.
 
-    Raises what the decoder raises; `__notes__` then says which item it is about.
+    Raises the error of the decoder, with the index of the item in `__notes__`.
     """
     view = memoryview(text)
     opening = _OPENING.match(view)
@@ -63,7 +64,7 @@ def _size(text: memoryview) -> int:
     try:
         _ANY.decode(text)
     except msgspec.DecodeError as error:
-        # The one way in which the decoder says where a value ends.
+        # Only with this error does the decoder say where a value ends.
         trailing = _TRAILING.fullmatch(str(error))
         if trailing:
             return int(trailing[1]) - 1

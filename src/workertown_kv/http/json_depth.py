@@ -9,7 +9,7 @@ _TURN_PARTS: Final = 16
 
 
 async def is_deeper_in_turns(text: bytes | bytearray, most: int) -> bool:
-    """Return whether more than `most` arrays and objects stand inside one another."""
+    """Return whether more than `most` arrays and objects are nested inside one another."""
     for index, deeper in enumerate(deeper_parts(text, most), 1):
         if deeper:
             return True

@@ -6,23 +6,23 @@ from ..errors import Overloaded
 from ..user import User
 
 UNCOUNTED_BYTES: Final = 64 * 1024
-"""What a smaller body or answer takes of memory is not counted."""
+"""The memory of a body or an answer is counted only if it is larger than this."""
 
 
 class Memory:
-    """What is left of the memory for bodies and answers in this process.
+    """Counts the memory that bodies and answers take in this process.
 
-    One user gets at most half of it, so that nobody can take all of it from the others.
+    Each user gets at most half of it, so that nobody can take all of it from the others.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._held = 0
         self._held_by: dict[str, int] = {}
-        """By user; it has those who hold some."""
+        """The bytes of each user who holds memory."""
 
     def take(self, user: str, size: int) -> None:
-        """Count so many bytes more. Raises `Overloaded` where there are not so many left."""
+        """Take `size` bytes for a user. Raises `Overloaded` if there are not as many left."""
         held = self._held_by.get(user, 0) + size
         if self._held + size > self._most or held > self._most // 2:
             raise Overloaded
@@ -30,7 +30,7 @@ class Memory:
         self._held_by[user] = held
 
     def give_back(self, user: str, size: int) -> None:
-        """Count so many bytes less."""
+        """Give back `size` bytes of a user."""
         self._held -= size
         left = self._held_by.pop(user) - size
         if left:
@@ -38,19 +38,19 @@ class Memory:
 
 
 class Held:
-    """What one request holds of the memory, until its answer has been sent."""
+    """Holds memory for a request until its answer has been sent."""
 
     __slots__ = ("_expected", "_memory", "_user", "size")
 
     def __init__(self, memory: Memory, user: User) -> None:
         self._memory = memory
-        # Not the exchange, which refers to this: the collector would have to find the circle.
+        # Not the exchange, which refers to this object: only the garbage collector would free both.
         self._user = user
         self._expected = 0
         self.size = 0
 
     def add(self, size: int) -> None:
-        """Hold so many bytes more, those that are expected first. Raises `Overloaded`."""
+        """Hold `size` more bytes, those that were expected first. Raises `Overloaded`."""
         expected = min(size, self._expected)
         self._expected -= expected
         if size > expected:
@@ -58,7 +58,7 @@ class Held:
             self.size += size - expected
 
     def expect(self, size: int) -> None:
-        """Hold what will be added after a write, which can no longer be refused then."""
+        """Hold bytes that `add` will take after a write, which can then no longer be refused."""
         self._memory.take(self._name(), size)
         self.size += size
         self._expected += size

@@ -1,4 +1,4 @@
-"""The path of a request, and what follows a prefix in it."""
+"""Read the path of a request, and the rest of it after a prefix."""
 
 import re
 from itertools import islice
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path, decoded, relative to where the application is mounted."""
+    """Return the path, decoded, relative to the path at which the application is mounted."""
     path: str = scope["path"]
     if path.endswith("/") and len(path) > 1 and not _was_sent_with_slash(scope):
         path = path[:-1]
@@ -25,7 +25,7 @@ def route_path(scope: Scope) -> str:
 
 
 def _was_sent_with_slash(scope: Scope) -> bool:
-    """Return whether the slash at the end of the path is the client's: Litestar adds one."""
+    """Return whether the client sent the slash at the end of the path: Litestar adds a slash."""
     raw: bytes | None = scope.get("raw_path")
     if raw is None:
         return True
@@ -33,7 +33,7 @@ def _was_sent_with_slash(scope: Scope) -> bool:
 
 
 def rest_of_path(exchange: "Exchange", prefix: str) -> str:
-    """Return what follows `prefix` in the path, percent-decoded once as UTF-8."""
+    """Return the rest of the path after `prefix`, percent-decoded once as UTF-8."""
     path = exchange.path
     raw = exchange.raw_path
     if raw is not None and "%" not in path and raw.endswith(path.encode()):
@@ -42,11 +42,11 @@ def rest_of_path(exchange: "Exchange", prefix: str) -> str:
 
 
 def raw_rest_of_path(exchange: "Exchange", prefix: str) -> bytes:
-    """Return what follows `prefix` in the path, as it was sent.
+    """Return the rest of the path after `prefix`, as it was sent.
 
-    In the decoded path of the scope, bytes that are not UTF-8 have become U+FFFD, and it no longer
-    tells `%2F` from a slash. But it is the path that counts: an application around this one may
-    have shortened it, or put another in its place, and left `raw_path` as it was.
+    In the decoded path of the scope, bytes that are not UTF-8 have become U+FFFD, and `%2F` has
+    become a slash. But that path is the one that counts: an application around this one may have
+    shortened or replaced it, and left `raw_path` as it was.
     """
     path = exchange.path
     rest = path[len(prefix) :]

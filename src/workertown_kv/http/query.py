@@ -1,4 +1,4 @@
-"""Parse the query of a request."""
+"""Parse the parameters in the query of a request."""
 
 from typing import Final
 from urllib.parse import unquote_to_bytes

@@ -10,5 +10,5 @@ class Record(NamedTuple):
     path: bytes
     """The path as it was sent, without the query."""
     status: int
-    """That of the answer; 0 where there was none."""
+    """The status of the answer; 0 if there was no answer."""
     seconds: float

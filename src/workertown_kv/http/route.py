@@ -18,19 +18,20 @@ def _none(_: Exchange) -> Iterable[bytes]:
 
 
 class Api(NamedTuple):
-    """What the routes of an API have in common."""
+    """Holds what the routes of an API share."""
 
     failure: Callable[[Exchange, Exception, str], Answer]
-    """Makes the answer to an error: its own words or, where it is not for the client, only the
+    """Makes the answer to an error: with its message or, if clients may not see that, only with the
     request id."""
     authorizations: Callable[[Exchange], Iterable[bytes]] = _none
-    """Makes what a client may also send as credentials into values of `Authorization`."""
+    """Returns credentials that a request has in other header fields, as values of `Authorization`.
+    """
 
 
 class Route:
     """One path of an API, or all paths below it, with a handler for each method.
 
-    `rest` names what follows in the paths below.
+    `rest` names the part that follows in the paths below.
     """
 
     def __init__(
@@ -51,30 +52,30 @@ class Route:
         self.is_public = is_public
         """Whether a request needs no credentials, and can be answered without the storage."""
         self.mark = mark
-        """The header field by which a request is known to be for this route, at any path."""
+        """The header field that marks a request for this route, at any path."""
         self.plain_methods = plain_methods
         """The methods whose handlers need no task, so that the HTTP server may answer in place."""
         self.templates: Mapping[str, frozenset[str]] = {
             path + (f"{{{rest}}}" if rest else ""): frozenset(handlers)
         }
-        """The paths as a description has them, and the methods of each."""
+        """The paths as the OpenAPI document writes them, and the methods of each."""
         self._is_for_admins = is_for_admins
         self._handlers = dict(handlers)
 
     def has_path(self, path: str) -> bool:
-        """Return whether this route is the one of a path."""
+        """Return whether this route is for a path."""
         return path.startswith(self.path) if self.is_below else path == self.path
 
     def template_of(self, exchange: Exchange) -> str:
-        """Return which of the templates the path of a request fits: the path without a key."""
+        """Return the template that the path of a request fits: the path without a key."""
         return next(iter(self.templates))
 
     def methods_of(self, exchange: Exchange) -> frozenset[str]:
-        """Return the methods of the path of a request, none if there is no such path."""
+        """Return the methods that the path of a request has; none if there is no such path."""
         return self.templates.get(self.template_of(exchange), frozenset())
 
     def answer(self, exchange: Exchange) -> Awaitable[Answer]:
-        """Answer a request, with the handler of its method."""
+        """Answer a request with the handler of its method."""
         handler = self._handlers.get(exchange.method)
         if handler is None:
             raise MethodNotAllowed(exchange.method, sorted(self._handlers))

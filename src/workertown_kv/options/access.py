@@ -1,4 +1,4 @@
-"""The options of `access`, `cors` and `sentry`."""
+"""Define the options of `access`, `cors` and `sentry`."""
 
 import re
 from collections.abc import Callable
@@ -42,17 +42,17 @@ class RateLimitEnv(Group, frozen=True):
 
 
 class RateLimitOptions(Group, frozen=True):
-    """How often a client may send a request, in a sliding window; more is 429."""
+    """Limits how often a client may send requests, in a sliding window; more get 429."""
 
     limit: int = 100
     """The most requests in a window."""
     window: int = 60
     """The length of the window, in seconds."""
     by: Literal["address", "user"] = "address"
-    """Whose requests are counted: an address's, or a user's (without a user, the address's)."""
+    """Counts the requests of each address, or of each user (without a user, of the address)."""
     store: SecretOption = NO_SECRET
-    """The store for the counts, `redis://…` or `upstash://TOKEN@host`, which servers may share. The
-    default is the store that the environment names, or else each process counts separately."""
+    """The URL of the store for the counts, `redis://…` or `upstash://TOKEN@host`; servers may share
+    it. Without a URL, here or in the environment, each process counts separately."""
     limiter: Callable[[str], Any] | None = None
     """`(client) -> bool | Allowance`: your own limiter, which replaces the counting."""
     env: RateLimitEnv = RateLimitEnv()
@@ -61,8 +61,8 @@ class RateLimitOptions(Group, frozen=True):
         self.check_at_least(1, "limit", "window")
         if self.store is not None and self.limiter is not None:
             raise ValueError(
-                "limiter is given together with store, where it would count in its place; expected "
-                "one of them"
+                "limiter is given together with store, which it would replace; expected only one "
+                "of them"
             )
 
 
@@ -97,24 +97,24 @@ class CorsOptions(Group, frozen=True):
     origin: str | tuple[str, ...] | Callable[[str], bool] = "*"
     """The allowed origins: one, several, `"*"` for all, or a function `(origin) -> bool`."""
     methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "DELETE")
-    """The methods that pages of these origins may use."""
+    """The methods that pages of the allowed origins may use."""
     headers: tuple[str, ...] = CORS_HEADERS
-    """The request header fields that they may send; `("*",)` for any."""
+    """The request header fields that these pages may send; `("*",)` for any."""
     expose_headers: tuple[str, ...] = CORS_EXPOSED
-    """The header fields of answers that they may read."""
+    """The header fields of answers that these pages may read."""
     max_age: int = 600
     """The seconds for which a browser may cache the answer to a preflight request."""
     credentials: bool = False
     """Whether browsers may send stored credentials for this server, such as a Basic login."""
     private_network: bool = False
     """Whether pages from the internet may use a server in a private network or on the same
-    machine, if the browser asks for that (`Access-Control-Request-Private-Network`)."""
+    machine, if the browser requests it (`Access-Control-Request-Private-Network`)."""
 
     def check(self) -> None:
         self.check_at_least(0, "max_age")
         if self.origin in ("", ()):
             raise ValueError("origin is empty; expected an origin such as https://app.example.com")
-        self.check_answers_at_once("origin")
+        self.check_not_async("origin")
         # The Fetch standard, 3.3.5: credentials and a wildcard do not go together.
         origins = self.origin if isinstance(self.origin, tuple) else (self.origin,)
         for origin in origins:
@@ -144,10 +144,10 @@ class SentryEnv(Group, frozen=True):
 
 
 class SentryOptions(Group, frozen=True):
-    """Reports of errors of status 500 to Sentry, if there is a DSN."""
+    """Reports errors of status 500 to Sentry, if there is a DSN."""
 
     dsn: SecretOption = NO_SECRET
-    """The DSN; the default is that of the environment."""
+    """The DSN; by default, it comes from the environment."""
     environment: str | None = None
     """The environment that Sentry shows, such as `production`."""
     env: SentryEnv = SentryEnv()

@@ -1,4 +1,4 @@
-"""The options of `auth`."""
+"""Define the options of `auth`."""
 
 import re
 from collections.abc import Callable
@@ -28,14 +28,14 @@ class ApiKeyEnv(Group, frozen=True):
 
 
 class Credential(Group, frozen=True):
-    """What named API keys and users have in common."""
+    """Holds what named API keys and users share."""
 
     name: str
     """The name of the credential, which is the id of the user."""
     hash: SecretOption = NO_SECRET
-    """The hash of the secret, from `workertown-kv api-key` or `user`, in place of the secret."""
+    """The hash of the secret, from `workertown-kv api-key` or `user`, instead of the secret."""
     scopes: tuple[Scope, ...] | None = None
-    """The operations and keys that it permits; without scopes, all."""
+    """The operations and keys that it permits; without scopes, it permits everything."""
     not_before: int | None = None
     """The Unix time in seconds from which it is valid."""
     expires_at: int | None = None
@@ -74,14 +74,15 @@ class ApiKeyCredential(Credential, frozen=True):
 
 
 class ApiKeyOptions(Group, frozen=True):
-    """A key sent as `Authorization: Bearer …`."""
+    """An API key, sent as `Authorization: Bearer …`."""
 
     api_key: SecretOption = NO_SECRET
-    """The key; the default is that of the environment."""
+    """The key; by default, it comes from the environment."""
     api_keys: tuple[ApiKeyCredential, ...] = ()
     """Named keys, in addition to those of the environment."""
     file: str | None = None
-    """The path of a file of named keys, a JSON object on each line; read when a server is made."""
+    """The path of a file of named keys, a JSON object on each line; read when the server is made.
+    """
     get_credentials: Callable[[Any], Any] | None = None
     """`(request) -> str | None`: finds the API key of a request; replaces the bearer token."""
     verify_credentials: Callable[[str], Any] | None = None
@@ -126,15 +127,15 @@ class BasicOptions(Group, frozen=True):
     """A user name and password, as RFC 7617 sends them."""
 
     username: str | None = None
-    """The user name; the default is that of the environment."""
+    """The user name; by default, it comes from the environment."""
     password: SecretOption = NO_SECRET
-    """The password; the default is that of the environment."""
+    """The password; by default, it comes from the environment."""
     users: tuple[UserCredential, ...] = ()
     """Users, in addition to those of the environment."""
     file: str | None = None
     """The path of a file of users, a JSON object on each line; read when the server is made."""
     get_credentials: Callable[[Any], Any] | None = None
-    """`(request) -> (username, password) | None`: finds both in a request."""
+    """`(request) -> (username, password) | None`: finds the user name and password of a request."""
     verify_credentials: Callable[[str, str], Any] | None = None
     """`(username, password) -> bool | User`: checks both; replaces the comparison."""
     env: BasicEnv = BasicEnv()
@@ -144,7 +145,7 @@ class BasicOptions(Group, frozen=True):
         if ":" in (self.username or ""):
             raise ValueError(
                 "username has a colon, which Basic authentication cannot carry; "
-                "expected one without"
+                "expected a name without"
             )
 
 
@@ -157,7 +158,7 @@ class AuthOptions(Group, frozen=True):
     authenticate_request: Callable[[Any, Any], Any] | None = None
     """`(request, user) -> bool | User`: decides after all strategies; `user` may be `None`."""
     failure_seconds: float = 0.1
-    """The least seconds that the refusal of wrong credentials takes."""
+    """The fewest seconds after which a request with wrong credentials is refused."""
 
     def check(self) -> None:
         if not 0 <= self.failure_seconds <= 60:

@@ -1,4 +1,4 @@
-"""Reading environment variables: what a variable may hold, and when it counts as not set."""
+"""Read environment variables, and refuse text that nobody types on purpose."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ _NAMES: Final = {
 
 
 def text_of(environment: Mapping[str, Any], variable: str, *, lines: bool = False) -> str | None:
-    """Return what a variable holds; one that is empty counts as not set.
+    """Return the text of a variable; an empty variable counts as not set.
 
-    `lines` says that its text may have several lines, which need not begin or end with text.
-    Raises `OptionsError` for text that was surely not meant.
+    `lines` permits several lines, and white space around them. Raises `OptionsError` for text that
+    nobody types on purpose.
     """
     text: str | None = environment.get(variable) or None
     if text is not None:
@@ -32,7 +32,7 @@ def text_of(environment: Mapping[str, Any], variable: str, *, lines: bool = Fals
 
 
 def check_text(name: str, text: str, *, lines: bool = False) -> None:
-    """Refuse what nobody types on purpose: text is compared, and names files, as it is.
+    """Refuse characters that nobody types on purpose. Text is compared, and names files, as it is.
 
     The message never shows the text, which may be a secret.
     """
@@ -49,7 +49,7 @@ def check_text(name: str, text: str, *, lines: bool = False) -> None:
         raise OptionsError(
             f"{name} begins with {_named(text[0])}; expected the same text without it"
         )
-    control = next((one for one in text if unicodedata.category(one) == "Cc"), None)
+    control = next((letter for letter in text if unicodedata.category(letter) == "Cc"), None)
     if control is not None:
         raise OptionsError(
             f"{name} has {_named(control)} in it; expected text without control characters"

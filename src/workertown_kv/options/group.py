@@ -1,4 +1,4 @@
-"""What every group of options is, and text that must not be shown."""
+"""Define groups of options, and secrets, which are never shown."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from msgspec.structs import FieldInfo
 
 
 class Secret:
-    """Text that no log, `repr` or message ever shows. `reveal()` is the one way to it."""
+    """Holds text that no log, `repr` or message ever shows; only `reveal()` returns it."""
 
     __slots__ = ("_text",)
 
@@ -20,7 +20,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself."""
+        """Return the text."""
         return self._text
 
     def __bool__(self) -> bool:
@@ -49,17 +49,17 @@ NO_SECRET: Final[SecretOption] = None  # type: ignore[assignment]  # its type is
 
 
 def without_credentials(text: str) -> str:
-    """A URL as it may be shown: nothing of who connects, and with which password."""
+    """Return the text of a URL without user names and passwords, so that it may be shown."""
     masked = re.sub("://[^/]*@", "://…@", text)
     return re.sub(r"(?i)(password=)[^&]*", r"\1…", masked)
 
 
 def is_async(function: object) -> bool:
-    """Tell whether a function is async, as far as that can be known before a call."""
+    """Return whether a function is async, as far as that is known before a call."""
     while isinstance(function, partial):
         function = function.func
     called = (function, getattr(type(function), "__call__", None))  # noqa: B004  (not whether, but which)
-    return any(iscoroutinefunction(one) or isasyncgenfunction(one) for one in called)
+    return any(iscoroutinefunction(part) or isasyncgenfunction(part) for part in called)
 
 
 @cache
@@ -99,16 +99,16 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         the path in front of it.
         """
 
-    def check_answers_at_once(self, *names: str) -> None:
+    def check_not_async(self, *names: str) -> None:
         """Refuse async functions."""
         for name in names:
             if is_async(getattr(self, name)):
-                raise ValueError(f"{name} is an async function; expected one that answers at once")
+                raise ValueError(f"{name} is an async function; expected one that is not")
 
     def check_at_least(self, least: int, *names: str) -> None:
         """Refuse numbers below `least`."""
         for name in names:
             number = getattr(self, name)
-            if not number >= least:  # NaN is not either
+            if not number >= least:  # also refuses NaN
                 kind = "a whole number" if isinstance(number, int) else "a number"
                 raise ValueError(f"{name} is {number}; expected {kind} of at least {least}")

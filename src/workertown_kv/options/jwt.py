@@ -1,4 +1,4 @@
-"""The options of `auth.jwt`."""
+"""Define the options of `auth.jwt`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ class JwksOptions(Group, frozen=True):
     """The key set of an issuer (RFC 7517, 5)."""
 
     url: SecretOption = NO_SECRET
-    """The URL; the default is that of the environment."""
+    """The URL; by default, it comes from the environment."""
     cache_ttl: int | Literal[False] = 86_400
     """The seconds after which the keys are fetched again, or sooner if `Cache-Control: max-age` of
     the issuer is shorter; `False` fetches them for each token."""
@@ -93,7 +93,7 @@ class TokenRules(Group, frozen=True):
 
     @property
     def names_recipient(self) -> bool:
-        """Tell whether a token must say that it is for this server, or for a client of it."""
+        """Return whether a token must say that it is for this server, or for a client of it."""
         return bool(self.audience or self.client_id)
 
 
@@ -103,15 +103,15 @@ class JwtIssuer(TokenRules, frozen=True, kw_only=True):
     issuer: str
     """The value that `iss` must have."""
     jwks_url: SecretOption = NO_SECRET
-    """The URL of its key set; the default is the one in its OpenID discovery document."""
+    """The URL of its key set; by default, it comes from the OpenID discovery document."""
 
     def check(self) -> None:
         super().check()
         check_texts("issuer", self.issuer)
         if not self.names_recipient:
             raise ValueError(
-                "audience is missing, and so is client_id: every token of the issuer would get in, "
-                "for any audience; expected one of the two"
+                "audience is missing, and so is client_id: every token of the issuer would be "
+                "accepted, for any audience; expected one of the two"
             )
 
 
@@ -119,11 +119,12 @@ class JwtOptions(TokenRules, frozen=True):
     """JSON Web Tokens (RFC 7519), sent as `Authorization: Bearer …`."""
 
     secret: SecretOption = NO_SECRET
-    """The secret of HS256, HS384 and HS512; the default is that of the environment."""
+    """The secret of HS256, HS384 and HS512; by default, it comes from the environment."""
     jwks: JwksOptions = JwksOptions()
     issuer: str | tuple[str, ...] | None = None
-    """The issuers, of which `iss` must be one; the default is those of the environment, or else
-    any. Without a secret and the URL of a key set, the key sets are found by OpenID discovery."""
+    """The issuers, of which `iss` must be one; by default, they come from the environment. Without
+    any, all are accepted. Without a secret and the URL of a key set, the server finds the key sets
+    by OpenID discovery."""
     issuers: tuple[JwtIssuer, ...] = ()
     """More issuers, each with its own keys and rules."""
     header: str = AUTHORIZATION
@@ -147,23 +148,23 @@ class JwtOptions(TokenRules, frozen=True):
             )
         if self.has_own_field and self.get_credentials is not None:
             raise ValueError(
-                "header is given together with get_credentials, which would be asked in its place; "
-                "expected one of them"
+                "header is given together with get_credentials, which would replace it; expected "
+                "only one of them"
             )
 
     @property
     def has_own_field(self) -> bool:
-        """Tell whether tokens are in another header field than other credentials."""
+        """Return whether tokens are in another header field than other credentials."""
         return self.header.lower() != AUTHORIZATION.lower()
 
 
 def texts(given: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return the texts of an option that takes one or several."""
+    """Return the texts of an option that accepts a text or several."""
     return (given,) if isinstance(given, str) and given else tuple(given or ())
 
 
 def check_texts(name: str, given: str | tuple[str, ...] | None) -> None:
-    """Refuse an empty text among several: what is compared with it would fit by being empty."""
+    """Refuse repeated texts, and an empty text, which an empty claim would fit."""
     found = texts(given)
     if not all(found):
         raise ValueError(f"{name} has an empty text; expected none that is empty")

@@ -1,4 +1,4 @@
-"""The options: their types and defaults; those of `auth` and `access` are in modules of their own.
+"""Define the options: their types and defaults. Other modules have those of `auth` and `access`.
 
 The tree of types is the tree of options, so the path in an error is the path in the code. Every
 object is immutable. `False` turns off a strategy or a group of endpoints.
@@ -72,7 +72,7 @@ class EnvOptions(Group, frozen=True):
 
 
 _SLACK: Final = 8 * 1024 * 1024
-"""The keys and metadata that requests have beside values."""
+"""The memory for the keys and metadata that requests have besides values."""
 
 
 class LimitsOptions(Group, frozen=True):
@@ -107,8 +107,8 @@ class LimitsOptions(Group, frozen=True):
             )
 
     def least_memory(self) -> int:
-        """Twice what the largest request needs, since one user gets half."""
-        # A body with what is made of it, and an answer; a batch has values besides its answer.
+        """Return twice the memory that the largest request needs, since one user gets half."""
+        # The body, its value and the answer; a batch also reads values for its answer.
         return 2 * max(3 * self.value_bytes, 4 * self.batch_bytes) + _SLACK
 
 
@@ -116,11 +116,11 @@ class CacheOptions(Group, frozen=True):
     """A read cache in this process; a value from it may be as stale as `ttl`."""
 
     ttl: int = 60
-    """The seconds for which a value is kept; a write by another process may go unseen so long."""
+    """The seconds for which a value is kept, even if another process writes the key meanwhile."""
     entries: int = 10_000
     """The most values that are kept; the least recently used go first."""
     bytes: int = 64 * 1024 * 1024
-    """The most memory that they take, approximately."""
+    """The most bytes of memory that the kept values take, approximately."""
 
     def check(self) -> None:
         self.check_at_least(1, *self.__struct_fields__)
@@ -132,7 +132,8 @@ class CloudflareOptions(Group, frozen=True):
     relaxed: bool = False
     """Lifts Cloudflare's limits: lifetimes from 1 s, keys of `limits.key_bytes`, any page size."""
     accounts: tuple[str, ...] = ()
-    """The accepted account ids, each with its own namespaces; if empty, all ids are one account."""
+    """The accepted account ids, each with its own namespaces. If empty, any id is accepted, and all
+    ids share the namespaces."""
 
     def check(self) -> None:
         for account in self.accounts:
@@ -148,7 +149,7 @@ Logger = Callable[[str, str, int, float], None]
 
 
 def no_environment() -> Environment:
-    """An environment in which nothing is set; `kv()` reads `os.environ` in its place."""
+    """Return an environment without variables; `kv()` reads `os.environ` instead."""
     return {}
 
 
@@ -176,29 +177,29 @@ class Options(Group, frozen=True):
 
     def check(self) -> None:
         check_paths(base_path=self.base_path)
-        self.check_answers_at_once("logger", "runtime", "get_env")
+        self.check_not_async("logger", "runtime", "get_env")
 
     def path(self, endpoint: str, name: str = "") -> str:
-        """The whole path of something below an endpoint, such as `/base/v1/kv`."""
+        """Return the whole path of an endpoint, such as `/base/v1/kv`, or of a name below it."""
         parts = (self.base_path.strip("/"), endpoint.strip("/"), name.strip("/"))
         return "/" + "/".join(part for part in parts if part)
 
     def environment(self, variable: str, *, lines: bool = False) -> str | None:
-        """Return what the environment says; a variable that is empty counts as not set.
+        """Return the text of a variable; an empty variable counts as not set.
 
-        `lines` says that it may have several lines. Raises `OptionsError` for text that was surely
-        not meant, such as one with a line feed at its end.
+        `lines` permits several lines. Raises `OptionsError` for text that nobody types on purpose,
+        such as text with a line feed at its end.
         """
         return text_of(self.get_env(), variable, lines=lines)
 
     def secret(self, variable: str) -> Secret | None:
-        """The secret that the environment holds, `None` where it holds none."""
+        """Return the secret in a variable, `None` if the variable is not set."""
         text = self.environment(variable)
         return Secret(text) if text else None
 
 
 def describe_options(options: msgspec.Struct) -> dict[str, object]:
-    """The options as plain data, secrets left out and callables by their names."""
+    """Return the options as plain data, without secrets, and with the names of functions."""
     return {
         field.name: _described(getattr(options, field.name))
         for field in msgspec.structs.fields(options)
@@ -210,9 +211,9 @@ def _described(value: object) -> object:
     if isinstance(value, msgspec.Struct):
         return describe_options(value)
     if isinstance(value, tuple):
-        return [_described(one) for one in value]
+        return [_described(item) for item in value]
     if isinstance(value, str):
-        # A URL may stand there by mistake.
+        # It may be a URL with a password, by mistake.
         return without_credentials(value)
     if value is None or isinstance(value, int | float):
         return value

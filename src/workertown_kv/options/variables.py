@@ -1,7 +1,7 @@
-"""Every environment variable that is read, and what to say of those that are not.
+"""List the environment variables that a server reads, and find those that are misspelt.
 
-The variables are those that options name (`options.env.…`), those of flags, `CONFIG`, and one for
-each option. A variable that is added in one of these places is known here without more.
+A server reads the variables that options name (`options.env.…`), those of flags, `CONFIG`, and a
+variable for each option. This module finds new variables of these kinds automatically.
 """
 
 import difflib
@@ -66,42 +66,42 @@ _SHORT: Final = 4
 
 
 def named_variables(options: Options) -> dict[str, str]:
-    """The variables that options name, each with the path of the option."""
+    """Return the variables that options name, each with the path of the option."""
     return {name: ".".join(path) for name, path in _named(Options, options, ())}
 
 
 def variable_of_flag(flag: str) -> str:
-    """The variable for a flag of `serve`."""
+    """Return the variable for a flag of `serve`."""
     return "KV_" + flag.replace("-", "_").upper()
 
 
 def is_of_service(name: str, text: object) -> bool:
-    """Whether Kubernetes has set a variable, for a Service of that name."""
+    """Return whether Kubernetes has set a variable, for a Service of that name."""
     if name.endswith("_PORT") and isinstance(text, str) and _SERVICE_URL.fullmatch(text):
         return name.startswith("KV_")
     return _SERVICE.fullmatch(name) is not None
 
 
 class UnreadVariable(NamedTuple):
-    """A variable that is ours by its name, and that nothing reads."""
+    """A variable with the prefix of this program that nothing reads."""
 
     name: str
     near: str | None
-    """The variable that was meant, as far as the name tells."""
+    """The variable that the operator meant, if a similar name exists."""
 
     @property
     def sentence(self) -> str:
-        """What to say of it."""
+        """Return a sentence about the variable, for the operator."""
         if self.near is None:
             return (
-                f"There is no variable {self.name}; `workertown-kv config --all` prints those "
-                "that there are"
+                f"There is no variable {self.name}; `workertown-kv config --all` prints all "
+                "variables"
             )
         return f"There is no variable {self.name}; did you mean {self.near}?"
 
 
 def unread_variables(options: Options) -> Iterator[UnreadVariable]:
-    """The variables whose names begin as ours do, and that nothing reads."""
+    """Return the variables with the prefix of this program that nothing reads."""
     environment = options.get_env()
     known = {CONFIG, *map(variable_of_flag, FLAGS)}
     known |= named_variables(Options()).keys() | named_variables(options).keys()
@@ -119,14 +119,14 @@ def _named(kind: Any, group: Any, path: tuple[str, ...]) -> Iterator[tuple[str, 
         value = getattr(group, name)
         inner = group_in(field.type)
         if inner is not None:
-            # What is off reads nothing, and its names are known all the same.
+            # A group that is off reads no variables, but their names are known all the same.
             yield from _named(inner, value if isinstance(value, inner) else inner(), here)
         elif "env" in path:
             yield value, here
 
 
 def _nearest(name: str, known: set[str]) -> str | None:
-    """The variable that was meant, as far as its name tells."""
+    """Return the variable that the operator meant, if a similar name exists."""
     words = _OURS.sub("", name, count=1).upper()
     parts = re.split("[_-]+", words)
     parts[0] = _ALSO_CALLED.get(parts[0], parts[0])
@@ -147,7 +147,7 @@ def _nearest(name: str, known: set[str]) -> str | None:
             if text.endswith(_squeezed(words)):
                 return variable
     for spelled in map(_squeezed, (words, renamed)):
-        # Short names are near many others.
+        # Short names resemble many others.
         near = difflib.get_close_matches(spelled, all_names, n=1, cutoff=_NEAR)
         if near and len(spelled) > _SHORT:
             return all_names[near[0]]

@@ -72,7 +72,7 @@ def layer_of_variables(environment: Mapping[str, str]) -> Layer:
 def layer_of_file(text: str, source: str) -> tuple[Layer, Mapping[str, object]]:
     """Return the options of a TOML file, and its table `serve`, which is for the command.
 
-    Raises `OptionsError` for what is not TOML.
+    Raises `OptionsError` for text that is not TOML.
     """
     try:
         values = tomllib.loads(text)

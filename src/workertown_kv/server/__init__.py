@@ -1,4 +1,4 @@
-"""`kv()` and the server that it makes."""
+"""Make servers, with `kv()`."""
 
 from .making import kv
 from .server import Server

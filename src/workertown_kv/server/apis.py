@@ -1,4 +1,4 @@
-"""Which APIs a server has, and where: from the options to routes and their description."""
+"""Make the routes of the APIs that the options ask for, and find the route of each request."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -44,7 +44,7 @@ def routes_of(
 ) -> list[Route]:
     """Return the routes of the APIs that the options ask for.
 
-    Raises `OptionsError` where an API has the paths of another.
+    Raises `OptionsError` if an API has paths of another.
     """
     endpoints, cloudflare = options.endpoints, options.endpoints.cloudflare
     cached = storage if options.cache is False else CachedStorage(storage, options.cache)
@@ -110,7 +110,7 @@ class RouteTable:
         self._below = [(route.path, route) for route in routes if route.is_below]
 
     def find(self, exchange: Exchange) -> Route:
-        """Return the route of a request, `ELSEWHERE` where no API has it."""
+        """Return the route of a request, `ELSEWHERE` if no API has its path."""
         for mark, route in self._marked:
             if mark in exchange.fields:
                 return route

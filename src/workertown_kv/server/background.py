@@ -1,4 +1,4 @@
-"""What a server does beside answering: watch its storage, and reclaim space in small steps."""
+"""Watch the storage in the background, and reclaim its space in small steps."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -25,13 +25,13 @@ def leave_task(task: asyncio.Task[None]) -> None:
         return
     coroutine = task.get_coro()
     assert isinstance(coroutine, Coroutine)
-    # Left to the garbage collector, one that waits in `asyncio.timeout` may crash Python 3.11.
+    # If it waits in `asyncio.timeout`, the garbage collector may crash Python 3.11 by closing it.
     with suppress(RuntimeError):
         coroutine.close()
 
 
 class Background:
-    """The tasks of one open server."""
+    """Runs the background tasks of an open server."""
 
     def __init__(self, storage: Storage, namespaces: Namespaces, health: Health) -> None:
         self._storage = storage
@@ -40,19 +40,19 @@ class Background:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin, on the running event loop."""
+        """Start the tasks on the running event loop."""
         acts = (self._health.run, self._sweep, self._purge)
         self._tasks = [asyncio.create_task(act()) for act in acts]
 
     async def stop(self) -> None:
-        """End, wherever they are: each step is whole, or done again by the next who begins."""
+        """End the tasks at any point: a step is either whole or repeated after the next start."""
         for task in self._tasks:
             task.cancel()
         self._tasks = []
         await self._health.stop()
 
     def leave(self) -> None:
-        """End tasks of an event loop that has ended."""
+        """End the tasks of an event loop that has ended."""
         for task in self._tasks:
             leave_task(task)
         self._tasks = []
@@ -66,7 +66,7 @@ class Background:
         )
 
     async def _purge(self) -> None:
-        """Remove the keys of deleted namespaces: of those deleted here at once."""
+        """Remove the keys of deleted namespaces: at once if this server deleted the namespace."""
         await self._repeat(
             "Removing the keys of a deleted namespace",
             lambda: self._namespaces.purge(PURGE_KEYS),
@@ -76,7 +76,7 @@ class Background:
     async def _repeat(
         self, what: str, step: Callable[[], Awaitable[int]], wait: Callable[[], Awaitable[None]]
     ) -> None:
-        """Do one step after the other, and wait where there was nothing to do."""
+        """Repeat a step, and wait after a step that found nothing to do."""
         log = FailureLog()
         while True:
             done = 0

@@ -1,4 +1,4 @@
-"""The one place where errors become answers."""
+"""Turn errors into answers."""
 
 import logging
 import secrets
@@ -19,10 +19,10 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 
 class Failures:
-    """Makes answers of errors, each in the form of the API that the request is for.
+    """Makes the answers to errors, each in the form of the API that the request is for.
 
-    Only the log has an error of status 500, or one that is not a `KvError`; the answer has a
-    request id by which to find it there.
+    An error of status 500, or one that is not a `KvError`, is only logged. The answer has the
+    request id of its log record.
     """
 
     def __init__(self, report: Report | None, failed: StorageFailed) -> None:
@@ -30,7 +30,7 @@ class Failures:
         self._failed = failed
 
     async def answer(self, exchange: Exchange, error: Exception) -> Answer:
-        """Return the answer to an error. Raises `HalfAnAnswer` where one has begun already."""
+        """Return the answer to an error. Raises `HalfAnAnswer` if an answer has begun already."""
         failure = _storage_error(error)
         if failure is not None:
             self._failed(failure)
@@ -42,7 +42,7 @@ class Failures:
         return exchange.route.api.failure(exchange, error, request_id)
 
     def _logged(self, exchange: Exchange, error: Exception) -> str:
-        """Log an error, and report it; return the request id that both have."""
+        """Log an error and report it, both with a request id, and return the id."""
         request_id = secrets.token_hex(8)
         path = exchange.scope.get("raw_path", exchange.scope["path"])
         method = exchange.method

@@ -1,4 +1,4 @@
-"""`kv()`: from options to a server."""
+"""Make a server from options."""
 
 import logging
 from typing import Final, Unpack
@@ -12,15 +12,16 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 
 def kv(options: OptionsDict | Options | None = None, **named: Unpack[OptionsDict]) -> Server:
-    """Make a key/value server: every option has a default, and every default can be changed.
+    """Make a key/value server. Every option has a default.
 
-    Options are one object, keywords, or both, and are merged deeply over those of the environment
-    (`KV_OPTIONS__…`), over those of the file that `KV_CONFIG` names, over the defaults. Raises
-    `OptionsError` for one that is wrong, and warns of variables whose names are nearly right.
+    Options are a mapping or `Options`, keywords, or both. They are merged deeply over the options
+    of the environment (`KV_OPTIONS__…`), then over those of the file that `KV_CONFIG` names, then
+    over the defaults. Raises `OptionsError` for a wrong option, and warns of variables that seem
+    misspelt.
     """
     server = kv_from(Files(), options, **named)
     for variable in unread_variables(server.options):
-        # Others may well be of the program around.
+        # Other variables may belong to the program around the server.
         if variable.near is not None:
             _LOG.warning("%s", variable.sentence)
     return server

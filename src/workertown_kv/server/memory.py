@@ -7,7 +7,7 @@ from typing import Final
 from ..options import LimitsOptions
 
 LEAST_BYTES: Final = 264 * 1024 * 1024
-"""The least for bodies and answers unless an option says otherwise."""
+"""The least memory for bodies and answers, unless an option sets it."""
 
 _OF_CONTROL_GROUP: Final = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -18,13 +18,13 @@ _OF_CONTROL_GROUP: Final = (
 def memory_for(limits: LimitsOptions) -> int:
     """Return how many bytes the bodies and answers of all requests may take together."""
     least = max(limits.least_memory(), LEAST_BYTES)
-    return limits.memory_bytes or max(_memory_there_is() // 4, least)
+    return limits.memory_bytes or max(_memory_of_machine() // 4, least)
 
 
-def _memory_there_is() -> int:
-    """Return the memory of the machine, or of the control group (such as a container) in use.
+def _memory_of_machine() -> int:
+    """Return the memory of the machine or, if it is less, of its control group, as in a container.
 
-    0 where neither is known.
+    It is 0 if neither is known.
     """
     try:
         found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]

@@ -1,4 +1,4 @@
-"""The layers of options of a server: a file, variables, and what is given in code."""
+"""Collect the options of a server from a file, from variables, and from code."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,18 @@ from ..options import (
 def layers_of(
     options: Mapping[str, object] | Options | None, named: Mapping[str, object], files: Files
 ) -> Sequence[Layer]:
-    """The layers, the lowest first. Raises `OptionsError`."""
+    """Return the layers of options, the lowest first. Raises `OptionsError`."""
     given = given_options(options, named)
     given.setdefault("get_env", _os_environment)
     code = layer_of_code(given)
     if isinstance(options, Options):
-        # All there is has been decided already.
+        # It has every option already.
         return [code]
-    # What is wrong with it is said where all options are looked at.
+    # The parser reports a `get_env` that cannot be called.
     get_env: Any = given["get_env"]
     environment = get_env() if callable(get_env) and not is_async(get_env) else {}
     if not hasattr(environment, "get"):
-        raise OptionsError(f"get_env answered {type(environment).__name__}; expected a mapping")
+        raise OptionsError(f"get_env returned {type(environment).__name__}; expected a mapping")
     layers = [layer_of_variables(environment), code]
     path = text_of(environment, CONFIG)
     if path:
@@ -43,7 +43,7 @@ def layers_of(
 
 
 def read_file(path: str, files: Files) -> tuple[Layer, Mapping[str, object]]:
-    """The options of a TOML file, and its table for the command."""
+    """Return the options of a TOML file, and its table for the command."""
     return layer_of_file(files.text(path), path)
 
 

@@ -1,4 +1,4 @@
-"""The way of every request through the server, from the first byte to the last."""
+"""Take every request through the server, from its first byte to the last byte of its answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ from .lifecycle import Lifecycle
 
 
 class Watcher(Protocol):
-    """What is interested in requests and their answers, such as the access log."""
+    """Observes requests and their answers, as the access log does."""
 
     def observe(self, record: Record) -> None:
-        """Take note of a request that is over."""
+        """Observe a request that is over."""
 
 
 class Pipeline(msgspec.Struct, kw_only=True, eq=False):
-    """Takes each request from step to step; any of them may refuse it by raising an error."""
+    """Takes each request from step to step; any step may refuse it by raising an error."""
 
     table: RouteTable
     lifecycle: Lifecycle
@@ -89,7 +89,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
         return None
 
     async def _admit(self, exchange: Exchange) -> None:
-        """Let a request in, or raise the error for which it is refused."""
+        """Admit a request, or raise the error for which it is refused."""
         if self.lifecycle.opened_on is not asyncio.get_running_loop():
             await self.lifecycle.open_for(exchange)
         if self.addresses is not None:
@@ -103,7 +103,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
 
     async def _connect(self, exchange: AsgiExchange, receive: Receive, send: Send) -> None:
         """Let a websocket through to one of the operator's own routes, or close it."""
-        exchange.route = ELSEWHERE  # no API has any
+        exchange.route = ELSEWHERE  # no API has websockets
         try:
             await self._admit(exchange)
         except KvError:

@@ -1,4 +1,4 @@
-"""The server: the only place that puts the rooms together."""
+"""Put the rooms together into a server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 class Server(Starlette):
     """A Starlette application, which can also be called in process.
 
-    Its storage is opened with the application's lifespan or, where nobody runs that, with the
-    first request. Requests for its own APIs go through `Pipeline`; of Starlette, they meet only
-    the middleware that a user has added.
+    The lifespan of the application opens its storage or, if no program runs the lifespan, the first
+    request does. Requests for its own APIs go through `Pipeline`; of Starlette, they pass only the
+    middleware that a user has added.
     """
 
     def __init__(self, options: Options, files: Files) -> None:
@@ -101,10 +101,10 @@ class Server(Starlette):
         return response
 
     async def request(self, method: str, url: str, **given: Any) -> "httpx2.Response":
-        """`fetch`, with the request made from what `httpx2.Request` takes.
+        """Make a request with the arguments of `httpx2.Request`, and return the answer of `fetch`.
 
-        `url` may be a path. Its dot segments are resolved, as every client does; `?key=` carries
-        keys that have some.
+        `url` may be a path. Its dot segments are resolved, as by every client; `?key=` carries keys
+        with dot segments.
         """
         import httpx2  # noqa: PLC0415  (a server that is reached over HTTP never needs it)
 
@@ -122,8 +122,8 @@ class Server(Starlette):
     async def open(self) -> None:
         """Open the storage and, if the runtime allows it, sweep it. Repeating it does no harm.
 
-        It is open for the running event loop, and closes where that ends by cancelling its tasks,
-        as `asyncio.run` does. The next event loop opens it again.
+        The storage is open for the running event loop, and closes when the loop ends by cancelling
+        its tasks, as `asyncio.run` does. The next event loop opens it again.
         """
         await self.lifecycle.open()
 
@@ -167,7 +167,7 @@ async def _lifespan(server: Server) -> AsyncIterator[None]:
         async with server:
             yield
     else:
-        yield  # it is one request's, and others may be under way
+        yield  # this lifespan is that of one request, and others may be under way
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
@@ -181,4 +181,4 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _nothing(*_: object) -> Any:
-    """Stand for a connection that is not used."""
+    """Do nothing, as the connection of a request that is only matched."""

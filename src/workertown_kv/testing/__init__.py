@@ -1,6 +1,6 @@
-"""Helpers for testing a storage of your own, and for testing a client against a real server.
+"""Test a storage of your own, or a client against a real server.
 
-They need pytest and Hypothesis, which are the extra `testing`.
+These helpers need pytest and Hypothesis, which are the extra `testing`.
 """
 
 from ..errors import MissingExtra

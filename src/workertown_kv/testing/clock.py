@@ -1,4 +1,4 @@
-"""A clock for tests, which they move forward instead of waiting."""
+"""Move a clock in tests instead of waiting."""
 
 
 class MovedClock:

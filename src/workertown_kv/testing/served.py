@@ -1,4 +1,4 @@
-"""Serves a store over real HTTP, in a process of its own."""
+"""Serve a store over real HTTP, in a process of its own."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Compares a storage with a dictionary: after the same operations, both must agree."""
+"""Compare a storage with a dictionary: after the same operations, both must agree."""
 
 import asyncio
 from collections.abc import Callable
@@ -154,7 +154,7 @@ class StorageMachine(RuleBasedStateMachine):
             self._model = before
             with pytest.raises(Conflict) as caught:
                 self._run(self._storage.batch(batch))
-            failed = [i for i, one in enumerate(expected) if one is PreconditionFailed]
+            failed = [i for i, kind in enumerate(expected) if kind is PreconditionFailed]
             assert list(caught.value.failed) == failed
             return
         results = self._run(self._storage.batch(batch))

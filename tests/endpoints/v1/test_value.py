@@ -12,7 +12,7 @@ from caller import Caller, make_server
 from workertown_kv.operations import Set
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
-from workertown_kv.testing.strategies import ODD_KEYS, json_texts, keys
+from workertown_kv.testing.strategies import JSON_TEXTS, KEYS, ODD_KEYS
 
 pytestmark = pytest.mark.anyio
 on_one_server = settings(
@@ -38,7 +38,7 @@ async def test_what_was_never_put_is_404(call: Caller) -> None:
 
 
 @on_one_server
-@given(text=json_texts())
+@given(text=JSON_TEXTS)
 async def test_json_text_comes_back_as_it_was_sent(call: Caller, text: str) -> None:
     body = f'{{"value": {text} }}'.encode()
     put = await call("PUT", "/v1/kv/a", content=body, headers={"Content-Type": "application/json"})
@@ -51,7 +51,7 @@ async def test_json_text_comes_back_as_it_was_sent(call: Caller, text: str) -> N
 
 
 @on_one_server
-@given(key=keys(), value=st.integers())
+@given(key=KEYS, value=st.integers())
 async def test_any_key_works_in_the_path_and_in_the_query(
     call: Caller, key: str, value: int
 ) -> None:

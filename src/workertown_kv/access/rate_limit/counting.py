@@ -21,13 +21,13 @@ _NAME_CHARACTERS: Final = 100
 
 
 class Allowance(msgspec.Struct, frozen=True):
-    """Whether a client may send a request, and how many more it may send after it."""
+    """Says whether a client may send a request, and how many more it may send after that."""
 
     allowed: bool
     remaining: int | None
     """How many more requests it may send now; `None` if that is not known."""
     retry_after: int
-    """In how many seconds it may send more requests."""
+    """The seconds after which it may send more requests."""
 
 
 class Counter(Protocol):
@@ -54,7 +54,7 @@ class Count(msgspec.Struct, frozen=True):
     """How long the current requests are kept: to the end of the next window."""
 
     def allowance(self, limit: int, seconds: int) -> Allowance:
-        """Compare the counts with a limit for a window of `seconds`."""
+        """Return what the counts leave of a limit for a window of `seconds`."""
         window = seconds * 1000
         faded = fading_requests(self.previous, self.fading, window)
         if faded:
@@ -67,8 +67,8 @@ class Count(msgspec.Struct, frozen=True):
 def fading_requests(previous: int, fading: int, window: int) -> int:
     """Return how many requests of the previous window still count.
 
-    A request stops counting in the very millisecond in which its part of the window is over, so
-    that a client that waits as long as an answer says is let in.
+    A request stops counting in the very millisecond in which its part of the window is over. The
+    server therefore admits a client that waits as long as the answer says.
     """
     return max((previous * fading - 1) // window, 0)
 
@@ -138,7 +138,7 @@ class MemoryCounter:
         return window
 
     def _forget(self, before: int) -> None:
-        """Make room for a window. Up to two old windows go, so that old windows never pile up."""
+        """Make room for a window. Removes up to two old windows, so that they never pile up."""
         for _ in range(2):
             oldest = next(iter(self._windows.values()), None)
             if oldest is None or (len(self) < self._most_clients and oldest.start > before):

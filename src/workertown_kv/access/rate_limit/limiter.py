@@ -19,7 +19,7 @@ PAUSE_SECONDS: Final = 5.0
 
 _STORE_URLS: Final = (
     "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://… for the same with TLS, "
-    "upstash://TOKEN@HOST, or upstash+http://TOKEN@HOST:PORT for a local stand-in"
+    "upstash://TOKEN@HOST, or upstash+http://TOKEN@HOST:PORT for a local emulator"
 )
 
 
@@ -42,7 +42,7 @@ class Limiter:
         """Close all connections; the next request opens new ones."""
 
     def _warn(self, message: str, error: Exception, *, with_traceback: bool = False) -> None:
-        """Log a failure, but not once for each request."""
+        """Log a failure, but not again for each request."""
         name = type(error).__name__
         reason = f"{name}: {error}".removesuffix(": ")
         self._log.failed(name, message % reason, traceback_of=error if with_traceback else None)
@@ -111,7 +111,7 @@ class HookLimiter(Limiter):
         if isinstance(answer, bool):
             return Allowance(answer, None if answer else 0, self._window)
         if not isinstance(answer, Allowance):
-            raise TypeError(f"it answered {type(answer).__name__}; expected a bool or an Allowance")
+            raise TypeError(f"it returned {type(answer).__name__}; expected a bool or an Allowance")
         # The header fields of an answer have whole numbers of at least 0.
         remaining = None if answer.remaining is None else max(int(answer.remaining), 0)
         return Allowance(bool(answer.allowed), remaining, max(ceil(answer.retry_after), 0))

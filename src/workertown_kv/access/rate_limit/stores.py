@@ -155,7 +155,7 @@ class _UpstashCounter(_StoreCounter):
         try:
             answer = msgspec.json.decode(response.content, type=_Answer)
         except msgspec.DecodeError:
-            answer = _Answer(error="the answer is not of its REST protocol")
+            answer = _Answer(error="the answer does not fit its REST protocol")
         if response.status_code != 200 or answer.error is not None:
             raise UpstashError(f"EVAL: status {response.status_code}, {answer.error}")
         result: Sequence[int] = answer.result

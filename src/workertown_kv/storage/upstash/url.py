@@ -12,7 +12,7 @@ from ..url_parts import UrlForm, UrlParts
 FORM: Final = UrlForm(
     name="URL of a database at Upstash",
     expected="upstash://TOKEN@HOST[:PORT], with ?timeout=SECONDS&sweep=SECONDS&prefix=TEXT if you "
-    "like; upstash+http is for a stand-in without TLS. Special characters in a token are "
+    "like; upstash+http is for an emulator without TLS. Special characters in a token are "
     "percent-encoded",
     ports={"upstash": 443, "upstash+http": 80},
 )

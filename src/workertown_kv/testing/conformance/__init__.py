@@ -1,4 +1,4 @@
-"""The conformance suite: tests every promise of the storage contract, for any storage.
+"""Test every promise of the storage contract, for any storage.
 
 Extend it in a test module of your own, and run that with pytest:
 

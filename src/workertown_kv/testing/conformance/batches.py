@@ -1,4 +1,4 @@
-"""Batches, atomic and not."""
+"""Test batches, atomic and not."""
 
 import asyncio
 
@@ -57,7 +57,7 @@ class Batches(StorageCase):
     async def test_an_empty_batch_has_no_results(self, storage: Storage) -> None:
         assert list(await storage.batch(Batch([]))) == []
 
-    async def test_what_fails_in_a_batch_fails_alone(self, storage: Storage) -> None:
+    async def test_a_failure_in_a_batch_leaves_the_other_operations(self, storage: Storage) -> None:
         self._needs(Capability.PRECONDITIONS)
         await storage.set(put("a", b"1"))
         results = await storage.batch(
@@ -125,8 +125,8 @@ class Batches(StorageCase):
 
         writing = asyncio.ensure_future(write())
         while not writing.done():
-            one, other = await storage.batch(Batch(both, atomic=True))
-            assert value_of(one) == value_of(other)
+            first, second = await storage.batch(Batch(both, atomic=True))
+            assert value_of(first) == value_of(second)
             await asyncio.sleep(0)
         await writing
 

@@ -1,4 +1,4 @@
-"""The base of all parts of the suite: a storage, its clock, and its limits."""
+"""Define the base of all parts of the suite: a storage, its clock, and its limits."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Single entries."""
+"""Test single entries."""
 
 import asyncio
 
@@ -46,7 +46,7 @@ class Entries(StorageCase):
         await storage.set(put("a", value, is_json=False))
         assert value_of(await storage.get(Get(SPACE, "a"))) == (value, False)
 
-    async def test_a_set_replaces_everything_that_was_there(
+    async def test_a_set_replaces_the_whole_entry(
         self, storage: Storage, clock: MovedClock
     ) -> None:
         first = await storage.set(

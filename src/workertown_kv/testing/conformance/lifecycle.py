@@ -1,4 +1,4 @@
-"""Opening, closing, namespaces, and what is lacking."""
+"""Test opening, closing, namespaces, and the refusal of operations that a storage lacks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ class Lifecycle(StorageCase):
         assert storage.lacks.keys() == self.lacks.keys()
         assert all(storage.lacks.values()), "each lack has a reason"
 
-    async def test_what_it_lacks_is_refused_and_never_faked(self, storage: Storage) -> None:
+    async def test_it_refuses_operations_that_it_lacks(self, storage: Storage) -> None:
         calls: dict[Capability, Callable[[], Awaitable[object]]] = {
             Capability.PRECONDITIONS: lambda: storage.set(put("a", precondition=MUST_NOT_EXIST)),
             Capability.ATOMIC_BATCHES: lambda: storage.batch(Batch([put("a")], atomic=True)),
@@ -52,7 +52,7 @@ class Lifecycle(StorageCase):
             assert [info.key for info in page.keys] == ["a"]
             assert not (await storage.list(List("one", "", 10))).keys
 
-    async def test_what_was_acknowledged_is_there_after_reopening(
+    async def test_acknowledged_writes_are_there_after_reopening(
         self, storage: Storage, clock: MovedClock, tmp_path: Path
     ) -> None:
         if not self.durable:
@@ -67,7 +67,7 @@ class Lifecycle(StorageCase):
             assert entry.version == version
         await again.close()
 
-    async def test_closing_finishes_what_was_accepted(
+    async def test_closing_finishes_accepted_writes(
         self, storage: Storage, clock: MovedClock, tmp_path: Path
     ) -> None:
         writes = [asyncio.ensure_future(storage.set(put(str(i)))) for i in range(20)]
@@ -86,7 +86,7 @@ class Lifecycle(StorageCase):
                 assert entry.version == outcome
         await again.close()
 
-    async def test_a_closed_storage_says_so(self, storage: Storage) -> None:
+    async def test_a_closed_storage_is_unavailable(self, storage: Storage) -> None:
         await storage.close()
         await storage.close()
         acts: list[Callable[[], Awaitable[object]]] = [
@@ -127,5 +127,5 @@ class Lifecycle(StorageCase):
             page = await storage.list(List(SPACE, "", 10))
             assert [info.key for info in page.keys] == ["a"]
 
-    async def test_what_it_warns_of_are_sentences(self, storage: Storage) -> None:
+    async def test_its_warnings_are_sentences(self, storage: Storage) -> None:
         assert all(sentence.endswith(".") for sentence in await storage.warnings())

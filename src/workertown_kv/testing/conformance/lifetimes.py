@@ -1,4 +1,4 @@
-"""Expiry."""
+"""Test expiry."""
 
 import pytest
 
@@ -43,7 +43,7 @@ class Lifetimes(StorageCase):
             assert await storage.get(Get(SPACE, f"later{i}")) is not None
             assert await storage.get(Get(SPACE, f"always{i}")) is not None
 
-    async def test_sweeping_leaves_what_may_still_live_by_another_clock(
+    async def test_sweeping_leaves_entries_that_may_be_alive_by_another_clock(
         self, storage: Storage, clock: MovedClock
     ) -> None:
         await storage.set(put("a", expires_at=clock() + 1))
@@ -55,7 +55,7 @@ class Lifetimes(StorageCase):
         if type(storage).sweep is not Storage.sweep:
             assert await storage.sweep(7) == 1
 
-    async def test_an_entry_that_has_expired_and_is_not_swept_is_in_nobodys_way(
+    async def test_an_expired_entry_that_is_not_swept_counts_as_absent(
         self, storage: Storage, clock: MovedClock
     ) -> None:
         self._needs(Capability.PRECONDITIONS)
@@ -73,7 +73,7 @@ class Lifetimes(StorageCase):
         assert entry is not None
         assert entry.value == b"2"
 
-    async def test_an_atomic_batch_leaves_what_may_still_live_by_another_clock(
+    async def test_an_atomic_batch_leaves_entries_that_may_be_alive_by_another_clock(
         self, storage: Storage, clock: MovedClock
     ) -> None:
         self._needs(Capability.ATOMIC_BATCHES)

@@ -1,4 +1,4 @@
-"""Listing keys, page by page."""
+"""Test listing keys, page by page."""
 
 import asyncio
 

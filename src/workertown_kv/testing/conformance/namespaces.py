@@ -1,4 +1,4 @@
-"""Namespaces: in a storage that can keep them, and refused by one that cannot."""
+"""Test namespaces, and their refusal by a storage that cannot keep them."""
 
 import asyncio
 
@@ -34,7 +34,7 @@ class NamespaceCases(StorageCase):
             with pytest.raises(StorageUnsupported):
                 await namespaces.create("another")
 
-    async def test_keys_of_one_namespace_are_not_those_of_another(self, storage: Storage) -> None:
+    async def test_each_namespace_has_keys_of_its_own(self, storage: Storage) -> None:
         self._keeps_namespaces()
         namespaces = Namespaces(storage)
         one, other = await namespaces.create("one"), await namespaces.create("other")
@@ -46,7 +46,7 @@ class NamespaceCases(StorageCase):
         assert value_of(await storage.get(Get(other.name, "a"))) == (other.id.encode(), False)
         assert await storage.get(Get("default", "a")) is None
 
-    async def test_a_title_is_taken_once_though_many_want_it(self, storage: Storage) -> None:
+    async def test_only_one_of_many_creations_gets_a_title(self, storage: Storage) -> None:
         self._keeps_namespaces()
         namespaces = Namespaces(storage)
         made = await asyncio.gather(
@@ -72,7 +72,7 @@ class NamespaceCases(StorageCase):
         with pytest.raises(NamespaceNotFound):
             await namespaces.named("before")
         assert await storage.get(Get(namespace.name, "a"))
-        # What was given back can be taken again.
+        # The old title is free again.
         await namespaces.create("before")
 
     async def test_a_deleted_namespace_is_gone_with_all_its_keys(
@@ -89,7 +89,7 @@ class NamespaceCases(StorageCase):
             with pytest.raises(NamespaceNotFound):
                 await namespaces.named(name)
         assert await namespaces.purge(2) == 2
-        # A write that was under way comes late.
+        # A write that was under way arrives late.
         await storage.set(put("late", namespace=namespace.name))
         assert await namespaces.purge(10) == 2
         assert await namespaces.purge(10) == 0

@@ -1,4 +1,4 @@
-"""Conditional writes."""
+"""Test conditional writes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Preconditions(StorageCase):
             await storage.delete(Delete(SPACE, "a", MUST_EXIST))
         await storage.set(put("a", precondition=MUST_NOT_EXIST))
 
-    async def test_of_many_who_create_one_wins(self, storage: Storage) -> None:
+    async def test_only_one_of_many_creations_succeeds(self, storage: Storage) -> None:
         self._needs(Capability.PRECONDITIONS)
         tries: Sequence[str | BaseException] = await asyncio.gather(
             *(
@@ -66,7 +66,7 @@ class Preconditions(StorageCase):
             ),
             return_exceptions=True,
         )
-        won = [i for i, one in enumerate(tries) if isinstance(one, str)]
+        won = [i for i, outcome in enumerate(tries) if isinstance(outcome, str)]
         assert len(won) == 1
         assert sum(isinstance(outcome, PreconditionFailed) for outcome in tries) == 19
         assert value_of(await storage.get(Get(SPACE, "a"))) == (str(won[0]).encode(), True)

@@ -1,4 +1,4 @@
-"""The suite as one class, made of the cases on each promise."""
+"""Put the cases on each promise together into the suite."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -19,7 +19,7 @@ from .preconditions import Preconditions
 class StorageConformance(
     Entries, Lifetimes, Preconditions, Listings, Batches, NamespaceCases, Lifecycle
 ):
-    """Extend it, implement `make`, and list in `lacks` what the storage does not support.
+    """Extend this class, implement `make`, and list in `lacks` what the storage does not support.
 
     The suite writes values of up to `value_bytes`, and runs `examples` random histories of at most
     30 steps each.
