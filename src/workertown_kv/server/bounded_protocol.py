@@ -30,6 +30,9 @@ PIECE_BYTES: Final = 16 * 1024
 LINGER_SECONDS: Final = 5
 """How long a client may go on sending after the last answer, so that it sees the answer."""
 
+LINGER_BYTES: Final = 64 * 1024 * 1024
+"""How much a client may go on sending; the largest body has half as much."""
+
 TLS_END_SECONDS: Final = 0.2
 """How long an idle client has to confirm the end of TLS when the server stops."""
 
@@ -112,6 +115,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._hidden_body = b""
         """The field that gives the length of a body which the parser would skip."""
         self._unwritten = 0
+        self._ignored_bytes = 0
+        self._stays = False
+        """Whether the connection stays open after the request, as far as HTTP goes."""
         self._is_ending = False
 
     # Called by the event loop
@@ -130,6 +136,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse data, as long as the requests in it need not wait for one another."""
+        if self.transport.is_closing():
+            self._ignored_bytes += len(data)
+            if self._ignored_bytes > LINGER_BYTES:
+                self.abort()
+            return
         if self._rest:
             data, self._rest = self._rest + data, b""
         start = 0
@@ -182,9 +193,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body for the application."""
         self._silent_bytes = 0
-        if self.expect_100_continue and not self.cycle.response_started:
-            # The body follows, so the next request begins where it ends.
-            self.cycle.keep_alive = not self._is_ending and self.parser.should_keep_alive()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -192,6 +200,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._silent_bytes = 0
         if self.is_in_body and not self._hidden_body:
             self.is_in_body = False
+            if self._stays and not (self._is_ending or self.cycle.response_started):
+                self.cycle.keep_alive = True
             super().on_message_complete()
 
     # What a subclass may do in another way
@@ -202,9 +212,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if expect is not None and expect.lower() == b"100-continue":
             self.expect_100_continue = self.parser.get_http_version() != "1.0"
         super().on_headers_complete()
-        if self.expect_100_continue:
-            # A client that is refused before it gets the answer 100 may leave out the body, and
-            # the next request could be taken for it.
+        self._stays = self.cycle.keep_alive
+        if b"content-length" in self.fields or b"transfer-encoding" in self.fields:
+            # An answer before the end of the body is the last: the rest may be long, or, if the
+            # client has not got the answer 100, never come.
             self.cycle.keep_alive = False
 
     def is_answering(self) -> bool:
