@@ -27,6 +27,12 @@ from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": request.param}
+
+
 SECONDS = 30
 """How long a test waits for what has to happen at once."""
 

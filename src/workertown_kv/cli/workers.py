@@ -221,8 +221,10 @@ def _bounds(flags: Flags) -> Bounds:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_CONNECTIONS + MOST_CONNECTIONS // 8 + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        more = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):  # a sandbox may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+            soft = more
     files = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)
     connections = max(files - _OTHER_FILES, files // 2) * 8 // 9
     return Bounds(
