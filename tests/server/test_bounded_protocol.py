@@ -235,9 +235,14 @@ async def test_head_has_no_body(store: Served) -> None:
         (b"HTTPS://there:1", "/", b""),
         (b"http://there:1?a", "/", b"a"),
         (b"/http://there:1/", "/http://there:1/", b""),
+        (b"*", "*", b""),
+        ("/ключ?key=é".encode(), "/ключ", b"key=%C3%A9"),
+        (b"/\xff%ff", "/\ufffd\ufffd", b""),
     ],
 )
-async def test_a_target_may_be_a_url(target: bytes, path: str, query: bytes) -> None:
+async def test_a_target_may_be_a_url_and_need_not_be_encoded(
+    target: bytes, path: str, query: bytes
+) -> None:
     scopes: list[Scope] = []
 
     async def see(scope: Scope, receive: Receive, send: Send) -> None:
@@ -249,7 +254,7 @@ async def test_a_target_may_be_a_url(target: bytes, path: str, query: bytes) -> 
         await served.all(request(b"GET %b" % target, b"Connection: close"))
     (scope,) = scopes
     assert (scope["path"], scope["query_string"]) == (path, query)
-    assert dict(scope["headers"])[b"host"] == (b"x" if target[:1] == b"/" else b"there:1")
+    assert dict(scope["headers"])[b"host"] == (b"x" if target[:1] in b"/*" else b"there:1")
 
 
 async def test_a_request_to_upgrade_is_answered_and_so_is_the_next(store: Served) -> None:
@@ -275,6 +280,11 @@ async def test_a_request_to_upgrade_is_answered_and_so_is_the_next(store: Served
 
 REFUSED = {
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400, "Host"),
+    "a coding in HTTP/1.0": (
+        b"PUT /v1/kv/a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "expected Content-Length",
+    ),
     "HTTP/0.9": (b"GET /\r\n\r\n", 400, "Host"),
     "two hosts": (request(b"GET /", b"Host: y"), 400, "host"),
     "two lengths": (put(b"a", b"1", b"Content-Length: 2"), 400, "Content-Length"),
@@ -329,6 +339,25 @@ async def test_the_largest_head_is_accepted_however_it_arrives(store: Served) ->
         await writer.drain()
         await asyncio.sleep(0)
     assert statuses(await reader.read(-1)) == [404, 200]
+    writer.close()
+
+
+async def test_bytes_that_are_not_ascii_arrive_as_they_are_except_in_a_target(
+    store: Served,
+) -> None:
+    body = '{"value":"é"}'.encode()
+    sent = (
+        put("a/é".encode(), body, "X-Name: é".encode()) + request(b"GET /v1/kv/a%2F%C3%A9") + LAST
+    )
+    received = await store.all(sent)
+    assert statuses(received) == [200, 200, 200]
+    assert received.count('"data":"é"'.encode()) == 2
+    reader, writer = await store.connect()
+    for byte in sent:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0)
+    assert (await reader.read(-1)).count('"data":"é"'.encode()) == 2
     writer.close()
 
 

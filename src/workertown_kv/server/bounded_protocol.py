@@ -38,6 +38,7 @@ TLS_END_SECONDS: Final = 0.2
 
 _LOG: Final = logging.getLogger("workertown_kv")
 _SLASH: Final = ord("/")
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _URL: Final = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
 
 
@@ -181,9 +182,12 @@ class BoundedProtocol(HttpToolsProtocol):
             _check_repeated(headers)
         if b"host" not in fields and self.parser.get_http_version() != "1.0":
             raise Refused(400, "The header field Host is missing")
-        if b"transfer-encoding" in fields and fields[b"transfer-encoding"].lower() != b"chunked":
-            raise Refused(501, "The Transfer-Encoding is not supported; expected chunked")
-        if self.url[0] != _SLASH:
+        if b"transfer-encoding" in fields:
+            if self.parser.get_http_version() == "1.0":
+                raise Refused(400, "HTTP/1.0 has no Transfer-Encoding; expected Content-Length")
+            if fields[b"transfer-encoding"].lower() != b"chunked":
+                raise Refused(501, "The Transfer-Encoding is not supported; expected chunked")
+        if self.url[0] != _SLASH and self.url != b"*":
             self._take_path_of_url()
         if b"upgrade" in fields and self.parser.should_upgrade():
             self._hidden_body = _length_field(fields)
@@ -293,6 +297,8 @@ class BoundedProtocol(HttpToolsProtocol):
     # Refusals
 
     def _parse(self, data: bytes) -> None:
+        if not self.is_in_body and not data.isascii():
+            data = self._with_ascii_target(data)
         try:
             while data:
                 self._silent_bytes += len(data)
@@ -310,6 +316,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(refused)
         except httptools.HttpParserError as error:
             self._refuse(_refused(error))
+
+    def _with_ascii_target(self, data: bytes) -> bytes:
+        """Percent-encode what a client such as curl has left unencoded in the request target."""
+        if self._silent_bytes and self.headers:
+            return data  # these are header fields
+        end = data.find(b"\r\n")
+        line = data if end < 0 else data[:end]
+        if line.isascii():
+            return data
+        return _NOT_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], line) + data[len(line) :]
 
     def _find_hidden_body(self) -> None:
         """Parse the body of a request to upgrade, such as those for HTTP/2 that Java sends.
