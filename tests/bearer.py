@@ -1,4 +1,4 @@
-"""A server that admits tokens, and a clock that stands still."""
+"""Make a server that admits tokens, with a clock that stands still."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from workertown_kv.testing import MovedClock
 
 
 class Store:
-    """A server with these options of `auth.jwt`, that remembers whom it let in."""
+    """Holds a server with these options of `auth.jwt`, which records the users that it admits."""
 
     def __init__(self, *, env: dict[str, str] | None = None, **jwt: Any) -> None:
         self.clock = MovedClock()

@@ -1,4 +1,4 @@
-"""A server in process, and a way to call it."""
+"""Make a server in process, and call it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ API_KEY = "test-key"
 
 
 class Caller:
-    """Calls a server in process, with its API key unless told otherwise."""
+    """Calls a server in process, by default with its API key."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -35,7 +35,7 @@ class Caller:
 
 
 def make_server(storage: Storage, **options: Any) -> Server:
-    """A server with an API key and nothing from the environment, that refuses without delay."""
+    """Make a server with an API key and without an environment, which refuses without delay."""
     auth: Any = {"failure_seconds": 0, **options.pop("auth", {"api_key": {"api_key": API_KEY}})}
     options.setdefault("get_env", dict)
     return kv(runtime=Runtime(storage), auth=auth, **options)

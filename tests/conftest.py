@@ -1,4 +1,4 @@
-"""What all tests share: how hard Hypothesis tries, which tests need what, a server in process."""
+"""Share between all tests: profiles of Hypothesis, marks, programs, a server in process."""
 
 import os
 import shutil
@@ -16,8 +16,8 @@ from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock
 
-# A machine that is busy is no fault. The same examples each time: a run that was green is green
-# again, and `make test-all` looks for others.
+# A busy machine is no fault. The examples are the same each time: a run that succeeded
+# succeeds again, and `make test-all` looks for other examples.
 _PATIENT = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", _PATIENT, derandomize=True)
 settings.register_profile("all", _PATIENT, max_examples=300)
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Report once that an engine does not start, and not for each of its tests."""
+    """Report once that an engine does not start, instead of for each of its tests."""
     report = yield
     skip_what_is_known(report, call.excinfo.value if call.excinfo else None)
     return report
@@ -85,7 +85,7 @@ async def call(storage: Storage) -> AsyncIterator[Caller]:
 
 @pytest.fixture(scope="session")
 def require_program() -> Callable[[str, str], str]:
-    """A program, by its name and that of the Debian package that has it.
+    """Return a program, by its name and that of its Debian package.
 
     Without it the test is skipped, and in CI it fails.
     """

@@ -1,4 +1,4 @@
-"""The command that installs the packages of an extra, as `MissingExtra` has to give it."""
+"""Read the command that installs the packages of an extra, as `MissingExtra` names it."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How long an act keeps the event loop from doing anything else."""
+"""Measure how long an act keeps the event loop from running anything else."""
 
 import asyncio
 import time
@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 
 async def longest_turn(act: Callable[[], Awaitable[object]]) -> float:
-    """Seconds at most between two turns of others, while the act goes on.
+    """Return the most seconds between two turns of other tasks, during the act.
 
-    They are those of the event loop's thread, so whatever else the machine does plays no part.
+    They are counted for the thread of the event loop, so other work of the machine plays no part.
     """
     acting = asyncio.ensure_future(act())
     longest = 0.0

@@ -1,4 +1,4 @@
-"""How many Python functions a request calls on its way through the server."""
+"""Count the Python functions that a request calls on its way through the server."""
 
 import sys
 from pathlib import Path
@@ -15,13 +15,13 @@ from workertown_kv.storage.sqlite import SqliteStorage
 pytestmark = pytest.mark.anyio
 
 MOST_OF_GET = 35
-"""A few more than the 32 that there are."""
+"""A few more than the present 32."""
 MOST_OF_PUT = 80
-"""A few more than the 72 that there are; 20 of them are those of a timeout of asyncio."""
+"""A few more than the present 72, of which 20 are those of a timeout of asyncio."""
 
 
 async def calls_of(server: Server, method: str, body: bytes = b"") -> list[str]:
-    """The functions that are called from the ASGI call to the end of the answer."""
+    """Return the functions that are called from the ASGI call to the end of the answer."""
     statuses: list[int] = []
     calls: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The files by which the server runs in a container, and under systemd."""
+"""Test the files by which the server runs in a container, and under systemd."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "examples" / "service" / "workertown-kv.service"
 MOST_EXPOSED = 20
-"""In tenths, as `systemd-analyze security` counts; a unit that says nothing has 96."""
+"""In tenths, as `systemd-analyze security` counts; a unit without settings has 96."""
 
 
 def ran(*command: str | Path) -> str:

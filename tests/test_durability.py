@@ -1,10 +1,10 @@
-"""`kill -9` under load: what was acknowledged is there, and the file is sound."""
+"""Test `kill -9` under load: acknowledged writes stay, and the file is sound."""
 
 import os
 import random
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ Write = Callable[[httpx2.Client, Sequence[str], int], None]
 
 @dataclass
 class History:
-    """What one key has been through. Only one writer writes it, so numbers only grow."""
+    """The history of one key. It has only one writer, so numbers only grow."""
 
     attempted: int = 0
     acknowledged: int = 0
@@ -52,14 +52,8 @@ def test_every_acknowledged_write_survives_kill_9(
         assert answer.status_code == 200, answer.text
         history.acknowledged, history.version = history.attempted, answer.headers["etag"]
 
-    database = tmp_path / "kv.sqlite"
-    with served(database, workers) as server:
-        for _ in range(ROUNDS):
-            write_until_killed(server, write)
-            server.start()
-            read_back(server, histories)
-            check_integrity(database)
-    say_whether_integrity_was_checked()
+    for _ in rounds(tmp_path / "kv.sqlite", histories, workers, write):
+        pass
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.deep), 2])
@@ -77,16 +71,21 @@ def test_an_atomic_batch_is_whole_or_absent_after_kill_9(
         for history, done in zip(mine, answer.json()["data"], strict=True):
             history.acknowledged, history.version = history.attempted, f'"{done["version"]}"'
 
-    database = tmp_path / "kv.sqlite"
+    for _ in rounds(tmp_path / "kv.sqlite", histories, workers, write):
+        for writer in range(WRITERS):
+            numbers = {histories[key].acknowledged for key in keys_of(writer)}
+            assert len(numbers) == 1, f"The batch of writer {writer} is half there: {numbers}"
+
+
+def rounds(database: Path, histories: Histories, workers: int, write: Write) -> Iterator[None]:
+    """Let writers write until a kill, and check the entries and the file, in each round."""
     with served(database, workers) as server:
         for _ in range(ROUNDS):
             write_until_killed(server, write)
             server.start()
             read_back(server, histories)
             check_integrity(database)
-            for writer in range(WRITERS):
-                numbers = {histories[key].acknowledged for key in keys_of(writer)}
-                assert len(numbers) == 1, f"The batch of writer {writer} is half there: {numbers}"
+            yield
     say_whether_integrity_was_checked()
 
 
@@ -95,7 +94,7 @@ def keys_of(writer: int) -> list[str]:
 
 
 def numbered(number: int) -> dict[str, object]:
-    """A value that tells which write it is of, from a few bytes up to several pages."""
+    """Return a value that shows its write, of a few bytes up to several pages."""
     return {"number": number, "text": "größer " * (number * 37 % 1500)}
 
 
@@ -130,9 +129,9 @@ def write_until_killed(server: ServedStore, write: Write) -> None:
 
 
 def read_back(server: ServedStore, histories: Histories) -> None:
-    """Each key has the write that was acknowledged last, or the one that was under way then.
+    """Check that each key has its last acknowledged write, or the write that was under way.
 
-    Whichever it is has been read now, so it must be there after the next kill as well.
+    Whichever it is, it has now been read, so it must also be there after the next kill.
     """
     with server.client() as client:
         for key, history in histories.items():
@@ -153,7 +152,7 @@ def read_back(server: ServedStore, histories: Histories) -> None:
 
 
 def check_integrity(database: Path) -> None:
-    """Ask SQLite's own shell, which knows nothing of us."""
+    """Run a query in SQLite's own shell, which knows nothing of this package."""
     if SQLITE_SHELL is not None:
         checked = subprocess.run(
             [SQLITE_SHELL, "-readonly", database, "PRAGMA integrity_check"],

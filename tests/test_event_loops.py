@@ -1,4 +1,4 @@
-"""One server on several event loops: one after the other, and in threads."""
+"""Test one server on several event loops: one after the other, and in threads."""
 
 import asyncio
 import gc
@@ -34,7 +34,7 @@ def make(url: str, **options: Any) -> Server:
 
 
 async def put_and_get(server: Server, number: int) -> None:
-    """Several at once, so that a storage has several connections."""
+    """Send several requests at once, so that a storage has several connections."""
     paths = [f"/v1/kv/{number}-{i}" for i in range(5)]
     for method, given in (("PUT", {"json": {"value": number}}), ("GET", {})):
         answers = await asyncio.gather(
@@ -70,7 +70,7 @@ def test_threads_may_use_it_one_after_the_other(url: str) -> None:
             thread.submit(asyncio.run, put_and_get(server, number)).result()
 
 
-def test_a_second_event_loop_at_the_same_time_is_told_what_to_do(url: str) -> None:
+def test_a_second_event_loop_at_the_same_time_gets_advice(url: str) -> None:
     server = make(url)
 
     async def from_another_thread() -> None:

@@ -1,4 +1,4 @@
-"""The same server over every storage: what a client sees is the same, whatever `KV_DB` says."""
+"""Test that a server gives clients the same answers over every storage."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def stores(
     require_program: Find,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[list[ServedStore]]:
-    """Two servers over one database."""
+    """Serve two servers over one database."""
     folder = tmp_path_factory.mktemp("database")
     with ExitStack() as running:
         url = database(request.param, require_program, folder, running)
@@ -125,9 +125,9 @@ def test_the_largest_value_comes_back(clients: list[httpx2.Client]) -> None:
     assert one.delete("/v1/kv/large").status_code == 200
 
 
-def test_no_password_is_printed_or_told(stores: list[ServedStore]) -> None:
+def test_no_password_is_printed_or_sent(stores: list[ServedStore]) -> None:
     with stores[0].client() as client:
         told = client.get("/admin/info").text + client.get("/open-api.json").text
     assert "s3cr" not in told
-    # Printed so far: the line that says where the values are.
+    # The only output so far is the line that names the database.
     assert "s3cr" not in stores[0].read_until("listens on")

@@ -1,4 +1,4 @@
-"""What keeps failing, in the log."""
+"""Test the log of repeated failures."""
 
 import logging
 

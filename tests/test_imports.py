@@ -1,4 +1,4 @@
-"""What the package needs in order to be imported and to answer."""
+"""Test which packages are needed to import this package and to answer."""
 
 import subprocess
 import sys

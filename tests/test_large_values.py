@@ -1,4 +1,4 @@
-"""Values at the limit of 25 MiB and beyond it, through a served SQLite store."""
+"""Test values at the limit of 25 MiB and beyond it, through a served SQLite store."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ BYTES = {"Accept": "application/octet-stream"}
 
 
 def filled(opening: str, filling: str, closing: str, size: int = LIMIT) -> bytes:
-    """JSON of exactly this size: the filling repeated, then a string that takes up the rest."""
+    """Return JSON of exactly this size: the filling repeated, then a string for the rest."""
     unit = filling.encode()
     room = size - len(f'{opening}""{closing}'.encode())
     count, rest = divmod(room, len(unit))
@@ -143,9 +143,9 @@ def check_too_large(content: bytes) -> None:
 
 
 def sent_raw(server: ServedStore, headers: bytes, content: Iterable[bytes]) -> tuple[bytes, bytes]:
-    """Send a `PUT` by hand, as much of it as the server takes; the head and body of its answer.
+    """Send as much of a `PUT` as the server accepts, and return the head and body of its answer.
 
-    Both are empty where it breaks the connection without one.
+    Both are empty if the server breaks the connection without an answer.
     """
     head = (
         f"PUT /v1/kv/raw HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
@@ -170,7 +170,7 @@ def sent_raw(server: ServedStore, headers: bytes, content: Iterable[bytes]) -> t
 
 
 def family(pid: int) -> list[int]:
-    """This process and all that it has started, directly or not."""
+    """Yield this process and all processes that it has started, directly or not."""
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -185,7 +185,7 @@ def family(pid: int) -> list[int]:
 
 
 def peak_memory(pid: int) -> int:
-    """The most memory that the process ever had, in bytes."""
+    """Return the most memory that the process ever had, in bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""The programs that tests need, and those that CI and the page on development name."""
+"""Test the lists of programs that tests, CI and the page on development name."""
 
 import re
 

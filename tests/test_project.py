@@ -1,4 +1,4 @@
-"""The files by which others build, install and check this project."""
+"""Test the files by which others build, install and check this project."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Conditional writes of many clients at once, on two processes that share one file."""
+"""Test conditional writes of many clients at once, on two processes that share one file."""
 
 import random
 from collections import Counter
@@ -107,7 +107,7 @@ def test_atomic_batches_between_accounts_keep_the_total(server: ServedStore) -> 
 
 
 def at_once(server: ServedStore, act: Callable[[httpx2.Client, int], None]) -> None:
-    """Let every client do it, each over a connection of its own, all from the same moment on."""
+    """Let every client do it, each over its own connection, all from the same moment on."""
     start = Barrier(CLIENTS)
 
     def run(number: int) -> None:

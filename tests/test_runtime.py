@@ -1,4 +1,4 @@
-"""What a server runs on: by name, by function, or as it is."""
+"""Test the runtimes of a server: by name, by function, or as objects."""
 
 import subprocess
 import sys
@@ -133,7 +133,7 @@ def test_edge_needs_nothing_that_could_not_run_on_fetch(
         subprocess.run([sys.executable, "-c", _ON_FETCH_ALONE, upstash.url], check=True)
 
 
-def test_a_worker_without_a_binding_is_told_what_it_needs() -> None:
+def test_a_worker_without_a_binding_gets_an_error_that_names_it() -> None:
     with pytest.raises(OptionsError, match="KV_DB is not bound; expected a KV namespace or a D1"):
         kv(runtime="cloudflare_workers", get_env=dict)
 

@@ -1,4 +1,4 @@
-"""The server as an application: in process, mounted, opened and closed."""
+"""Test the server as an application: in process, mounted, opened and closed."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where a request came from, and who may come at all."""
+"""Test the addresses of clients, and which addresses may send requests."""
 
 from collections.abc import MutableMapping, Sequence
 from typing import Any
@@ -81,14 +81,14 @@ CF = "CF-Connecting-IP"
         ([(XFF, "[2001:DB8::9]:4711")], "2001:db8::9"),
         ([(XFF, "[fe80::9%eth0]")], "fe80::9"),
         ([(XFF, "::ffff:203.0.113.9")], "203.0.113.9"),
-        # From the right, over trusted proxies, to the first that is not one.
+        # From right to left, past trusted proxies, to the first address that is not trusted.
         ([(XFF, "203.0.113.9, 10.1.2.3, 10.9.9.9")], "203.0.113.9"),
         ([(XFF, "198.51.100.1, 203.0.113.9, 10.1.2.3")], "203.0.113.9"),
         ([(XFF, "203.0.113.9, ::ffff:10.1.2.3, 2001:db8:1::5")], "203.0.113.9"),
         ([(XFF, "what, is this, 203.0.113.9")], "203.0.113.9"),
         ([(XFF, "10.1.2.3, 10.4.5.6")], "10.1.2.3"),
         ([(XFF, ", 203.0.113.9 ,,10.1.2.3, ")], "203.0.113.9"),
-        # Several fields are one list.
+        # Several fields form one list.
         ([(XFF, "198.51.100.1"), (XFF, "203.0.113.9"), (XFF, "10.1.2.3")], "203.0.113.9"),
         ([(XFF, "198.51.100.1, 203.0.113.9"), (XFF, "")], "203.0.113.9"),
         ([(CF, "203.0.113.9")], "203.0.113.9"),
@@ -108,7 +108,7 @@ CF = "CF-Connecting-IP"
         ([("Forwarded", 'for="open'), ("Forwarded", "for=203.0.113.9")], "203.0.113.9"),
         ([("Forwarded", ", for=203.0.113.9,;,")], "203.0.113.9"),
         ([("Forwarded", "for=10.1.2.3, for=10.4.5.6")], "10.1.2.3"),
-        # Fields that agree.
+        # Both fields agree.
         (
             [
                 (CF, "2001:DB8::9"),
@@ -270,7 +270,7 @@ async def test_a_websocket_from_elsewhere_is_closed() -> None:
 
 
 async def messages(server: Server, scope: dict[str, Any]) -> list[MutableMapping[str, Any]]:
-    """What the server sends for a request without a body."""
+    """Return the answer of the server to a request without a body."""
     sent: list[MutableMapping[str, Any]] = []
 
     async def receive() -> MutableMapping[str, Any]:
@@ -297,7 +297,7 @@ def test_a_list_that_admits_nobody_is_refused() -> None:
         make_server(MemoryStorage(), access={"ip": []})
 
 
-# What a client sends: anything, with a liking for what could mislead a reader of these fields.
+# A client may send anything; these texts often have parts that could mislead a parser.
 _PIECES = st.sampled_from(
     [
         *(b"for=", b"For=", b";", b",", b'"', b"\\", b"=", b"[", b"]", b":", b" ", b"_x", b"by="),
@@ -335,7 +335,7 @@ async def test_a_client_cannot_choose_its_address_through_a_proxy_that_adds_to_a
         try:
             assert address_of(scope) == client
         except InputError:
-            # What the client began, such as a quotation, can spoil the whole of this one.
+            # The text of the client, such as the start of a quotation, may spoil the whole field.
             assert name == b"forwarded"
 
 

@@ -1,4 +1,4 @@
-"""Cross-origin requests, as a browser makes them."""
+"""Test cross-origin requests, as a browser sends them."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -28,7 +28,7 @@ def caller(**cors: Any) -> Caller:
 async def preflight(
     call: Caller, origin: str = APP, method: str = "PUT", fields: str | None = None
 ) -> httpx2.Response:
-    """What a browser asks first. It never sends credentials with it."""
+    """Return the preflight request of a browser. It never has credentials."""
     headers = {"Origin": origin, "Access-Control-Request-Method": method}
     if fields is not None:
         headers["Access-Control-Request-Headers"] = fields
@@ -102,7 +102,7 @@ async def test_a_preflight_of_another_origin_is_403_in_the_envelope(asked: dict[
 async def test_an_allowed_origin_learns_what_it_may_not_send(
     asked: dict[str, str], listed: tuple[str, str]
 ) -> None:
-    # A browser names the method or the field only where the answer is a success, for its origin.
+    # A browser names the method or the field only if the answer is a success for its origin.
     answer = await preflight(caller(origin=[APP]), **asked)
     assert answer.status_code == 204
     fields = cors_fields(answer)

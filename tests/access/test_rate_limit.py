@@ -1,4 +1,4 @@
-"""How often a client may send a request, counted in process or by a function of one's own."""
+"""Test limits on how often a client may send requests, in process or by the operator's function."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ ADA = {"Authorization": f"Basic {b64encode(b'ada:engine').decode()}"}
 
 @pytest.fixture
 def moved(clock: MovedClock, monkeypatch: pytest.MonkeyPatch) -> MovedClock:
-    """The clock by which the servers of a test count."""
+    """Return the clock by which the servers of a test count."""
     by_it = partial(configured_limiter, clock=clock)
     monkeypatch.setattr("workertown_kv.server.server.configured_limiter", by_it)
     return clock
@@ -60,7 +60,7 @@ async def ask(
 
 
 def told(answer: httpx2.Response) -> tuple[int, int]:
-    """What `RateLimit` says: how many requests remain, and in how many seconds there are more."""
+    """Return the requests that `RateLimit` leaves, and the seconds until it allows more."""
     found = re.fullmatch(r'"default";r=(\d+);t=(\d+)', answer.headers["RateLimit"])
     assert found is not None
     return int(found[1]), int(found[2])
@@ -94,7 +94,7 @@ async def test_requests_over_the_limit_are_429_until_the_window_has_moved(
     moved.move(29.9)
     assert await statuses(server, 1) == [429]
     moved.move(0.1)
-    # The three of the window before count less and less: now two, in 20 seconds one.
+    # The three requests of the window before count less and less: now two, in 20 seconds one.
     assert await statuses(server, 2) == [200, 429]
     moved.move(19.9)
     assert await statuses(server, 1) == [429]
@@ -161,7 +161,7 @@ async def test_each_user_is_a_client_where_users_are_counted() -> None:
     ada = await ask(server, headers=ADA)
     assert ada.status_code == 200
     assert told(ada) == (0, 60)
-    # What nobody has proved counts for nobody; public endpoints count for the address.
+    # An unproved user name counts for nobody; public endpoints count for the address.
     assert (await ask(server, headers={})).status_code == 401
     assert (await ask(server, path="/health")).status_code == 200
     assert (await ask(server, path="/health")).status_code == 429
@@ -230,7 +230,7 @@ async def test_a_hook_can_decide_with_yes_and_no(*, is_async: bool) -> None:
     assert told(refused) == (0, 90)
     admitted = await ask(server, "2001:db8::1")
     assert admitted.status_code == 200
-    # How much is left, only the hook could tell.
+    # Only the hook knows how many requests are left.
     assert "RateLimit" not in admitted.headers
     assert admitted.headers["RateLimit-Policy"] == '"default";q=100;w=90'
     await ask(server, "")
@@ -434,7 +434,7 @@ def test_a_client_that_waits_as_long_as_it_should_is_let_in_and_never_are_more_t
                 clock.move(allowance.retry_after)
                 assert take().allowed
     for start in admitted:
-        # A count of two windows is near the truth, but not all of it.
+        # A count of two windows is close to the exact count, but not equal.
         assert sum(start <= one < start + 60 for one in admitted) < 2 * limit + 1
 
 
@@ -448,7 +448,7 @@ def test_no_more_clients_are_kept_than_there_is_room_for() -> None:
     assert counter.take("d").allowed
     assert len(counter) == 3
     assert not counter.take("b").allowed
-    # It was the first to begin, and is forgotten.
+    # Its window was the first to begin, so it is forgotten.
     assert counter.take("a").allowed
 
 

@@ -1,4 +1,4 @@
-"""Counting where several servers see it, and what happens when that place is down."""
+"""Test counts that several servers share, and a store that is down."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def running(
 
 @pytest.fixture
 def inside(running: RunningRedis) -> Iterator["Redis"]:
-    """A look inside of Redis, which is empty and well before each test."""
+    """Return a client for looking into Redis, which is empty before each test."""
     with running.client() as client:
         client.flushall()
         yield client
@@ -60,7 +60,7 @@ def upstash(running: RunningRedis, inside: "Redis") -> Iterator[StandInUpstash]:
 
 @pytest.fixture
 def moved(clock: MovedClock, monkeypatch: pytest.MonkeyPatch) -> MovedClock:
-    """The clock of what is counted in process, and of when a store is asked again."""
+    """Return the clock of the counts in process, and of the retries of a store."""
     by_it = partial(configured_limiter, clock=clock)
     monkeypatch.setattr("workertown_kv.server.server.configured_limiter", by_it)
     return clock
@@ -82,7 +82,7 @@ async def statuses(server: Server, count: int) -> list[int]:
 
 
 def move(inside: "Redis", seconds: float) -> None:
-    """Let the windows in Redis be older, by shortening the lifetimes of their keys."""
+    """Make the windows in Redis older, by shortening the lifetimes of their keys."""
     for key in inside.scan_iter():
         inside.pexpire(key, inside.pttl(key) - round(seconds * 1000))
 
@@ -170,7 +170,7 @@ Move = Callable[[float], None]
 
 @pytest.fixture(params=["memory", "redis", "upstash"])
 async def counting(request: pytest.FixtureRequest, clock: MovedClock) -> Any:
-    """A counter of each kind, and how to let time pass there."""
+    """Return a counter of each kind, and a function that lets time pass for it."""
     if request.param == "memory":
         yield limiters.Limiter(RateLimitOptions(limit=4, window=1000), clock), clock.move
         return
@@ -184,7 +184,7 @@ async def counting(request: pytest.FixtureRequest, clock: MovedClock) -> Any:
 async def test_every_store_counts_alike(counting: tuple[Counter, Move]) -> None:
     counter, pass_time = counting
     seen = []
-    # Away from the very moments in which a request stops to count: in Redis, time goes on.
+    # Not at the very moment in which a request stops counting: in Redis, time goes on.
     for seconds, requests in (
         (0, 1),
         (500, 2),
@@ -242,10 +242,10 @@ async def test_while_redis_is_down_requests_are_counted_in_process_and_then_in_r
             (warning,) = warnings(caplog)
             assert warning.startswith("The store of the rate limit does not answer (ConnectionErr")
             redis.start()
-            # It is not asked again with every request.
+            # The server does not ask the store again for every request.
             assert await statuses(server, 1) == [429]
             moved.move(5)
-            # It has started again, without its counts.
+            # The store has started again, without its counts.
             assert await statuses(server, 4) == [200, 200, 200, 429]
             again = "The store of the rate limit answers again (2 failures, the first 15 s ago)"
             assert warnings(caplog)[1:] == [again]
@@ -268,7 +268,7 @@ async def test_a_redis_that_hangs_is_not_waited_for_by_every_request(
         try:
             monkeypatch.setattr(limiters, "ANSWER_SECONDS", 0.05)
             assert await statuses(server, 1) == [200]
-            # If one of these asked it, the test would never end.
+            # If one of these requests asked the store, the test would never end.
             monkeypatch.setattr(limiters, "ANSWER_SECONDS", 3600)
             assert await statuses(server, 3) == [200, 200, 429]
         finally:
@@ -297,7 +297,7 @@ async def test_a_store_that_never_was_there_is_no_reason_to_refuse(
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for localhost that is signed by its own key, which is beside it."""
+    """Return a self-signed certificate for localhost, with its key beside it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)

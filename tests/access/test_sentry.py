@@ -1,4 +1,4 @@
-"""What Sentry is told of, recorded by an endpoint that takes Sentry's place."""
+"""Test the reports to Sentry, with a server that records them."""
 
 import asyncio
 import gzip
@@ -36,7 +36,7 @@ SECRET = "do-not-tell"
 
 
 class Endpoint:
-    """Takes what is sent to Sentry, and keeps it: the header fields, and the body, unpacked."""
+    """Receives reports for Sentry, and keeps the header fields and the unpacked bodies."""
 
     def __init__(self) -> None:
         self.sent: Queue[bytes] = Queue()
@@ -94,7 +94,7 @@ def sentry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
 
 
 class Failing(MemoryStorage):
-    """Fails as an engine does whose messages quote what they were given."""
+    """Fails as an engine does whose messages quote its input."""
 
     async def set(self, operation: Set) -> str:
         statement = f"INSERT {operation.key} {operation.value!r}"
@@ -139,7 +139,7 @@ async def test_an_error_is_reported_with_its_stack_its_causes_and_the_request_id
     last = frames[-1]
     assert (last["filename"], last["function"]) == ("tests/access/test_sentry.py", "Failing.set")
     assert "raise StorageError" in source_line(last["lineno"])
-    # Source that is not this package's own stays where it is.
+    # The report has no source of other packages.
     assert "context_line" not in last
 
 
@@ -240,7 +240,7 @@ def test_without_the_sdk_the_error_says_what_to_install(monkeypatch: pytest.Monk
     assert raised.value.message.endswith(f": {install_command('sentry')}")
 
 
-async def test_somebody_elses_sentry_in_the_same_process_is_left_alone(sentry: Endpoint) -> None:
+async def test_another_sentry_in_the_same_process_stays_as_it_is(sentry: Endpoint) -> None:
     program = f"""
 import asyncio
 import sentry_sdk
@@ -317,7 +317,7 @@ async def test_closing_waits_until_all_is_sent_and_it_can_be_used_again(sentry: 
 async def test_an_endpoint_that_does_not_answer_holds_up_no_request(sentry: Endpoint) -> None:
     sentry.answering.clear()
     call = failing(sentry)
-    # More than the queue holds; the rest is dropped.
+    # More than the queue holds; the server drops the rest.
     for _ in range(150):
         assert (await call("GET", "/v1/kv/a")).status_code == 500
     assert (await call("GET", "/v1/kv")).status_code == 200

@@ -1,4 +1,4 @@
-"""Named API keys and users, as they stand in options, variables and files."""
+"""Test named API keys and users in options, variables and files."""
 
 import asyncio
 import os
@@ -89,17 +89,21 @@ async def test_a_credential_fits_from_its_beginning_to_its_end() -> None:
         assert await status(server, basic_of("u", "engine")) == expected
 
 
-async def test_a_password_that_fitted_once_is_not_derived_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    derived = []
+@pytest.fixture
+def derived(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Return the passwords for which the server has derived a hash."""
+    passwords = []
     fits = PasswordHash.fits
 
     def counted(self: PasswordHash, password: bytes) -> bool:
-        derived.append(password)
+        passwords.append(password)
         return fits(self, password)
 
     monkeypatch.setattr(PasswordHash, "fits", counted)
+    return passwords
+
+
+async def test_a_password_that_fitted_once_is_not_derived_again(derived: list[bytes]) -> None:
     server = server_with(basic={"users": [{"name": "ada", "hash": ENGINE}]})
     for _ in range(3):
         assert await status(server, basic_of("ada", "engine")) == 200
@@ -107,21 +111,11 @@ async def test_a_password_that_fitted_once_is_not_derived_again(
     for username in ("ada", "eve"):
         assert await status(server, basic_of(username, "wrong")) == 401
         assert await status(server, basic_of(username, "wrong")) == 401
-    # Who is unknown takes the same work as who is known, each time.
+    # An unknown user name takes the same work as a known one, each time.
     assert derived[1:] == [b"wrong"] * 4
 
 
-async def test_the_same_password_at_the_same_time_is_checked_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    derived = []
-    fits = PasswordHash.fits
-
-    def counted(self: PasswordHash, password: bytes) -> bool:
-        derived.append(password)
-        return fits(self, password)
-
-    monkeypatch.setattr(PasswordHash, "fits", counted)
+async def test_the_same_password_at_the_same_time_is_checked_once(derived: list[bytes]) -> None:
     server = server_with(basic={"users": [{"name": "ada", "hash": ENGINE}]})
     right = (status(server, basic_of("ada", "engine")) for _ in range(60))
     assert set(await asyncio.gather(*right)) == {200}
@@ -249,7 +243,7 @@ def test_a_name_that_is_used_twice_is_refused_with_both_places(tmp_path: Path) -
     )
 
 
-def test_a_file_that_everybody_can_read_is_warned_of(
+def test_a_file_that_all_users_can_read_causes_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "keys.jsonl"

@@ -1,4 +1,4 @@
-"""What a page of another site can make a browser send with the login that the browser keeps."""
+"""Test requests that a page of another site makes a browser send with a stored login."""
 
 import html
 import json
@@ -35,7 +35,7 @@ POSTED: Mapping[str, object] = {
     f"{SPACES}/{{namespace_id}}/bulk/delete": ["x"],
     "/workerd/bulk/get": {"keys": ["x"]},
 }
-"""A good body for each path that takes a `POST`."""
+"""A valid body for each path that accepts `POST`."""
 
 FORM_TYPES = [
     "application/x-www-form-urlencoded",
@@ -46,7 +46,7 @@ FORM_TYPES = [
     "",
     None,
 ]
-"""What a page may have sent without asking first; `None` is a body that has no type."""
+"""The content types that a page may send without a preflight; `None` is a body without a type."""
 
 
 def server(storage: MemoryStorage, **options: Any) -> Server:
@@ -87,7 +87,7 @@ async def test_a_post_in_json_is_done(path: str) -> None:
     kv = server(MemoryStorage({"x": 1}))
     for headers in (LOGIN, {**LOGIN, "Sec-Fetch-Site": "same-origin"}):
         answer = await kv.request("POST", path.format(**NAMED), headers=headers, json=POSTED[path])
-        # The title is taken the second time.
+        # The second time, the title is taken.
         assert answer.status_code in (200, 400, 409), answer.text
         assert answer.status_code == 200 or "title" in answer.text
 
@@ -149,7 +149,7 @@ async def test_a_path_without_a_post_says_so_whatever_the_type() -> None:
 
 
 class Page:
-    """A page of another site, which sends a form as soon as it is opened."""
+    """A page of another site, which sends a form as soon as it opens."""
 
     def __init__(self, action: str, field: str) -> None:
         name, value = field.split("=")
@@ -190,7 +190,7 @@ def test_a_form_in_a_real_browser_deletes_nothing(
     with ServedStore(env=login) as store, store.client() as client:
         assert client.put("/v1/kv/x", json={"value": 1}).status_code == 200
         path = SPACES.format(**NAMED) + f"/{NAMED['namespace_id']}/bulk/delete"
-        # The browser knows the login from the address here. The body is ["x","="].
+        # The browser gets the login from this URL. The body is ["x","="].
         action = f"http://ada:engine@localhost:{urlsplit(store.url).port}{path}"
         with Page(action, '["x","="]') as url:
             options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]

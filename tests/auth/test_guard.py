@@ -1,4 +1,4 @@
-"""Who gets in, and who does not."""
+"""Test which requests the guard admits."""
 
 from base64 import b64encode
 from time import time
@@ -209,11 +209,11 @@ async def test_no_header_however_strange_is_a_500_or_gets_in(authorization: byte
 _SERVER = make_server(MemoryStorage({"x": 1}), auth=AUTH)
 
 
-# Refusing slowly
+# Slow refusals
 
 
 class Slept:
-    """A server whose guard is told to wait, and does not."""
+    """Return a server whose guard records how long it would wait, and does not wait."""
 
     def __init__(self, **auth: Any) -> None:
         self.seconds: list[float] = []
@@ -243,7 +243,7 @@ async def _not_reached(*_: object) -> Any:
 @pytest.mark.parametrize("authorization", [one for one in WRONG if one])
 async def test_every_refusal_of_credentials_takes_as_long(authorization: str) -> None:
     [seconds] = await Slept().refuse((b"authorization", authorization.encode()))
-    # What the check took is part of it, so that all come to the same.
+    # The time of the check counts, so that all refusals take equally long.
     assert 29 < seconds <= 30
 
 

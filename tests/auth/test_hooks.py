@@ -1,4 +1,4 @@
-"""Checks of the user's own: what they are given, what they may answer, and what if they raise."""
+"""Test the operator's own checks: their arguments, their results, and their errors."""
 
 import asyncio
 import inspect
@@ -26,7 +26,7 @@ SECRET = "a secret that both sides know, of 32 bytes and more"
 
 @pytest.fixture(params=["sync", "async"])
 def either(request: pytest.FixtureRequest) -> Callable[[Hook], Hook]:
-    """A hook as it is, or as a coroutine function."""
+    """Return a hook as it is, or as a coroutine function."""
 
     def made(hook: Hook) -> Hook:
         async def later(*given: Any) -> Any:
@@ -38,7 +38,7 @@ def either(request: pytest.FixtureRequest) -> Callable[[Hook], Hook]:
 
 
 class Users:
-    """A server, and who made the requests that it let in."""
+    """Return a server, and the users of the requests that it admits."""
 
     def __init__(self, last_word: Hook | None = None, **auth: Any) -> None:
         self.seen: list[User | None] = []
@@ -158,14 +158,14 @@ async def test_the_last_word_can_name_a_user_with_scopes(either: Callable[[Hook]
         {"verbs": ()},
     ],
 )
-async def test_a_scope_that_is_none_lets_nobody_in(scope: dict[str, Any]) -> None:
+async def test_an_invalid_scope_admits_no_request(scope: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Scope(**scope)
     users = Users(lambda *_: User(id="u", strategy="ours", scopes=(Scope(**scope),)))
     assert await users.status() == 401
 
 
-async def test_scopes_that_are_none_let_nobody_in() -> None:
+async def test_invalid_scopes_admit_no_request() -> None:
     for scopes in ([Scope(verbs=("read",))], ({"verbs": ["read"]},), Scope(verbs=("read",))):
         users = Users(lambda *_, given=scopes: User(id="u", strategy="ours", scopes=given))
         assert await users.status() == 401
@@ -224,7 +224,7 @@ async def test_a_hook_that_raises_refuses_the_request_and_is_logged(
     ):
         auth[strategy] = options | auth.get(strategy, {})
     server = make_server(MemoryStorage({"x": 1}), auth=auth)
-    # What another strategy would let in is refused as well, where the broken one is asked first.
+    # If the broken strategy comes first, credentials for another strategy are refused as well.
     headers = BASIC if "api_key" in name or "basic" in name else {"Authorization": "Bearer l"}
     if "api_key.verify" in name:
         headers = BEARER

@@ -1,4 +1,4 @@
-"""JSON Web Tokens: which fit, and how the keys of an issuer are kept."""
+"""Test which JSON Web Tokens are accepted, and how the keys of an issuer are kept."""
 
 import asyncio
 import hmac
@@ -39,7 +39,7 @@ def by_key_set(issuer: Issuer, **jwks: object) -> Store:
     return Store(jwks={"url": issuer.url, **jwks})
 
 
-# Which tokens fit
+# Accepted and refused tokens
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
@@ -242,7 +242,7 @@ async def test_a_short_secret_is_warned_of(caplog: pytest.LogCaptureFixture) -> 
     assert await store.admits(store.token(OctKey.import_key(secret), "HS256"))
 
 
-# What is remembered
+# Verified tokens that are remembered
 
 
 async def test_a_token_that_was_verified_is_not_verified_again(
@@ -278,7 +278,7 @@ async def test_what_was_verified_is_forgotten_when_the_keys_change(issuer: Issue
     assert not await store.admits(old)
 
 
-# How the key set is kept
+# Key sets that are kept
 
 
 async def test_the_key_set_is_fetched_once_for_many_who_wait(issuer: Issuer) -> None:
@@ -369,7 +369,7 @@ async def test_a_made_up_key_id_does_not_make_the_keys_stale(issuer: Issuer) -> 
     assert issuer.fetches == fetches
 
 
-async def test_while_the_issuer_is_down_nobody_waits_for_it(issuer: Issuer) -> None:
+async def test_while_the_issuer_is_down_no_request_waits_for_it(issuer: Issuer) -> None:
     store = by_key_set(issuer, cache_ttl=100, refetch_seconds=60)
     assert await store.admits(store.token())
     [only] = store.server.strategies[0]._issuers.values()  # type: ignore[attr-defined]  # the protocol of strategies lacks it
@@ -377,7 +377,7 @@ async def test_while_the_issuer_is_down_nobody_waits_for_it(issuer: Issuer) -> N
     patient, issuer.status = keys._options, 500
     store.clock.move(100)
     assert await store.admits(store.token())
-    # From now on a fetch takes for ever, and is not waited for.
+    # From now on a fetch never ends, and the server does not wait for it.
     issuer.slow.set()
     issuer.asked.clear()
     keys._options = structs.replace(patient, timeout_seconds=3600)

@@ -1,4 +1,4 @@
-"""What is asked of tokens as providers send them, and what their claims permit."""
+"""Test the rules for tokens as providers issue them, and the scopes in their claims."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ def token(store: Store, **claims: object) -> str:
     return store.token(KEY, "HS256", **claims)
 
 
-# Who it is for
+# Audiences
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_a_token_that_is_typed_for_something_else_does_not_fit(
     assert await store.admits(sent) is fits
 
 
-# What it permits
+# Scopes
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_options_that_cannot_be_meant_are_refused(jwt: dict[str, Any], said: str
         by_secret(**jwt)
 
 
-# Where it comes from
+# The header field of the token
 
 
 async def test_a_token_may_come_in_a_field_of_its_own() -> None:
@@ -295,7 +295,7 @@ async def test_a_key_that_cannot_be_used_hides_no_other(
             {k: v for k, v in key_for(algorithm).as_dict(private=True).items() if k != "kid"}
         )
         assert await store.admits(store.token(bare, algorithm, aud="kv"))
-    # Keys that are for something else belong there.
+    # Such a set also has keys for other purposes.
     is_other = isinstance(bad, dict) and ("use" in bad or bad.get("crv") == "X25519")
     assert ("not used" in caplog.text) is not is_other
 
@@ -324,7 +324,7 @@ async def test_keys_of_one_id_are_all_tried(issuer: Issuer) -> None:
     assert await store.admits(store.token(key_for("RS256", "same"), aud="kv"))
 
 
-# What the log says
+# The log
 
 
 async def why(store: Store, sent: str, caplog: pytest.LogCaptureFixture) -> str:

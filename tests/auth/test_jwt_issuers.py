@@ -1,4 +1,4 @@
-"""Whose tokens are admitted: issuers that are discovered, and several of them."""
+"""Test discovery of issuers, and several issuers at once."""
 
 import asyncio
 from collections.abc import Iterator
@@ -128,7 +128,7 @@ async def test_discovery_that_fails_is_tried_again_after_a_while(issuer: Issuer)
     issuer.status = 200
     store.clock.move(60)
     assert await store.admits(token_of(store, issuer))
-    # Once there are keys, they stay.
+    # Once the server has keys, it keeps them.
     issuer.status = 500
     store.clock.move(86_400)
     assert await store.admits(token_of(store, issuer))
@@ -175,7 +175,7 @@ def test_an_issuer_at_localhost_may_do_without_https(url: str) -> None:
     check_issuer(url)
 
 
-def test_an_issuer_is_not_discovered_for_everybody() -> None:
+def test_an_issuer_without_an_audience_is_not_discovered() -> None:
     with pytest.raises(OptionsError, match=r"KV_JWT_ISSUER.*for any audience.*KV_JWT_AUDIENCE"):
         Store(env={"KV_JWT_ISSUER": "https://issuer.example"})
     with pytest.raises(OptionsError, match=r"auth\.jwt\.issuers\[0\]\.audience is missing"):
@@ -191,7 +191,7 @@ async def test_an_issuer_with_a_secret_is_not_discovered(issuer: Issuer) -> None
     assert issuer.discoveries == 0
 
 
-# How long the keys are kept
+# The lifetime of keys
 
 
 async def test_keys_are_fetched_again_when_the_issuer_asks_for_it(issuer: Issuer) -> None:
@@ -202,7 +202,7 @@ async def test_keys_are_fetched_again_when_the_issuer_asks_for_it(issuer: Issuer
     store.clock.move(599)
     assert await store.admits(old)
     assert issuer.fetches == 1
-    # Nobody waits for keys that are still good.
+    # No request waits for a fetch while the keys are still valid.
     issuer.slow.set()
     issuer.asked.clear()
     store.clock.move(1)
@@ -260,7 +260,7 @@ async def test_no_issuer_can_make_tokens_of_another(issuer: Issuer, other: Issue
             audience="kv",
             issuers=[{"issuer": other.name, "audience": "kv"}],
         ),
-        # Whoever has no name may be anybody, but for those who have one.
+        # A token without an issuer may be from any issuer, except those with rules of their own.
         Store(
             jwks={"url": issuer.url},
             secret=SECRET,
@@ -273,7 +273,7 @@ async def test_no_issuer_can_make_tokens_of_another(issuer: Issuer, other: Issue
         assert await store.admits(token_of(store, other))
         forged = store.token(issuer.keys[0], "ES256", iss=other.name, aud="kv")
         assert not await store.admits(forged)
-        # Under the id of a key of the other issuer, too.
+        # Also with the key id of the other issuer.
         disguised = sign(
             store.claims(iss=other.name, aud="kv"), issuer.keys[0], "ES256", {"kid": "other"}
         )
@@ -353,7 +353,7 @@ def test_an_empty_text_in_a_list_is_refused(variable: str) -> None:
         ({"issuer": "https://issuer.example", "audience": "kv"}, False),
     ],
 )
-def test_a_key_for_everybody_is_warned_of(
+def test_a_key_without_an_audience_causes_a_warning(
     jwt: dict[str, Any], warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     Store(**jwt)
@@ -368,7 +368,7 @@ def test_a_key_for_everybody_is_warned_of(
         ({"scopes_claim": "repository"}, False),
     ],
 )
-def test_an_issuer_for_everybody_is_warned_of(
+def test_an_issuer_without_an_audience_causes_a_warning(
     rules: dict[str, Any], warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     github = "https://token.actions.githubusercontent.com"

@@ -1,4 +1,4 @@
-"""Tokens and key sets of the form that providers document, with the settings of the docs page."""
+"""Test tokens and key sets as providers document them, with the settings of the docs page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,22 @@ HOUR = 3600
 
 
 class Shape(NamedTuple):
-    """A kind of token of a provider."""
+    """Describes a kind of token of a provider."""
 
     section: str
     blocks: Sequence[int]
-    """Which of the section's blocks of settings are in force."""
+    """The blocks of settings in the section that are in force."""
     claims: Mapping[str, Any]
-    """`iss` and `sub` are added where they are not among them, and times; `nbf` is from now on."""
+    """The claims. `iss`, `sub` and times are added if they are missing; `nbf` is now."""
     refused: Sequence[Mapping[str, Any]]
-    """Claims of tokens that are for somebody else; `None` instead of a claim leaves it out."""
+    """Claims of tokens for another recipient; `None` instead of a claim leaves it out."""
     header: Mapping[str, Any] = {"typ": "JWT"}
     key: Mapping[str, Any] = {"alg": "RS256", "use": "sig"}
-    """What the published key says besides the numbers."""
+    """The fields of the published key besides the numbers."""
     document: Mapping[str, Any] = {}
-    """What the key set has besides `keys`."""
+    """The fields of the key set besides `keys`."""
     beside: Sequence[Mapping[str, Any]] = ()
-    """Keys that stand in the set before the one that signs."""
+    """Keys in the set before the key that signs."""
     algorithm: str = "RS256"
     permits: tuple[int, int] = (200, 200)
     """The statuses of a read and a write."""
@@ -278,7 +278,7 @@ SHAPES = {
 
 
 def settings(shape: Shape) -> dict[str, str]:
-    """The variables that the page gives."""
+    """Return the variables that the page sets."""
     [section] = [
         one for one in PAGE.read_text().split("\n## ") if one.startswith(f"{shape.section}\n")
     ]
@@ -295,7 +295,7 @@ async def test_the_tokens_of_a_provider_fit_with_the_settings_of_its_section(nam
     key = key_for(shape.algorithm)
     published = {**key.as_dict(private=False), **shape.key}
     with Issuer() as issuer:
-        # The provider is at the origin of its issuer; here it is played by another.
+        # The provider would be at the origin of its issuer; this test has another server for it.
         origin = f"{parts.scheme}://{parts.netloc}"
         env = {one: text.replace(origin, issuer.name) for one, text in env.items()}
         keys = [*shape.beside, published]

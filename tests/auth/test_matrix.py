@@ -1,4 +1,4 @@
-"""Every route of the application, and every way to be wrong: refused, and nothing is written."""
+"""Test that every route refuses every kind of wrong request, and writes nothing."""
 
 import hmac
 import json
@@ -19,10 +19,10 @@ from workertown_kv.testing import MovedClock
 pytestmark = pytest.mark.anyio
 
 PUBLIC = {"/health", "/health/live", "/health/ready", "/open-api.json"}
-"""The only paths that need no credentials. A route that is added here is open to everyone."""
+"""The only paths that need no credentials. Any client may send requests to them."""
 
 NAMED = {"key": "x", "account_id": "a", "namespace_id": "0" * 32, "key_name": "x", "namespace": "x"}
-"""What stands in the paths for what they leave open: the one entry there is."""
+"""The texts for the variable parts of paths: the only entry that exists."""
 
 SECRET = "a secret that both sides know, of 32 bytes and more"
 NOW = int(MovedClock().now)
@@ -43,13 +43,13 @@ def bearer(token: str) -> str:
 
 
 def unsigned(claims: dict[str, Any], header: dict[str, Any], signature: str = "") -> str:
-    """A token with this header and signature, put together by hand."""
+    """Return a token with this header and signature, put together by hand."""
     parts = (urlsafe_b64encode(json.dumps(one).encode()) for one in (header, claims))
     return ".".join([*(part.decode().rstrip("=") for part in parts), signature])
 
 
 def by_secret(secret: str | bytes, claims: dict[str, Any] | None = None) -> str:
-    """A token signed by hand: the library refuses to sign with some of these secrets."""
+    """Return a token signed by hand: the library refuses to sign with some of these secrets."""
     signed = unsigned(GOOD if claims is None else claims, {"alg": "HS256"}).removesuffix(".")
     mac = hmac.digest(_bytes(secret), signed.encode(), "sha256")
     return f"{signed}.{urlsafe_b64encode(mac).decode().rstrip('=')}"
@@ -209,20 +209,20 @@ def server(storage: MemoryStorage, issuer: Issuer) -> Server:
 
 
 def requests_to(server: Server) -> Iterator[tuple[str, str]]:
-    """A request for each method of each route that is not public, and for what is no route."""
+    """Yield a request for each method of each route that is not public, and for unknown paths."""
     for route in server.api_routes:
         for path, methods in described(route).items():
             if path not in PUBLIC:
                 for method in sorted(methods):
                     yield method, path.format(**NAMED)
-    # The collection has four requests on one path: the query says which.
+    # The collection has four requests on one path, which differ in their query.
     yield "GET", "/v1/kv?key=x"
     yield "PUT", "/v1/kv?key=x"
     yield "DELETE", "/v1/kv?key=x"
 
 
 def described(route: Route) -> Mapping[str, frozenset[str]]:
-    """The paths of a route with their methods; one that does not tell them fails the test."""
+    """Return the paths of a route with their methods; a route without templates fails the test."""
     assert route.templates, route
     assert all(route.templates.values()), route
     return route.templates
@@ -277,7 +277,7 @@ async def test_what_fits_gets_in_everywhere(server: Server, way: str) -> None:
     answered = await statuses(server, FITTING[way])
     refused = {request for request, status in answered.items() if status in (401, 403)}
     assert not refused
-    # The one request that lacks what it needs is told so, and not that it may not ask.
+    # A request that lacks a parameter gets an error about that, and not about scopes.
     assert set(answered.values()) <= {200, 400, 404}
 
 
@@ -295,7 +295,7 @@ async def test_what_is_out_of_scope_is_403_everywhere(
     server: Server, storage: MemoryStorage, way: str
 ) -> None:
     answered = await statuses(server, OUT_OF_SCOPE[way])
-    # Namespaces are shown to those who may use them: here, to nobody. Who they are, all may ask.
+    # Namespaces are listed for users with a scope in them: here, for nobody.
     for path in (
         "accounts/a/storage/kv/namespaces",
         "accounts",
@@ -307,7 +307,7 @@ async def test_what_is_out_of_scope_is_403_everywhere(
     ):
         for method in ("GET", "HEAD"):
             assert answered.pop(f"{method} /client/v4/{path}") == 200
-    # Without a key there is nothing to be out of scope.
+    # Without a key, nothing can be out of scope.
     for request in ("PUT /v1/kv", "DELETE /v1/kv"):
         assert answered.pop(request) == 400
     assert {request for request, status in answered.items() if status != 403} == set()

@@ -1,4 +1,4 @@
-"""Header fields that come twice: a client's own, and the one that its proxy has added."""
+"""Test header fields that come twice: from the client, and from its proxy."""
 
 import pytest
 
@@ -22,10 +22,10 @@ PATHS = (
 async def test_a_field_that_names_one_thing_may_come_only_once(field: bytes) -> None:
     name = field.decode()
     server = make_server(MemoryStorage({"a": 1}))
-    # Also where both say the same: a proxy that adds its own has not removed the client's.
+    # Also if both are equal: a proxy that adds its field has not removed that of the client.
     for values in (("default", "other"), ("default", "default")):
         for path in PATHS:
-            # The query is no way around it.
+            # The query does not avoid the refusal.
             for query in ("", "?namespace=default"):
                 headers = [KEY, *((name, value) for value in values)]
                 answer = await server.request("GET", path + query, headers=headers)

@@ -1,4 +1,4 @@
-"""What the bench makes of the figures, and what it refuses."""
+"""Test how the bench reports its figures, and which figures it refuses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The bench runs, and stops what it has started."""
+"""Test that the bench runs, and stops every process that it started."""
 
 import json
 import os
@@ -16,7 +16,7 @@ Require = Callable[[str, str], str]
 
 @pytest.fixture
 def bench(require_program: Require, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run of the smallest scenario, with its files in a folder of its own."""
+    """Run the smallest scenario, with its files in a folder of its own."""
     require_program("wrk", "wrk")
     command = [sys.executable, "-m", "bench", "get-1", "--rounds", "1", "--seconds", "1"]
     env = {**os.environ, "TMPDIR": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""The command, run as a user would run it."""
+"""Run the command as a user would run it."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """This machine's environment, as it is before anybody has configured a store."""
+    """Return the environment of this machine without any variable of the store."""
     return {name: value for name, value in os.environ.items() if not name.startswith("KV_")}
 
 

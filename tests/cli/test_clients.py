@@ -1,4 +1,4 @@
-"""`workertown-kv serve` and clients that are slow, or send too much."""
+"""Test `workertown-kv serve` with clients that are slow, or send too much."""
 
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pytest
 from workertown_kv.testing import ServedStore
 
 LONG = 60
-"""Seconds in which the server has to do what it is waited for."""
+"""The seconds in which the server must have done what a test waits for."""
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def connected(server: ServedStore) -> Iterator[socket.socket]:
 
 
 def until_closed(connection: socket.socket) -> bytes:
-    """What the server sends until it closes the connection."""
+    """Return the bytes that the server sends until it closes the connection."""
     received = b""
     while True:
         try:
@@ -45,7 +45,7 @@ def patient() -> Iterator[ServedStore]:
         yield server
 
 
-# Slow ones
+# Slow clients
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_half_a_body_and_no_more_is_answered_408(impatient: ServedStore) -> None
         assert client.get("/v1/kv/a").status_code == 404
 
 
-def test_slow_clients_keep_nobody_else_waiting(impatient: ServedStore) -> None:
+def test_slow_clients_delay_no_other_client(impatient: ServedStore) -> None:
     with ThreadPoolExecutor(20) as pool, impatient.client() as client:
 
         def be_slow(number: int) -> bytes:
@@ -103,11 +103,11 @@ def test_slow_clients_keep_nobody_else_waiting(impatient: ServedStore) -> None:
         assert {one.result() for one in slow} == {b""}
 
 
-# Large ones
+# Large requests
 
 
 def status_of(connection: socket.socket, request: bytes) -> bytes:
-    # Where it has answered already, it does not read on.
+    # Once the server has answered, it reads no more.
     with suppress(OSError):
         connection.sendall(request)
     return connection.recv(65536).split(b" ")[1]

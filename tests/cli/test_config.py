@@ -1,4 +1,4 @@
-"""`workertown-kv config`, and `--config`."""
+"""Test `workertown-kv config`, and `--config`."""
 
 import subprocess
 import tomllib

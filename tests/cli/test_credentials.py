@@ -1,4 +1,4 @@
-"""`workertown-kv api-key` and `user`: what they print lets in."""
+"""Test that the server accepts the credentials that `api-key` and `user` print."""
 
 import json
 import os

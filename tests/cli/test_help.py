@@ -1,4 +1,4 @@
-"""What `--help` says, and what is said of a command line that makes no sense."""
+"""Test `--help`, and the errors for wrong command lines."""
 
 import re
 import subprocess
@@ -31,7 +31,7 @@ FLAGS = {
 }
 WITHOUT_DEFAULT = ("--config", "--uds", "--tls-cert", "--tls-key")
 ONE_OFF = ("config", "migrate", "namespace", "api-key", "user")
-"""Commands that nobody runs as a service, so their flags have no variables."""
+"""Commands that do not run as a service, so their flags have no variables."""
 
 
 def test_the_root_names_every_command_and_the_version(run: Run) -> None:
@@ -55,7 +55,7 @@ def test_help_names_every_flag_with_its_environment_variable(run: Run, command: 
     described = dict(zip(options[1::2], options[2::2], strict=True))
     for flag, variable in FLAGS[command].items():
         words = " ".join(described[flag].split())
-        # There is no file, and no socket, unless one is named.
+        # Without the flag, there is no file and no socket.
         shown = f"[env var: {variable}" + ("]" if flag in WITHOUT_DEFAULT else "; default: ")
         assert shown in words
 

@@ -1,4 +1,4 @@
-"""Lines of output that a thread writes, whether or not anybody reads them."""
+"""Test lines that a thread writes, whether or not a program reads them."""
 
 import asyncio
 import logging
@@ -43,7 +43,7 @@ def test_lines_come_whole_and_in_order(pipe: tuple[int, int]) -> None:
     assert read_lines(pipe[0], 500) == sent[500:]
 
 
-def test_where_nobody_reads_lines_are_dropped_and_counted(
+def test_lines_that_no_program_reads_are_dropped_and_counted(
     pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "workertown_kv")
@@ -52,7 +52,7 @@ def test_where_nobody_reads_lines_are_dropped_and_counted(
     for _ in range(sent):
         lines.write("x" * 99 + "\n")
     kept = lines._characters // 100
-    # What the pipe itself holds is no longer counted.
+    # Bytes in the pipe no longer count.
     while lines._characters > 0 or select.select([pipe[0]], [], [], 0)[0]:
         if select.select([pipe[0]], [], [], 0.01)[0]:
             assert set(os.read(pipe[0], 65536)) == set(b"x\n")
@@ -110,10 +110,10 @@ def test_none_is_lost_when_a_process_ends() -> None:
         ] * times
 
 
-def test_a_log_that_nobody_reads_stops_no_answer_and_is_whole_in_the_end() -> None:
+def test_an_unread_log_stops_no_answer_and_is_whole_in_the_end() -> None:
     path = "/v1/kv/" + "x" * 3000
     with ServedStore(args=[]) as server, server.client() as client:
-        # Twice what a pipe holds.
+        # Twice the size of a pipe.
         for _ in range(128):
             assert client.get(path).status_code == 414
     told = [line for line in server.output.splitlines() if line.startswith("GET /v1/kv/x")]
@@ -130,7 +130,7 @@ def test_a_long_method_is_no_request_and_no_line_in_the_log() -> None:
 
 
 def test_a_long_method_is_cut_in_the_log() -> None:
-    # Other servers pass on any word as a method.
+    # Other servers accept any word as a method.
     logged: list[tuple[str, str, int]] = []
     server = make_server(MemoryStorage(), logger=lambda *given: logged.append(given[:3]))
     answer = asyncio.run(

@@ -1,4 +1,4 @@
-"""Where `serve` listens: addresses, Unix domain sockets, TLS."""
+"""Test the addresses, Unix domain sockets and certificates of `serve`."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def test_a_port_that_not_every_address_has_free_is_refused(run: Run) -> None:
 
 
 def test_a_name_is_all_addresses_that_this_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 192.0.2.0/24 is nobody's (RFC 5737).
+    # No machine has 192.0.2.0/24 (RFC 5737).
     names = {"here": ["127.0.0.1", "192.0.2.1", "127.0.0.2", "127.0.0.1"], "there": ["192.0.2.1"]}
     kind = socket.SOCK_STREAM
     monkeypatch.setattr(
@@ -90,7 +90,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class StoreAtPath(ServedStore):
-    """A store that listens at a path."""
+    """Serve a store that listens at a path."""
 
     def __init__(self, path: Path, database: Path) -> None:
         args = ("--no-access-log", "--uds", str(path), "--workers", "2")
@@ -203,7 +203,7 @@ def test_the_commands_of_the_greeting_use_the_socket(path: Path, tmp_path: Path)
 
 
 class StoreWithTls(ServedStore):
-    """A store with a certificate for 127.0.0.1."""
+    """Serve a store with a certificate for 127.0.0.1."""
 
     def __init__(self, folder: Path) -> None:
         self.certificate, self.key = write_certificate(folder)
@@ -228,7 +228,7 @@ class StoreWithTls(ServedStore):
 
 
 def shown(store: StoreWithTls) -> str:
-    """The certificate that the server shows."""
+    """Return the certificate that the server shows."""
     return ssl.get_server_certificate(("127.0.0.1", store.port), timeout=30)
 
 
@@ -255,7 +255,7 @@ def test_a_client_that_trusts_the_certificate_puts_and_gets_values(
             trust = store.trust()
             trust.minimum_version = trust.maximum_version = version
             assert httpx2.get(url, verify=trust).status_code == 200
-        # Whoever does not speak TLS gets no answer, and holds up nobody.
+        # A client that does not speak TLS gets no answer, and delays no other client.
         with socket.create_connection(("127.0.0.1", store.port), timeout=30) as plain:
             plain.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             assert not plain.recv(65536).startswith(b"HTTP")

@@ -1,4 +1,4 @@
-"""`workertown-kv serve --log-format json`: a log collector can read every line."""
+"""Test that a log collector can read every line of `serve --log-format json`."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ JSON_LOG = ("--log-format", "json")
 
 
 def lines_of(server: ServedStore) -> list[dict[str, Any]]:
-    """All that a server has printed. Every line of it is an object with a time and a level."""
+    """Return the output of a server. Every line is an object with a time and a level."""
     lines = [json.loads(line) for line in server.output.splitlines()]
     for line in lines:
         assert MOMENT.fullmatch(line["time"]), line
@@ -36,7 +36,7 @@ def lines_of(server: ServedStore) -> list[dict[str, Any]]:
 
 
 def events(lines: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
-    """The lines of an event, except those by which `ServedStore` waited for the server."""
+    """Return the lines of an event, except those of the requests by which `ServedStore` waited."""
     found = [line for line in lines if line.get("event") == event]
     return [line for line in found if line.get("path") != "/health"]
 
@@ -172,7 +172,7 @@ raise LookupError("at the top")
 """
 
 
-def test_what_nobody_expected_is_json_too() -> None:
+def test_an_unexpected_error_is_json_too() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", UNEXPECTED], capture_output=True, text=True, check=False, timeout=60
     )

@@ -1,4 +1,4 @@
-"""`workertown-kv migrate`."""
+"""Test `workertown-kv migrate`."""
 
 import sqlite3
 import subprocess

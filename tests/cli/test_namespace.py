@@ -1,4 +1,4 @@
-"""`workertown-kv namespace`."""
+"""Test `workertown-kv namespace`."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ DEFAULT = f"{'0' * 32} default"
 
 @pytest.fixture
 def database(run: Run, tmp_path: Path) -> Path:
-    """The database that the commands use by default."""
+    """Return the database that the commands use by default."""
     assert run("migrate").returncode == 0
     return tmp_path / "kv.sqlite"
 
@@ -88,7 +88,7 @@ def test_a_title_with_a_line_feed_is_printed_on_one_line(run: Run) -> None:
     assert len(run("namespace", "list").stdout.splitlines()) == 2
 
 
-def test_what_would_be_kept_by_nobody_is_refused(run: Run) -> None:
+def test_a_database_that_only_lives_in_memory_is_refused(run: Run) -> None:
     ended = run("namespace", "create", "staging", "--database", "memory://")
     assert ended.returncode == 1
     assert ended.stderr.startswith("Error: The namespaces of memory://")

@@ -1,4 +1,4 @@
-"""What keeps the commands from running is said in one line, and nothing is touched."""
+"""Test that commands that cannot run print one line and change nothing."""
 
 import os
 import socket
@@ -27,7 +27,7 @@ def check_refused(ended: subprocess.CompletedProcess[str], *said: str) -> None:
 
 @pytest.fixture
 def port() -> Iterator[str]:
-    """A port that somebody listens on."""
+    """Yield a port on which a program listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield str(listener.getsockname()[1])
 
@@ -46,7 +46,7 @@ def test_the_port_of_another_store(run: Run) -> None:
 
 
 def test_a_host_that_is_not_this_machine(run: Run) -> None:
-    # 192.0.2.0/24 is nobody's (RFC 5737).
+    # No machine has 192.0.2.0/24 (RFC 5737).
     ended = run("serve", "--host", "192.0.2.1", "--database", "memory://")
     check_refused(ended, "Cannot listen on 192.0.2.1:8787")
 
@@ -56,14 +56,14 @@ def test_a_storage_that_there_is_not(run: Run) -> None:
 
 
 def test_memory_that_several_processes_would_have_to_share(run: Run, port: str) -> None:
-    # The port is in use only so that a server which starts all the same ends.
+    # The port is in use only so that a server that starts all the same ends.
     args = ("--database", "memory://", "--workers", "2", "--port", port)
     check_refused(run("serve", *args), "memory://", "--workers")
 
 
 @pytest.fixture(params=["serve", "migrate"])
 def command(request: pytest.FixtureRequest, port: str) -> list[str]:
-    """A command that opens a database; `serve` ends even where it should not refuse it."""
+    """Run a command that opens a database; `serve` ends even if it wrongly accepts it."""
     return ["serve", "--port", port] if request.param == "serve" else ["migrate"]
 
 
@@ -144,7 +144,7 @@ def test_a_file_of_another_application(
 
 
 def make(file: Path, *statements: str, version: int) -> None:
-    """Make an SQLite file, with the standard library's SQLite."""
+    """Make an SQLite file with the SQLite of the standard library."""
     db = sqlite3.connect(file)
     for statement in (*statements, f"PRAGMA user_version={version}"):
         db.execute(statement)
@@ -215,7 +215,7 @@ def test_a_flag_that_makes_no_sense(run: Run, variable: str, text: str, words: s
 def test_what_kubernetes_sets_for_a_service_named_kv_chooses_no_port(
     run: Run, tmp_path: Path, port: str
 ) -> None:
-    # The port of the file is in use only so that the server ends.
+    # The port in the file is in use only so that the server ends.
     (tmp_path / "kv.toml").write_text(f"[serve]\nport = {port}\ndatabase = 'memory://'\n")
     ended = run(
         "serve",

@@ -1,4 +1,4 @@
-"""SIGHUP: files with credentials are read again, and a broken one changes nothing."""
+"""Test that SIGHUP reloads files with credentials, and that a broken file changes nothing."""
 
 import asyncio
 import multiprocessing
@@ -65,7 +65,7 @@ def store(file: Path, config: Path, tmp_path: Path) -> Iterator[ServedStore]:
 
 
 def status(store: ServedStore, key: str) -> int:
-    """Ask over a connection of its own, which any of the workers may take."""
+    """Send a request over a new connection, which any worker may accept."""
     connection = HTTPConnection("127.0.0.1", store.port, timeout=30)
     connection.request("GET", "/v1/kv", headers={"Authorization": f"Bearer {key}"})
     answered = connection.getresponse().status
@@ -81,7 +81,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def statuses(store: ServedStore, *keys: str) -> set[tuple[int, ...]]:
-    """Ask so often that each worker has answered."""
+    """Send so many requests that each worker has answered."""
     return {tuple(status(store, key) for key in keys) for _ in range(20)}
 
 
@@ -123,7 +123,7 @@ def test_no_request_fails_while_files_are_reloaded(store: ServedStore, file: Pat
     reloads = 5
 
     def keep_asking() -> set[int]:
-        """Ask over one connection, and over a new one each time."""
+        """Send requests over one connection, and over a new connection each time."""
         found = set()
         kept = HTTPConnection("127.0.0.1", store.port, timeout=30)
         while not is_over.is_set():

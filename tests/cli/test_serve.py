@@ -1,4 +1,4 @@
-"""`workertown-kv serve` at work: what it prints, and how it ends."""
+"""Test the output of `workertown-kv serve`, and how it ends."""
 
 import json
 import os
@@ -31,7 +31,7 @@ CURL = re.compile(r"^    (curl (?:[^\\\n]|\\[\s\S])*)$", re.MULTILINE)
 def serving(
     environment: dict[str, str], folder: Path, *args: str
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The command started in a folder, and the port that it was given."""
+    """Start the command in a folder, and return it with its port."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "workertown_kv", "serve", "--port", str(port), *args],
@@ -51,7 +51,7 @@ def serving(
 
 
 def read_until(process: subprocess.Popen[str], last: str) -> str:
-    """What the process prints, up to the line with these words."""
+    """Return the output of the process up to the line with these words."""
     assert process.stdout is not None
     printed = ""
     for line in process.stdout:
@@ -86,7 +86,7 @@ def test_without_credentials_it_prints_a_key_and_commands_that_work(
         put, get = CURL.findall(printed)
         assert bash(put) == '{"status":200,"success":true,"data":"world"}'
         assert bash(get) == '{"status":200,"success":true,"data":"world"}'
-        # The key that it offers for good is the one that is in force.
+        # The key that the output suggests for good is the key in force.
         setting = re.findall(r"^    (export .*)$", printed, re.MULTILINE)[0]
         key = bash(f'{setting}\nprintf %s "$KV_API_KEY"')
         assert len(key) >= 32
@@ -161,7 +161,7 @@ def connected(server: ServedStore) -> socket.socket:
 
 
 def log_of(server: ServedStore) -> list[str]:
-    """The lines about requests, except those by which `ServedStore` waited for the server."""
+    """Return the lines about requests, except those by which `ServedStore` waited."""
     first, *lines = server.output.splitlines()
     assert first.startswith(GREETING)
     return [line for line in lines if not line.startswith("GET /health ")]
@@ -244,20 +244,20 @@ def test_the_access_log_can_be_turned_off(args: list[str], env: dict[str, str]) 
 
 @contextmanager
 def slow_upload(server: ServedStore, body: bytes) -> Iterator[socket.socket]:
-    """A `PUT` that the server has begun to read, of which the body is still to be sent."""
+    """Begin a `PUT` that the server has begun to read, without the rest of its body."""
     with connected(server) as connection:
         connection.sendall(
             b"PUT /v1/kv/slow HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             b"Authorization: %b\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n"
             % (server.headers["Authorization"].encode(), len(body))
         )
-        # It says so when it begins to wait for the body, and so is under way.
+        # The server says so when it begins to wait for the body, so the request is under way.
         assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
         yield connection
 
 
 def workers_of(pid: int) -> list[int]:
-    """The ids of the workers of a main process."""
+    """Return the ids of the workers of a main process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

@@ -1,4 +1,4 @@
-"""Cloudflare's own clients, unmodified, and a store that is served for them."""
+"""Serve a store for Cloudflare's own clients, unmodified."""
 
 import sys
 from collections.abc import Iterator
@@ -8,12 +8,13 @@ import httpx2
 import pytest
 
 from clients.sdk import ACCOUNT, PYTHON_4, PYTHON_5, TYPESCRIPT, Sdk
+from clients.wrangler import Wrangler
 from servers.installed import Find, npm_packages, python_packages
 from workertown_kv.testing import ServedStore
 
 HERE = Path(__file__).parent
 
-# The docs, which have a page of the same keys, are a package of the repository.
+# The docs, whose page has the same keys, are a package of the repository.
 sys.path.insert(0, str(HERE.parents[1]))
 
 
@@ -34,12 +35,12 @@ def http(store: ServedStore) -> Iterator[httpx2.Client]:
 
 @pytest.fixture(scope="session")
 def npm(require_program: Find) -> Path:
-    """The `node_modules` with Cloudflare's clients for Node."""
+    """Return the `node_modules` with Cloudflare's clients for Node."""
     return npm_packages(HERE / "npm", require_program)
 
 
 def started(name: str, store: ServedStore, request: pytest.FixtureRequest) -> Sdk:
-    """The SDK of this name."""
+    """Start the SDK of this name."""
     if name == TYPESCRIPT:
         node = request.getfixturevalue("require_program")("node", "nodejs")
         return Sdk.in_typescript(node, request.getfixturevalue("npm"), store.url)
@@ -55,9 +56,18 @@ def sdk(request: pytest.FixtureRequest, store: ServedStore) -> Iterator[Sdk]:
 
 @pytest.fixture
 def namespace(http: httpx2.Client) -> Iterator[str]:
-    """A namespace of the test's own, which is deleted in the end."""
+    """Make a namespace for the test, and delete it in the end."""
     above = f"/client/v4/accounts/{ACCOUNT}/storage/kv/namespaces"
     made = http.post(above, json={"title": "the test's own"})
     id: str = made.json()["result"]["id"]
     yield id
     assert http.delete(f"{above}/{id}").status_code == 200
+
+
+@pytest.fixture
+def wrangler(
+    store: ServedStore, npm: Path, require_program: Find, namespace: str, tmp_path: Path
+) -> Wrangler:
+    made = Wrangler(require_program("node", "nodejs"), npm, store.url, tmp_path)
+    made.namespace = namespace
+    return made

@@ -1,4 +1,4 @@
-"""Every way in which a key can be sent to a server, by hand."""
+"""Send keys to a server by hand, in every way that its APIs have."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Door(Protocol):
 
 
 def doors(http: httpx2.Client, namespace: str) -> dict[str, Door]:
-    """All of them, by name."""
+    """Return all ways by name."""
     named = {"X-KV-Namespace": namespace}
     workerd = named | {"CF-KV-FLPROD-405": "https://fake-host"}
     native = named | OCTETS | {"Content-Type": "application/json"}
@@ -38,12 +38,12 @@ def doors(http: httpx2.Client, namespace: str) -> dict[str, Door]:
 
 
 def rest(namespace: str) -> str:
-    """The path of a namespace in the REST API."""
+    """Return the path of a namespace in the REST API."""
     return f"/client/v4/accounts/{ACCOUNT}/storage/kv/namespaces/{namespace}"
 
 
 class _Addressed:
-    """The key is in the URL."""
+    """Sends the key in the URL."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class _Addressed:
 
 
 class _Batch:
-    """The key is in the body of a batch."""
+    """Sends the key in the body of a batch."""
 
     def __init__(self, http: httpx2.Client, headers: Mapping[str, str]) -> None:
         self._http = http
@@ -100,7 +100,7 @@ class _Batch:
 
 
 class _Bulk:
-    """The key is in the body of one of the REST API's requests for many."""
+    """Sends the key in the body of a bulk request of the REST API."""
 
     def __init__(self, http: httpx2.Client, namespace: str) -> None:
         self._http = http

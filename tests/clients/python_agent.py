@@ -1,6 +1,6 @@
-"""Makes the calls that stdin asks for with Cloudflare's Python SDK. One line of JSON each way.
+"""Make the calls on stdin with Cloudflare's Python SDK. Each call and each result is a JSON line.
 
-It runs with the SDK's own packages alone, and nothing of the project.
+Only the packages of the SDK are installed here, and nothing of the project.
 """
 
 import base64
@@ -16,7 +16,7 @@ client = functools.cache(cloudflare.Cloudflare)
 
 
 def given(value: Any) -> Any:
-    """An argument, where JSON cannot say it."""
+    """Return an argument that JSON cannot express."""
     if isinstance(value, dict) and set(value) == {"$bytes"}:
         return base64.b64decode(value["$bytes"])
     if isinstance(value, dict) and set(value) == {"$path"}:
@@ -25,7 +25,7 @@ def given(value: Any) -> Any:
 
 
 def told(result: Any) -> Any:
-    """What a call gave, as JSON."""
+    """Return the result of a call as JSON."""
     if hasattr(result, "iter_bytes"):
         return {
             "$bytes": base64.b64encode(result.read()).decode(),

@@ -1,4 +1,4 @@
-"""Cloudflare's SDKs, each in a process of its own, since none belongs into the project's."""
+"""Run Cloudflare's SDKs, each in its own process, apart from the packages of the project."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ _HERE = Path(__file__).parent
 
 
 class SdkError(Exception):
-    """What an SDK raised. Its own class is `kind`; `status` is 0 where no request was made."""
+    """An SDK raised this error. `kind` is its class; `status` is 0 if no request was made."""
 
     def __init__(self, told: Mapping[str, Any]) -> None:
         self.kind: str = told["kind"]
@@ -29,7 +29,7 @@ class SdkError(Exception):
 
 
 class Sdk:
-    """One of the SDKs: `ask` for any of its methods, or use those that are named here."""
+    """Runs an SDK: `ask` calls any of its methods; some have a method here."""
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], url: str) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class Sdk:
 
     @classmethod
     def in_python(cls, name: str, packages: Path, url: str) -> Self:
-        # Without `site`, so that it cannot see the packages of the tests.
+        # Without `site`, so that it does not see the packages of the tests.
         command = [sys.executable, "-S", str(_HERE / "python_agent.py")]
         return cls(name, command, {"PYTHONPATH": str(packages)}, url)
 
@@ -82,21 +82,21 @@ class Sdk:
         return told["result"]
 
     def put(self, namespace: str, key: str, value: bytes | Path, **named: Any) -> None:
-        """Write a value, by the method that the SDK has for it wherever that works."""
+        """Write a value, by the SDK's own method wherever that works."""
         if self.name == PYTHON_4:
-            # Its own method sends JSON instead of the value.
+            # The SDK's own method sends JSON instead of the value.
             content = value if isinstance(value, bytes) else value.read_bytes()
             text = base64.b64encode(content).decode()
             pair = {"key": key, "value": text, "base64": True, **named}
             self.ask("bulk_update", namespace, body=[pair])
             return
         if self.name == TYPESCRIPT and not isinstance(named.get("metadata", ""), str):
-            # It takes an object apart, into a field for each of its members.
+            # The SDK splits an object into a field for each of its members.
             named["metadata"] = json.dumps(named["metadata"])
         self.ask("values.update", key, namespace_id=namespace, value=value, **named)
 
     def got(self, namespace: str, key: str) -> tuple[bytes, Mapping[str, str]]:
-        """A value, and the header fields that came with it."""
+        """Return a value, and the header fields of its answer."""
         result = self.ask("values.get", key, namespace_id=namespace)
         return base64.b64decode(result["$bytes"]), result["headers"]
 
@@ -110,7 +110,7 @@ class Sdk:
         return self.ask("metadata.get", key, namespace_id=namespace)
 
     def keys(self, namespace: str, **named: Any) -> list[Any]:
-        """All keys, page by page."""
+        """Return all keys, page by page."""
         found: list[Any] = self.ask("keys.list", namespace, **named)
         return found
 
@@ -122,7 +122,7 @@ def _sent(value: Any) -> Any:
 
 
 def _quiet_environment() -> dict[str, str]:
-    """The environment, without what would be taken for credentials."""
+    """Return the environment, without variables that the SDK would take for credentials."""
     return {
         name: value
         for name, value in os.environ.items()

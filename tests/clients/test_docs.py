@@ -1,4 +1,4 @@
-"""The how-tos for Cloudflare's clients do what they say, with those clients."""
+"""Test the how-tos for Cloudflare's clients, with those clients."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_the_page_on_wrangler_does_what_it_says(
 
 @pytest.fixture
 def as_cloudflare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStore]:
-    """What the page's script takes for Cloudflare, with something to move."""
+    """Serve a store that plays Cloudflare for the page's script, with values to move."""
     # The first account has our default namespace, which Cloudflare does not know.
     env = {"KV_OPTIONS__CLOUDFLARE__ACCOUNTS": f"another,{ACCOUNT}"}
     database = tmp_path_factory.mktemp("cloudflare") / "kv.sqlite"
@@ -64,7 +64,7 @@ def fill(http: httpx2.Client) -> None:
 def test_the_page_on_moving_does_what_it_says(
     as_cloudflare: ServedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The page's programs look for packages in their folder.
+    # The programs of the page look for packages in their folder.
     for package in python_packages(HERE / "cloudflare-5.9.0.txt").iterdir():
         (tmp_path / package.name).symlink_to(package)
     monkeypatch.setenv("CLOUDFLARE_BASE_URL", as_cloudflare.url + "/client/v4")

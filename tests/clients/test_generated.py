@@ -1,4 +1,4 @@
-"""Clients that generators make from the OpenAPI document, and linters that read it."""
+"""Test clients that generators make from the OpenAPI document, and linters for it."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[ServedStore]:
 
 @pytest.fixture
 def document(store: ServedStore, tmp_path: Path) -> Path:
-    """The description of the store, in a file."""
+    """Write the document of the store into a file."""
     path = tmp_path / "open-api.json"
     with store.client() as client:
         path.write_bytes(client.get("/open-api.json").content)
@@ -111,7 +111,7 @@ def test_spectral_finds_nothing(document: Path, modules: Path, tmp_path: Path) -
 
 
 def test_redocly_finds_nothing(document: Path, modules: Path, tmp_path: Path) -> None:
-    # What it counts and looks up elsewhere is left out.
+    # Except what the linter counts and looks up elsewhere.
     quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
     linted = run(
         [modules / ".bin" / "redocly", "lint", "--format", "json", document], tmp_path, quiet

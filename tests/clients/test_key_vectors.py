@@ -1,6 +1,5 @@
-"""Every key of `tests/vectors/keys.json` is the same key at every door and for every client."""
+"""Test that each key of `tests/vectors/keys.json` is the same key in every API and client."""
 
-from pathlib import Path
 from urllib.parse import quote
 
 import httpx2
@@ -10,8 +9,6 @@ from docs.key_vectors import Vector, vectors
 from clients.doors import Door, doors, rest
 from clients.sdk import Sdk, SdkError
 from clients.wrangler import Wrangler
-from servers.installed import Find
-from workertown_kv.testing import ServedStore
 
 VECTORS = vectors()
 WRANGLER = "wrangler 4.86.0"
@@ -21,7 +18,7 @@ BY_KEY = {one.key: one for one in VECTORS}
 
 
 def value(vector: Vector) -> bytes:
-    """Another one for each key: JSON, so that it can go through all doors."""
+    """Return a different value for each key: JSON, so that every API accepts it."""
     return b'"%d"' % VECTORS.index(vector)
 
 
@@ -32,7 +29,7 @@ def by_hand(http: httpx2.Client, namespace: str) -> dict[str, Door]:
 
 @pytest.fixture
 def filled(by_hand: dict[str, Door], http: httpx2.Client, namespace: str) -> dict[str, Door]:
-    """The doors of a namespace that has all the keys."""
+    """Return all ways into a namespace that has all the keys."""
     pairs = [{"key": one.key, "value": value(one).decode()} for one in VECTORS]
     assert http.put(f"{rest(namespace)}/bulk", json=pairs).status_code == 200
     return by_hand
@@ -118,22 +115,13 @@ def test_an_sdk_knows_every_key_in_a_body(
     assert [door.get(one) for one in VECTORS] == [value(one) for one in VECTORS]
     assert [one["name"] for one in sdk.keys(namespace)] == IN_ORDER
     for vector in VECTORS:
-        # A page begins with what the prefix is, byte for byte.
+        # Pages compare the prefix byte for byte.
         if len(vector.key) < 100:
             assert vector.key == sdk.keys(namespace, prefix=vector.key)[0]["name"]
     read = sdk.ask("bulk_get", namespace, keys=IN_ORDER)["values"]
     assert read == {one.key: value(one).decode() for one in VECTORS}
     sdk.ask("bulk_delete", namespace, body=IN_ORDER)
     assert sdk.keys(namespace) == []
-
-
-@pytest.fixture
-def wrangler(
-    store: ServedStore, npm: Path, require_program: Find, namespace: str, tmp_path: Path
-) -> Wrangler:
-    made = Wrangler(require_program("node", "nodejs"), npm, store.url, tmp_path)
-    made.namespace = namespace
-    return made
 
 
 @pytest.mark.deep
@@ -150,7 +138,7 @@ def test_wrangler_knows_every_key_in_a_file(wrangler: Wrangler, by_hand: dict[st
     assert [door.get(one) for one in VECTORS] == [None] * len(VECTORS)
 
 
-# A second for each, so the oddest of those that a command line can carry.
+# Each takes a second, so only the oddest keys that a command line can carry.
 @pytest.mark.deep
 @pytest.mark.parametrize("name", ["a query", "two dots inside", "an encoded slash, literally"])
 def test_wrangler_names_keys_on_its_command_line(

@@ -1,4 +1,4 @@
-"""Libraries that keep things in Workers KV keep them here, unmodified."""
+"""Test unmodified libraries that keep their data in Workers KV."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ SOURCES = HERE / "libraries"
 
 @pytest.fixture(scope="module")
 def libraries(require_program: Find) -> Path:
-    """The `node_modules` with the libraries."""
+    """Return the `node_modules` with the libraries."""
     return npm_packages(SOURCES, require_program)
 
 
@@ -29,9 +29,9 @@ def libraries(require_program: Find) -> Path:
 def told(
     store: ServedStore, npm: Path, libraries: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """What a Worker tells that uses the libraries, with a namespace of the store."""
+    """Return the results of a Worker that uses the libraries, with a namespace of the store."""
     script = tmp_path_factory.mktemp("libraries") / "worker.js"
-    # wrangler brings esbuild, and this is what it does with a Worker.
+    # wrangler brings esbuild, and uses it in this way for a Worker.
     bundle: list[str | Path] = [npm / ".bin" / "esbuild", SOURCES / "worker.js"]
     bundle += ["--bundle", "--format=esm", f"--outfile={script}"]
     bundle += ["--conditions=workerd,worker,browser", "--log-level=warning"]

@@ -1,4 +1,4 @@
-"""As much at once as Cloudflare allows, and listings of very many keys."""
+"""Test the largest requests that Cloudflare allows, and listings of very many keys."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ from workertown_kv.testing import ServedStore
 PAIRS = 10_000
 BULK_BYTES = 100 * 1000 * 1000
 MOST_TIMES = 2.5
-"""The most memory that a process may ever have had, as a multiple of the body it was sent."""
+"""The most memory that a process may ever have, as a multiple of the body that it received."""
 
 LISTED = 100_000
 BRIEF = 2_000
@@ -53,7 +53,7 @@ def python_sdk(request: pytest.FixtureRequest, store: ServedStore) -> Iterator[S
 
 @pytest.fixture
 def stable(http: httpx2.Client, namespace: str) -> list[str]:
-    """The keys of a namespace that has very many, in order."""
+    """Return the keys of a namespace that has very many, in order."""
     names = [f"{number:06}/ключ" for number in range(LISTED)]
     for start in range(0, LISTED, PAIRS):
         pairs = [{"key": one, "value": "1"} for one in names[start : start + PAIRS]]

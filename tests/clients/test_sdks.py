@@ -1,4 +1,4 @@
-"""Cloudflare's own SDKs, unmodified, find everything where they expect it."""
+"""Test that Cloudflare's unmodified SDKs find everything where they expect it."""
 
 import base64
 import time
@@ -15,7 +15,7 @@ BYTES = bytes(range(256))
 
 
 def only(*names: str) -> pytest.MarkDecorator:
-    """With these SDKs alone."""
+    """Run a test only with these SDKs."""
     return pytest.mark.parametrize("sdk", names, indirect=True, scope="module")
 
 
@@ -51,7 +51,7 @@ def test_a_value_may_have_25_mebibytes_and_not_more(
     with pytest.raises(SdkError) as caught:
         sdk.put(namespace, "key", file)
     if sdk.name == TYPESCRIPT:
-        # The answer comes before all is sent, which Node takes for a broken connection.
+        # The answer comes before the whole body is sent, which Node takes for a broken connection.
         assert caught.value.kind == "APIConnectionError"
     else:
         assert (caught.value.status, caught.value.codes) == (413, [10024])
@@ -134,7 +134,7 @@ def test_metadata_is_kept_beside_a_value(sdk: Sdk, namespace: str) -> None:
     assert sdk.keys(namespace) == [{"name": "key", "metadata": told}]
 
 
-# In a bulk put, which 4.3.1 needs, a string is a string.
+# In a bulk put, which 4.3.1 needs, a string stays a string.
 @only(PYTHON_5, TYPESCRIPT)
 def test_metadata_may_be_sent_as_text(sdk: Sdk, namespace: str) -> None:
     sdk.put(namespace, "key", b"1", metadata='{"x": "é"}')
@@ -170,7 +170,7 @@ def test_a_value_may_expire_after_a_while_or_at_a_time(sdk: Sdk, namespace: str)
 
 
 def test_an_expiry_may_be_sent_back_as_it_was_listed(sdk: Sdk, namespace: str) -> None:
-    """To the Python SDK it is a float, and so it sends one."""
+    """The Python SDK takes it for a float, and so sends a float."""
     at = int(time.time()) + 5000
     sdk.put(namespace, "a", b"1", expiration=at)
     [listed] = sdk.keys(namespace)
@@ -283,7 +283,7 @@ def test_each_way_to_send_credentials_lets_in(as_user: Sdk, credentials: dict[st
     refused(as_user, "AuthenticationError", 401, 10000, "get", "0" * 32)
 
 
-# What SDKs do wrong
+# Faults of the SDKs
 
 
 @only(TYPESCRIPT)
@@ -300,7 +300,7 @@ def test_an_object_that_the_typescript_sdk_takes_apart_is_refused_and_not_lost(
 
 
 def test_text_as_a_value_is_a_defect_of_the_python_sdk(sdk: Sdk, namespace: str) -> None:
-    """4.3.1 sends JSON in its place (below), 5.9.0 nothing at all; both take it in bulk."""
+    """4.3.1 sends JSON instead (below), 5.9.0 sends nothing; both accept it in bulk."""
     if sdk.name == TYPESCRIPT:
         sdk.ask("values.update", "key", namespace_id=namespace, value="text é")
         assert sdk.get(namespace, "key") == "text é".encode()
@@ -316,11 +316,11 @@ def test_text_as_a_value_is_a_defect_of_the_python_sdk(sdk: Sdk, namespace: str)
 def test_cloudflare_4_3_1_sends_metadata_as_json_and_the_server_keeps_what_is_sent(
     sdk: Sdk, namespace: str, http: httpx2.Client
 ) -> None:
-    """Cloudflare's own answer would be the same: the client sends a JSON body, and no form."""
+    """Cloudflare's answer would be the same: the client sends a JSON body, and no form."""
     sdk.ask("values.update", "key", namespace_id=namespace, value="text", metadata='{"x": 1}')
     assert sdk.get(namespace, "key") == b'{"metadata":"{\\"x\\": 1}","value":"text"}'
     assert sdk.metadata(namespace, "key") is None
-    # A form, which it does not send, does what its user meant.
+    # A form, which the client does not send, would do what its user meant.
     url = f"/client/v4/accounts/{ACCOUNT}/storage/kv/namespaces/{namespace}/values/key"
     form = {"value": (None, b"text"), "metadata": (None, b'{"x": 1}')}
     assert http.put(url, files=form).status_code == 200

@@ -1,11 +1,10 @@
-"""Cloudflare's wrangler, unmodified, does all that it has for KV, and asks nothing of the network.
+"""Test all commands of Cloudflare's unmodified wrangler for KV, without a network.
 
-Each command takes it a second, so a test takes a whole walk and not a step.
+Each command takes a second, so a test has many steps.
 """
 
 import base64
 import time
-from pathlib import Path
 
 import httpx2
 import msgspec
@@ -13,19 +12,8 @@ import pytest
 
 from clients.doors import rest
 from clients.wrangler import Wrangler
-from servers.installed import Find
-from workertown_kv.testing import ServedStore
 
 BYTES = bytes(range(256))
-
-
-@pytest.fixture
-def wrangler(
-    store: ServedStore, npm: Path, require_program: Find, namespace: str, tmp_path: Path
-) -> Wrangler:
-    made = Wrangler(require_program("node", "nodejs"), npm, store.url, tmp_path)
-    made.namespace = namespace
-    return made
 
 
 @pytest.mark.deep

@@ -1,4 +1,4 @@
-"""`wrangler dev` keeps the values of a Worker in a server, as the page says."""
+"""Test that `wrangler dev` keeps the values of a Worker in a server, as the page shows."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ def test_the_page_on_wrangler_dev_does_what_it_says(
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    # In tests, miniflare does not ask the network where in the world it is.
+    # In tests, miniflare does not look up its location over the network.
     for name, text in {**quiet(home), "NODE_ENV": "test"}.items():
         monkeypatch.setenv(name, text)
-    # What the page has the reader install.
+    # The packages that the page installs.
     packages = tmp_path / "project" / "node_modules"
     packages.mkdir(parents=True)
     (packages / "wrangler").symlink_to(npm / "wrangler")

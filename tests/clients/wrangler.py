@@ -1,4 +1,4 @@
-"""Cloudflare's wrangler, as a command."""
+"""Run Cloudflare's wrangler as a command."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ from .sdk import ACCOUNT
 
 
 def quiet(folder: Path) -> Mapping[str, str]:
-    """The environment for wrangler, which then keeps to this folder and asks for nothing else."""
-    # It would ask the network whether there is a newer one, had it not done so just now.
+    """Return an environment in which wrangler uses only this folder and no network."""
+    # wrangler asks the network for a newer version unless it has done so recently.
     (folder / "update-check").mkdir()
     found = {"latest": "4.86.0", "lastUpdate": time.time() * 1000}
     (folder / "update-check" / "wrangler-latest.json").write_bytes(msgspec.json.encode(found))
@@ -28,7 +28,7 @@ def quiet(folder: Path) -> Mapping[str, str]:
 
 
 class Wrangler:
-    """Runs wrangler's commands in a folder of its own, which is its home as well."""
+    """Runs wrangler's commands in a folder of its own, which is also its home."""
 
     def __init__(self, node: str, packages: Path, url: str, folder: Path) -> None:
         self.folder = folder
@@ -60,7 +60,7 @@ class Wrangler:
         )
 
     def __call__(self, *args: str, **env: str) -> bytes:
-        """What a command prints that succeeds. Those for keys and for many get the namespace."""
+        """Return the output of a command that succeeds. Commands for keys get the namespace."""
         if args[0] != "namespace":
             args = (*args[:2], "--remote", "--namespace-id", self.namespace, *args[2:])
         ran = self.ran(*args, **env)
@@ -68,7 +68,7 @@ class Wrangler:
         return ran.stdout
 
     def refused(self, *args: str, **env: str) -> str:
-        """What a command says that fails."""
+        """Return the message of a command that fails."""
         if args[0] != "namespace":
             args = (*args[:2], "--remote", "--namespace-id", self.namespace, *args[2:])
         ran = self.ran(*args, **env)
@@ -76,17 +76,17 @@ class Wrangler:
         return (ran.stdout + ran.stderr).decode()
 
     def file(self, name: str, content: object) -> str:
-        """Write a JSON file for a command; its name."""
+        """Write a JSON file for a command, and return its name."""
         (self.folder / name).write_bytes(msgspec.json.encode(content))
         return name
 
     def list(self, *args: str) -> "list[dict[str, Any]]":
-        """All keys, as `kv key list` prints them."""
+        """Return all keys, as `kv key list` prints them."""
         return msgspec.json.decode(self("key", "list", *args), type=list[dict[str, Any]])
 
     def read(self, *keys: str) -> dict[str, str | None]:
-        """What `kv bulk get` prints for these keys, at most a hundred."""
+        """Return the output of `kv bulk get` for these keys, at most a hundred."""
         printed = self("bulk", "get", self.file("read.json", keys))
-        # Around the JSON are a warning before it and a word of success after it.
+        # A warning stands before the JSON, and a message of success after it.
         text = printed[printed.index(b"{") : printed.rindex(b"}") + 1]
         return msgspec.json.decode(text, type=dict[str, str | None])

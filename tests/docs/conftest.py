@@ -1,4 +1,4 @@
-"""The docs are a package of the repository, which `pytest` alone does not look for there."""
+"""Find the package `docs` of the repository, where `pytest` alone does not look."""
 
 import sys
 from pathlib import Path

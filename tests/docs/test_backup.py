@@ -1,4 +1,4 @@
-"""The backup that the docs describe, taken while clients write as fast as they can."""
+"""Test the backup that the docs describe, while clients write as fast as they can."""
 
 import subprocess
 import threading

@@ -1,4 +1,4 @@
-"""CONTRIBUTING is the map of the house as it stands."""
+"""Test that the map in CONTRIBUTING fits the code."""
 
 import re
 import tomllib

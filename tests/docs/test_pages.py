@@ -1,4 +1,4 @@
-"""What the docs show can be done, and where they point there is something."""
+"""Test that the examples and links of the docs work."""
 
 import json
 import re
@@ -13,7 +13,7 @@ OTHERS_RUN = {
     *("README.md", "env-kv-in-workerd.md"),
     *("move-from-workers-kv.md", "use-wrangler.md", "use-wrangler-dev.md"),
 }
-"""Pages whose examples tests of their own run."""
+"""Pages whose examples other tests run."""
 
 RUN = [
     page for page in PAGES if {"bash", "console", "python"} & {one.language for one in blocks(page)}
@@ -48,7 +48,7 @@ def test_every_page_is_on_the_map() -> None:
 
 
 def test_nothing_installs_this_package_from_an_index() -> None:
-    # Whoever publishes something under its name there would be installed instead.
+    # Otherwise pip would install whatever package someone publishes under its name.
     examples = (ROOT / "examples").rglob("*.md")
     installs = re.compile(r"(pip install|uv add|uvx|pipx run)[^\n`]* [\"']?workertown-kv\b")
     texts = {path: path.read_text() for path in (*PAGES, *examples, *(ROOT / "src").rglob("*.py"))}
@@ -56,7 +56,7 @@ def test_nothing_installs_this_package_from_an_index() -> None:
 
 
 def test_no_loop_in_a_shell_can_go_on_for_ever() -> None:
-    # A server that does not start would leave the reader with a terminal that hangs.
+    # If the server did not start, the terminal of the reader would hang.
     shell = [one for page in PAGES for one in blocks(page) if one.language in ("bash", "console")]
     endless = re.compile(r"\b(until|while) (?!read\b)")
     assert shell

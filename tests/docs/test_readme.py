@@ -1,4 +1,4 @@
-"""The README can be followed, word for word."""
+"""Test that a reader can follow the README word for word."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The reference pages say everything there is, and nothing that was."""
+"""Test that the reference pages are complete and up to date."""
 
 import asyncio
 import re
@@ -93,7 +93,7 @@ def test_a_default_that_a_page_says_in_parentheses_is_the_default() -> None:
     wrong = []
     known = 0
     for page, name, number in said:
-        # Without its path, only a name of several words is surely that of an option.
+        # Without its path, only a name of several words is surely the name of an option.
         paths = [one for one in defaults if f".{one}".endswith(f".{name}") and "_" in name]
         expected = {flags[name]} if name in flags else {defaults[path] for path in paths}
         known += bool(expected)

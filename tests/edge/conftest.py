@@ -1,4 +1,4 @@
-"""What runs Python as it is at the edge."""
+"""Install the programs that run Python as Cloudflare does at the edge."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def modules(node: str, require_program: Find) -> Path:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages of a Worker, this one among them."""
+    """Return the packages of a Worker, including this package."""
     folder = tmp_path_factory.mktemp("packages")
     shutil.copytree(pyodide_packages(HERE / "wheels.txt"), folder, dirs_exist_ok=True)
     unpack_own_wheel(folder)

@@ -1,4 +1,4 @@
-"""The place where a Worker runs, as far as it can be had without Cloudflare."""
+"""Run Python as Cloudflare does, as far as that is possible without Cloudflare."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ ROOT: Final = HERE.parents[1]
 
 
 def unpack_own_wheel(folder: Path) -> None:
-    """Build this package and unpack it there."""
+    """Build this package, and unpack it into a folder."""
     with tempfile.TemporaryDirectory() as wheels:
         command = (sys.executable, "-m", "hatchling", "build", "--target", "wheel")
         run(*command, "--directory", wheels, cwd=ROOT)
@@ -21,7 +21,7 @@ def unpack_own_wheel(folder: Path) -> None:
 
 
 def run(*command: str, cwd: Path, seconds: int = 900) -> str:
-    """Run a command and wait; what it prints. Raises `RuntimeError`, with that, if it fails."""
+    """Run a command, and return its output. Raises `RuntimeError`, with the output, if it fails."""
     ended = subprocess.run(
         command,
         cwd=cwd,
@@ -38,12 +38,12 @@ def run(*command: str, cwd: Path, seconds: int = 900) -> str:
 
 
 def major_version(node: str) -> int:
-    """Which Node it is."""
+    """Return the version of Node."""
     return int(run(node, "-p", "process.versions.node", cwd=HERE).partition(".")[0])
 
 
 def jspi(node: str) -> str:
-    """The flag with which this Node lets WebAssembly wait for JavaScript, as Cloudflare does."""
+    """Return the flag with which this Node lets WebAssembly wait for JavaScript."""
     known = run(node, "--v8-options", cwd=HERE)
     flags = ("--experimental-wasm-jspi", "--experimental-wasm-stack-switching")
     return next(flag for flag in flags if flag in known)

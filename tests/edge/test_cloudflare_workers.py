@@ -1,7 +1,7 @@
-"""The example of a Cloudflare Worker, in the interpreter that Cloudflare runs.
+"""Test the example of a Cloudflare Worker in the interpreter that Cloudflare runs.
 
-One process of Node has all of it: Pyodide, this package as a wheel, and the KV namespace and the D1
-database of miniflare. What it runs is in `inside/`, and has its own names in what is said here.
+One process of Node has Pyodide, this package as a wheel, and the KV namespace and the D1 database
+of miniflare. The tests that it runs are in `inside/`; the output here has their names.
 """
 
 import importlib.metadata
@@ -52,7 +52,7 @@ def test_wrangler_packs_the_example(
     node: str, modules: Path, packages: Path, tmp_path: Path, config: str, binding: str
 ) -> None:
     worker = shutil.copytree(EXAMPLE, tmp_path / "worker")
-    # As `pywrangler deploy` does, which asks a registry and Pyodide's index.
+    # As `pywrangler deploy` does, which uses a registry and Pyodide's index.
     shutil.copytree(packages, worker / "python_modules")
     (worker / "python_modules" / "pyvenv.cfg").touch()
     wrangler = modules / "wrangler" / "bin" / "wrangler.js"

@@ -1,4 +1,4 @@
-"""The runtime `edge` in Python as it is at the edge: Pyodide, and no network but fetch."""
+"""Test the runtime `edge` in Pyodide, with no network but fetch."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the server says of itself."""
+"""Test the admin and public endpoints."""
 
 from importlib.metadata import version
 

@@ -1,4 +1,4 @@
-"""Bodies that are compressed: refused alike wherever a body is read."""
+"""Test that compressed bodies are refused wherever a body is read."""
 
 import gzip
 import json
@@ -69,6 +69,6 @@ async def test_a_path_that_takes_a_body_is_tried_here() -> None:
         for method, operation in methods.items()
         if "requestBody" in operation
     }
-    # Nothing is read from the body of a migration.
+    # The server reads no body of a migration.
     described.remove(("POST", "/admin/migrate"))
     assert described <= {(method, path.partition("?")[0]) for method, path in BODIES}

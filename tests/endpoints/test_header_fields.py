@@ -1,4 +1,4 @@
-"""Which header fields the server reads: found in its source, and compared with what it says."""
+"""Find the header fields that the server reads in its source, and compare them with the docs."""
 
 import ast
 import importlib
@@ -14,7 +14,7 @@ SOURCE = Path(workertown_kv.__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 FORWARDED = {"forwarded", "x-forwarded-for", "cf-connecting-ip"}
-"""What proxies write; read in `access/forwarded.py` field by field."""
+"""The fields that proxies write; `access/forwarded.py` reads them field by field."""
 
 PREFLIGHT = {
     "access-control-request-method",
@@ -29,10 +29,10 @@ NOT_FROM_A_PAGE = {
     "cf-kv-flprod-405",
     "content-encoding",
 }
-"""What a browser sets, or a proxy, or only workerd; and a field whose only use is to be refused."""
+"""Fields that a browser, a proxy or only workerd sets, and a field that is only refused."""
 
 ALWAYS_ALLOWED = {"accept"}
-"""What every page may send (the Fetch standard, 2.2.2)."""
+"""Fields that every page may send (the Fetch standard, 2.2.2)."""
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -43,7 +43,7 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 
 
 def read() -> set[str]:
-    """The fields that are looked up, by constants of bytes, in mappings of bytes."""
+    """Return the fields that code looks up, by constants of bytes, in mappings of bytes."""
     found = set(FORWARDED)
     for name, tree in modules():
         for node in ast.walk(tree):
@@ -60,7 +60,7 @@ def read() -> set[str]:
 
 
 def lists() -> set[str]:
-    """The fields that are read as lists."""
+    """Return the fields that are read as lists."""
     return {
         field
         for name, tree in modules()
@@ -102,6 +102,6 @@ def test_a_page_may_send_whatever_the_server_reads() -> None:
 
 
 def test_a_field_that_is_read_once_may_come_only_once() -> None:
-    # Of two, only whether they are there is asked; two credentials are none.
+    # The server only looks whether two fields are there; two credentials count as none.
     others = {"expect", "transfer-encoding", "authorization", *PREFLIGHT, *FORWARDED}
     assert {name.encode() for name in read() - lists() - others} <= SINGLE

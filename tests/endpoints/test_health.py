@@ -1,4 +1,4 @@
-"""Whether the server and its storage are well, and what the log says where they are not."""
+"""Test the health of the server and its storage, and what the log says of it."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ SPACE = "/client/v4/accounts/a/storage/kv/namespaces/000000000000000000000000000
 
 
 class Fragile(MemoryStorage):
-    """Fails as its tests say, to every request and question, or to those about writes alone."""
+    """Fails as a test says, for all calls, or only for writes."""
 
     probe_seconds = 0.01
 
@@ -66,7 +66,7 @@ class Fragile(MemoryStorage):
 
 @pytest.fixture
 def fragile(monkeypatch: pytest.MonkeyPatch) -> Fragile:
-    """A storage that is asked again whenever somebody wants to know."""
+    """A storage that is checked again with every question."""
     monkeypatch.setattr(health, "FRESH_SECONDS", 0)
     monkeypatch.setattr(health, "PATIENCE_SECONDS", 20)
     return Fragile()
@@ -126,7 +126,7 @@ async def test_a_storage_that_takes_no_writes_is_not_ready_and_names_the_kind_al
     assert await statuses(server) == [200, 200, 200]
 
 
-async def test_an_error_that_nobody_foresaw_is_a_failure_too(
+async def test_an_unforeseen_error_is_a_failure_too(
     server: Server, fragile: Fragile, caplog: pytest.LogCaptureFixture
 ) -> None:
     fragile.failing = ValueError("the engine is on fire")
@@ -176,7 +176,7 @@ async def test_without_background_tasks_each_request_for_the_health_checks_the_s
         assert await statuses(server) == [200, 200, 200]
         assert asyncio.all_tasks() == before
         fragile.failing = StorageUnavailable("It is down")
-        # A failure that a request meets makes the last answer an old one.
+        # A failure in a request makes the last result of the check out of date.
         server.health.failed(fragile.failing)
         assert await statuses(server) == [503, 200, 503]
 

@@ -1,4 +1,4 @@
-"""How deep JSON may be nested: the same on every API, whatever the interpreter can read."""
+"""Test how deep JSON may be nested: equally in every API, whatever the interpreter can read."""
 
 import json
 
@@ -25,7 +25,7 @@ def deep(depth: int) -> str:
 
 
 DEEP = (deep(513), "[" * 100_000 + "]" * 100_000, "[" * 600)
-"""One too many; what no Python reads but the newest; what does not end."""
+"""One level too many; a text that only the newest Python reads; a text that does not end."""
 
 
 @pytest.fixture

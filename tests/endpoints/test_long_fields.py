@@ -1,4 +1,4 @@
-"""Header fields and queries that are long: what it takes to read them has a bound."""
+"""Test that the work of reading long header fields and queries has a bound."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""How much memory the bodies and answers of all requests may take together."""
+"""Test how much memory the bodies and answers of all requests may take together."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ ONE = "x" * (MIB - 1000)
 
 
 class Stalled:
-    """A request by a client that sends a part of its body, and of the answer takes nothing."""
+    """A request by a client that sends part of its body, and reads nothing of the answer."""
 
     def __init__(self, server: Server, method: str, path: str, body: bytes, whole: bool) -> None:
         self.statuses: list[int] = []
@@ -73,7 +73,7 @@ class Stalled:
         await self._task
 
 
-# What a request holds, in MiB: a body twice, an answer once, and beside it the values in it.
+# The MiB that a request holds: a body twice, an answer once, and the values in it.
 KINDS: dict[str, tuple[str, str, bytes, bool, int]] = {
     "get": ("GET", "/v1/kv/large", b"", True, 1),
     "batch": ("POST", "/v1/kv", b'{"operations":[{"op":"get","key":"large"}]}', True, 2),
@@ -102,7 +102,7 @@ async def test_past_the_memory_a_request_is_refused_and_others_are_not(kind: str
     *first, last = stalled
     waiting: list[list[int]] = [[200]] if whole else [[]]
     assert [one.statuses for one in first] == waiting * len(first)
-    # workerd hears no answer before it has sent the whole body.
+    # workerd reads no answer before it has sent the whole body.
     if kind != "binding put":
         assert (last.statuses, last.retry_after) == ([503], b"1")
     for name, status in (("a", 503), ("b", 200)):
@@ -175,12 +175,12 @@ SERVED = {"value_bytes": 4 * MIB, "batch_bytes": 4 * MIB, "memory_bytes": 40 * M
 
 @contextmanager
 def asked(server: ServedStore, request: bytes, many: int) -> Iterator[list[socket.socket]]:
-    """Connections with a request each, on which nothing is read."""
+    """Open connections with a request each, on which nothing is read."""
     with ExitStack() as opened:
         connections = []
         for _ in range(many):
             one = socket.socket()
-            # Little enough that the server has to wait for the client.
+            # So little that the server has to wait for the client.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             one.settimeout(60)
             one.connect(("127.0.0.1", server.port))
@@ -206,7 +206,7 @@ def test_clients_that_read_nothing_take_no_more_than_their_share(tmp_path: Path)
         with asked(server, get, 40) as gets, asked(server, post, 40) as posts:
             heads = [one.recv(200) for one in (*gets, *posts)]
             refused = [one for one in heads if one.startswith(b"HTTP/1.1 503 ")]
-            # How many are let in depends on what the kernel takes of answers that nobody reads.
+            # How many are admitted depends on how much of the unread answers the kernel takes.
             assert 10 < len(refused) < 80
             assert all(b"retry-after: 1" in one for one in refused)
             answer = client.get("/v1/kv/large", headers={"Authorization": "Bearer another"})
@@ -218,5 +218,5 @@ def test_clients_that_read_nothing_take_no_more_than_their_share(tmp_path: Path)
             for line in Path(f"/proc/{child}/status").read_text().splitlines()
             if line.startswith("VmHWM:")
         ]
-        # What the answers would take without a bound is 480 MiB.
+        # Without a bound, the answers would take 480 MiB.
         assert max(peaks) < 200 * 1024

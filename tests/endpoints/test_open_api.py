@@ -1,4 +1,4 @@
-"""The OpenAPI description, checked by a validator and driven by schemathesis."""
+"""Test the OpenAPI document with a validator, and the server with schemathesis."""
 
 import asyncio
 import keyword
@@ -24,9 +24,9 @@ from workertown_kv.storage.memory import MemoryStorage
 server = make_server(MemoryStorage({"a": 1}))
 document: dict[str, Any] = asyncio.run(server.request("GET", "/open-api.json")).json()
 
-# 413 and 414 are refusals as well, and a namespace that nobody made is 404 before anything else is
-# looked at. Some that the schema allows are refused by what it cannot say:
-# a cursor that no page gave, an expiry in the past, a key together with a prefix.
+# 413 and 414 are refusals as well, and an unknown namespace is 404 before any other check.
+# The server refuses some requests that the schema allows, since it cannot express the rule:
+# an unknown cursor, an expiry in the past, a key together with a prefix.
 config = schemathesis.Config.from_dict(
     {
         "checks": {
@@ -51,12 +51,12 @@ def test_it_describes_every_route_and_method() -> None:
     routed = {
         (path, method)
         for route in server.api_routes
-        # What workerd speaks is a protocol of its own, for nobody else.
+        # The protocol of workerd is not for other clients.
         if not isinstance(route, Binding)
         for path, methods in route.templates.items()
         for method in methods
     }
-    # Where there is a GET there is a HEAD, and the document says so once for all.
+    # Every path with GET has HEAD, and the document says so once for all.
     heads = {(path, "HEAD") for path, method in described if method == "GET"}
     assert described | heads == routed
     assert described & heads == {("/v1/kv/{key}", "HEAD")}
@@ -138,7 +138,7 @@ SCHEMAS: dict[str, Any] = document["components"]["schemas"]
 
 
 def parts(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """All objects of a part of the document, and where they are."""
+    """Yield all objects of a part of the document, with their paths."""
     if isinstance(node, dict):
         yield at, node
     for name, one in node.items() if isinstance(node, dict) else enumerate(node):
@@ -147,14 +147,14 @@ def parts(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def contents() -> Iterator[tuple[str, dict[str, Any]]]:
-    """What each operation takes and answers, by media types."""
+    """Yield the bodies and answers of each operation, by media types."""
     for _, _, operation in OPERATIONS:
         for answer in (operation.get("requestBody", {}), *operation["responses"].values()):
             yield from answer.get("content", {}).items()
 
 
 def strict(node: Any) -> Any:
-    """A schema that knows all the fields there are."""
+    """Return a schema that has all existing fields."""
     if isinstance(node, list):
         return [strict(one) for one in node]
     if not isinstance(node, dict):
@@ -218,14 +218,14 @@ def test_generators_find_no_form_that_they_do_not_know() -> None:
             if "/examples/" in at or at.endswith(("/properties", "/required")):
                 continue
             assert node.get("type") != "array" or "items" in node, at
-            # Free objects say so, and the others say what they have.
+            # Free objects say so, and all others name their fields.
             if node.get("type") == "object":
                 assert (
                     "properties" in node
                     or "maxProperties" in node
                     or ("additionalProperties" in node)
                 ), at
-            # As a field, and not as one of a union.
+            # As the type of a field, and not in a union.
             assert node.get("type") != "null" or "/anyOf/" in at, at
             assert not isinstance(node.get("const"), bool), at
 
@@ -243,7 +243,7 @@ HEADERS = {"Authorization": f"Bearer {API_KEY}"}
 
 
 async def full_server() -> tuple[Server, str]:
-    """A server that has what the examples name, and the id of the namespace that they name."""
+    """Return a server with the entries of the examples, and the id of their namespace."""
     full = make_server(MemoryStorage())
     for key in ("theme", "user/ada", ".."):
         await full.request(
@@ -291,7 +291,7 @@ async def ask(
     if media_type == "multipart/form-data":
         given["files"] = {name: text.encode() for name, text in body.items()}
     elif media_type == "application/json":
-        # The title that is taken in a new namespace's example is that of the one there is.
+        # The title in the example of a new namespace is taken by the existing one.
         free = path.endswith("namespaces") and body == {"title": "photos"}
         given["json"] = {"title": "others"} if free else body
     elif media_type is not None:
@@ -358,8 +358,8 @@ def test_the_server_does_what_it_describes(case: Case[Any]) -> None:
     case.call_and_validate(headers=HEADERS)
 
 
-# Cloudflare's API takes parameters that nobody knows, and looks for the namespace first, so what
-# violates the schema may be 200 or 404 there.
+# Cloudflare's API accepts unknown parameters, and looks for the namespace first, so a request
+# that violates the schema may get 200 or 404 there.
 @schema.include(path_regex="^/client/v4").parametrize()
 @settings(max_examples=settings().max_examples // 10, suppress_health_check=list(HealthCheck))
 def test_cloudflares_api_is_as_described(case: Case[Any]) -> None:

@@ -1,6 +1,6 @@
-"""How long one request keeps the event loop from others, in time of its thread.
+"""Measure how long one request keeps the event loop from others, in time of its thread.
 
-What takes the bodies below all at once takes several times as long as is allowed here.
+Code that decodes the bodies below all at once takes several times as long as permitted here.
 """
 
 import json
@@ -61,7 +61,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("kind", BODIES)
-async def test_a_large_body_lets_others_have_a_turn(kind: str) -> None:
+async def test_a_large_body_lets_other_requests_have_a_turn(kind: str) -> None:
     (method, url), body, status = BODIES[kind]
     call = Caller(make_server(MemoryStorage()))
     content_type = "multipart/form-data; boundary=x" if kind == "a form" else "application/json"
@@ -71,7 +71,7 @@ async def test_a_large_body_lets_others_have_a_turn(kind: str) -> None:
         answer = await call(method, url, content=body, headers={"Content-Type": content_type})
         got.append(answer.status_code)
 
-    # The best of three, for what the machine does meanwhile.
+    # The best of three, since other processes use the machine too.
     longest = [await longest_turn(act) for _ in range(3)]
     assert got == [status] * 3
     assert min(longest) < MOST_SECONDS
@@ -85,7 +85,7 @@ ITEMS = {
 
 
 @pytest.mark.parametrize("kind", ITEMS)
-async def test_a_long_body_may_have_so_many_items_and_no_more(kind: str) -> None:
+async def test_a_long_body_may_have_a_number_of_items_and_no_more(kind: str) -> None:
     method, url, most, item = ITEMS[kind]
     call = Caller(make_server(MemoryStorage()))
     answers = []
@@ -110,17 +110,17 @@ async def test_a_long_body_may_have_so_many_items_and_no_more(kind: str) -> None
         (b'{"op":"get","key":"a"};]}', " JSON is malformed"),
     ],
 )
-async def test_in_a_long_body_too_it_is_said_what_is_wrong(tail: bytes, message: str) -> None:
+async def test_an_error_in_a_long_body_names_the_item(tail: bytes, message: str) -> None:
     call = Caller(make_server(MemoryStorage(), limits={"batch_operations": 2000}))
-    one = b'{"op":"get","key":"%b"},' % (b"a" * 400)
-    body = b'{"operations":[' + one * 1000 + tail
+    operation = b'{"op":"get","key":"%b"},' % (b"a" * 400)
+    body = b'{"operations":[' + operation * 1000 + tail
     answer = await call(
         "POST", "/v1/kv", content=body, headers={"Content-Type": "application/json"}
     )
     assert answer.status_code == 400
     (detail,) = answer.json()["errors"]
-    told = ".".join(map(str, detail["path"])) + f" {detail['message']}"
-    assert told.startswith(message), told
+    found = ".".join(map(str, detail["path"])) + f" {detail['message']}"
+    assert found.startswith(message), found
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ async def test_in_a_long_body_too_it_is_said_what_is_wrong(tail: bytes, message:
         ("list", "POST", "/v1/kv"),
     ],
 )
-async def test_who_may_do_nothing_of_it_is_refused_before_the_body_is_read(
+async def test_a_user_without_the_verb_is_refused_before_the_body_is_read(
     verb: str, method: str, url: str
 ) -> None:
     key = {"name": "a", "api_key": "test-key", "scopes": [{"verbs": [verb]}]}

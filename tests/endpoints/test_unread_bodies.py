@@ -1,4 +1,4 @@
-"""An error that is known before the body is read does not break the connection under a client."""
+"""Test that an error before the body is read does not break the connection of a client."""
 
 from collections.abc import Mapping
 

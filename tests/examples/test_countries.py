@@ -1,4 +1,4 @@
-"""The program that loads pycountry's tables, against a served SQLite store."""
+"""Test the program that loads pycountry's tables, against a served SQLite store."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ KEY = "test-key"
 def test_a_load_cut_short_by_a_kill_loses_nothing_acknowledged_and_can_be_finished(
     tmp_path: Path,
 ) -> None:
-    # A third of each table is enough to be killed in the middle of.
+    # A third of each table is enough to kill the program in the middle.
     every = {name: dict(list(table.items())[::3]) for name, table in tables().items()}
     records = {key: record for table in every.values() for key, record in table.items()}
     assert len(records) > 4_000
@@ -47,7 +47,7 @@ def test_a_load_cut_short_by_a_kill_loses_nothing_acknowledged_and_can_be_finish
             async with connect(server.url, KEY) as client:
                 kept = set(await keys(client, ""))
                 assert acknowledged <= kept <= records.keys()
-                # What was acknowledged is not written again, so its values are compared too.
+                # The program does not write acknowledged values again, so the test compares them.
                 await load(client, {key: records[key] for key in records.keys() - acknowledged})
                 assert await differences(client, records) == []
                 for name, table in every.items():
@@ -121,7 +121,7 @@ def test_the_program_says_in_one_line_that_its_key_is_refused() -> None:
     assert "401: Unauthorized" in ended.stderr
 
 
-def test_the_program_says_in_one_line_that_nobody_answers() -> None:
+def test_the_program_says_in_one_line_that_no_server_answers() -> None:
     ended = program(url=f"http://127.0.0.1:{free_port()}")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.count("\n") == 1

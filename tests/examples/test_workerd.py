@@ -1,4 +1,4 @@
-"""The Worker that keeps short links, in real workerd, against a served store."""
+"""Test the Worker that keeps short links, in real workerd, against a served store."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""What clients saw of a key, and whether a key that has one value at a time can be seen so."""
+"""Judge whether the reads and writes of a key could each have happened at one moment."""
 
 import math
 from bisect import bisect_left
@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 NOTHING = "nothing"
-"""What a key has that was never written."""
+"""The value of a key that was never written."""
 
 
 @dataclass
 class Act:
-    """A read or a write, from when it was asked for until its answer came.
+    """A read or a write, from its request to its answer.
 
     No value is written twice. A write whose outcome nobody knows never ends: it may still happen.
     """
@@ -26,9 +26,9 @@ class Act:
 
 
 class Zone(NamedTuple):
-    """The time from the first end of an act on a value to the last beginning of one.
+    """The time from the first end of an act on a value to the last beginning of such an act.
 
-    The key had the value all that time, or, where it is turned round, at a moment within it.
+    The key had the value all that time or, if the times are reversed, at a moment between them.
     """
 
     first_end: float
@@ -37,13 +37,13 @@ class Zone(NamedTuple):
 
 
 class History:
-    """All acts on one key. The last one is a read that began when all others had ended."""
+    """Holds all acts on a key. The last act is a read that began when all others had ended."""
 
     def __init__(self) -> None:
         self.acts = [Act(NOTHING, -math.inf, -math.inf, writes=True)]
 
     def faults(self) -> Iterator[str]:
-        """What cannot be where every act happens at one moment between its beginning and its end.
+        """Return what is impossible if each act happens at a moment between its start and its end.
 
         This is the test of Gibbons and Korach (Testing Shared Memories, 1997).
         """
@@ -68,14 +68,14 @@ class History:
                 yield f"{zone.value} was written, and {kept[before].value} read before and after"
 
     def lost(self) -> int:
-        """How many writes were acknowledged, and began after what the last read has seen."""
+        """Return how many acknowledged writes began after the write that the last read saw."""
         seen = min(act.ended for act in self.acts if act.value == self.acts[-1].value)
         return sum(act.writes and act.began > seen and act.ended < math.inf for act in self.acts)
 
 
 @dataclass
 class Refused:
-    """A write that was answered 412: there was to be another value."""
+    """A write that was answered with 412: it expected another value."""
 
     value: str
     expected: str
@@ -83,12 +83,12 @@ class Refused:
 
 
 class Counting(History):
-    """All acts on a key whose every write is made of the value before it, and asks for that one."""
+    """Holds all acts on a key whose every write extends the value before it, and requires it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.before: dict[str, str] = {}
-        """What each write, refused ones left out, expected to be there."""
+        """Return the value that each write expected, except refused writes."""
         self.refused: list[Refused] = []
 
     def faults(self) -> Iterator[str]:
@@ -109,7 +109,7 @@ class Counting(History):
         return len(set(done) - line - {NOTHING})
 
     def line(self) -> list[str]:
-        """All values that the last one is made of, and it first."""
+        """Return all values that the last value was made of, with that value first."""
         line = []
         value = self.acts[-1].value
         while value in self.before:

@@ -1,4 +1,4 @@
-"""Clients that write, read and count by way of several servers, and what came of it afterwards."""
+"""Write, read and count through several servers, and check the entries afterwards."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ from workertown_kv import Storage
 from .history import NOTHING, Act, Counting, History, Refused
 
 WRITERS: Final = 3
-"""Each makes one new key after the other, so that no later write hides what is lost."""
+"""Each writer makes new keys, so that no later write hides a lost write."""
 
 REWRITERS: Final = 2
 READERS: Final = 2
@@ -26,10 +26,10 @@ KEYS: Final = 2
 """The number of keys that the rewriters write again, and that the counters count up."""
 
 PAUSE_SECONDS: Final = 0.05
-"""After an answer 503."""
+"""The pause after an answer 503."""
 
 TROUBLE: Final = 20
-"""So many writes that were answered 503 are noticed."""
+"""Clients have noticed a failure after this many writes that were answered with 503."""
 
 PATIENCE_SECONDS: Final = 60
 PAGE: Final = 500
@@ -37,18 +37,18 @@ PAGE: Final = 500
 
 @dataclass
 class Figures:
-    """What came of it."""
+    """Holds the results of a load."""
 
     acknowledged: int
-    """Writes that were answered 200."""
+    """Writes that were answered with 200."""
     unknown: int
-    """Writes that were answered 503: they may have happened or not."""
+    """Writes that were answered with 503: they may have happened or not."""
     lost: int
-    """Writes that were acknowledged and are not there, nor anything that came after them."""
+    """Acknowledged writes that are gone, and that no later write has replaced."""
     idle_seconds: float
     """The longest time in which no write was acknowledged."""
     faults: list[str]
-    """What cannot be where there is one copy of everything, and one thing happens at a time."""
+    """Reads that are impossible if there is one copy of each entry, and one act at a time."""
 
     def __str__(self) -> str:
         return (
@@ -58,7 +58,7 @@ class Figures:
 
 
 class Seen(NamedTuple):
-    """What a read has found."""
+    """A read and its result."""
 
     value: str
     number: int
@@ -66,16 +66,16 @@ class Seen(NamedTuple):
 
 
 class Load:
-    """Servers, one over each storage, and clients that ask them by turns. A context manager.
+    """Servers, each over one storage, and clients that use them by turns. A context manager.
 
-    Each request of a client goes to another server than the one before.
+    Each request of a client goes to another server than its last request.
     """
 
     def __init__(self, storages: Sequence[Storage]) -> None:
         self._callers = [Caller(make_server(storage)) for storage in storages]
         self._turns = cycle(range(len(storages)))
         self._versions: dict[str, str] = {}
-        """Of the keys that are written once, as they were acknowledged."""
+        """The acknowledged values of the keys that are written once."""
         self._registers = {f"register/{number}": History() for number in range(KEYS)}
         self._counters = {f"counter/{number}": Counting() for number in range(KEYS)}
         self._acknowledged: list[float] = []
@@ -109,12 +109,12 @@ class Load:
         await self._open.aclose()
 
     async def more(self, writes: int = 200, *, but: int | None = None) -> None:
-        """Wait until each server, but for that one, has acknowledged so many further writes."""
+        """Wait until each server, except one, has acknowledged this many further writes."""
         aims = {one: self._by[one] + writes for one in range(len(self._callers)) if one != but}
         await self._until(lambda: all(self._by[one] >= aim for one, aim in aims.items()))
 
     async def trouble(self) -> None:
-        """Wait until clients have noticed it."""
+        """Wait until clients have noticed the failure."""
         aim = self._unknown + TROUBLE
         await self._until(lambda: self._unknown >= aim)
 
@@ -128,7 +128,7 @@ class Load:
             await asyncio.sleep(0.01)
 
     async def figures(self) -> Figures:
-        """Let all clients end, read everything by way of each server, and compare."""
+        """Let all clients end, read all entries through each server, and compare them."""
         self._ending = True
         await asyncio.gather(*self._clients)
         self._acknowledged.append(monotonic())
@@ -195,7 +195,7 @@ class Load:
             history.acts.append(act)
 
     async def _look(self, which: int, key: str, history: History) -> Seen | None:
-        """Read, and write down what was seen; nothing where there was no answer."""
+        """Read, and record the result; nothing if there was no answer."""
         began = monotonic()
         answer = await self._ask(which, "GET", f"/v1/kv/{key}")
         ended = monotonic()
@@ -234,7 +234,7 @@ class Load:
         return answer
 
     async def _missing(self, caller: Caller) -> set[str]:
-        """The keys that were written once and are not as they were acknowledged."""
+        """Return the keys that were written once and differ from the acknowledged value."""
         keys = list(self._versions)
         missing = set()
         for start in range(0, len(keys), PAGE):
@@ -249,7 +249,7 @@ class Load:
 
 
 def contents(value: str, count: int = 0) -> dict[str, object]:
-    """What is written: all of it can be told from its beginning."""
+    """Return the value of a write, which can be told from its beginning."""
     return {"value": value, "count": count, "text": "größer " * (hash_of(value) % 100)}
 
 

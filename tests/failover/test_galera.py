@@ -1,4 +1,4 @@
-"""Servers over a Galera cluster, each over a node of its own: nodes are lost, and come back."""
+"""Test servers over a Galera cluster, each over its own node, while nodes are lost and return."""
 
 import asyncio
 import threading
@@ -37,7 +37,7 @@ def cluster(require_program: Find) -> Iterator[GaleraCluster]:
 
 async def test_no_acknowledged_write_is_lost_with_a_node(cluster: GaleraCluster) -> None:
     lost, stubborn = cluster.nodes[0], len(cluster.nodes)
-    # One server knows that node alone, and waits for it.
+    # One server knows only that node, and waits for it.
     async with load_on([*cluster.urls, lost.url], "killed") as load:
         await load.more()
         await asyncio.to_thread(lost.kill)
@@ -79,7 +79,7 @@ async def test_a_node_that_is_cut_off_answers_nothing_and_its_server_goes_to_ano
 async def test_of_two_batches_that_guard_what_the_other_one_writes_one_is_done(
     cluster: GaleraCluster,
 ) -> None:
-    """Though each has its locks on another node."""
+    """Although each server has its locks on another node."""
     async with (
         make_server(storage_from_url(f"{cluster.urls[0]}?table=batch")) as one,
         make_server(storage_from_url(f"{cluster.urls[1]}?table=batch")) as two,
@@ -102,7 +102,7 @@ async def test_all_workers_of_a_server_go_to_another_node(cluster: GaleraCluster
     done = threading.Event()
 
     def write(served: ServedStore, number: int) -> None:
-        """Over a connection of its own, which leads to one of the workers."""
+        """Send a request over a new connection, which leads to any of the workers."""
         with served.client() as client:
             for key in (f"{number} {i}" for i in count()):
                 if done.is_set():
@@ -166,7 +166,7 @@ async def test_servers_may_start_at_once_on_different_nodes(cluster: GaleraClust
 
 
 def load_on(urls: list[str], table: str) -> Load:
-    """A table for each load, since it begins with nothing."""
+    """Return a new table, since each load begins without entries."""
     return Load([storage_from_url(f"{url}?table={table}") for url in urls])
 
 
@@ -175,7 +175,7 @@ async def put(call: Caller, key: str) -> str:
 
 
 async def guarded(call: Caller, key: str, other: str, versions: dict[str, str]) -> int:
-    """Write a key if neither of both has changed; the status of the answer."""
+    """Write a key if neither key has changed, and return the status of the answer."""
     operations = [
         {"op": "get", "key": other, "if_version": versions[other]},
         {"op": "set", "key": key, "value": 1, "if_version": versions[key]},

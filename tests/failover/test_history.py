@@ -1,4 +1,4 @@
-"""The judge of the failover tests sees what it has to see, and nothing else."""
+"""Test that the judge of the failover tests finds all faults, and no others."""
 
 import math
 
@@ -28,7 +28,7 @@ def test_a_read_that_goes_back_behind_another_read_is_a_fault() -> None:
     assert faults(*seen, read("a", 6, 7)) != []
 
 
-def test_a_read_of_what_nobody_had_begun_to_write_is_a_fault() -> None:
+def test_a_read_of_a_value_before_its_write_is_a_fault() -> None:
     assert faults(read("a", 1, 2), write("a", 3, 4)) != []
     assert faults(read("a", 1, 2)) != []
 
@@ -85,7 +85,7 @@ def read(value: str, began: float, ended: float) -> Act:
 
 
 def counted(*values: str) -> Counting:
-    """Each of the values made of the one before, at the times 1 to 2, 3 to 4 and so on."""
+    """Return acts that each extend the value before, at the times 1 to 2, 3 to 4 and so on."""
     counting = Counting()
     for number, value in enumerate(values):
         counting.before[value] = counting.acts[-1].value

@@ -1,4 +1,4 @@
-"""Servers over a PostgreSQL and its standby: the primary is killed, the standby takes its place."""
+"""Test servers over a PostgreSQL whose primary is killed, so that its standby takes over."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ async def test_no_acknowledged_write_is_lost_with_the_primary_of_a_synchronous_s
 ) -> None:
     with PostgresPair(programs, commit) as pair:
         async with Load([storage_from_url(pair.url) for _ in range(SERVERS)]) as load:
-            # The second time it is the one that came back which takes over.
+            # The second time, the server that came back takes over.
             for _ in range(2):
                 await load.more()
                 await asyncio.to_thread(pair.primary.kill)

@@ -1,4 +1,4 @@
-"""Servers over a cluster of Valkey: a primary is lost, and comes back as a replica."""
+"""Test servers over a cluster of Valkey that loses a primary, which returns as a replica."""
 
 import asyncio
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ async def test_no_acknowledged_write_is_lost_with_a_primary(cluster: RunningClus
     async with Load(servers) as load:
         await load.more()
         await asyncio.to_thread(primary.kill)
-        # Started sooner, it would be the primary again with what is on its disk, which is nothing.
+        # If it started sooner, it would be the primary again, without any entries.
         await asyncio.to_thread(until, lambda: cluster.primary_of(0) is not primary)
         # The new primary has no replica until the old one is back.
         await asyncio.to_thread(primary.start)

@@ -1,4 +1,4 @@
-"""The server as a function of AWS Lambda, by whatever way its events come."""
+"""Test the server as a function of AWS Lambda, with events from every source."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ def caller(server: Server | Combined, kind: str) -> Send:
 
 @pytest.fixture
 def make_server() -> Iterator[Callable[..., Server]]:
-    """Makes servers, which are closed in the end: Lambda itself never does."""
+    """Make servers, and close them in the end, which Lambda itself never does."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     made: list[Server] = []

@@ -1,4 +1,4 @@
-"""Behind a real nginx: one that compresses answers, and one as the docs configure it."""
+"""Test a server behind a real nginx: one that compresses answers, and one as in the docs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,6 +64,6 @@ def test_a_version_from_a_compressed_answer_is_good_for_a_write(
         assert client.get(f"{below}a", headers=condition).status_code == 200
         written = client.request(method, f"{below}a", json=value, headers=condition)
         assert written.status_code == 200
-        # It is another version now, or none.
+        # Now the entry has another version, or is gone.
         again = client.put(f"{below}a", json=value, headers=condition)
         assert again.status_code == 412

@@ -1,4 +1,4 @@
-"""What a Worker gets besides the server; `tests/edge` runs one."""
+"""Test the modules for a Worker; `tests/edge` runs a Worker."""
 
 from collections.abc import MutableMapping
 from typing import Any

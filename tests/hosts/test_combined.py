@@ -1,4 +1,4 @@
-"""Several servers under one application."""
+"""Test several servers under one application."""
 
 from typing import Any
 

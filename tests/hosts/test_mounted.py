@@ -1,4 +1,4 @@
-"""The server inside of another application, as the examples have it."""
+"""Test the server inside another application, as in the examples."""
 
 import importlib.util
 import re
@@ -108,11 +108,11 @@ def test_several_servers_can_be_mounted_as_one() -> None:
         assert f"/{name}/v1/kv" in document["paths"]
 
 
-# Mounts that shorten the path, and leave what was sent as it was
+# Mounts that shorten the path, and leave the raw path as it was
 
 
 def shortening(app: ASGIApp) -> ASGIApp:
-    """A mount made by hand, at /store."""
+    """Mount an application by hand, at /store."""
 
     async def mount(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix("/store") or "/"
@@ -122,7 +122,7 @@ def shortening(app: ASGIApp) -> ASGIApp:
 
 
 def shortening_with_root(app: ASGIApp) -> ASGIApp:
-    """The same, which says where it is."""
+    """Mount an application by hand, and say where it is."""
 
     async def mount(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix("/store") or "/"
@@ -132,7 +132,7 @@ def shortening_with_root(app: ASGIApp) -> ASGIApp:
 
 
 def litestar(app: ASGIApp) -> ASGIApp:
-    """What Litestar 2.25 makes of the path for a handler with `is_mount`."""
+    """Mount an application with the path that Litestar 2.25 passes to a handler with `is_mount`."""
 
     async def mount(scope: Scope, receive: Receive, send: Send) -> None:
         tidied = "/" + re.sub("/+", "/", scope["path"]).strip("/")

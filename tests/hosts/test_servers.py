@@ -1,4 +1,4 @@
-"""The application under servers other than the command's own: each is started, and asked."""
+"""Test the application under servers other than that of the command."""
 
 import http.client
 import json
@@ -30,7 +30,7 @@ SERVERS: Mapping[str, list[str]] = {
 
 
 class Asked:
-    """A server, and what asks it: nothing that changes a path on its way."""
+    """Yield a server and its client, which sends paths unchanged."""
 
     def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
         self.port, self.process = port, process
@@ -82,7 +82,7 @@ def served(
         process.send_signal(signal.SIGTERM)
         ended = process.wait(timeout=30)
         text = (folder / "log.txt").read_text()
-        # uvicorn ends by the signal that it was sent, once it has finished.
+        # uvicorn ends by the signal that it got, once it has finished.
         assert ended in (0, -signal.SIGTERM), text
         assert "Traceback" not in text
         assert not (folder / "kv.sqlite-wal").exists(), "the storage was not closed"

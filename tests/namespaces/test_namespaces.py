@@ -1,4 +1,4 @@
-"""Namespaces, where what they stand on fails or is slow; `StorageConformance` has the rest."""
+"""Test namespaces over a storage that fails or is slow; `StorageConformance` has the rest."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from workertown_kv.storage.memory import MemoryStorage
 
 
 class _Held(MemoryStorage):
-    """Answers gets only once it may, with what was there when they came."""
+    """Answers gets only when a test lets it, with the entries of the time when they came."""
 
     may_answer: asyncio.Event | None = None
 
@@ -26,7 +26,7 @@ class _Held(MemoryStorage):
 
 
 class _Slow(MemoryStorage):
-    """Lets others go on after each get."""
+    """Lets other tasks run after each get."""
 
     async def get(self, operation: Get) -> Entry | None:
         found = await super().get(operation)
@@ -64,7 +64,7 @@ async def test_of_two_who_take_a_title_in_one_account_at_once_one_does() -> None
 
 
 class _Failing(MemoryStorage):
-    """Does what stands for itself in batches no more."""
+    """Fails each operation of a batch that is not atomic."""
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         if operation.atomic:

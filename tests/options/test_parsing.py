@@ -1,4 +1,4 @@
-"""The options: defaults, merging, and errors that help."""
+"""Test the defaults, the merging and the errors of options."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -207,7 +207,7 @@ def test_a_wrong_struct_raises_the_error_that_the_mapping_raises(
 
 
 def at(path: tuple[str, ...], value: object) -> Any:
-    """Return options with this value at the path, in which `0` is the first of a list."""
+    """Return options with this value at the path, in which `0` is the first item of a list."""
     for name in reversed(path):
         value = [value] if name == "0" else {name: value}
     return value
@@ -265,7 +265,7 @@ async def async_generator(*_: object) -> AsyncIterator[None]:
         partial(partial(AsyncCall(), 1), 2),
     ],
 )
-def test_an_async_function_that_nobody_would_wait_for_is_refused(
+def test_an_async_function_is_refused_where_it_cannot_be_awaited(
     name: str, function: Callable[..., object]
 ) -> None:
     group, _, option = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""The registry of variables, and what is said of those that nothing reads."""
+"""Test the known variables, and the warnings about unknown ones."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Options from variables and from a file."""
+"""Test options from variables and from a file."""
 
 from functools import partial
 from pathlib import Path

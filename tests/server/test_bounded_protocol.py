@@ -1,4 +1,4 @@
-"""HTTP on a socket: what a client may send, in which order, and for how long."""
+"""Test HTTP on a socket: what a client may send, in which order, and for how long."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ class Served:
         return {one for one in self.state.connections if isinstance(one, BoundedProtocol)}
 
     def sweep(self, seconds: int) -> None:
-        """Let so much time pass."""
+        """Let this many seconds pass."""
         for _ in range(seconds):
             for one in self.protocols:
                 one.sweep()
@@ -65,7 +65,7 @@ class Served:
         return streams
 
     async def all(self, sent: bytes) -> bytes:
-        """Send this, and return what comes until the server closes the connection."""
+        """Send bytes, and return the answer until the server closes the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=MIB)
         writer.write(sent)
         received = await asyncio.wait_for(reader.read(-1), SECONDS)
@@ -134,7 +134,7 @@ def statuses(received: bytes) -> list[int]:
 
 
 def envelope(received: bytes) -> Any:
-    """The error that a single answer has, which must be the last of its connection."""
+    """Return the error in a single answer, which must be the last of its connection."""
     head, _, body = received.partition(b"\r\n\r\n")
     assert b"\r\nconnection: close" in head
     assert b"\r\ncontent-type: application/json\r\n" in head
@@ -190,7 +190,7 @@ async def test_a_body_that_is_no_http_is_refused_and_stores_nothing(store: Serve
     assert statuses(await store.all(sent + request(b"GET /v1/kv/a"))) == [400]
 
 
-# What HTTP asks for
+# The rules of HTTP
 
 
 async def test_the_server_requests_the_body_if_the_client_expects_that(store: Served) -> None:
@@ -378,7 +378,7 @@ async def test_a_client_that_still_sends_sees_the_answer(
 ) -> None:
     reader, writer = await store.connect()
     writer.write(sent)
-    # As much as no buffer on the way holds, before it reads the answer.
+    # More than all buffers on the way hold, before it reads the answer.
     with suppress(ConnectionError):
         for _ in range(20):
             writer.write(bytes(MIB))

@@ -1,4 +1,4 @@
-"""The parts of uvicorn on which `BoundedProtocol` builds, which a new version may not have."""
+"""Test the parts of uvicorn that `BoundedProtocol` uses, which a new version may lack."""
 
 import asyncio
 import inspect
@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 
 
 async def parts() -> dict[str, object]:
-    """Make what uvicorn makes for a connection and a request."""
+    """Make the objects that uvicorn makes for a connection and a request."""
     config = Config("app", interface="asgi3", lifespan="off", log_config=None)
     config.loaded = True
     config.loaded_app = config.ws_protocol_class = None

@@ -1,4 +1,4 @@
-"""A stand-in for Lambda's Runtime API, with AWS's own runtime client as its only client."""
+"""Emulate Lambda's Runtime API for AWS's own runtime client, which is its only client."""
 
 import json
 import os
@@ -18,11 +18,11 @@ SECONDS = 60
 
 
 class RunningFunction:
-    """A function in a process of its own, as Lambda runs it. A context manager."""
+    """Runs a function in its own process, as Lambda does. A context manager."""
 
     def __init__(self, folder: Path, handler: str, env: Mapping[str, str]) -> None:
         self.init_seconds = 0.0
-        """From the start of the process until it asked for its first event."""
+        """The seconds from the start of the process until it asked for its first event."""
         self._events: Queue[str] = Queue()
         self._outcomes: Queue[tuple[str, Any]] = Queue()
         self._asked: Queue[float] = Queue()
@@ -55,7 +55,7 @@ class RunningFunction:
         self._thread.join()
 
     def invoke(self, event: Mapping[str, Any]) -> Any:
-        """What the function returns for an event."""
+        """Return the result of the function for an event."""
         self._events.put(json.dumps(event))
         kind, outcome = self._outcomes.get(timeout=SECONDS)
         if kind != "response":
@@ -94,6 +94,6 @@ class RunningFunction:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
-                """Be quiet."""
+                """Log nothing."""
 
         return Api

@@ -1,4 +1,4 @@
-"""A certificate that a server of the tests shows, and that nobody else has signed."""
+"""Make certificates for servers of the tests."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(folder: Path, address: str = "127.0.0.1") -> tuple[Path, Path]:
-    """Make a certificate for this address; the file it is in, and that of its key."""
+    """Make a self-signed certificate for this address, and return its file and that of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kv")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What the database servers of the tests have in common: a program with a folder and a port."""
+"""Share what the database servers of the tests need: a program with a folder and a port."""
 
 import os
 import pwd
@@ -33,10 +33,10 @@ class RunningDatabase(ABC):
 
     user: ClassVar[str]
     ready: ClassVar[str]
-    """What the server prints once it takes connections."""
+    """The text that the server prints when it accepts connections."""
 
     polite: ClassVar[signal.Signals]
-    """What makes it stop in good order."""
+    """The signal that stops it in good order."""
 
     url: str
 
@@ -51,11 +51,11 @@ class RunningDatabase(ABC):
 
     @cached_property
     def folder(self) -> Path:
-        """Where it keeps everything; made when it is asked for."""
+        """Return the data folder; the first call makes it."""
         _remove_abandoned()
-        # Not in a folder of pytest's, which only its own user may enter.
+        # Not in a folder of pytest, which only its own user may enter.
         folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-        # Whatever becomes of this object, as long as the process ends in good order.
+        # Also if this object is gone, as long as the process ends in good order.
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.give(folder)
         return folder
@@ -79,7 +79,7 @@ class RunningDatabase(ABC):
 
     @abstractmethod
     def command(self) -> Sequence[str]:
-        """What starts the server."""
+        """Return the command that starts the server."""
 
     @abstractmethod
     def create(self) -> None:
@@ -87,17 +87,17 @@ class RunningDatabase(ABC):
 
     @abstractmethod
     def sql(self, text: str) -> str:
-        """Run this with the engine's own shell; what it prints."""
+        """Run statements with the engine's own shell, and return its output."""
 
     def give(self, path: Path) -> None:
-        """Let the user of the server own this."""
+        """Make the user of the server the owner of a path."""
         if os.geteuid() == 0:
             shutil.chown(path, self.user)
 
     def start(self) -> None:
-        """Start, on the same port and folder as before, and wait until it takes connections.
+        """Start, on the same port and folder as before, and wait until it accepts connections.
 
-        Harmless where it runs.
+        A server that runs already stays as it is.
         """
         if self._process is not None:
             return
@@ -119,23 +119,23 @@ class RunningDatabase(ABC):
 
     @property
     def pid(self) -> int:
-        """The process that was started; it may have started others."""
+        """Return the process that was started; it may have started others."""
         assert self._process is not None
         return self._process.pid
 
     def log(self) -> str:
-        """What it has printed since it was started."""
+        """Return the output since the last start."""
         return self._log.read_text(errors="replace")
 
     def stop(self) -> None:
-        """Let it end in good order. Harmless when repeated."""
+        """Stop the server in good order. Repeating it does no harm."""
         if self._process is not None:
             self._process.send_signal(self.polite)
             self._process.wait(timeout=60)
             self._process = None
 
     def kill(self) -> None:
-        """End it and all its processes at once (SIGKILL), as a crash would."""
+        """Kill the server and all its processes at once (SIGKILL), as a crash would."""
         if self._process is not None:
             self._signal(signal.SIGKILL)
             self._process.wait(timeout=60)
@@ -143,7 +143,7 @@ class RunningDatabase(ABC):
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Not there for a while."""
+        """Stop the server for a while."""
         self.stop()
         try:
             yield
@@ -152,7 +152,7 @@ class RunningDatabase(ABC):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Hanging for a while: connections stay, and nothing is answered."""
+        """Make the server hang for a while: connections stay open, and it answers nothing."""
         self._signal(signal.SIGSTOP)
         try:
             yield
@@ -160,7 +160,7 @@ class RunningDatabase(ABC):
             self._signal(signal.SIGCONT)
 
     def run(self, *command: str, text: str = "", **env: str) -> str:
-        """Run a program as the user of the server; what it prints."""
+        """Run a program as the user of the server, and return its output."""
         done = subprocess.run(
             command,
             input=text.encode(),
@@ -176,7 +176,7 @@ class RunningDatabase(ABC):
         return bytes(done.stdout).decode().strip()
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send it to the server first, which then starts no further processes, and to those."""
+        """Send a signal to the server, which then starts no more processes, and then to those."""
         assert self._process is not None
         if self._process.poll() is not None:
             return  # by now its number may be that of somebody else
@@ -188,7 +188,7 @@ class RunningDatabase(ABC):
 
 
 def _remove_abandoned() -> None:
-    """Remove the folders of test processes that were killed. The name begins with their number."""
+    """Remove the folders of killed test processes, whose names begin with the process number."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdecimal() and not Path("/proc", pid).exists():
@@ -196,7 +196,7 @@ def _remove_abandoned() -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one has started, and which still run."""
+    """Return the processes that this process has started, and which still run."""
     command = ["ps", "-o", "pid=", "--ppid", str(pid)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return [int(one) for one in found.stdout.split()]

@@ -1,4 +1,4 @@
-"""A database of each kind by its name, for tests that run over all of them."""
+"""Start a database of each kind by its name, for tests that run over all of them."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +12,7 @@ from .upstash import StandInUpstash
 
 
 def database(name: str, require_program: Find, folder: Path, running: ExitStack) -> str:
-    """Start what the database needs, until `running` is closed, and return its URL."""
+    """Start the servers of a database until `running` is closed, and return its URL."""
     match name:
         case "memory":
             return "memory://"
@@ -29,6 +29,6 @@ def database(name: str, require_program: Find, folder: Path, running: ExitStack)
     redis = running.enter_context(RunningRedis(program, folder))
     if name == "redis":
         return redis.url
-    # The largest value needs a plan that takes more than 10 MB at once.
+    # The largest value needs a plan that accepts more than 10 MB at once.
     upstash = StandInUpstash(redis.port, "s3cr3t", request_bytes=64_000_000)
     return running.enter_context(upstash).url

@@ -1,4 +1,4 @@
-"""A Galera cluster of one's own: three MariaDB servers that all take writes."""
+"""Start a Galera cluster: three MariaDB servers that all accept writes."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ PROVIDER: Final = Path("/usr/lib/galera/libgalera_smm.so")
 
 
 class GaleraNode(RunningMariadb):
-    """One of the cluster. Its ports are for the group, for what it missed, and for a whole copy."""
+    """Runs a node. It has ports for the group, for missed writes, and for a whole copy."""
 
     def __init__(self, program: str, ports: Sequence[int], *args: str, founds: bool) -> None:
         super().__init__(program)
@@ -50,7 +50,7 @@ class GaleraNode(RunningMariadb):
         self._wait_for_others()
 
     def rejoin(self) -> None:
-        """Come back after a crash: the others send what it missed, and not everything."""
+        """Return after a crash: the other nodes send the missed writes, and not everything."""
         log = self.folder / "recovery.log"
         self.run(*self.command(), "--wsrep-recover", f"--log-error={log}")
         position = re.findall(r"Recovered position: *(\S+)", log.read_text())[-1]
@@ -59,7 +59,7 @@ class GaleraNode(RunningMariadb):
 
     @contextmanager
     def cut_off(self) -> Iterator[None]:
-        """For a while nothing gets to the others, nor from them to here."""
+        """Disconnect the node from the others for a while, in both directions."""
         self._set("gmcast.isolate=1")
         try:
             yield
@@ -71,13 +71,13 @@ class GaleraNode(RunningMariadb):
         self.as_root(f"SET GLOBAL wsrep_provider_options = '{option}'")
 
     def _wait_for_others(self) -> None:
-        """Until it is one of them, and has all that they have."""
+        """Wait until the node is part of the cluster, with all its entries."""
         asked = "SHOW STATUS LIKE 'wsrep_local_state_comment'"
         until(lambda: self.as_root(asked).endswith("Synced"))
 
 
 class GaleraCluster:
-    """Three nodes. A context manager. `provider` is Galera itself."""
+    """Runs three nodes. A context manager. `provider` is the library of Galera."""
 
     def __init__(self, program: str, provider: str) -> None:
         ports = free_ports(3 * NODES)
@@ -91,7 +91,7 @@ class GaleraCluster:
 
     @property
     def urls(self) -> Sequence[str]:
-        """One for each node, which names that one first, and then the others."""
+        """Return a URL for each node, which names that node first, and then the others."""
         hosts = [f"127.0.0.1:{node.port}" for node in self.nodes]
         return [
             node.url.replace(host, ",".join([host, *(one for one in hosts if one != host)]))
@@ -109,11 +109,11 @@ class GaleraCluster:
         self._all.close()
 
     def rejoin(self) -> None:
-        """Bring all back after all have crashed. They wait for each other, and compare."""
+        """Bring all nodes back after all have crashed. They wait for each other, and compare."""
         with ThreadPoolExecutor(NODES) as pool:
             list(pool.map(GaleraNode.rejoin, self.nodes))
 
 
 def galera_provider(require_program: Callable[[str, str], str]) -> str:
-    """Galera, which is no program but a library that the server loads."""
+    """Return Galera, a library that the server loads."""
     return str(PROVIDER) if PROVIDER.exists() else require_program(PROVIDER.name, "galera-4")

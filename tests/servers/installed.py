@@ -1,4 +1,4 @@
-"""Packages that single tests need, installed when first asked for.
+"""Install packages that single tests need, when a test first asks for them.
 
 They are kept until their pins change, in `.venv-packages/`, which `make clean` removes.
 """
@@ -19,7 +19,7 @@ Find = Callable[[str, str], str]
 
 
 def npm_packages(pins: Path, require_program: Find) -> Path:
-    """The `node_modules` of what the package-lock.json in the folder `pins` names.
+    """Return the `node_modules` of the package-lock.json in the folder `pins`.
 
     The lock has no `resolved`, so that it names no registry: `npm install --package-lock-only
     --omit-lockfile-registry-resolved` writes it.
@@ -36,7 +36,7 @@ def npm_packages(pins: Path, require_program: Find) -> Path:
 
 
 def python_packages(pins: Path) -> Path:
-    """A folder for PYTHONPATH with what the requirements file `pins` names, with hashes.
+    """Return a folder for PYTHONPATH with the packages of the file `pins`, which has hashes.
 
     `uv pip compile --universal --generate-hashes --no-header --no-annotate` writes it.
     """
@@ -51,7 +51,7 @@ def python_packages(pins: Path) -> Path:
 
 
 def pyodide_packages(pins: Path) -> Path:
-    """The same as `python_packages`, but with the wheels for Pyodide 314, unpacked."""
+    """Return the same as `python_packages`, but with the wheels for Pyodide 314, unpacked."""
 
     def install(folder: Path) -> None:
         with tempfile.TemporaryDirectory() as wheels:
@@ -65,7 +65,7 @@ def pyodide_packages(pins: Path) -> Path:
 
 
 def unpack_wheels(wheels: Path, folder: Path) -> None:
-    """Unpack all the wheels that are in a folder into another."""
+    """Unpack all the wheels of a folder into another."""
     for wheel in wheels.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(folder)
@@ -75,7 +75,7 @@ def _installed(pins: Path, kind: str, install: Callable[[Path], None]) -> Path:
     digest = hashlib.sha256(pins.read_bytes()).hexdigest()[:16]
     folder = KEPT / f"{kind}-{digest}"
     KEPT.mkdir(exist_ok=True)
-    # Tests run side by side, and one that was interrupted must not leave half of it behind.
+    # Tests run side by side, and an interrupted test must not leave half of the packages behind.
     with (KEPT / f"{kind}-{digest}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():

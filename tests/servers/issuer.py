@@ -1,4 +1,4 @@
-"""A real issuer of tokens: an HTTP server that publishes a key set, and the keys it signs with."""
+"""Run a real issuer of tokens: an HTTP server that publishes a key set, and its private keys."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ _KEYS: dict[str, PrivateKey] = {}
 
 
 def key_for(algorithm: str, kid: str = "one") -> PrivateKey:
-    """A private key of the kind that an algorithm takes; the same for the same names."""
+    """Return a private key for an algorithm; the same key for the same names."""
     kind = {"P": "RSA", "R": "RSA", "E": "OKP"}[algorithm[0]]
     if algorithm.startswith("ES"):
         kind = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[algorithm]
@@ -39,25 +39,25 @@ class _AnyAlgorithm(JWSRegistry):
 def sign(
     claims: Mapping[str, Any], key: Key, algorithm: str, header: Mapping[str, Any] | None = None
 ) -> str:
-    """A token, whether or not it makes sense."""
+    """Return a token, whether or not it makes sense."""
     fields = {"alg": algorithm, **({"kid": key.kid} if key.kid else {}), **(header or {})}
     registry = _AnyAlgorithm(strict_check_header=False)
     return jwt.encode(fields, dict(claims), key, registry=registry)
 
 
 class Issuer:
-    """A context manager; `keys` are what it publishes, and may be changed at any time."""
+    """Publishes `keys`, which may change at any time. A context manager."""
 
     def __init__(self, *keys: Key) -> None:
         self.keys = list(keys)
         self.fetches = 0
         self.discoveries = 0
         self.discovery: dict[str, object] = {}
-        """What its discovery document says otherwise than one should."""
+        """Fields of its discovery document that differ from the right ones."""
         self.headers: dict[str, str] = {}
         """Header fields of its answers."""
         self.asked = threading.Event()
-        """Set with each request; clear it to wait for one."""
+        """Set with each request; clear it to wait for a request."""
         self.status = 200
         self.body: bytes | None = None
         """The text that is sent instead of the key set."""
@@ -79,7 +79,7 @@ class Issuer:
 
     @property
     def name(self) -> str:
-        """What `iss` is, and where its discovery document is found."""
+        """Return the value of `iss`, which is also the base URL of the discovery document."""
         return f"http://127.0.0.1:{self._port}"
 
     @property

@@ -1,6 +1,6 @@
-"""Events as AWS makes them of requests; their shapes are those that AWS has published.
+"""Make the events that AWS makes of requests, in the form that AWS has published.
 
-What differs is kept: who decodes the path, who joins header fields, and when a body is base64.
+The events differ in who decodes the path, who joins header fields, and when a body is base64.
 """
 
 from base64 import b64decode, b64encode
@@ -16,7 +16,7 @@ ADDRESS = "203.0.113.178"
 class Request(msgspec.Struct):
     method: str
     path: str
-    """As the client sends it, percent-encoded."""
+    """Return the path as the client sends it, percent-encoded."""
     query: str = ""
     headers: Mapping[str, str] = {}
     body: bytes = b""
@@ -33,7 +33,7 @@ class Answer(msgspec.Struct):
 
 
 def rest_api(request: Request) -> dict[str, Any]:
-    """A REST API of API Gateway, with `*/*` among its binary media types."""
+    """Emulates a REST API of API Gateway, with `*/*` among its binary media types."""
     parameters = parse_qs(request.query, keep_blank_values=True)
     return {
         "resource": "/{proxy+}",
@@ -71,26 +71,26 @@ def rest_api(request: Request) -> dict[str, Any]:
 
 
 def http_api_1(request: Request) -> dict[str, Any]:
-    """An HTTP API of API Gateway, with payloads of format 1.0."""
+    """Emulates an HTTP API of API Gateway, with payloads of format 1.0."""
     event = rest_api(request)
     path = _decoded_by_http_api(request.path)
     return {**event, "version": "1.0", "path": path, **_body(request, always=False)}
 
 
 def http_api_2(request: Request) -> dict[str, Any]:
-    """An HTTP API of API Gateway, with payloads of format 2.0."""
+    """Emulates an HTTP API of API Gateway, with payloads of format 2.0."""
     domain = "r3pmxmplak.execute-api.us-east-2.amazonaws.com"
     return _format_2(request, domain, _decoded_by_http_api(request.path))
 
 
 def function_url(request: Request) -> dict[str, Any]:
-    """A function URL."""
+    """Emulates a function URL."""
     domain = "6dxmplbk7lkx5l2tyegmrsn7ty0kqxmp.lambda-url.us-east-2.on.aws"
     return _format_2(request, domain, request.path)
 
 
 def load_balancer(request: Request) -> dict[str, Any]:
-    """An Application Load Balancer. It decodes nothing, and tells of every address."""
+    """Emulates an Application Load Balancer. It decodes nothing, and passes on every address."""
     headers = {
         **{name.lower(): value for name, value in request.headers.items()},
         "host": "lambda-846800462-us-east-2.elb.amazonaws.com",
@@ -117,7 +117,7 @@ def load_balancer(request: Request) -> dict[str, Any]:
 
 
 def load_balancer_multi_value(request: Request) -> dict[str, Any]:
-    """The same, whose target group has multi-value headers turned on."""
+    """Emulates a load balancer whose target group has multi-value headers turned on."""
     event = load_balancer(request)
     event["multiValueHeaders"] = {name: [one] for name, one in event.pop("headers").items()}
     single = event.pop("queryStringParameters")
@@ -126,7 +126,7 @@ def load_balancer_multi_value(request: Request) -> dict[str, Any]:
 
 
 def cloud_front(request: Request) -> dict[str, Any]:
-    """Lambda@Edge, at an origin request, with the body included."""
+    """Emulates Lambda@Edge, at an origin request, with the body included."""
     headers = {"Host": "d123.cf.net", "X-Forwarded-For": ADDRESS, **request.headers}
     return {
         "Records": [
@@ -176,7 +176,7 @@ EVENTS: Mapping[str, Callable[[Request], dict[str, Any]]] = {
 
 
 def answered(result: Mapping[str, Any]) -> Answer:
-    """What the client gets of what a function has returned."""
+    """Return the answer that the client gets for the result of a function."""
     if "bodyEncoding" in result:
         assert isinstance(result["status"], str)
         fields = {name: many[0]["value"] for name, many in result["headers"].items()}
@@ -233,7 +233,7 @@ def _common(request: Request, host: str) -> dict[str, str]:
 
 
 def _body(request: Request, *, always: bool) -> dict[str, Any]:
-    """Text goes as it is, unless all types of media are called binary; the rest is base64."""
+    """Text stays as it is, unless all media types count as binary; the rest is base64."""
     content_type = request.headers.get("Content-Type", "")
     if not request.body:
         return {"body": None, "isBase64Encoded": False}
@@ -243,7 +243,7 @@ def _body(request: Request, *, always: bool) -> dict[str, Any]:
 
 
 def _decoded_by_http_api(path: str) -> str:
-    """It decodes the path, and then takes what follows a `?` for the query."""
+    """It decodes the path, and then takes the text after a `?` for the query."""
     return unquote(path).partition("?")[0]
 
 

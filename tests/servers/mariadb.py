@@ -1,4 +1,4 @@
-"""A MariaDB of one's own."""
+"""Start a MariaDB server for tests."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from .database import PASSWORD, RunningDatabase
 
 
 class RunningMariadb(RunningDatabase):
-    """A MariaDB server, with a database `kv`. `program` is the server's."""
+    """Runs a MariaDB server, with a database `kv`. `program` is that of the server."""
 
     user = "mysql"
     ready = "ready for connections"
@@ -23,7 +23,7 @@ class RunningMariadb(RunningDatabase):
 
     @property
     def socket(self) -> Path:
-        """Its Unix socket."""
+        """Return its Unix socket."""
         return self.folder / "socket"
 
     def command(self) -> Sequence[str]:
@@ -48,13 +48,13 @@ class RunningMariadb(RunningDatabase):
         return self.run("mariadb", *self.arguments, "-N", "-B", "--raw", "kv", text=text)
 
     def as_root(self, text: str) -> str:
-        """Run this as the one who may do everything."""
+        """Run statements as the user who may do everything."""
         root = ["--no-defaults", f"--socket={self.socket}", "-u", "root", "-N", "-B"]
         return self.run("mariadb", *root, text=text)
 
     @property
     def arguments(self) -> Sequence[str]:
-        """How MariaDB's own programs find the server."""
+        """Return the arguments with which MariaDB's own programs find the server."""
         return [
             *("--no-defaults", "-h", "127.0.0.1", f"--port={self.port}"),
             *("-u", "kv", f"--password={PASSWORD}", "--default-character-set=utf8mb4"),
@@ -62,7 +62,7 @@ class RunningMariadb(RunningDatabase):
 
 
 def mariadb_program(require_program: Callable[[str, str], str]) -> str:
-    """The server's program. Debian keeps it where only root looks."""
+    """Return the program of the server. On Debian, only the path of root leads to it."""
     require_program("mariadb", "mariadb-client")
     usual = "/usr/sbin/mariadbd"
     return usual if os.access(usual, os.X_OK) else require_program("mariadbd", "mariadb-server")

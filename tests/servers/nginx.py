@@ -1,4 +1,4 @@
-"""nginx in front of a server."""
+"""Run nginx in front of a server."""
 
 import socket
 import subprocess
@@ -45,10 +45,10 @@ COMPRESSING: Final = """
 
 
 class RunningNginx:
-    """A context manager: it starts and waits until it listens.
+    """Runs nginx. A context manager: it starts nginx, and waits until it listens.
 
-    `server` is the part of the configuration that says what it does, with `listen 80` and the
-    server behind it at 127.0.0.1:8787. Both become addresses that are free here.
+    `server` is the block of the configuration, with `listen 80` and the server behind nginx at
+    127.0.0.1:8787. Both become addresses that are free here.
     """
 
     def __init__(self, program: str, behind: str, server: str) -> None:

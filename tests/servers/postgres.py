@@ -1,4 +1,4 @@
-"""A PostgreSQL of one's own."""
+"""Start a PostgreSQL server for tests."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from .database import PASSWORD, RunningDatabase
 
 
 class RunningPostgres(RunningDatabase):
-    """A PostgreSQL server. `programs` is the folder of its programs."""
+    """Runs a PostgreSQL server. `programs` is the folder of its programs."""
 
     user = "postgres"
     ready = "database system is ready to accept connections"
@@ -44,7 +44,7 @@ class RunningPostgres(RunningDatabase):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """How PostgreSQL's own programs find the server."""
+        """Return the arguments with which PostgreSQL's own programs find the server."""
         return {
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self.port),
@@ -55,7 +55,7 @@ class RunningPostgres(RunningDatabase):
 
 
 def postgres_programs(require_program: Callable[[str, str], str]) -> Path:
-    """The folder of PostgreSQL's programs. Debian keeps those of the server off the path."""
+    """Return the folder of PostgreSQL's programs. Debian keeps those of the server off the path."""
     require_program("psql", "postgresql-client")
     for program in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), reverse=True):
         if os.access(program, os.X_OK):

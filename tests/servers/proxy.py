@@ -1,17 +1,17 @@
-"""A proxy in front of a Redis, which can lose answers."""
+"""Run a proxy in front of a Redis, which can lose answers."""
 
 import asyncio
 from typing import Self, cast
 
 
 class Proxy:
-    """Passes on what is sent to the Redis at a port, and can lose answers. A context manager."""
+    """Passes on requests to the Redis at a port, and can lose answers. A context manager."""
 
     def __init__(self, port: int) -> None:
         self.requests = 0
-        """How often something was sent to Redis."""
+        """How often a client has sent something to Redis."""
         self.answers_to_lose = 0
-        """So many connections break once Redis has done what was asked on them."""
+        """This many connections break once Redis has run what they sent."""
         self._port = port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()

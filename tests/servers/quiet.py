@@ -1,4 +1,4 @@
-"""A server for stand-ins, which says nothing where a client goes away."""
+"""Run HTTP servers that log nothing when a client goes away."""
 
 import sys
 from http.server import ThreadingHTTPServer

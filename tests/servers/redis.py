@@ -1,4 +1,4 @@
-"""A Redis of one's own: one server, or one with replicas that sentinels watch over."""
+"""Start a Redis for tests: one server, or one with replicas that sentinels watch."""
 
 import signal
 import socket
@@ -16,24 +16,24 @@ from .starting import start_with_retry
 START_SECONDS: Final = 120
 
 ALWAYS_SYNCED: Final = ("--appendonly", "yes", "--appendfsync", "always")
-"""Arguments of a Redis that acknowledges what is on the disk, and nothing else."""
+"""Arguments of a Redis that acknowledges only writes that are on the disk."""
 
 PERMISSIONS: Final = (
     "~kv:* +hmget +hset +hsetnx +hdel +hstrlen +del +zadd +zrem +zrangebylex +zrangebyscore "
     "+pexpire +persist +eval +evalsha +wait +select +set +get"
 )
-"""What a user of Redis needs; in a cluster, and with sentinels, there is more."""
+"""The permissions that a user of Redis needs; a cluster and sentinels need more."""
 
 
 class RunningRedis:
-    """A `redis-server` on a free port of this machine, which keeps nothing on disk.
+    """Runs `redis-server` on a free port of this machine, without data on disk.
 
     A context manager. `program` is what the fixture `require_program` finds, and `args` are
     further ones of the program.
     """
 
     ready = "Ready to accept connections"
-    """What it prints once it takes connections."""
+    """The text that it prints when it accepts connections."""
 
     def __init__(self, program: str, folder: Path, *args: str, port: int | None = None) -> None:
         (self.port,) = (port,) if port else free_ports(1)
@@ -54,15 +54,15 @@ class RunningRedis:
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started, and not killed since."""
+        """Return whether the server was started, and not killed since."""
         return self._process is not None
 
     def client(self) -> "Redis":
-        """A client, to look inside."""
+        """Return a client for looking into the server."""
         return Redis(port=self.port, decode_responses=True)
 
     def start(self) -> None:
-        """Start, on the same port as before, and wait until it takes connections."""
+        """Start, on the same port as before, and wait until it accepts connections."""
         with self._log.open("wb") as log:
             process = self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=subprocess.STDOUT
@@ -81,18 +81,18 @@ class RunningRedis:
         return self._process.pid
 
     def kill(self) -> None:
-        """End it at once, as a crash would. Harmless when repeated."""
+        """Kill the server at once, as a crash would. Repeating it does no harm."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait()
 
     def pause(self) -> None:
-        """Let it hang: connections stay, and nothing is answered."""
+        """Make the server hang: connections stay open, and it answers nothing."""
         self._send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Let the server continue."""
         self._send(signal.SIGCONT)
 
     def _send(self, number: signal.Signals) -> None:
@@ -101,14 +101,14 @@ class RunningRedis:
 
 
 class RunningSentinel(RunningRedis):
-    """A `redis-sentinel` that watches over the Redis at `master_port`, as `service`."""
+    """Runs a `redis-sentinel` that watches the Redis at `master_port`, as `service`."""
 
     ready = "+monitor master"
     service: Final = "kv"
 
     def __init__(self, program: str, folder: Path, master_port: int, quorum: int = 2) -> None:
         super().__init__(program, folder)
-        # It has no arguments, since it writes down what it finds out.
+        # It gets no arguments, since it writes its findings into the file.
         configuration = folder / f"sentinel-{self.port}.conf"
         configuration.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {folder}\n"
@@ -120,7 +120,7 @@ class RunningSentinel(RunningRedis):
 
 
 class SentinelTrio:
-    """A master with two replicas, and three sentinels. A context manager.
+    """Runs a master with two replicas, and three sentinels. A context manager.
 
     The programs are `redis-server` and `redis-sentinel`.
     """
@@ -160,7 +160,7 @@ class SentinelTrio:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, and no two of them the same."""
+    """Return ports on which no program listens, all different."""
     with ExitStack() as probes:
         bound = [probes.enter_context(socket.socket()) for _ in range(count)]
         for probe in bound:
@@ -169,7 +169,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def until(holds: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    """Poll until it holds; what a server does meanwhile, it does in its own time."""
+    """Poll until the condition holds: a server changes its state at its own time."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:

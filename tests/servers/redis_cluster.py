@@ -1,4 +1,4 @@
-"""A cluster of six."""
+"""Start a cluster of six Redis servers."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,11 +9,11 @@ from redis import Redis
 from .redis import RunningRedis, free_ports, until
 
 THIRDS: Final = ((0, 5460), (5461, 10922), (10923, 16383))
-"""What each primary of a cluster has of the slots."""
+"""The slots of each primary of a cluster."""
 
 
 class RunningCluster:
-    """Six servers with cluster mode, three of them replicas. A context manager.
+    """Runs six servers with cluster mode, three of them replicas. A context manager.
 
     `program` is a `redis-server` or a `valkey-server`.
     """
@@ -25,7 +25,7 @@ class RunningCluster:
                 *(program, folder, "--cluster-enabled", "yes", "--cluster-port", str(bus)),
                 *("--cluster-config-file", f"nodes-{port}.conf", "--cluster-node-timeout", "2000"),
                 *("--cluster-replica-validity-factor", "0"),
-                # The others count a replica once something has been replicated to it.
+                # The other servers count a replica once something has been replicated to it.
                 *("--repl-ping-replica-period", "1"),
                 port=port,
             )
@@ -51,15 +51,15 @@ class RunningCluster:
         self._all.close()
 
     def primary_of(self, slot: int) -> RunningRedis:
-        """The server that has a slot, as the others say."""
+        """Return the server that has a slot, according to the others."""
         return self._nodes_of(slot)[0]
 
     def replica_of(self, slot: int) -> RunningRedis:
-        """The server that would take over a slot, as the others say."""
+        """Return the server that would take over a slot, according to the others."""
         return self._nodes_of(slot)[1]
 
     def wait_until_well(self) -> None:
-        """Wait until each server says that each slot has a primary, and that a replica."""
+        """Wait until each server reports a primary and a replica for each slot."""
         until(lambda: all(map(self._is_well, self._running)))
 
     @property
@@ -94,7 +94,7 @@ class RunningCluster:
         return served == 16384 and all(len(ports) == 2 for ports in ranges.values())
 
     def _ranges(self, node: RunningRedis) -> dict[tuple[int, int], list[int]]:
-        """Ranges of slots, each with the ports of its primary and its replicas."""
+        """Return ranges of slots, each with the ports of its primary and its replicas."""
         with node.client() as client:
             slots = client.execute_command("CLUSTER SLOTS")
         return {(start, end): [one[1] for one in servers] for start, end, *servers in slots}

@@ -1,4 +1,4 @@
-"""A relay in front of a server, which counts how often its clients wait for an answer."""
+"""Run a relay in front of a server, which counts how often clients wait for an answer."""
 
 import asyncio
 from contextlib import suppress
@@ -8,7 +8,7 @@ from workertown_kv.testing.served import free_port
 
 
 class Relay:
-    """Passes on all that goes to and from a port of this machine. An async context manager."""
+    """Passes on all bytes to and from a port of this machine. An async context manager."""
 
     def __init__(self, target: int) -> None:
         self.port = free_port()

@@ -1,4 +1,4 @@
-"""A disk that is soon full."""
+"""Mount a disk that is soon full."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int = 20) -> Iterator[Path]:
-    """Mount a file system of this size at a folder. Only root may, so others skip the test."""
+    """Mount a file system of this size at a folder. Only root may, so other users skip the test."""
     options = f"size={megabytes}m"
     command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     if os.geteuid() != 0:
@@ -26,7 +26,7 @@ def small_disk(folder: Path, megabytes: int = 20) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Use up what is left, as a log that grows would; the file that does."""
+    """Fill the rest of the disk, as a growing log would, and return the file that does."""
     path = folder / "other.log"
     with path.open("wb", buffering=0) as file:
         try:

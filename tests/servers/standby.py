@@ -1,4 +1,4 @@
-"""Two PostgreSQL servers of one's own: a primary, and a standby that follows it."""
+"""Start two PostgreSQL servers: a primary, and a standby that follows it."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,11 +8,11 @@ from .postgres import RunningPostgres
 from .redis import until
 
 Commit = Literal["local", "on", "remote_apply"]
-"""What a commit waits for, as `synchronous_commit` has it; `local` is for this server alone."""
+"""The level of `synchronous_commit` for a commit; `local` waits only for this server."""
 
 
 class PairedPostgres(RunningPostgres):
-    """One of the two: a copy of its leader, which it follows, or the one that is there first."""
+    """Runs a server of the pair: the first one, or a copy of its leader, which it follows."""
 
     ready = "database system is ready to accept"  # a standby goes on: "read-only connections"
 
@@ -27,7 +27,7 @@ class PairedPostgres(RunningPostgres):
     def create(self) -> None:
         if self._leader is None:
             super().create()
-            # In the file, since `pg_rewind` runs the server with nothing else.
+            # In the file, since `pg_rewind` runs the server with no other settings.
             with (self.folder / "data" / "postgresql.conf").open("a") as settings:
                 settings.write("wal_log_hints = on\nwal_keep_size = 1GB\n")
         else:
@@ -36,11 +36,11 @@ class PairedPostgres(RunningPostgres):
             self.run(program, "-D", data, "-R", "-c", "fast", **self._leader.environment)
 
     def follow(self, leader: RunningPostgres) -> None:
-        """Come back as a standby, after a crash as a primary.
+        """Return as a standby, after a crash as a primary.
 
-        What was written here and nowhere else is undone.
+        Writes that no other server has are undone.
         """
-        # Until then the leader's control file says nothing of its promotion.
+        # Before that, the leader's control file does not show its promotion.
         leader.sql("CHECKPOINT")
         names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname"}
         names["PGPASSWORD"] = "password"
@@ -51,7 +51,7 @@ class PairedPostgres(RunningPostgres):
 
 
 class PostgresPair:
-    """A primary, and a standby that follows it. A context manager.
+    """Runs a primary, and a standby that follows it. A context manager.
 
     The primary acknowledges a write once the standby has it too, unless `commit` is `local`.
     """
@@ -64,7 +64,7 @@ class PostgresPair:
 
     @property
     def url(self) -> str:
-        """It names both; who connects finds out which is the primary."""
+        """Return the URL, which names both; clients find out which server is the primary."""
         hosts = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
         return self.primary.url.replace(f"127.0.0.1:{self.primary.port}", hosts)
 
@@ -80,17 +80,17 @@ class PostgresPair:
         self._all.close()
 
     def promote(self) -> None:
-        """Make the standby the primary. It is alone at first, and waits for nobody."""
+        """Make the standby the primary. At first it has no standby, and waits for none."""
         self.primary, self.standby = self.standby, self.primary
         self.primary.sql("SELECT pg_promote()")
 
     def rejoin(self) -> None:
-        """Bring the former primary back, as the standby of the new one."""
+        """Bring the former primary back, as the standby of the new primary."""
         self.standby.follow(self.primary)
         self.wait_for_standby()
 
     def wait_for_standby(self) -> None:
-        """From then on a write is acknowledged once the standby has it, if it is to be."""
+        """Wait until the standby follows; writes then wait for it, if their level says so."""
         if self._is_synchronous:
             self.primary.sql(f"ALTER SYSTEM SET synchronous_standby_names = {self.standby.name}")
             self.primary.sql("SELECT pg_reload_conf()")

@@ -1,4 +1,4 @@
-"""Starting an engine: one retry, and one error where it does not start."""
+"""Start an engine, with one retry, and with one error if it does not start."""
 
 from collections.abc import Callable
 from typing import Final
@@ -9,7 +9,7 @@ _reported: Final[set[str]] = set()
 
 
 class DidNotStart(Exception):
-    """The engine `name` did not start, twice; the message has what it printed."""
+    """The engine `name` did not start, twice; the message has its output."""
 
     def __init__(self, name: str, log: str) -> None:
         super().__init__(f"{name} did not start, twice. What it printed:\n{log}")
@@ -17,7 +17,7 @@ class DidNotStart(Exception):
 
 
 def start_with_retry(name: str, start: Callable[[], None], clean_up: Callable[[], None]) -> None:
-    """Call `start`, and once again where it fails; `clean_up` follows each failure.
+    """Call `start`, and again if it fails; `clean_up` follows each failure.
 
     Raises `DidNotStart`, with the messages of both failures.
     """
@@ -37,9 +37,9 @@ def start_with_retry(name: str, start: Callable[[], None], clean_up: Callable[[]
 
 
 def skip_what_is_known(report: pytest.TestReport, error: BaseException | None) -> None:
-    """Let only the first test that needs an engine fail where that engine does not start.
+    """Let only the first test that needs an engine fail if that engine does not start.
 
-    The run fails all the same, and its reason is printed once and not for each test.
+    The run fails all the same, and prints the reason once instead of for each test.
     """
     if not isinstance(error, DidNotStart):
         return

@@ -1,4 +1,4 @@
-"""A stand-in for Upstash: its REST protocol, in front of a Redis.
+"""Emulate Upstash: its REST protocol, in front of a Redis.
 
 It does what its documentation says of commands in the body, of pipelines and transactions, of the
 token, of errors, of base64, of the size of requests, and of the token by which a client reads its
@@ -18,25 +18,25 @@ import hiredis
 from servers.quiet import QuietServer
 
 REQUEST_BYTES: Final = 10 * 1000 * 1000
-"""The most that a request may have, on Upstash's plans without a fixed price."""
+"""The largest request of Upstash's plans without a fixed price."""
 
 
 class StandInUpstash:
-    """Listens on a free port of this machine. A context manager."""
+    """Emulates Upstash on a free port of this machine. A context manager."""
 
     def __init__(
         self, redis_port: int, token: str = "upstash-token", request_bytes: int = REQUEST_BYTES
     ) -> None:
         self.token = token
         self.commands: list[list[Any]] = []
-        """Every command that came by itself, in a pipeline or in a transaction."""
+        """Every command that was sent alone, in a pipeline or in a transaction."""
         self.requests = 0
         self.answers_to_lose = 0
-        """So many connections break once Redis has done what was asked on them."""
+        """This many connections break once Redis has run what they sent."""
         self.refusals: list[int] = []
-        """The next requests are answered with these statuses, and nothing is done."""
+        """The next requests are answered with these statuses, and run nothing."""
         self.sync_tokens: list[str | None] = []
-        """What each request said of the writes that it wants to see."""
+        """The sync token of each request, which names the writes that it must see."""
         self._request_bytes = request_bytes
         self._redis_port = redis_port
         self._idle: list[_Connection] = []
@@ -50,12 +50,12 @@ class StandInUpstash:
 
     @property
     def url(self) -> str:
-        """As `KV_DB` and `access.rate_limit.store` take it."""
+        """Return the URL for `KV_DB` and `access.rate_limit.store`."""
         return f"upstash+http://{self.token}@127.0.0.1:{self.port}"
 
     @property
     def rest_url(self) -> str:
-        """As the official clients take it."""
+        """Return the URL for the official clients."""
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
@@ -70,7 +70,7 @@ class StandInUpstash:
             self._idle.pop().close()
 
     def break_connections(self) -> None:
-        """End those that clients keep open. New ones are welcome."""
+        """Close the connections that clients keep open. New connections are accepted."""
         while self._kept:
             with suppress(OSError):
                 self._kept.pop().shutdown(socket.SHUT_RDWR)
@@ -78,7 +78,7 @@ class StandInUpstash:
     def answer(
         self, path: str, authorization: str | None, encoding: str | None, body: bytes
     ) -> Any:
-        """The status and what is JSON in the body of the answer."""
+        """Return the status and the JSON body of an answer."""
         self.requests += 1
         if self.refusals:
             return self.refusals.pop(0), {"error": "ERR it is not the time for it"}
@@ -156,20 +156,20 @@ class StandInUpstash:
                 self.wfile.write(encoded)
 
             def log_message(self, format: str, *args: object) -> None:
-                """Be quiet."""
+                """Log nothing."""
 
         return Handler
 
 
 class _Connection:
-    """To the Redis. RESP2 is what Upstash speaks of: texts, numbers, lists and null, as in JSON."""
+    """Connects to the Redis. Upstash has the replies of RESP2: texts, numbers, lists and null."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._reader = hiredis.Reader()
 
     def ask(self, commands: list[list[Any]]) -> list[Any]:
-        """The replies, as Redis sent them."""
+        """Return the replies, as Redis sent them."""
         packed = [
             hiredis.pack_command(tuple(map(_argument, command)))  # type: ignore[arg-type]  # its stub says that tuples have one item
             for command in commands

@@ -1,6 +1,6 @@
-"""Cloudflare's Workers runtime, `workerd`, and its emulator, both with the Worker of these tests.
+"""Run Cloudflare's Workers runtime, `workerd`, and its emulator, with the Worker of these tests.
 
-The Worker, `caller.js`, makes the calls of `env.KV` that it is asked for, and tells what it saw.
+The Worker, `caller.js`, makes calls of `env.KV` for the tests, and returns the results.
 """
 
 import json
@@ -18,15 +18,15 @@ SOURCES: Final = Path(__file__).parents[1] / "workerd"
 COMPATIBILITY_DATE: Final = "2026-04-26"
 
 NOTHING: Final = {"undefined": True}
-"""What a call returned that returned nothing."""
+"""The result of a call that returned nothing."""
 
 
 class CallFailed(Exception):
-    """What a call threw, as `Error: KV PUT failed: 400 Bad Request`."""
+    """A call threw this error, such as `Error: KV PUT failed: 400 Bad Request`."""
 
 
 class Worker:
-    """A Worker that makes calls. A context manager: it starts, and waits until it listens."""
+    """Runs a Worker that makes calls. A context manager: it starts, and waits until it listens."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -38,11 +38,11 @@ class Worker:
         raise NotImplementedError
 
     def told(self, line: str) -> str:
-        """Its URL, from the line that it prints when it listens."""
+        """Return its URL, from the line that it prints when it listens."""
         raise NotImplementedError
 
     def end(self, process: "subprocess.Popen[str]") -> None:
-        """Have it end. Its standard input is closed then."""
+        """Let the Worker end. Its standard input is closed then."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -66,7 +66,7 @@ class Worker:
         self.folder.cleanup()
 
     def calls(self, *calls: Sequence[Any], binding: str = "KV") -> list[Any]:
-        """What it saw of each call, a method with its arguments: a `value` or an `error`."""
+        """Return the outcome of each call, a method with its arguments: a `value` or an `error`."""
         asked = [{"binding": binding, "method": method, "args": args} for method, *args in calls]
         answer = self._client.post(self.url, content=json.dumps(asked).encode())
         assert answer.status_code == 200, answer.text
@@ -74,7 +74,7 @@ class Worker:
         return told
 
     def call(self, *call: Any, binding: str = "KV") -> Any:
-        """What a call returned. Raises `CallFailed` with what it threw."""
+        """Return the result of a call. Raises `CallFailed` with the error that it threw."""
         told = self.calls(call, binding=binding)[0]
         if "error" in told:
             raise CallFailed(told["error"])
@@ -82,9 +82,9 @@ class Worker:
 
 
 class RunningWorkerd(Worker):
-    """`workerd serve`, with a binding for each set of header fields that it is to inject.
+    """Runs `workerd serve`, with a binding for each set of header fields that it injects.
 
-    Another Worker than `caller.js` is one file, with all that it imports.
+    Another Worker than `caller.js` is one file, including all that it imports.
     """
 
     def __init__(
@@ -126,13 +126,13 @@ class RunningWorkerd(Worker):
 
 
 class RunningEmulator(Worker):
-    """miniflare, Cloudflare's emulator, with an empty namespace behind `KV`."""
+    """Runs miniflare, Cloudflare's emulator, with an empty namespace behind `KV`."""
 
     def __init__(self, node: str, modules: Path) -> None:
         super().__init__()
         self._node = node
         folder = Path(self.folder.name)
-        # Imports are looked for in the folder that a module is in, and above.
+        # Node looks for imports in the folder of a module and above.
         (folder / "node_modules").symlink_to(modules)
         self._program = folder / "miniflare.mjs"
         self._program.write_text((SOURCES / "miniflare.mjs").read_text())
@@ -145,24 +145,24 @@ class RunningEmulator(Worker):
 
 
 def workerd_program(modules: Path) -> Path:
-    """The program itself, of which npm has one for each kind of machine."""
+    """Return the program, of which npm has a build for each kind of machine."""
     return next((modules / "@cloudflare").glob("workerd-*/bin/workerd"))
 
 
 def made(kind: str, value: bytes) -> dict[str, str]:
-    """An argument that is an `array`, a `buffer`, a `view` of its middle, a `stream`."""
+    """Return an argument that is an `array`, a `buffer`, a `view` of its middle, or a `stream`."""
     return {"make": kind, "base64": b64encode(value).decode()}
 
 
 def seen(value: bytes) -> dict[str, Any]:
-    """What the Worker tells of bytes."""
+    """Return the form in which the Worker reports bytes."""
     if len(value) > 2000:
         return {"size": len(value), "sha256": sha256(value).hexdigest()}
     return {"base64": b64encode(value).decode()}
 
 
 def _fields(fields: Mapping[str, str]) -> str:
-    # JSON's strings are Cap'n Proto's as well.
+    # Strings of JSON are also strings of Cap'n Proto.
     return ", ".join(
         f"(name = {json.dumps(name)}, value = {json.dumps(value)})"
         for name, value in fields.items()

@@ -1,4 +1,4 @@
-"""A Redis, and a cluster, for the tests of the storages that keep entries there."""
+"""Start a Redis, and a cluster, for the tests of the storages that keep entries there."""
 
 from collections.abc import Iterator
 from hashlib import sha1
@@ -26,14 +26,14 @@ def running(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def own(program: str, tmp_path: Path) -> Iterator[RunningRedis]:
-    """A Redis that a test may ill-treat."""
+    """Yield a Redis that a test may stop and break."""
     with RunningRedis(program, tmp_path) as redis:
         yield redis
 
 
 @pytest.fixture
 def inside(running: RunningRedis) -> Iterator["Redis"]:
-    """A look inside of Redis, which is empty before each test."""
+    """Return a client for looking into Redis, which is empty before each test."""
     with running.client() as client:
         client.flushall()
         client.config_resetstat()
@@ -48,5 +48,5 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
 
 @pytest.fixture
 def url(cluster: RunningCluster, request: pytest.FixtureRequest) -> str:
-    """Of the cluster, with keys of its own for each test."""
+    """Return the URL of the cluster, with keys of its own for each test."""
     return f"{cluster.url}?prefix={sha1(request.node.name.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""What storages promise that gather operations: each has the outcome that it would have alone."""
+"""Test storages that gather operations: each operation has the outcome that it would have alone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -24,22 +24,22 @@ def put(key: str, value: bytes = b"1", precondition: Precondition | None = None)
 @pytest.mark.anyio
 class GatheringCases:
     most_for_gets = 4
-    """The most statements for 64 gets: the first goes by itself, and two groups are under way."""
+    """The most statements for 64 gets: the first goes alone, and two groups are under way."""
 
     most_for_sets = 4
 
     def storage(self, clock: MovedClock) -> AbstractAsyncContextManager[Storage]:
-        """An open storage without entries."""
+        """Return an open storage without entries."""
         raise NotImplementedError
 
     def statements(self) -> int:
-        """How many statements or requests the storage has sent so far."""
+        """Return how many statements or requests the storage has sent so far."""
         raise NotImplementedError
 
     @pytest.fixture
     async def gathered(self, clock: MovedClock) -> AsyncIterator[Storage]:
         async with self.storage(clock) as storage:
-            # Whatever is done once is done: scripts are known, and statements prepared.
+            # Everything that happens only once has happened, such as loading scripts.
             for _ in range(3):
                 await _all(storage, [put("warm"), put("warm2"), put("warm3")])
                 await _all(storage, [Get("default", "warm")] * 3)
@@ -96,7 +96,7 @@ class GatheringCases:
         before = self.statements()
         entries = await _all(gathered, [Get("default", key) for key in ("warm", *keys)])
         assert [one.value for one in entries if isinstance(one, Entry)] == [b"1", *values]
-        # The one for the first get, one for its company, and one for each large value.
+        # One for the first get, one for the gets that join it, and one for each large value.
         assert self.statements() - before <= self.most_for_gets + 2
 
     async def test_a_precondition_that_does_not_hold_fails_alone(self, gathered: Storage) -> None:
@@ -211,6 +211,6 @@ async def _one(storage: Storage, operation: Get | Set | Delete) -> Entry | str |
 async def _all(
     storage: Storage, operations: Sequence[Get | Set | Delete]
 ) -> list[Entry | str | BaseException | None]:
-    """Do operations at the same time."""
+    """Run operations at the same time."""
     acts = [_one(storage, one) for one in operations]
     return await asyncio.gather(*acts, return_exceptions=True)

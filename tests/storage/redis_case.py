@@ -1,4 +1,4 @@
-"""What the tests of RedisStorage have in common."""
+"""Share what the tests of RedisStorage need."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +17,7 @@ BUCKETS = 64
 
 
 def slot_of(key: str) -> int:
-    """The slot of a cluster that an entry is in."""
+    """Return the slot of a cluster that an entry is in."""
     return key_slot(str(key_slot(key.encode()) % BUCKETS).encode())
 
 
@@ -49,7 +49,7 @@ async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[RedisSto
 
 
 def acts_on(storage: Storage) -> dict[str, Callable[[], Awaitable[object]]]:
-    """Every method that asks Redis for something."""
+    """Yield a call of every method that uses Redis."""
     batch: list[Operation] = [put("b"), Get(SPACE, "a")]
     return {
         "check": storage.check,
@@ -65,6 +65,6 @@ def acts_on(storage: Storage) -> dict[str, Callable[[], Awaitable[object]]]:
 
 
 async def outcome_of(act: Callable[[], Awaitable[object]]) -> object:
-    """What came of it. Of a batch, each operation may fail by itself; then it is the first."""
+    """Return the outcome. In a batch, each operation may fail by itself; then it is the first."""
     (outcome,) = await asyncio.gather(act(), return_exceptions=True)
     return outcome[0] if isinstance(outcome, list) else outcome

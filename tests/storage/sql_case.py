@@ -1,4 +1,4 @@
-"""What every test of a storage on a database server has: the server, and a table of its own."""
+"""Share what every test of a storage on a database server needs: the server, and its own table."""
 
 import hashlib
 import time
@@ -16,7 +16,7 @@ from workertown_kv.storage.sql.storage import SqlStorage
 
 
 def table_of(folder: Path) -> str:
-    """A table of its own for each folder."""
+    """Return a table of its own for each folder."""
     return "t" + hashlib.sha256(str(folder).encode()).hexdigest()[:20]
 
 
@@ -29,7 +29,7 @@ def put(
 
 @pytest.mark.anyio
 class SqlCase:
-    """A module that extends it has a fixture `server`, which may be started and stopped."""
+    """Gives each test a table. A module that extends it has a fixture `server`."""
 
     storage_type: ClassVar[Any]
     """The class of the storage."""
@@ -52,7 +52,7 @@ class SqlCase:
     def at(
         self, clock: Clock = time.time, *, url: str | None = None, **parameters: object
     ) -> SqlStorage:
-        """A storage on the server, at the table of this test unless told otherwise.
+        """Return a storage on the server, by default at the table of this test.
 
         It is closed when the test ends.
         """
@@ -62,7 +62,7 @@ class SqlCase:
         return storage
 
     async def opened(self, clock: Clock = time.time, **parameters: Any) -> SqlStorage:
-        """The same, ready for use."""
+        """Yield the same storage, open."""
         storage = self.at(clock, **parameters)
         await storage.open()
         return storage

@@ -1,4 +1,4 @@
-"""What storages on database servers promise beyond the conformance suite."""
+"""Test what storages on database servers promise beyond the conformance suite."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ LIMIT = 25 * 1024 * 1024
 
 
 class SqlCases(SqlCase):
-    """Values, batches, connections: all that a server that works has to do with."""
+    """Tests values, batches and connections of a server that works."""
 
     @pytest.mark.parametrize("kind", ["quotes", "text", "bytes"])
     async def test_the_largest_values_come_back_byte_for_byte(self, kind: str) -> None:
@@ -69,7 +69,7 @@ class SqlCases(SqlCase):
     async def test_large_values_of_any_length_come_back_whole(self) -> None:
         storage = await self.opened()
         piece = 128 * 1024
-        # The last ones have rows that are just as long as MySQL's longest packet, and around that.
+        # The last values have rows as long as MySQL's longest packet, and nearly as long.
         lengths = [piece - 1, piece, piece + 1, 3 * piece, *range(16_777_181, 16_777_186)]
         version = ""
         for length in lengths:
@@ -92,7 +92,7 @@ class SqlCases(SqlCase):
         assert isinstance(third, Entry)
         assert (second.value == text, third.value) == (True, b"1")
 
-    async def test_nobody_waits_while_a_large_value_is_on_its_way(self) -> None:
+    async def test_no_operation_waits_while_a_large_value_is_on_its_way(self) -> None:
         storage = await self.opened()
         value = b'"' + b"x" * (LIMIT - 2) + b'"'
         for act, most in (
@@ -274,7 +274,7 @@ class SqlCases(SqlCase):
         done = False
 
         async def work() -> None:
-            """Write under the lease that one has, over and over."""
+            """Write under the lease again and again."""
             while not done:
                 lease = await theirs.get(Get("default", "lease"))
                 assert lease is not None
@@ -347,7 +347,7 @@ class SqlCases(SqlCase):
         results = await asyncio.gather(*(write(i) for i in range(60)), *singles)
         assert len(results) == 120
 
-    # Others at the table
+    # Other programs at the table
 
     async def test_a_table_that_is_changed_is_used_as_before(self) -> None:
         storage = await self.opened(connections=1)
@@ -400,7 +400,7 @@ class SqlCases(SqlCase):
     layout: ClassVar[str]
 
     def ask(self, text: str) -> str:
-        """Run this as somebody who may do everything."""
+        """Run statements as a user who may do everything."""
         return self.server.sql(text)
 
     async def test_a_dump_brings_everything_back(self) -> None:
@@ -418,11 +418,11 @@ class SqlCases(SqlCase):
         assert list(await storage.migrate()) == []
 
     def dump(self) -> str:
-        """The table of this test, as the engine's own program writes it."""
+        """Return the table of this test, as the engine's own program writes it."""
         raise NotImplementedError
 
     def restore(self, dump: str) -> None:
-        """Make the table from what was written."""
+        """Make the table from the text that was written."""
         raise NotImplementedError
 
     async def test_a_listing_goes_over_what_has_expired_in_bounded_steps(
@@ -502,11 +502,11 @@ class SqlCases(SqlCase):
         assert caught.value.kind is StorageFailure.BUSY
 
     def limited(self, connections: int) -> str:
-        """The URL for a user who may have so many connections."""
+        """Return the URL for a user who may have this many connections."""
         raise NotImplementedError
 
     async def connections(self, storage: object) -> int:
-        """How many the server has, of storages, asked over one of them."""
+        """Return how many connections of storages the server has, asked over one of them."""
         raise NotImplementedError
 
     async def test_a_clock_that_differs_from_the_servers_causes_a_warning(self) -> None:
@@ -519,7 +519,7 @@ class SqlCases(SqlCase):
             assert f"s {side} that of {storage._database.engine}" in warning
 
     def set_careless(self, *, careless: bool) -> None:
-        """Let the server lose in a crash what it has acknowledged, or keep it as usual."""
+        """Let the server lose acknowledged writes in a crash, or keep them as usual."""
         raise NotImplementedError
 
     async def test_a_server_that_loses_writes_in_a_crash_causes_a_warning(self) -> None:
@@ -532,7 +532,7 @@ class SqlCases(SqlCase):
             self.set_careless(careless=False)
         assert list(await (await self.opened()).warnings()) == []
 
-    async def test_while_one_sweeps_nobody_else_does(self, clock: MovedClock) -> None:
+    async def test_while_one_server_sweeps_no_other_does(self, clock: MovedClock) -> None:
         one, two = await self.opened(clock), await self.opened(clock)
         for key in "abc":
             await one.set(put(key, expires_at=clock() + 1))
@@ -549,7 +549,7 @@ class SqlCases(SqlCase):
 
     @asynccontextmanager
     async def sweeping(self, storage: SqlStorage) -> AsyncIterator[Session]:
-        """In the middle of a step of the sweep that removes nothing."""
+        """Enter the middle of a step of the sweep that removes nothing."""
         async with storage._database.opened().session() as session, session.transaction():
             claim = storage._statements.sweep_claim(storage.clock())
             if claim is not None:
@@ -557,7 +557,7 @@ class SqlCases(SqlCase):
             await session.execute(storage._statements.sweep(0.0, 1))
             yield session
 
-    async def test_a_sweep_that_fails_or_is_given_up_is_in_nobodys_way(
+    async def test_a_sweep_that_fails_or_is_given_up_blocks_no_other(
         self, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         one, two = await self.opened(clock), await self.opened(clock)

@@ -1,4 +1,4 @@
-"""Servers that stop, hang, crash and come back."""
+"""Test servers that stop, hang, crash and come back."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ ACTS: Final[dict[str, Act]] = {
 
 
 class SqlFailures(SqlCase):
-    """What is asked of a server that does not answer fails soon, and works when it is back."""
+    """Tests that requests to a server that does not answer fail soon, and work when it is back."""
 
     async def test_every_method_says_soon_that_a_stopped_server_is_unavailable(self) -> None:
         storage = await self.opened(timeout=5)
@@ -57,7 +57,7 @@ class SqlFailures(SqlCase):
     async def test_the_first_request_after_a_restart_succeeds(self, first: str) -> None:
         storage = await self.opened()
         await asyncio.gather(*(storage.set(put(key)) for key in "abdefghi"))
-        # Both at once, so that the event loop has no occasion to see the connections end.
+        # Both at once, so that the event loop does not notice that the connections end.
         self.server.kill()
         self.server.start()
         await ACTS[first](storage)
@@ -178,7 +178,7 @@ class SqlFailures(SqlCase):
             async with storage._database.opened().session() as session, session.transaction():
                 await session.execute(storage._statements.claim([("default", "a")], "x"))
                 writing = asyncio.ensure_future(storage.set(put("a", b"2")))
-                # Once this is read over another connection, the write has been sent.
+                # Once another connection can read this, the write has been sent.
                 assert await storage.get(Get("default", "a")) is not None
                 self.server.kill()
                 with pytest.raises(StorageUnavailable, match="may or may not") as caught:
@@ -189,14 +189,14 @@ class SqlFailures(SqlCase):
     async def test_what_the_server_undoes_after_a_deadlock_is_done_again(self) -> None:
         storage = await self.opened(timeout=20)
         keys = [("default", key) for key in ("b", *map(str, range(50)))]
-        # Should this one be undone, which takes a slow machine, then that ends the deadlock, too.
+        # If a slow machine makes the server undo this transaction, that ends the deadlock too.
         with suppress(Undone):
             async with storage._database.opened().session() as session, session.transaction():
                 await self.be_favoured(session)
                 await session.execute(storage._statements.claim(keys, "x"))
                 both: list[Operation] = [put("a"), put("b")]
                 done = asyncio.ensure_future(storage.batch(Batch(both, atomic=True)))
-                # The batch has locked one and waits for the other; now the other way round.
+                # The batch has locked one row and waits for the other; now the other way round.
                 while not await self.is_waited_for(storage):
                     pass
                 await session.execute(storage._statements.claim([("default", "a")], "x"))
@@ -205,10 +205,10 @@ class SqlFailures(SqlCase):
         assert await storage.get(Get("default", "a")) is not None
 
     async def be_favoured(self, session: Session) -> None:
-        """Let others be undone."""
+        """Make the server prefer to undo other transactions."""
 
     async def is_waited_for(self, storage: SqlStorage) -> bool:
-        """Whether somebody waits for a lock, asked over a connection of its own."""
+        """Return whether a transaction waits for a lock, asked over a connection of its own."""
         raise NotImplementedError
 
     async def test_only_a_write_that_hangs_is_said_to_be_in_doubt(self) -> None:
@@ -231,7 +231,7 @@ class SqlFailures(SqlCase):
         """Let the server end all connections of storages."""
         raise NotImplementedError
 
-    async def test_whoever_gives_up_waiting_leaves_no_answer_to_the_next(self) -> None:
+    async def test_an_abandoned_wait_leaves_no_answer_to_the_next(self) -> None:
         storage = await self.opened(connections=1)
         for i in range(40):
             await storage.set(put(str(i), str(i).encode()))

@@ -1,4 +1,4 @@
-"""How storages on database servers gather operations."""
+"""Test how storages on database servers gather operations."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from workertown_kv.testing import MovedClock
 
 class SqlGathering(SqlCase, GatheringCases):
     session_type: type[Session]
-    """What the statements are counted at."""
+    """The class at whose methods the statements are counted."""
 
     @pytest.fixture(autouse=True)
     def _count(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,5 +84,5 @@ class SqlGathering(SqlCase, GatheringCases):
         assert await storage.get(Get("default", "h")) is not None
 
     async def waiting(self, storage: SqlStorage) -> int:
-        """How many transactions wait for a lock."""
+        """Return how many transactions wait for a lock."""
         raise NotImplementedError

@@ -14,7 +14,7 @@ from workertown_kv.storage import Migration, Storage
 
 
 class SqlMigrations(SqlCase):
-    """Migrations of the table of each test."""
+    """Tests migrations of the table of each test."""
 
     async def test_of_many_workers_who_start_at_once_one_migrates(self) -> None:
         storages = [self.at() for _ in range(8)]
@@ -36,7 +36,7 @@ class SqlMigrations(SqlCase):
             with pytest.raises(StorageUnavailable, match="closed"):
                 await refusing.get(Get("default", "a"))
 
-    async def test_by_hand_alone_it_migrates_when_it_is_told_to(
+    async def test_with_manual_migrations_it_migrates_only_on_request(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         storage = self.at(migrate="manual")
@@ -62,7 +62,7 @@ class SqlMigrations(SqlCase):
             )
             assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{printed}\n", "")
 
-    async def test_undone_and_done_again_it_begins_anew(self) -> None:
+    async def test_undone_and_done_again_it_begins_empty(self) -> None:
         storage = self.at()
         assert list(await storage.open()) == [Migration("0001_entry")]
         await storage.set(put("a"))
@@ -76,7 +76,7 @@ class SqlMigrations(SqlCase):
         assert await storage.get(Get("default", "a")) is None
         await storage.set(put("a"))
 
-    async def test_a_table_of_somebody_else_is_left_alone(self) -> None:
+    async def test_a_foreign_table_stays_as_it_is(self) -> None:
         self.server.sql(
             f"CREATE TABLE {self.table} (note int); INSERT INTO {self.table} VALUES (5)"
         )
@@ -123,5 +123,5 @@ class SqlMigrations(SqlCase):
         raise NotImplementedError
 
     def humble(self, table: str | None = None) -> Storage:
-        """A storage by a user who may read and write rows, and nothing more."""
+        """Return a storage by a user who may only read and write rows."""
         raise NotImplementedError

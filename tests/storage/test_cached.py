@@ -1,4 +1,4 @@
-"""A read cache in front of a storage."""
+"""Test a read cache in front of a storage."""
 
 import asyncio
 import tracemalloc
@@ -23,7 +23,7 @@ A = Get("default", "a")
 
 
 class TestCachedStorage(StorageConformance):
-    """One process alone sees no difference, whatever is kept."""
+    """Tests that a single process sees no difference, whatever the cache keeps."""
 
     durable = False
 
@@ -33,7 +33,7 @@ class TestCachedStorage(StorageConformance):
 
 
 class Far(MemoryStorage):
-    """Counts the reads, and answers them when it is told to."""
+    """Counts the reads, and answers them when a test lets it."""
 
     def __init__(self, values: dict[str, object] | None = None) -> None:
         super().__init__(values, clock=MovedClock())
@@ -43,7 +43,7 @@ class Far(MemoryStorage):
         self.broken = False
 
     async def check(self) -> None:
-        """Count no read: it is asked in the background."""
+        """Count no read: this one runs in the background."""
 
     async def get(self, operation: Get) -> Entry | None:
         self.reads += 1
@@ -215,7 +215,7 @@ async def test_it_keeps_no_more_than_it_may() -> None:
 @pytest.mark.parametrize("metadata", [None, b'{"a":"%b"}' % (b"x" * 1000)])
 async def test_it_takes_no_more_memory_than_it_may(key: str, metadata: bytes | None) -> None:
     class Apart(Storage):
-        """Each entry has texts and bytes of its own, as those of an engine have."""
+        """Gives each entry its own texts and bytes, as an engine does."""
 
         async def get(self, operation: Get) -> Entry:
             return Entry(

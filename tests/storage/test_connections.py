@@ -1,4 +1,4 @@
-"""Connections where an engine takes fewer of them than a pool may have."""
+"""Test pools whose engine accepts fewer connections than the pool may have."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.anyio
 
 
 class Refused(Exception):
-    """The engine takes no more."""
+    """The engine accepts no more connections."""
 
 
 class Engine:
-    """Takes so many connections, each a number."""
+    """Accepts this many connections, each a number."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -32,7 +32,7 @@ class Engine:
 
 
 async def settled() -> None:
-    """Let everybody go on who can."""
+    """Let all tasks run that can."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -61,7 +61,7 @@ async def test_who_finds_no_room_gets_what_others_have_used_in_line() -> None:
     assert connections.idle == [first.result()]
 
 
-async def test_who_comes_next_does_not_try_in_vain() -> None:
+async def test_the_next_task_does_not_try_in_vain() -> None:
     engine = Engine(room=1)
     connections = Connections(engine.connect, Refused)
     (one,) = await taken(connections, 1)

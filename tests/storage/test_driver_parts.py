@@ -1,4 +1,4 @@
-"""The private parts of drivers that storages stand on, which a new version may not have."""
+"""Test the private parts of drivers that storages use, which a new version may lack."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ async def call_in_event_loop(make: Callable[[], object]) -> object:
 @pytest.mark.parametrize(
     ("driver", "owner_of_parts", "parts"),
     [
-        # Some parts are made with the connection, which needs a running event loop.
+        # Some parts exist only with a connection, which needs a running event loop.
         (
             "asyncmy",
             asyncmy.connection.Connection,

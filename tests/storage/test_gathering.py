@@ -1,4 +1,4 @@
-"""Jobs that wait for an engine leave together, each with an outcome of its own."""
+"""Test that jobs that wait for an engine leave together, each with its own outcome."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Engine:
-    """Answers a job with itself, in the order in which a test lets it."""
+    """Answers each job with itself, in the order that a test chooses."""
 
     def __init__(self, seconds: float = 60) -> None:
         self.sent: list[tuple[Sequence[str], asyncio.Future[Any]]] = []

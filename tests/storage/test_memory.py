@@ -1,4 +1,4 @@
-"""MemoryStorage keeps the contract."""
+"""Test that MemoryStorage keeps the contract."""
 
 import asyncio
 from pathlib import Path

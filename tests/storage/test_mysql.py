@@ -1,4 +1,4 @@
-"""MysqlStorage keeps the contract, in a table that others can read."""
+"""Test that MysqlStorage keeps the contract, in a table that other programs can read."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ class TestMysql(SqlCases):
             return int((await session.fetch((asked, ())))[0][0])
 
     def ask(self, text: str) -> str:
-        # The shell's raw output is how the page shows it, but that user may not grant anything.
+        # The page shows the raw output of the shell, but that user may not grant anything.
         return self.server.as_root(f"USE kv; {text}") if "GRANT" in text else self.server.sql(text)
 
     def limited(self, connections: int) -> str:
@@ -128,7 +128,7 @@ class TestMysqlFailures(SqlFailures):
         self.server.as_root("KILL USER kv")
 
     async def is_waited_for(self, storage: SqlStorage) -> bool:
-        # Of two, the one is favoured that has written more.
+        # The server prefers to undo the transaction that has written less.
         waiting = "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"
         return not (await asyncio.to_thread(self.server.as_root, waiting)).endswith("\t0")
 
@@ -144,7 +144,7 @@ class TestMysqlGathering(SqlGathering):
 
 
 class TestGaleraGathering(TestMysqlGathering):
-    """With the statements that only a node of Galera needs."""
+    """Tests the statements that only a node of Galera needs."""
 
     @pytest.fixture(autouse=True)
     def _certifies(self, monkeypatch: pytest.MonkeyPatch) -> None:

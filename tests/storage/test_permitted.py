@@ -1,4 +1,4 @@
-"""A storage as one user may use it."""
+"""Test a storage as one user may use it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def user(*scopes: Scope) -> User:
 
 
 class Whole(PermittedStorage):
-    """With what a server does and a request does not: opening, closing, sweeping."""
+    """Opens, closes and sweeps, as a server does and a request does not."""
 
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage, user(*EVERYTHING))
@@ -76,7 +76,7 @@ async def test_a_batch_with_one_operation_out_of_scope_does_nothing() -> None:
     assert entry is not None
     assert entry.value == b"1"
     assert await storage.get(Get("default", "b")) is not None
-    # Without a list of namespaces a scope holds in all of them.
+    # Without a list of namespaces, a scope holds in all namespaces.
     assert len(await mine.batch(Batch([operations[0], operations[3]]))) == 2
 
 
@@ -103,7 +103,7 @@ def scopes(draw: st.DrawFn) -> Scope:
 
 
 def may(granted: Sequence[Scope], verb: str, namespace: str, key: str) -> bool:
-    """The rule, as plainly as it can be said."""
+    """Return what the rule permits, written as plainly as possible."""
     return any(
         verb in scope.verbs
         and any(key.startswith(prefix) for prefix in scope.prefixes)

@@ -1,4 +1,4 @@
-"""PostgresStorage keeps the contract, in a table that others can read."""
+"""Test that PostgresStorage keeps the contract, in a table that other programs can read."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,7 +134,7 @@ class TestPostgresFailures(SqlFailures):
         versions = set()
         for number in range(40):
             await storage.get(Get("default", "a"))
-            # This does not wait for the end: the write is sent to a server process on its way out.
+            # This does not wait for the end: the write goes to a server process on its way out.
             await other.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE application_name = 'workertown-kv'"
@@ -148,7 +148,7 @@ class TestPostgresFailures(SqlFailures):
         assert len(versions) == 20
 
     async def be_favoured(self, session: Session) -> None:
-        # Whoever has waited for so long looks whether it is for ever, and then gives way.
+        # A transaction that has waited this long checks for a deadlock, and then gives way.
         await session.run("SET deadlock_timeout = '5s'")
 
     async def is_waited_for(self, storage: SqlStorage) -> bool:
@@ -194,10 +194,10 @@ def test_what_postgresql_does_not_know_itself_is_in_doubt() -> None:
     [
         (asyncpg.InterfaceError("connection is closed"), b"", True),
         (asyncpg.AdminShutdownError("terminating connection"), b"E", True),
-        # It has bound the values, and may have done more.
+        # The server has bound the values, and may have done more.
         (asyncpg.AdminShutdownError("terminating connection"), b"2", False),
         (asyncpg.ConnectionDoesNotExistError("closed in the middle"), b"", False),
-        # So may a pooler say that it has lost its server.
+        # A pooler may also say that it has lost its server.
         (asyncpg.ProtocolViolationError("server conn crashed?"), b"E", False),
         (asyncpg.InternalClientError("unexpected message"), b"2", False),
     ],

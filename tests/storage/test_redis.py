@@ -1,4 +1,4 @@
-"""RedisStorage keeps the contract, in a Redis that others can read, and whatever happens to it."""
+"""Test that RedisStorage keeps the contract, in a Redis that other programs can read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,11 +14,7 @@ from servers.proxy import Proxy
 from servers.redis import RunningRedis, until
 from storage.redis_case import SPACE, opened, put
 from workertown_kv.entry import Entry
-from workertown_kv.errors import (
-    Conflict,
-    PreconditionFailed,
-    ValueTooLarge,
-)
+from workertown_kv.errors import Conflict, PreconditionFailed, ValueTooLarge
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.keyspace import Script, listing, sweeping
@@ -58,7 +54,7 @@ class TestRedisStorageWithManyBuckets(OnRedis):
     examples = 5
 
 
-# What it costs
+# Costs
 
 
 async def test_a_read_and_a_write_are_one_round_trip_each(running: RunningRedis) -> None:
@@ -79,7 +75,7 @@ async def test_a_read_and_a_write_are_one_round_trip_each(running: RunningRedis)
             assert proxy.requests - before == trips
 
 
-async def test_nobody_waits_while_a_large_value_is_on_its_way(storage: RedisStorage) -> None:
+async def test_no_operation_waits_while_a_large_value_is_on_its_way(storage: RedisStorage) -> None:
     value = b"x" * 25 * 1024 * 1024
     for act, most in (
         (lambda: storage.set(put("a", value)), 0.025),
@@ -144,7 +140,7 @@ async def test_the_clock_of_redis_has_no_say(running: RunningRedis, inside: "Red
     async with opened(running.url, long_ago) as storage:
         await storage.set(put("a", expires_at=1001.5))
         assert await storage.get(Get(SPACE, "a")) is not None
-        # Redis removes it as well, a minute after it has expired, unless it is swept before.
+        # Redis also removes the entry, a minute after its expiry, unless a sweep does so before.
         assert 121_000 < inside.pttl("kv:{0}:entry:default:a") <= 121_500
         long_ago.move(1.5)
         assert await storage.get(Get(SPACE, "a")) is None
@@ -161,7 +157,7 @@ async def test_sweeping_removes_what_has_expired_in_small_steps(
         await storage.set(put("kept", expires_at=clock() + 1.5))
         await storage.set(put("rewritten", expires_at=clock() + 1))
         await storage.set(put("rewritten"))
-        # One that Redis has removed by itself still has its place in the listing.
+        # An entry that Redis has removed by itself is still in the listing.
         inside.delete(*inside.keys("kv:*:entry:default:dead7"))
         clock.move(1 + SWEEP_MARGIN_SECONDS)
         swept: list[int] = []
@@ -176,7 +172,7 @@ async def test_sweeping_removes_what_has_expired_in_small_steps(
 
 
 @pytest.mark.parametrize("buckets", [1, 8])
-async def test_while_one_sweeps_nobody_else_does(
+async def test_while_one_server_sweeps_no_other_does(
     running: RunningRedis, inside: "Redis", clock: MovedClock, buckets: int
 ) -> None:
     url = f"{running.url}?buckets={buckets}&timeout=2"
@@ -184,7 +180,7 @@ async def test_while_one_sweeps_nobody_else_does(
         for key in "abc":
             await one.set(put(key, expires_at=clock() + 1))
         clock.move(1 + SWEEP_MARGIN_SECONDS)
-        # Between the claim and the step there is a wait, so another comes in between.
+        # There is a wait between the claim and the step, so another server may come in between.
         assert sorted(await asyncio.gather(one.sweep(9), two.sweep(9))) == [0, 3]
         assert not inside.exists("kv:sweeping"), "the claim was not given up"
         await one.set(put("d", expires_at=clock() + 1))

@@ -1,4 +1,4 @@
-"""RedisStorage on a cluster of six: what it does there, and what it does when a server is lost."""
+"""Test RedisStorage on a cluster of six, also when it loses a server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,12 +13,7 @@ from servers.redis import PERMISSIONS, RunningRedis
 from servers.redis_cluster import RunningCluster
 from storage.redis_case import SPACE, opened, put, slot_of
 from workertown_kv.entry import Entry
-from workertown_kv.errors import (
-    PreconditionFailed,
-    StorageError,
-    StorageUnsupported,
-    ValueTooLarge,
-)
+from workertown_kv.errors import PreconditionFailed, StorageError, StorageUnsupported, ValueTooLarge
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.redis import RedisStorage
@@ -35,7 +30,7 @@ async def storage(url: str) -> AsyncIterator[RedisStorage]:
 
 
 class TestRedisStorageInOneSlot(StorageConformance):
-    """With one bucket, everything can be changed at one moment."""
+    """Tests one bucket, in which everything can be changed at one moment."""
 
     examples = 5
 
@@ -49,7 +44,7 @@ class TestRedisStorageInOneSlot(StorageConformance):
 
 
 class TestRedisStorageInManySlots(StorageConformance):
-    """With many, only what shares a hash tag can be."""
+    """Tests many buckets, in which only keys that share a hash tag can be."""
 
     examples = 5
 
@@ -169,7 +164,7 @@ async def test_a_slot_that_moves_is_followed(
             here.execute_command("MIGRATE", "127.0.0.1", target.port, name, 0, 5000)
         for key in keys:
             assert await storage.get(Get(SPACE, key)) is not None
-        # What needs keys that are in both places waits until they are not.
+        # A write of keys that are on both servers waits until the slot has moved.
         writes = [asyncio.ensure_future(storage.set(put(key, b"2"))) for key in keys]
         await asyncio.wait(writes, timeout=0.2)
         for name in moving[1::2]:
@@ -183,7 +178,7 @@ async def test_a_slot_that_moves_is_followed(
         assert entry.value == b"2"
 
 
-async def test_what_is_no_cluster_is_told_to_be_none(
+async def test_a_server_without_cluster_mode_is_refused(
     require_program: Callable[[str, str], str], tmp_path: Path, cluster: RunningCluster
 ) -> None:
     program = require_program("redis-server", "redis-server")

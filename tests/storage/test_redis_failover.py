@@ -1,4 +1,4 @@
-"""RedisStorage on a cluster that loses a primary: what is lost with it, and what is not."""
+"""Test which entries RedisStorage loses on a cluster that loses a primary."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,10 +8,7 @@ import pytest
 
 from servers.redis_cluster import RunningCluster
 from storage.redis_case import SPACE, opened, put, slot_of
-from workertown_kv.errors import (
-    PreconditionFailed,
-    StorageUnavailable,
-)
+from workertown_kv.errors import PreconditionFailed, StorageUnavailable
 from workertown_kv.operations import Batch, Get, Precondition
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing.conformance.listings import all_keys
@@ -22,7 +19,7 @@ RECOVERY_SECONDS = 30
 
 
 class Load:
-    """Writers, each of one bucket, who write ever new keys, and how many were acknowledged."""
+    """Writers, each of one bucket, that write new keys, and count the acknowledged writes."""
 
     def __init__(self, storage: RedisStorage, value_bytes: int = 1) -> None:
         self.acknowledged: dict[str, set[str]] = {}
@@ -36,7 +33,7 @@ class Load:
         self._writers = [asyncio.ensure_future(self._write(tag)) for tag in tags]
 
     async def has(self, count: int) -> None:
-        """Wait until every writer has so many writes acknowledged from now on."""
+        """Wait until every writer has this many more acknowledged writes."""
         wanted = {tag: len(done) + count for tag, done in self.acknowledged.items()}
         await reached(
             lambda: all(len(self.acknowledged[tag]) >= number for tag, number in wanted.items())
@@ -51,7 +48,7 @@ class Load:
         return sum(map(len, self.acknowledged.values()))
 
     async def lost(self) -> int:
-        """How many acknowledged writes are gone."""
+        """Return how many acknowledged writes are gone."""
         lost = 0
         for tag, keys in self.acknowledged.items():
             lost += len(keys - {*await all_keys(self._storage, f"{{{tag}}}", 1000)})
@@ -69,7 +66,7 @@ class Load:
 
 
 class Counters:
-    """Clients who count under the same keys by compare-and-set."""
+    """Clients that count under the same keys by compare-and-set."""
 
     def __init__(self, storage: RedisStorage, keys: list[str]) -> None:
         self.counted: dict[str, list[int]] = {key: [] for key in keys}
@@ -114,14 +111,14 @@ class Counters:
 
 
 async def reached(holds: Callable[[], bool]) -> None:
-    """Wait until it holds, while the writers go on."""
+    """Wait until the condition holds, while the writers go on."""
     async with asyncio.timeout(RECOVERY_SECONDS):
         while not holds():  # noqa: ASYNC110  (a cluster has no event to wait for)
             await asyncio.sleep(0.01)
 
 
 async def test_a_primary_is_killed_under_load(url: str, cluster: RunningCluster) -> None:
-    """Its replica hangs for a moment before, and so does not have what was written last."""
+    """Kill a primary whose replica hung for a moment, and so lacks the last writes."""
     keys = [str(i) for i in range(200)]
     slot = slot_of(keys[0])
     primary, replica = cluster.primary_of(slot), cluster.replica_of(slot)
@@ -138,7 +135,7 @@ async def test_a_primary_is_killed_under_load(url: str, cluster: RunningCluster)
         await unsafe.has(60)
         primary.kill()
         replica.resume()
-        # Until the cluster notices, all else goes on.
+        # Until the cluster notices, all other keys can be used.
         results = await fast.batch(Batch([Get(SPACE, key) for key in keys]))
         for key, result in zip(keys, results, strict=True):
             assert isinstance(result, StorageUnavailable) is (key in doomed)

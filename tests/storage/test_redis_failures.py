@@ -1,4 +1,4 @@
-"""RedisStorage when its Redis is down, hangs, refuses, loses an answer, or asks who is there."""
+"""Test RedisStorage when its Redis is down, hangs, refuses, loses an answer, or needs a login."""
 
 import asyncio
 from itertools import count
@@ -35,7 +35,7 @@ async def test_a_redis_that_is_down_comes_back_without_a_restart(own: RunningRed
         for act in acts_on(storage).values():
             own.start()
             assert not isinstance(await outcome_of(act), BaseException)
-            # The connections that are there break, and none of them has been looked at since.
+            # The open connections break, and the storage has not looked at any of them since.
             own.kill()
 
 
@@ -207,7 +207,7 @@ async def test_an_acknowledged_write_survives_kill_9_where_redis_syncs_each(
     assert bool(lost) is (arguments == ())
 
 
-# Who gets in
+# Authentication
 
 
 async def test_wrong_credentials_are_refused_and_not_shown(program: str, tmp_path: Path) -> None:

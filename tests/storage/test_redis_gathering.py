@@ -1,4 +1,4 @@
-"""How the storages in a Redis gather operations: a server, a cluster, and Upstash."""
+"""Test how the storages in a Redis gather operations: a server, a cluster, and Upstash."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ class TestRedisGathering(RedisGathering):
 
 
 class TestRedisClusterGathering(RedisGathering):
-    # Each of three servers.
+    # For each of three servers.
     most_for_gets = most_for_sets = 12
 
     @pytest.fixture(autouse=True)

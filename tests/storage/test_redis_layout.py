@@ -1,4 +1,4 @@
-"""What RedisStorage keeps in Redis is what its page says, and others may read and write it."""
+"""Test that RedisStorage has the layout of its page, and that other programs may use it."""
 
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -10,9 +10,7 @@ from redis import Redis
 from servers.redis import RunningRedis
 from storage.redis_case import SPACE, Find, acts_on, opened, outcome_of, put
 from workertown_kv.entry import Entry
-from workertown_kv.errors import (
-    StorageError,
-)
+from workertown_kv.errors import StorageError
 from workertown_kv.operations import Get, List, Precondition, Set
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import MovedClock

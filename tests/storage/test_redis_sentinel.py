@@ -1,4 +1,4 @@
-"""RedisStorage follows the master that sentinels name."""
+"""Test that RedisStorage follows the master that sentinels name."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def trio(require_program: Callable[[str, str], str], tmp_path: Path) -> Iterator
 
 
 async def write(storage: RedisStorage, keys: range) -> float:
-    """Write these, each until it is acknowledged; the longest time that one took."""
+    """Write each value until it is acknowledged, and return the longest time that this took."""
     loop, longest = asyncio.get_running_loop(), 0.0
     async with asyncio.timeout(RECOVERY_SECONDS):
         for key in keys:
@@ -44,7 +44,7 @@ async def write(storage: RedisStorage, keys: range) -> float:
 
 @pytest.mark.parametrize("how", ["killed", "hanging"])
 async def test_the_new_master_is_followed(trio: SentinelTrio, how: str) -> None:
-    # The first sentinel is not asked in vain: the others are asked as well.
+    # If the first sentinel does not answer, the storage asks the others.
     trio.sentinels[0].pause()
     async with opened(f"{trio.url}?wait=1&timeout=1") as storage:
         await write(storage, range(200))

@@ -1,4 +1,4 @@
-"""The URL of a Redis, and what is said where it makes no sense."""
+"""Test the URL of a Redis, and the errors for wrong ones."""
 
 import subprocess
 import sys
@@ -7,11 +7,7 @@ import pytest
 from redis.exceptions import BusyLoadingError, ClusterDownError, MovedError, ResponseError
 
 from extras import install_command
-from workertown_kv.errors import (
-    OptionsError,
-    StorageError,
-    StorageUnavailable,
-)
+from workertown_kv.errors import OptionsError, StorageError, StorageUnavailable
 from workertown_kv.storage.redis.failures import translated
 from workertown_kv.storage.redis.settings import parse_url
 from workertown_kv.storage.url import storage_from_url
@@ -146,7 +142,7 @@ def test_without_its_packages_it_says_which_to_install(package: str) -> None:
         (ResponseError("ERR what is this"), StorageError, "ERR what is this"),
     ],
 )
-def test_what_redis_refuses_is_told_in_words(
+def test_a_refusal_of_redis_has_a_message(
     error: Exception, kind: type[StorageError], message: str
 ) -> None:
     told = translated(error, writes=True)

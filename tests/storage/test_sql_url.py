@@ -1,4 +1,4 @@
-"""The URLs of storages on database servers: what they say, and what is wrong with others."""
+"""Test the URLs of storages on database servers, and the errors for wrong ones."""
 
 import subprocess
 import sys

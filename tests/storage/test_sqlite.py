@@ -1,4 +1,4 @@
-"""SqliteStorage keeps the contract, in a file that others can read."""
+"""Test that SqliteStorage keeps the contract, in a file that other programs can read."""
 
 import asyncio
 import json
@@ -13,12 +13,7 @@ from typing import Any
 import apsw
 import pytest
 
-from workertown_kv.errors import (
-    PreconditionFailed,
-    StorageError,
-    StorageUnavailable,
-    ValueTooLarge,
-)
+from workertown_kv.errors import PreconditionFailed, StorageError, StorageUnavailable, ValueTooLarge
 from workertown_kv.operations import Batch, Get, List, Operation, Page, Precondition, Set
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.sql.dialects.sqlite import SCANNED_ROWS
@@ -104,7 +99,7 @@ async def test_its_sqlite_is_not_one_that_corrupts_files() -> None:
 
 
 def counted_commits(storage: SqliteStorage) -> list[None]:
-    """Gets one item longer with every commit."""
+    """A list that gets one item longer with every commit."""
     commits: list[None] = []
 
     def count() -> bool:

@@ -1,4 +1,4 @@
-"""What becomes of SqliteStorage when something happens to its files or their disk."""
+"""Test SqliteStorage when something happens to its files or their disk."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ def put(key: str, value: bytes = b"1") -> Set:
 
 
 def numbers(client: httpx2.Client, count: int) -> list[int]:
-    """The status of a get of each key."""
+    """Return the status of a get of each key."""
     return [client.get(f"/v1/kv/{i}").status_code for i in range(count)]
 
 
@@ -107,7 +107,7 @@ async def test_what_several_servers_acknowledged_is_saved_too(tmp_path: Path) ->
     for server in servers:
         with pytest.raises(StorageUnavailable):
             await server.set(put("refused"))
-    # What a crash would leave. Another process copies: closing the file here would free its locks.
+    # As a crash would leave it. Another process copies: closing the file here frees its locks.
     await asyncio.to_thread(subprocess.run, ["cp", str(file), str(tmp_path / "left.sqlite")])
     for server in servers:
         await server.close()
@@ -180,7 +180,7 @@ def test_nothing_is_acknowledged_once_a_file_was_overwritten(
             shutil.copyfile(file, copy)
         else:
             copy.touch()
-        # So much is written into the file at once; a little stays in the log.
+        # This many bytes go into the file at once; a few stay in the log.
         client.put("/v1/kv/more", json={"value": "x" * (10 if end else 5_000_000)})
         db.close()
         shutil.copyfile(copy, f"{file}{end}")  # in place: it is the same file still
@@ -226,7 +226,7 @@ def test_a_full_disk_can_be_emptied_by_deleting(disk: Path, filled_by: str) -> N
         while client.put(f"/v1/kv/{written}", json=value).status_code == 200:
             written += 1
             if filled_by == "others" and written == 30:
-                # By now the log has values that the file has no room for yet.
+                # By now the log has values for which the file has no space yet.
                 fill(disk)
             assert written < 1000
         fill(disk)
@@ -384,7 +384,7 @@ def test_the_file_system_of_a_file_is_found() -> None:
 # The log
 
 
-async def test_a_log_that_cannot_start_anew_is_warned_of(
+async def test_a_log_that_cannot_start_again_causes_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(writer, "LOG_WARNING_BYTES", 1_000_000)
@@ -431,7 +431,7 @@ async def test_each_write_waits_for_its_own_time(tmp_path: Path) -> None:
     latest = loop.time() + 0.2
     outcomes = await asyncio.gather(*writes, return_exceptions=True)
     assert [getattr(one, "kind", one) for one in outcomes] == [StorageFailure.BUSY] * 4
-    # Those behind the first have not begun to wait only once it gave up.
+    # The writes behind the first one have waited since before it gave up.
     assert earliest <= allowed[1][1] <= latest
     other.close()
     await opened.set(put("a"))

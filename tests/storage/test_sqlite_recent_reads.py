@@ -1,4 +1,4 @@
-"""Reads that are answered from memory while nothing is written."""
+"""Test reads that are answered from memory while nothing is written."""
 
 import itertools
 import subprocess

@@ -1,4 +1,4 @@
-"""UpstashStorage keeps the contract, over a stand-in that the official clients take for Upstash."""
+"""Test that UpstashStorage keeps the contract, over an emulator that official clients accept."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ from workertown_kv.testing import MovedClock, StorageConformance
 pytestmark = pytest.mark.anyio
 
 BYTES = bytes(range(256)) * 40
-"""Values that are no text; and text that looks like such a value after it has been encoded."""
+"""Values that are not text, and text that looks like the encoding of such a value."""
 NO_JSON = (b"", b"\x00", b"\xff", b"\xc3(", BYTES, BYTES.decode("latin-1").encode(), b"OK")
 
 
@@ -79,7 +79,7 @@ class TestUpstashStorage(StorageConformance):
         )
 
 
-# The same data by two ways
+# The same data through Redis and through Upstash
 
 
 @pytest.mark.parametrize("buckets", [1, 16])
@@ -122,7 +122,7 @@ async def test_bytes_and_text_go_in_one_batch_as_they_are(upstash: StandInUpstas
             assert [one.value for one in entries] == list(NO_JSON)
 
 
-# What it costs
+# Costs
 
 
 async def test_each_operation_is_one_request(upstash: StandInUpstash) -> None:
@@ -144,7 +144,7 @@ async def test_each_operation_is_one_request(upstash: StandInUpstash) -> None:
             assert upstash.requests - before == requests
         upstash.commands.clear()
         await asyncio.gather(*(storage.get(Get(SPACE, "a")) for _ in range(20)))
-        # The first get, and a script for the others.
+        # One for the first get, and a script for the others.
         assert [command[0] for command in upstash.commands] == ["HMGET", "EVALSHA"]
 
 
@@ -228,7 +228,7 @@ async def test_a_batch_reads_no_more_than_an_answer_may_have(upstash: StandInUps
         assert [type(one) for one in results] == [Entry, Entry, ValueTooLarge]
 
 
-# Whatever happens to it
+# Failures
 
 
 async def test_an_upstash_that_cannot_be_reached_is_503_and_shows_no_token() -> None:
@@ -421,7 +421,7 @@ def test_a_url_names_where_requests_go(url: str, endpoint: str) -> None:
     assert isinstance(storage_from_url(url), UpstashStorage)
 
 
-# The stand-in
+# The emulator
 
 
 def test_the_stand_in_is_one_for_the_official_client_of_npm(

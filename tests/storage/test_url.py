@@ -1,4 +1,4 @@
-"""From the text in KV_DB to a storage, and what is said of text that was surely not meant."""
+"""Test how the text of KV_DB becomes a storage, and the errors for text that nobody means."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Storages around another storage: each public method has to be theirs."""
+"""Test that storages around another storage define each public method."""
 
 import inspect
 
@@ -14,7 +14,7 @@ METHODS = {
     if inspect.iscoroutinefunction(found) and not name.startswith("_")
 }
 OF_THE_SERVER = {"open", "close", "check", "probe", "warnings", "migrate", "sweep"}
-"""What only a server does with a storage, and never on behalf of a user."""
+"""The methods that only a server calls, and never on behalf of a user."""
 
 
 @pytest.mark.parametrize(
@@ -23,5 +23,5 @@ OF_THE_SERVER = {"open", "close", "check", "probe", "warnings", "migrate", "swee
 def test_a_wrapper_leaves_no_method_to_the_defaults_of_a_storage(
     wrapper: type[Storage], left_out: set[str]
 ) -> None:
-    # A default would answer for the storage inside: that nothing had to be migrated, for one.
+    # A default would hide the method of the storage inside, such as its migrations.
     assert METHODS - vars(wrapper).keys() == left_out

@@ -1,4 +1,4 @@
-"""A user's program that type checkers accept."""
+"""Use the package in a program that type checkers accept."""
 
 from typing import Any, assert_type
 

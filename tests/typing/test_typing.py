@@ -1,4 +1,4 @@
-"""What type checkers say of a program that calls `kv()`."""
+"""Test what type checkers report about a program that calls `kv()`."""
 
 import json
 import os
@@ -27,7 +27,7 @@ WRONG = {
 
 @pytest.fixture(scope="session")
 def packages(require_program: Find) -> Path:
-    """The `node_modules` with pyright."""
+    """Return the `node_modules` with pyright."""
     return npm_packages(HERE / "npm", require_program)
 
 
@@ -89,7 +89,7 @@ def test_the_mappings_have_the_fields_of_the_structs() -> None:
 
 
 def accepted_for(kind: Any) -> Iterator[Any]:
-    """The types that code may give for an option of this type."""
+    """Return the types that code may give for an option of this type."""
     kinds = kinds_of(kind)
     for one in kinds:
         if is_struct(one):
@@ -114,7 +114,7 @@ def accepted_lists(inner: Any) -> Iterator[Any]:
 
 
 def structs_in(kind: Any) -> Iterator[type[msgspec.Struct]]:
-    """The structs that a type is made of."""
+    """Return the structs in a type."""
     if is_struct(kind):
         yield kind
         for field in msgspec.structs.fields(kind):

@@ -1,4 +1,4 @@
-"""A user's program in which each statement has an error for type checkers."""
+"""Have an error for type checkers in each statement."""
 
 import workertown_kv
 from workertown_kv import kv

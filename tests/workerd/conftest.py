@@ -1,4 +1,4 @@
-"""A server, and a Worker in real workerd that has it behind `env`."""
+"""Run a server, and a Worker in real workerd that has it behind `env`."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from servers.installed import npm_packages
 from servers.workerd import RunningWorkerd, Worker
 from workertown_kv.testing import ServedStore
 
-# The docs are a package of the repository, which `pytest` alone does not look for there.
+# The docs are a package of the repository, where `pytest` alone does not look.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 NAMESPACES = "/client/v4/accounts/any/storage/kv/namespaces"

@@ -1,7 +1,7 @@
-"""`env.KV` with a server of ours behind it, compared with Cloudflare's own emulator.
+"""Compare `env.KV` with this server behind it to Cloudflare's own emulator.
 
-Both run the same Worker, in the same workerd. What it sees is the same, status for status, but for
-`DIFFERENCES`, which the docs list.
+Both run the same Worker, in the same workerd. It sees the same results, status for status, except
+for `DIFFERENCES`, which the docs list.
 """
 
 import re
@@ -136,7 +136,7 @@ SAME: dict[str, Sequence[Call]] = {
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A call after which a Worker sees something else, the emulator's second."""
+    """A call after which a Worker sees different results, the emulator's second."""
 
     what: str
     before: Sequence[Call]
@@ -283,7 +283,7 @@ def test_a_worker_sees_what_the_emulator_would_show_it(
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda one: one.what)
-def test_a_difference_is_as_it_is_told(both: tuple[Worker, Worker], difference: Difference) -> None:
+def test_a_difference_is_as_documented(both: tuple[Worker, Worker], difference: Difference) -> None:
     for worker, expected in zip(both, (difference.ours, difference.theirs), strict=True):
         assert all("value" in told for told in worker.calls(*difference.before))
         assert without_digest(worker.calls(difference.call)[0]) == expected
@@ -298,7 +298,7 @@ def test_the_docs_have_every_difference() -> None:
 
 
 def without_words(told: dict[str, Any]) -> dict[str, Any]:
-    """What was told, with the status of a refusal alone."""
+    """Return the outcomes, of refusals only the status."""
     if "error" not in told:
         return told
     return {"error": re.sub(r"(KV \w+ failed: \d+) .*", r"\1", told["error"], flags=re.DOTALL)}

@@ -1,4 +1,4 @@
-"""What the page on `env.KV` shows can be done."""
+"""Test what the page on `env.KV` shows."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ def test_every_example_does_what_the_page_says(
     modules: Path, require_program: Callable[[str, str], str], tmp_path: Path
 ) -> None:
     require_program("npx", "npm")
-    # There `npx` finds what the page has the reader install.
+    # There `npx` finds the packages that the page installs.
     (tmp_path / "node_modules").symlink_to(modules)
     wrong = failures(PAGE, tmp_path)
     assert not wrong, "\n\n".join(wrong)

@@ -1,4 +1,4 @@
-"""`env.KV` of a Worker in Cloudflare's own runtime, with a server of ours behind it."""
+"""Test `env.KV` of a Worker in Cloudflare's own runtime, with this server behind it."""
 
 import json
 import time
@@ -52,7 +52,7 @@ ODD_KEYS += sorted({one["key"] for one in json.loads(VECTORS.read_text())} - {*O
 
 
 class DeafStore(ServedStore):
-    """A server that has started, whatever its storage does."""
+    """Serve a server that has started, whatever its storage does."""
 
     def _answers(self) -> bool:
         try:
@@ -149,7 +149,7 @@ def test_a_value_may_have_25_mib_and_no_more(worker: Worker) -> None:
     assert worker.call("get", "too-large") is None
 
 
-def test_a_large_put_that_is_refused_is_told_why(worker: Worker) -> None:
+def test_a_large_put_that_is_refused_gets_a_reason(worker: Worker) -> None:
     large = {"make": "repeated", "text": "x", "times": LARGEST}
     with pytest.raises(CallFailed, match=r"^Error: KV PUT failed: 400 "):
         worker.call("put", "refused", large, {"expirationTtl": 30})
@@ -206,7 +206,7 @@ def test_a_put_says_when_its_value_expires(worker: Worker, server: ServedStore) 
         assert listed["expiration"] < time.time() + 62
         worker.call("put", "expires", "1")
         assert "Expires" not in client.get("/v1/kv/expires").headers
-        # One that expired a moment ago, as only the native door can make in time.
+        # A value that expired a moment ago, which only the native API can write in time.
         client.put("/v1/kv/expires", json={"value": 1, "ttl": 1})
         deadline = time.monotonic() + 30
         while worker.call("get", "expires") is not None:
@@ -287,7 +287,7 @@ def test_keys_may_be_odd(worker: Worker, server: ServedStore) -> None:
         for call, told in zip(puts, worker.calls(*puts, binding="ONE"), strict=True)
         if "error" in told
     }
-    # HTTP/1.1 lets no header field have it, and workerd does not escape it.
+    # HTTP/1.1 allows it in no header field, and workerd does not escape it.
     assert refused == {"\u007f": "Error: KV PUT failed: 400 Bad Request"}
     worker.call("put", "\u007f", "value of \u007f", binding="ONE")
     got = worker.calls(*(("get", key) for key in ODD_KEYS), binding="ONE")
@@ -298,7 +298,7 @@ def test_keys_may_be_odd(worker: Worker, server: ServedStore) -> None:
     for key in ODD_KEYS:
         found = worker.call("list", {"prefix": key}, binding="ONE")["keys"]
         assert found[0]["name"] == key
-    # It leaves out what looks like the index of an array; see docs.
+    # workerd leaves out keys that look like the index of an array; see docs.
     told = worker.call("get", ODD_KEYS[:50], binding="ONE")
     assert told == {"map": [[key, f"value of {key}"] for key in ODD_KEYS[:50]]}
     with server.client() as client:
@@ -355,7 +355,7 @@ def test_2500_keys_are_listed_page_by_page(worker: Worker, server: ServedStore) 
             worker.call("list", wrong, binding="TWO")
 
 
-# What goes wrong
+# Failures
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-not-found"
-"""Uses a store by what OpenAPI Generator has generated for Python."""
+"""Use a store with the client that OpenAPI Generator has made for Python."""
 
 import sys
 

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-not-found"
-"""Uses a store by what openapi-python-client has generated."""
+"""Use a store with the client that openapi-python-client has made."""
 
 import sys
 from io import BytesIO

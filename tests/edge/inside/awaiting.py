@@ -1,11 +1,26 @@
-"""A plugin of pytest for a place that has one event loop, which always runs."""
+"""Run async tests where the only event loop always runs, as a plugin of pytest."""
 
+import asyncio
 import inspect
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pyodide.ffi import run_sync  # type: ignore[import-not-found]  # only Pyodide has it
+
+
+class _Runner:
+    """Runs on the event loop that runs already, where `asyncio.Runner` would start a loop."""
+
+    run = staticmethod(run_sync)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio, "Runner", _Runner)
 
 
 def pytest_configure(config: pytest.Config) -> None:

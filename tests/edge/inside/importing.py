@@ -1,4 +1,4 @@
-"""What a Worker does before its first request: it imports, and may not ask for chance."""
+"""Import as a Worker does before its first request: without random numbers."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The storages of Cloudflare's bindings keep the contract, as far as they say."""
+"""Test that the storages in Cloudflare's bindings keep the contract, apart from what they lack."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import pytest
 from js import Object  # type: ignore[import-not-found]  # only Pyodide has it
 from miniflare import KV, RELAYED_D1  # type: ignore[import-not-found]  # `host.mjs` gives them
 from pyodide.code import run_js  # type: ignore[import-not-found]  # only Pyodide has it
-from pyodide.ffi import run_sync, to_js  # type: ignore[import-not-found]  # only Pyodide has it
+from pyodide.ffi import to_js  # type: ignore[import-not-found]  # only Pyodide has it
 
 from workertown_kv.errors import (
     InputError,
@@ -27,22 +27,8 @@ from workertown_kv.testing import MovedClock, StorageConformance
 from workertown_kv.testing.conformance.case import SPACE, put, value_of
 
 
-class _Runner:
-    """Elsewhere `asyncio.Runner`, which starts a loop; here one runs already."""
-
-    run = staticmethod(run_sync)
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True)
-def _one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asyncio, "Runner", _Runner)
-
-
 def emptied(storage: Storage, folder: Path, empty: Callable[[], Awaitable[None]]) -> Storage:
-    """The storage, emptied when it is opened for the first time with this folder."""
+    """Return the storage, which its first opening with this folder empties."""
     opened, open_storage = folder / "opened", storage.open
 
     async def open_empty() -> Any:

@@ -1,12 +1,10 @@
-"""The runtime `edge`, and the promises of its storage, where nothing but fetch leads outside."""
+"""Test the runtime `edge` and its storage, where only fetch leads outside."""
 
-import asyncio
 import os
 from hashlib import sha1
 from pathlib import Path
 
 import pytest
-from pyodide.ffi import run_sync  # type: ignore[import-not-found]  # only Pyodide has it
 
 from workertown_kv import kv
 from workertown_kv.storage import Clock, Storage
@@ -14,20 +12,6 @@ from workertown_kv.storage.upstash import UpstashStorage
 from workertown_kv.testing import StorageConformance
 
 KEY = {"Authorization": "Bearer k"}
-
-
-class _Runner:
-    """Elsewhere `asyncio.Runner`, which starts a loop; here one runs already."""
-
-    run = staticmethod(run_sync)
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True)
-def _one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asyncio, "Runner", _Runner)
 
 
 class TestUpstashStorage(StorageConformance):

@@ -1,4 +1,4 @@
-"""The example of a Worker answers as every server does, in the interpreter of a Worker."""
+"""Test the example of a Worker in the interpreter of a Worker."""
 
 import importlib
 import importlib.metadata
@@ -28,7 +28,7 @@ Call = Callable[..., Awaitable[Any]]
 
 
 def in_a_worker(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The example, with what Cloudflare's SDK finds in a Worker alone."""
+    """Import the example, with the modules of Cloudflare's SDK that only a Worker has."""
     helper: Any = types.ModuleType("_pyodide_entrypoint_helper")
     helper.patchWaitUntil = lambda _: None
     helper.cloudflareWorkersModule = types.SimpleNamespace(waitUntil=lambda _: None)

@@ -1,4 +1,4 @@
-"""A namespace of Cloudflare's REST API, in a server in process."""
+"""Make a namespace of Cloudflare's REST API, in a server in process."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +13,7 @@ NAMESPACES = "/client/v4/accounts/any/storage/kv/namespaces"
 
 
 class Rest:
-    """Calls the REST API; paths are those below a namespace."""
+    """Calls the REST API; paths are relative to a namespace."""
 
     def __init__(self, call: Caller, id: str) -> None:
         self.call = call
@@ -31,7 +31,7 @@ class Rest:
         return whole["result"]
 
     async def refused(self, method: str, path: str, **given: Any) -> tuple[int, int, str]:
-        """The status, code and words of an error."""
+        """Return the status, code and message of an error."""
         return failure(await self(method, path, **given))
 
 

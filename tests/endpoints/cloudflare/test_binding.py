@@ -1,4 +1,4 @@
-"""What workerd speaks for `env.KV`, as it sends it. A real workerd does so in tests/workerd."""
+"""Test the requests of workerd for `env.KV`. A real workerd sends them in tests/workerd."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ async def test_its_mark_leads_here_whatever_the_path(call: Caller, path: str) ->
     assert (await ask(call, "PUT", path, content=b'"mine"')).status_code == 200
     assert (await ask(call, "GET", path)).content == b'"mine"'
     assert await call.data("GET", "/v1/kv", params={"key": key}) == "mine"
-    # Who sends no credentials gets nothing, not even what is public.
+    # Requests without credentials get nothing, not even public endpoints.
     refused = await call.server.request("GET", path, headers=MARK)
     assert (refused.status_code, refused.text) == (401, "Authentication error")
 
@@ -60,7 +60,7 @@ async def test_without_its_mark_it_is_below_a_path_of_its_own(call: Caller) -> N
     assert (await call("GET", "/workerd/a%2Fb")).content == b"1"
     for path in ("/workerd%2Fa%2Fb", "/%77orkerd/a/b"):
         assert (await call("GET", path)).content == b"1"
-    # A proxy may lead workerd's requests below it as well.
+    # A proxy may send requests of workerd to paths below it as well.
     assert (await ask(call, "GET", "/workerd/a%2Fb")).content == b"1"
     assert await call.data("GET", "/v1/kv/a/b") == 1
     assert (await call("GET", "/workerd/")).json()["keys"] == [{"name": "a/b"}]
@@ -102,7 +102,7 @@ async def test_an_injected_field_chooses_the_namespace(call: Caller) -> None:
     assert (await ask(call, "GET", "/a")).status_code == 404
     assert (await ask(call, "GET", "/a", headers=space)).content == b"1"
     assert (await ask(call, "GET", "/", headers=space)).json()["keys"] == [{"name": "a"}]
-    # Not 404, which workerd would take for a key that is not there.
+    # Not 404, which workerd would take for a missing key.
     answer = await ask(call, "GET", "/a", headers={"X-KV-Namespace": "two"})
     assert (answer.status_code, answer.text) == (400, "namespace not found")
 

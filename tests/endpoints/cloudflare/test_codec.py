@@ -1,6 +1,6 @@
-"""Cloudflare's two APIs: from requests to operations and from results to answers, without a server.
+"""Test how Cloudflare's two APIs turn requests into operations, and results into answers.
 
-What each limit refuses, and with which code, is in `test_rest.py` and `test_binding.py`.
+The limits and their codes are tested in `test_rest.py` and `test_binding.py`.
 """
 
 import json

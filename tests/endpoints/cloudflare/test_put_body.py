@@ -1,4 +1,4 @@
-"""What is done with the body of a put that is refused, or that nobody waits for any more."""
+"""Test the body of a put that is refused, or whose client has gone away."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -107,7 +107,7 @@ async def test_who_sends_no_credentials_is_not_listened_to(server: Server) -> No
     [
         (MARK | CHUNKED, True, b"before"),
         (MARK | CHUNKED, False, b"after"),
-        # Of a known length, it is whole. Other clients end only what is whole.
+        # A body of a known length is whole. Other clients end only a whole body.
         (MARK | {"content-length": "5"}, True, b"after"),
         (CHUNKED, True, b"after"),
     ],

@@ -1,4 +1,4 @@
-"""Cloudflare's REST API: its forms, limits and codes. Its own clients are in tests/clients."""
+"""Test the forms, limits and codes of Cloudflare's REST API. Its clients are in tests/clients."""
 
 import base64
 import json
@@ -401,7 +401,7 @@ async def test_namespaces_are_made_listed_renamed_and_deleted(call: Caller) -> N
         status, code, message = failure(await call(method, path, **body))
         assert (status, code) == (404, 10013)
         assert message.endswith("'namespace not found'")
-    # Past the last page there is nothing, for those who ask until there is nothing.
+    # Past the last page, pages are empty, for clients that read until then.
     assert (await call("GET", f"{NAMESPACES}?page=2")).json()["result"] == []
 
 
@@ -467,7 +467,7 @@ async def test_accounts_have_namespaces_of_their_own() -> None:
         foreign = await call("GET", f"{of('second')}/{ids['first']}/keys")
         assert failure(foreign)[:2] == (404, 10013)
         assert failure(await call("GET", of("third")))[:2] == (404, 7003)
-        # A title that two have is none: the native API asks for the id.
+        # If two namespaces have a title, the native API asks for the id.
         assert (await call("GET", "/v1/kv?namespace=same")).status_code == 400
         assert (await call("GET", f"/v1/kv?namespace={ids['second']}")).status_code == 200
 
@@ -485,7 +485,7 @@ async def test_one_account_is_listed_where_any_id_will_do(call: Caller) -> None:
     assert listed["result_info"]["total_count"] == 1
     [member] = (await above(call, "memberships"))["result"]
     assert (member["status"], member["account"]) == ("accepted", account)
-    # Clients ask for pages until one is empty.
+    # Clients ask for pages until a page is empty.
     for path in ("accounts", "memberships"):
         assert (await above(call, f"{path}?page=2&per_page=50"))["result"] == []
     assert (await above(call, f"accounts/{account['id']}"))["result"] == account
@@ -545,7 +545,7 @@ async def test_accounts_are_shown_to_those_who_may_use_a_namespace_of_theirs() -
     }
 
 
-# Who gets in
+# Authentication
 
 
 AUTH = {
@@ -580,7 +580,7 @@ async def test_credentials_come_in_each_form(headers: dict[str, str], status: in
         assert answer.status_code == status
         if status == 401:
             assert failure(answer) == (401, 10000, "Authentication error")
-        # These forms are Cloudflare's, and not the native API's.
+        # Only Cloudflare's API accepts these forms, and not the native API.
         native = await server.request("GET", "/v1/kv", headers=headers)
         plain = headers.get("Authorization") == f"Bearer {API_KEY}" or "Basic" in str(headers)
         assert native.status_code == (200 if plain else 401)

@@ -1,4 +1,4 @@
-"""From requests to operations and from results to answers, without a server or a storage."""
+"""Test how requests become operations, and results answers, without a server or a storage."""
 
 import json
 from typing import Any

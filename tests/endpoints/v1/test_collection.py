@@ -1,4 +1,4 @@
-"""Listings and batches over HTTP."""
+"""Test listings and batches over HTTP."""
 
 from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""Namespaces: made by the admin endpoints, reached by a header field or the query."""
+"""Test namespaces, which the admin endpoints make, and a header field or the query names."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ async def test_a_namespace_is_reached_by_header_or_query_by_id_or_title(call: Ca
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_a_namespace_that_nobody_made_is_404_and_says_so(call: Caller, method: str) -> None:
+async def test_a_missing_namespace_is_404_and_says_so(call: Caller, method: str) -> None:
     body: dict[str, Any] = {"json": {"value": 1}} if method == "PUT" else {}
     for name in ("nowhere", "f" * 32, "x" * 600):
         answer = await call(method, f"/v1/kv/a?namespace={name}", **body)
@@ -111,7 +111,7 @@ async def test_a_title_that_is_taken_is_409(call: Caller) -> None:
             answer = await call(method, path, json={"title": title})
             assert answer.status_code == 409
             assert f"a namespace with the title '{title}' already" in answer.json()["error"]
-    # Its own title is not another's.
+    # A namespace may keep its own title.
     assert (await call.data("PUT", "/admin/namespaces/two", json={"title": "two"}))[
         "title"
     ] == "two"
@@ -178,7 +178,7 @@ async def test_another_process_sees_what_was_made_and_deleted() -> None:
         id = await make(here, "shared")
         await there.data("PUT", "/v1/kv/a?namespace=shared", json={"value": 1})
         await here.data("DELETE", f"/admin/namespaces/{id}")
-        # A write always asks; a read may believe for a moment what it knew.
+        # A write always asks the storage; a read may use a recent answer.
         answer = await there("PUT", f"/v1/kv/a?namespace={id}", json={"value": 2})
         assert answer.status_code == 404
         storage.clock = lambda: 9e9

@@ -1,4 +1,4 @@
-"""Scopes, through the door."""
+"""Test scopes over HTTP."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Single values over HTTP."""
+"""Test single values over HTTP."""
 
 import json
 from email.utils import parsedate_to_datetime

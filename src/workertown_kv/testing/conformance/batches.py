@@ -5,20 +5,8 @@ import asyncio
 import pytest
 
 from ...entry import Entry
-from ...errors import (
-    Conflict,
-    PreconditionFailed,
-    ValueTooLarge,
-)
-from ...operations import (
-    MUST_EXIST,
-    MUST_NOT_EXIST,
-    Batch,
-    Delete,
-    Get,
-    Operation,
-    Precondition,
-)
+from ...errors import Conflict, PreconditionFailed, ValueTooLarge
+from ...operations import MUST_EXIST, MUST_NOT_EXIST, Batch, Delete, Get, Operation, Precondition
 from ...storage import Capability, Storage
 from .case import SPACE, StorageCase, put, value_of
 

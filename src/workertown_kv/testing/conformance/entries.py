@@ -5,10 +5,7 @@ import asyncio
 import pytest
 
 from ...entry import Entry
-from ...operations import (
-    Delete,
-    Get,
-)
+from ...operations import Delete, Get
 from ...storage import Storage
 from ..clock import MovedClock
 from ..strategies import ODD_KEYS

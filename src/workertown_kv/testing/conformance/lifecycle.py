@@ -6,17 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ...errors import (
-    StorageUnavailable,
-    StorageUnsupported,
-)
-from ...operations import (
-    MUST_NOT_EXIST,
-    Batch,
-    Delete,
-    Get,
-    List,
-)
+from ...errors import StorageUnavailable, StorageUnsupported
+from ...operations import MUST_NOT_EXIST, Batch, Delete, Get, List
 from ...storage import Capability, Storage
 from ..clock import MovedClock
 from .case import SPACE, StorageCase, put, value_of

@@ -4,14 +4,8 @@ import asyncio
 
 import pytest
 
-from ...errors import (
-    InputError,
-)
-from ...operations import (
-    Delete,
-    Get,
-    List,
-)
+from ...errors import InputError
+from ...operations import Delete, Get, List
 from ...storage import Capability, Storage
 from ..clock import MovedClock
 from ..strategies import ODD_KEYS

@@ -5,16 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from ...errors import (
-    PreconditionFailed,
-)
-from ...operations import (
-    MUST_EXIST,
-    MUST_NOT_EXIST,
-    Delete,
-    Get,
-    Precondition,
-)
+from ...errors import PreconditionFailed
+from ...operations import MUST_EXIST, MUST_NOT_EXIST, Delete, Get, Precondition
 from ...storage import Capability, Storage
 from ..clock import MovedClock
 from .case import SPACE, StorageCase, put, value_of
