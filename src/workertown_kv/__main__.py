@@ -1,4 +1,4 @@
-"""`python -m workertown_kv` is the command `workertown-kv`."""
+"""Run the command `workertown-kv` as `python -m workertown_kv`."""
 
 from .cli import main
 

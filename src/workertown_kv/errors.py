@@ -1,4 +1,4 @@
-"""All errors, as a tree. Each class has the HTTP status of its answer.
+"""Define all errors, as a tree. Each class has the HTTP status of its answer.
 
 KvError
 ├── OptionsError                   the server cannot be made from these options

@@ -1,4 +1,4 @@
-"""The operations on entries, with their preconditions and results.
+"""Define the operations on entries, with their preconditions and results.
 
 APIs make them from requests, and storages run them.
 """

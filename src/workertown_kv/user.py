@@ -1,4 +1,4 @@
-"""The user who makes a request, and what that user may do.
+"""Describe the user who makes a request, and what that user may do.
 
 A user may do everything, or only what at least one of their scopes permits: a scope permits some
 verbs on the keys with some prefixes in some namespaces. Nothing here knows how a user is

@@ -1,4 +1,4 @@
-"""From where and how often requests may come, and how they and their errors are reported."""
+"""Check from where and how often requests come, and report them and their errors."""
 
 from .address import AddressFilter, client_address
 from .cors import Cors, allowed_origins

@@ -46,7 +46,7 @@ def _describe(error: BaseException, number: int, parent: int | None) -> dict[str
         mechanism["is_exception_group"] = True
     frames = list(walk_tb(error.__traceback__))
     if len(frames) > _MOST_FRAMES:
-        # So many frames are a recursion, of which the beginning and the end are enough.
+        # A stack this deep is a recursion; its beginning and its end are enough.
         half = _MOST_FRAMES // 2
         frames = frames[:half] + frames[-half:]
     described = {

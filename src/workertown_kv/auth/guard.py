@@ -1,4 +1,4 @@
-"""The guard in front of the routes, which authenticates requests."""
+"""Guard the routes: authenticate requests, and refuse those without valid credentials."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

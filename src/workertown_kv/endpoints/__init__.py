@@ -1,1 +1,1 @@
-"""The APIs: their routes, and the codecs between requests and operations."""
+"""Define the APIs: their routes, and the codecs between requests and operations."""

@@ -44,7 +44,7 @@ No = Annotated[bool, Meta(description="Always false")]
 METADATA: Final[Json] = {
     "title": "Metadata",
     "type": "object",
-    "description": "What is kept beside a value: at most 1,024 bytes of JSON in UTF-8, without "
+    "description": "An object kept with a value: at most 1,024 bytes of JSON in UTF-8, without "
     "white space",
     "additionalProperties": True,
 }

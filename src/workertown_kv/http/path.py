@@ -45,7 +45,7 @@ def raw_rest_of_path(exchange: "Exchange", prefix: str) -> bytes:
     """Return the rest of the path after `prefix`, as it was sent.
 
     In the decoded path of the scope, bytes that are not UTF-8 have become U+FFFD, and `%2F` has
-    become a slash. But that path is the one that counts: an application around this one may have
+    become a slash. But the server follows that path: an application around this one may have
     shortened or replaced it, and left `raw_path` as it was.
     """
     path = exchange.path

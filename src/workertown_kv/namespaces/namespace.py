@@ -31,7 +31,7 @@ class Namespace(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def name(self) -> str:
-        """The name by which operations refer to it."""
+        """Return the name by which operations refer to the namespace."""
         return DEFAULT_NAMESPACE if self.id == DEFAULT_ID else self.id
 
 

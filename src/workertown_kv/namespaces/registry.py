@@ -1,4 +1,4 @@
-"""The entries in which a storage keeps its namespaces, and the operations on them.
+"""Read and write the entries in which a storage keeps its namespaces.
 
 The entries are in a namespace that no request can name. Their keys share one hash tag, so that a
 storage of many servers can change several of them in one step.

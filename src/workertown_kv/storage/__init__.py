@@ -1,4 +1,4 @@
-"""Storages of entries, and the contract that each of them keeps."""
+"""Keep entries in storages, which all keep the same contract."""
 
 from .cached import CachedStorage
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage

@@ -21,7 +21,7 @@ from .contract import Clock, Migration, Storage
 _Key = tuple[str, str]
 
 _OVERHEAD_BYTES = 350
-"""The memory that an entry takes beside its texts and bytes, as tracemalloc shows."""
+"""The memory that an entry takes besides its texts and bytes, as tracemalloc shows."""
 
 
 class _Kept(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Stores in which several servers count together: Redis, and Upstash over its REST protocol.
+"""Count requests of several servers in a store: Redis, or Upstash over its REST protocol.
 
 A script counts inside the store: a request needs one call, and no request goes uncounted.
 """

@@ -1,4 +1,4 @@
-"""The issuers whose tokens are accepted, each with its own keys and rules."""
+"""Find the issuer of a token among the accepted issuers, each with its own keys and rules."""
 
 import logging
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Bodies in JSON, as Cloudflare's clients send them."""
+"""Decode bodies in JSON, as Cloudflare's clients send them."""
 
 from typing import Final, TypeVar
 
@@ -20,7 +20,7 @@ SMALL_BYTES: Final = 1024 * 1024
 
 
 def decoded(body: bytes | bytearray, decoder: msgspec.json.Decoder[_T]) -> _T:
-    """What a body in JSON says. The content type is not looked at: some clients send none."""
+    """Decode a body in JSON, whatever its content type: some clients send none."""
     _check_utf8(body)
     if is_deeper(body, JSON_DEPTH):
         raise _too_deep(JSON_DEPTH)

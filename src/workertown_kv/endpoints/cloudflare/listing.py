@@ -1,4 +1,4 @@
-"""Pages of keys, and their cursors as Cloudflare's clients send them back."""
+"""Read queries for pages of keys, with the cursors that Cloudflare's clients send back."""
 
 import base64
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Puts of single values, for both of Cloudflare's APIs."""
+"""Decode puts of single values, for both of Cloudflare's APIs."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -13,7 +13,7 @@ MOST_PARAMETERS: Final = 100
 def lenient_query(exchange: Exchange) -> Mapping[str, str]:
     """Return the parameters of the query; of those with one name, the last.
 
-    Parameters that nobody knows are ignored.
+    Unknown parameters are ignored.
     """
     try:
         text = exchange.query.decode()

@@ -1,4 +1,4 @@
-"""Reads of single entries, by one command or together by one script for each slot."""
+"""Read single entries, by one command or together by one script for each slot."""
 
 from collections import defaultdict
 from collections.abc import Sequence

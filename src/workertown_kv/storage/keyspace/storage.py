@@ -1,4 +1,4 @@
-"""The storage in the keys of a Redis. The other modules of this folder do its work."""
+"""Define the storage in the keys of a Redis. The other modules of this folder do its work."""
 
 import time
 from collections.abc import Hashable, Sequence

@@ -73,7 +73,7 @@ class MysqlSession(Session):
 
     @property
     def is_mariadb(self) -> bool:
-        """Whether the server is MariaDB, and not MySQL itself."""
+        """Return whether the server is MariaDB, and not MySQL itself."""
         return "MariaDB" in self._connection.server_version
 
     @property

@@ -1,4 +1,4 @@
-"""Operations that arrived together: gets as one statement, and writes as one transaction."""
+"""Run operations that arrived together: gets as one statement, and writes as one transaction."""
 
 from collections.abc import Sequence
 

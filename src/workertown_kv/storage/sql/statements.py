@@ -21,10 +21,10 @@ class Statements(ABC):
     """The statements for one table."""
 
     columns: ClassVar[Sequence[str]]
-    """The columns of an entry beside its namespace and key, in the order of `columns_of`."""
+    """The columns of an entry besides its namespace and key, in the order of `columns_of`."""
 
     about: ClassVar[str] = "version, expires_at, metadata"
-    """The columns that are read of an entry beside its value."""
+    """The columns that are read of an entry besides its value."""
 
     contents: ClassVar[Sequence[str]]
     """The two columns by which a value is read (see `entry_of`)."""

@@ -17,7 +17,7 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 """How much memory the kept entries of a process may take."""
 
 _OVERHEAD_BYTES: Final = 600
-"""About how much memory an entry takes beside its value, its key and its metadata."""
+"""About how much memory an entry takes besides its value, its key and its metadata."""
 
 _HEADER_BYTES: Final = 48
 """The size of the header: counters and checksums that change with each commit.

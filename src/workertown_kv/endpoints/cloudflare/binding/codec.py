@@ -1,4 +1,4 @@
-"""The workerd binding: from requests to operations, and from results to answers."""
+"""Turn requests of the workerd binding into operations, and results into answers."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The body of a put, as workerd sends it."""
+"""Read the body of a put, as workerd sends it."""
 
 import asyncio
 from contextlib import suppress

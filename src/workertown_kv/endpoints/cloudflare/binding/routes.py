@@ -1,4 +1,4 @@
-"""The route of the workerd binding, and its handlers."""
+"""Define the route of the workerd binding, and its handlers."""
 
 from collections.abc import Awaitable
 from typing import Final

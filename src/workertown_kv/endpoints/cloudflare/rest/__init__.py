@@ -1,4 +1,4 @@
-"""`endpoints.cloudflare.rest`: Cloudflare's REST API for Workers KV.
+"""Serve `endpoints.cloudflare.rest`: Cloudflare's REST API for Workers KV.
 
 Its documentation is at developers.cloudflare.com/api/resources/kv.
 """

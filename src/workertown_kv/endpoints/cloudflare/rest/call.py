@@ -1,4 +1,4 @@
-"""A request to the REST API, taken apart: the account, the namespace, the key."""
+"""Take apart the path of a request to the REST API: the account, the namespace, the key."""
 
 from collections.abc import Mapping
 

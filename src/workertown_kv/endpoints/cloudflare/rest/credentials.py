@@ -1,4 +1,4 @@
-"""How Cloudflare's clients send credentials, made into what every strategy understands.
+"""Turn the credentials that Cloudflare's clients send into values of `Authorization`.
 
 They send a token (`Authorization: Bearer`), an API key with an email address (`X-Auth-Key`,
 `X-Auth-Email`), or a service key (`X-Auth-User-Service-Key`).

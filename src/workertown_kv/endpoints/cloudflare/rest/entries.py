@@ -1,4 +1,4 @@
-"""The handlers for the entries of a namespace: values, keys and bulk requests."""
+"""Handle requests for the entries of a namespace: values, keys and bulk requests."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The envelope of Cloudflare's REST API: `result`, `success`, `errors`, `messages`."""
+"""Make the envelope of Cloudflare's REST API: `result`, `success`, `errors`, `messages`."""
 
 from typing import Annotated, Any, Final
 

@@ -1,4 +1,4 @@
-"""The body of a put: bytes as they are, or a form with a value and metadata (RFC 7578)."""
+"""Read the body of a put: bytes as they are, or a form with a value and metadata (RFC 7578)."""
 
 import asyncio
 from typing import Final
@@ -15,7 +15,7 @@ FORM_SLACK: Final = 64 * 1024
 """What the body of a put may have beyond the largest value: the parts of a form, and metadata."""
 
 MOST_PARTS: Final = 100
-"""The most parts of a form; more take long to look at, and nobody has a use for them."""
+"""The most parts of a form; more parts take long to read, and have no use."""
 
 _PIECE: Final = 256 * 1024
 
@@ -70,7 +70,7 @@ class _Parts:
         self._name = ""
 
     def parser(self, boundary: bytes) -> MultipartParser:
-        """What is to be fed with the body."""
+        """Return the parser that gets the body."""
         return MultipartParser(
             boundary,
             {

@@ -1,4 +1,4 @@
-"""Listings of the keys of a namespace: from queries to operations, and from pages to answers."""
+"""Turn queries for the keys of a namespace into operations, and pages into answers."""
 
 from collections.abc import Mapping
 from typing import Annotated

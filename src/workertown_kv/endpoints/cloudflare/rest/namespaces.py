@@ -1,4 +1,4 @@
-"""Namespaces: list, create, get, rename, delete."""
+"""Handle requests for namespaces: list, create, get, rename, delete."""
 
 from collections.abc import Mapping
 from operator import attrgetter

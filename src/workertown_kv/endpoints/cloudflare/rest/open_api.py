@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of `endpoints.cloudflare.rest`."""
+"""Describe `endpoints.cloudflare.rest` in the OpenAPI document."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -35,7 +35,7 @@ _ABOVE: Final = "accounts/{account_id}/storage/kv/namespaces"
 def describe_rest(
     options: Options, storage: Storage, prefix: str, challenges: Sequence[str]
 ) -> Group:
-    """The group, with what this storage lacks answered by 501.
+    """Describe the group, with a 501 for operations that this storage lacks.
 
     `challenges` are those of the strategies whose credentials are in `Authorization`.
     """
@@ -69,7 +69,7 @@ def describe_rest(
 
 
 def _other_credentials(challenges: Sequence[str]) -> tuple[dict[str, Json], list[Json]]:
-    """The ways to send credentials that only this API has, and which of them belong together."""
+    """Return the ways to send credentials that only this API has, and which belong together."""
     schemes: dict[str, Json] = {}
     security: list[Json] = []
     kinds = {one.partition(" ")[0] for one in challenges}
@@ -91,9 +91,9 @@ def _field(name: str, description: str) -> Json:
 
 
 def _accounts(base: str) -> dict[str, Json]:
-    """Describe what clients ask for before they ask for namespaces."""
+    """Describe the requests that clients send before those for namespaces."""
     one = f"{base}/accounts/{{account_id}}"
-    made_up = "Those that are configured or, where none are, one that is made up."
+    made_up = "The configured accounts or, without any, one that is made up."
     return {
         f"{base}/accounts": get_operation(
             "list_accounts",

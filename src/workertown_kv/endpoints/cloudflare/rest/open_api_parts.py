@@ -1,4 +1,4 @@
-"""What all paths of Cloudflare's REST API share in the OpenAPI document."""
+"""Describe what all paths of Cloudflare's REST API share in the OpenAPI document."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

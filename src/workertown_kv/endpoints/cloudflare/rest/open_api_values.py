@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of values in Cloudflare's REST API."""
+"""Describe the values of Cloudflare's REST API in the OpenAPI document."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -203,7 +203,7 @@ _CONDITIONS: Final = (
     parameter(
         "header",
         "If-None-Match",
-        "412, or 304 to a `GET`, where the version is one of these; `*`: where there is a value",
+        "412, or 304 to a `GET`, if the version is one of these; `*`: if there is a value",
         TEXT,
         example=_VERSION,
     ),

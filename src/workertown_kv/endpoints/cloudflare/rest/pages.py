@@ -1,4 +1,4 @@
-"""Lists that are asked for by the number of a page."""
+"""Return pages of lists by their number."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""The routes of the REST API: from a method and a path to a handler.
+"""Find the handler for a method and a path of the REST API.
 
 Keys are taken from the path as it was sent, so that `%2F` in a key is no separator.
 """

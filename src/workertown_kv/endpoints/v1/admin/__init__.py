@@ -1,4 +1,4 @@
-"""`endpoints.v1.admin`: what the server is, the storage's schema, and its namespaces."""
+"""Serve `endpoints.v1.admin`: the options, the schema of the storage, and its namespaces."""
 
 from .open_api import describe_admin
 from .routes import admin_routes

@@ -1,4 +1,4 @@
-"""The routes of `endpoints.v1.admin`: what the server is, the storage's schema, and namespaces."""
+"""Define the routes of `endpoints.v1.admin`: the options, the storage's schema, and namespaces."""
 
 from collections.abc import Mapping
 from importlib.metadata import version

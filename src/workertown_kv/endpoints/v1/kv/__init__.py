@@ -1,4 +1,4 @@
-"""`endpoints.v1.kv`: values, keys and batches."""
+"""Serve `endpoints.v1.kv`: values, keys and batches."""
 
 from .open_api import describe_kv
 from .routes import kv_routes

@@ -1,4 +1,4 @@
-"""The parameters, answers and examples in the description of `endpoints.v1.kv`."""
+"""Describe the parameters, answers and examples of `endpoints.v1.kv`."""
 
 from typing import Final
 

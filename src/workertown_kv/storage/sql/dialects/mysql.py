@@ -1,4 +1,4 @@
-"""MySQL and MariaDB: their statements and the layout, which `docs/storages/mysql.md` explains.
+"""Write statements for MySQL and MariaDB. `docs/storages/mysql.md` explains the layout.
 
 These engines change a schema outside of transactions. So a statement of a migration must do no harm
 if it has run before, but its record was lost.

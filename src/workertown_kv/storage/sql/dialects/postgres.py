@@ -1,4 +1,4 @@
-"""PostgreSQL: its statements and the layout, which `docs/storages/postgres.md` explains."""
+"""Write statements for PostgreSQL. `docs/storages/postgres.md` explains the layout."""
 
 import hashlib
 from collections.abc import Sequence
