@@ -16,14 +16,7 @@ import msgspec
 
 from workertown_kv import errors
 from workertown_kv.cli import main
-from workertown_kv.options import (
-    CONFIG,
-    FLAGS,
-    Options,
-    Secret,
-    named_variables,
-    variable_of_flag,
-)
+from workertown_kv.options import CONFIG, FLAGS, Options, Secret, named_variables, variable_of_flag
 
 from .key_vectors import key_vectors_page
 from .pages import ROOT

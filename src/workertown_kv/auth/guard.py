@@ -57,9 +57,8 @@ class Guard:
         self._final_hook = options.authenticate_request
         self._failure_seconds = options.failure_seconds
         self._sleep = sleep
-        hooks = (
-            getattr(strategy, "get_credentials", None) for strategy in _strategy_options(options)
-        )
+        strategies_given = (options.api_key, options.basic, options.jwt)
+        hooks = (getattr(given, "get_credentials", None) for given in strategies_given)
         self._sent_anywhere = self._final_hook is not None or any(hooks)
         header = options.jwt.header if isinstance(options.jwt, JwtOptions) else AUTHORIZATION
         self._credentials = {*_CREDENTIALS, header.lower().encode()}
@@ -122,7 +121,3 @@ class Guard:
         left = self._failure_seconds - (perf_counter() - started)
         if left > 0 and (self._sent_anywhere or not self._credentials.isdisjoint(exchange.fields)):
             await self._sleep(left)
-
-
-def _strategy_options(options: AuthOptions) -> Sequence[object]:
-    return (options.api_key, options.basic, options.jwt)

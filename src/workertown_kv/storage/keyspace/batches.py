@@ -6,13 +6,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from ...entry import Entry
-from ...errors import (
-    Conflict,
-    KvError,
-    PreconditionFailed,
-    StorageUnsupported,
-    ValueTooLarge,
-)
+from ...errors import Conflict, KvError, PreconditionFailed, StorageUnsupported, ValueTooLarge
 from ...operations import Batch, Delete, Get, Operation, Result, Set
 from ..batch import ReadBudget
 from ..contract import Clock

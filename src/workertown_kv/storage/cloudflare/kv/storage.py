@@ -7,13 +7,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from ....entry import DEFAULT_NAMESPACE, Entry, KeyInfo
-from ....errors import (
-    InputError,
-    StorageError,
-    StorageFailure,
-    StorageUnavailable,
-    ValueTooLarge,
-)
+from ....errors import InputError, StorageError, StorageFailure, StorageUnavailable, ValueTooLarge
 from ....operations import Delete, Get, List, Operation, Page, Set
 from ...contract import Capability, Clock, Migration, Storage
 from ...version import new_version
