@@ -145,7 +145,7 @@ def test_only_a_socket_that_was_left_behind_is_replaced(
     assert path.read_text() == "mine"
     path.unlink()
     with StoreAtPath(path, tmp_path / "kv.sqlite") as store:
-        refused(refusal(), f"A program listens at {path} already")
+        refused(refusal(), f"Another program listens at {path}")
         with store.client() as client:
             assert client.get("/health").status_code == 200
 
