@@ -23,7 +23,15 @@ PREFLIGHT = {
 }
 
 NOT_FROM_A_PAGE = {
-    *("content-length", "expect", "host", "origin", "sec-fetch-site", "transfer-encoding"),
+    *(
+        "content-length",
+        "expect",
+        "host",
+        "origin",
+        "sec-fetch-site",
+        "transfer-encoding",
+        "upgrade",
+    ),
     *FORWARDED,
     *PREFLIGHT,
     "cf-kv-flprod-405",
@@ -102,6 +110,7 @@ def test_a_page_may_send_whatever_the_server_reads() -> None:
 
 
 def test_a_field_that_is_read_once_may_come_only_once() -> None:
-    # The server only looks whether two fields are there; two credentials count as none.
-    others = {"expect", "transfer-encoding", "authorization", *PREFLIGHT, *FORWARDED}
+    # The server only looks whether three fields are there; two credentials count as none.
+    present = {"expect", "transfer-encoding", "upgrade"}
+    others = {*present, "authorization", *PREFLIGHT, *FORWARDED}
     assert {name.encode() for name in read() - lists() - others} <= SINGLE
