@@ -144,9 +144,9 @@ def test_no_request_fails_while_files_are_reloaded(store: ServedStore, file: Pat
             store.read_until("Reloaded, with 3 API keys")
             assert statuses(store, f"key-{number}", f"key-{number - 1}") == {(200, 401)}
         is_over.set()
-        assert set[int]().union(*(one.result() for one in asking)) == {200, 415}
     assert store.stop() == 0
     assert "ERROR" not in store.output
+    assert set[int]().union(*(one.result() for one in asking)) == {200, 415}, store.output
 
 
 def test_a_database_that_cannot_be_opened_changes_nothing(tmp_path: Path) -> None:

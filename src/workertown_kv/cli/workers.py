@@ -64,7 +64,11 @@ class Workers:
         self._bounds = _bounds(flags)
         self._workers: list[_Worker] = []
         self._changing = threading.Lock()
-        """Held while a worker starts and while files are accepted, which it then has or not."""
+        """Held while files are accepted, and while a process starts.
+
+        A worker gets the files either at its start or later. No process inherits the end of a pipe
+        that is for another process, since a pipe ends only once all of them have closed it.
+        """
         self._reloading = threading.Lock()
 
     def run(self) -> None:
@@ -83,11 +87,11 @@ class Workers:
         self._stop()
 
     def _started(self, index: int, *, pause: float) -> _Worker:
-        ours, control = _FORK.Pipe()
         with self._changing:
+            ours, control = _FORK.Pipe()
             process = _FORK.Process(target=self._work, args=(index, ours, control, pause))
             process.start()
-        control.close()
+            control.close()
         return _Worker(process, ours, time.monotonic())
 
     def _work(self, index: int, ours: Connection, control: Connection, pause: float) -> None:
@@ -120,12 +124,12 @@ class Workers:
         flags = self._flags
         # One reload after the other, so that the last signal wins.
         with self._reloading:
-            ours, theirs = _FORK.Pipe(duplex=False)
             with self._changing:
+                ours, theirs = _FORK.Pipe(duplex=False)
                 # Another process, since one that has a database open must not start workers.
                 trial = _FORK.Process(target=_try_files, args=(flags, theirs), daemon=True)
                 trial.start()
-            theirs.close()
+                theirs.close()
             try:
                 files, summaries = ours.recv()
             except EOFError:
@@ -155,7 +159,11 @@ class Workers:
         for worker in self._workers:
             worker.process.join(max(0, deadline - time.monotonic()))
             if worker.process.exitcode is None:
-                _LOG.warning("Killing worker %d: it has not ended", worker.process.pid)
+                _LOG.warning(
+                    "Killing worker %d, which has not ended within %d s",
+                    worker.process.pid,
+                    seconds,
+                )
                 worker.process.kill()
                 worker.process.join()
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on a connection, by uvicorn, with bounds on what a client may take."""
+"""Serve HTTP/1.1 with uvicorn's protocol, and bound what each client may take."""
 
 import asyncio
 import logging
@@ -25,13 +25,13 @@ HEAD_BYTES: Final = 128 * 1024
 """How long the request target and the header fields may be together."""
 
 PIECE_BYTES: Final = 16 * 1024
-"""The parser gets so much at once: short requests in it wait in memory for their turn."""
+"""The most bytes that the parser gets at once, since all requests in them wait in memory."""
 
 LINGER_SECONDS: Final = 5
-"""How long a client may go on sending after the last answer, so that it sees the answer."""
+"""How long a client may continue to send after the last answer, so that it sees the answer."""
 
 LINGER_BYTES: Final = 64 * 1024 * 1024
-"""How much a client may go on sending; the largest body has half as much."""
+"""How much a client may continue to send; the largest body has half as many bytes."""
 
 TLS_END_SECONDS: Final = 0.2
 """How long an idle client has to confirm the end of TLS when the server stops."""
@@ -43,10 +43,10 @@ _URL: Final = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """What the clients of a process may take."""
+    """Limit what the clients of a process may take."""
 
     client_seconds: int
-    """How long a client may send nothing, or take to send header fields, or read nothing."""
+    """How long a client may take to send the header fields, stay idle, or read nothing."""
     connections: int
     """How many connections may be open at once."""
     refused_at_once: int
@@ -54,7 +54,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refused(KvError):
-    """A request that is refused before any API is known: its answer has the native envelope."""
+    """Refuse a request before its API is known, with the envelope of the native API."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -71,7 +71,7 @@ class Refused(KvError):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Serves a connection as uvicorn does, and bounds time, header fields and connections.
+    """Serve a connection as uvicorn does, and bound time, header fields and connections.
 
     The owner calls `sweep` once a second, `use` to replace the application, and `shutdown` to end
     the connection after the answers under way. Time is counted in sweeps: a request sets `age` to
@@ -374,11 +374,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class LingeringTransport:
-    """The transport of a connection, which closes it when the client has read the last answer.
+    """Close a connection only when the client has been able to read the last answer.
 
     If the client is still sending the body of a request, closing at once would make the client's
     system discard the answer. So the server only says that it sends nothing more, and ignores what
-    arrives until the client closes the connection, or `BoundedProtocol.sweep` does.
+    arrives, until the client or `BoundedProtocol.sweep` closes the connection.
     """
 
     __slots__ = ("_is_lingering", "_protocol", "_transport", "write")

@@ -45,11 +45,10 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 
 class _Descriptors:
-    """The descriptors of all storages of this process, by the database that they belong to.
+    """Keep the descriptors of a database until the last storage of this process leaves it.
 
     Closing any descriptor of a file in a process releases all locks of that process on the file,
-    also those of another storage. So the descriptors of a database are closed with its last
-    storage.
+    including the locks of another storage.
     """
 
     def __init__(self) -> None:
