@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from caller import API_KEY, Caller, make_server
+from served_socket import request, serving
 from workertown_kv import Server, Storage
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
@@ -18,6 +19,10 @@ MOST_OF_GET = 35
 """A few more than the present 32."""
 MOST_OF_PUT = 80
 """A few more than the present 72, of which 20 are those of a timeout of asyncio."""
+
+
+MOST_OF_PLAIN_GET = 50
+"""A few more than the 47 from the bytes on the socket to those of the answer."""
 
 
 async def calls_of(server: Server, method: str, body: bytes = b"") -> list[str]:
@@ -68,3 +73,37 @@ async def test_a_put_makes_few_calls() -> None:
         await calls_of(server, "PUT", b'{"value":1}')
         calls = await calls_of(server, "PUT", b'{"value":1}')
     assert len(calls) <= MOST_OF_PUT, calls
+
+
+async def plain_calls_of(server: Server, sent: bytes) -> list[str]:
+    """The functions that a protocol calls from the bytes of a request to those of its answer."""
+    calls: list[str] = []
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    async with serving(server) as served:
+        _, writer = await served.connect()
+        protocol = served.protocol(writer)
+        assert protocol is not None
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            protocol.data_received(sent)
+        finally:
+            sys.setprofile(before)
+        writer.close()
+    return calls
+
+
+async def test_a_plain_get_makes_few_calls_and_runs_no_statement(tmp_path: Path) -> None:
+    async with make_server(SqliteStorage(tmp_path / "kv")) as server:
+        await Caller(server).put("a", 1)
+        for target in (b"a", b"missing"):
+            sent = request(b"GET /v1/kv/%b" % target, b"Accept: */*")
+            # A check of the storage's health, which writes, may come between two requests.
+            calls = min([await plain_calls_of(server, sent) for _ in range(5)], key=len)
+            assert "_transmit" in calls
+            assert "get_up_to" not in calls  # which runs the statement
+            assert len(calls) <= MOST_OF_PLAIN_GET, calls

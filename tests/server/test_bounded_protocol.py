@@ -4,16 +4,24 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
-from caller import API_KEY, make_server
+from caller import make_server
+from served_socket import (
+    KEY,
+    MIB,
+    SECONDS,
+    Served,
+    put,
+    request,
+    serving,
+    statuses,
+    until,
+)
 from workertown_kv.server.bounded_protocol import (
     HEAD_BYTES,
     LINGER_SECONDS,
@@ -21,8 +29,8 @@ from workertown_kv.server.bounded_protocol import (
     PIECE_BYTES,
     TARGET_BYTES,
     BoundedProtocol,
-    Bounds,
 )
+from workertown_kv.server.plain_protocol import PlainProtocol
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
@@ -33,104 +41,16 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
     return "asyncio", {"use_uvloop": request.param}
 
 
-SECONDS = 30
-"""How long a test waits for what has to happen at once."""
-
-KEY = b"Authorization: Bearer %b\r\n" % API_KEY.encode()
-MIB = 1024 * 1024
-
-
-class Served:
-    """An application on a socket, and the connections that the server has."""
-
-    def __init__(self, port: int, state: ServerState, config: Config) -> None:
-        self.port = port
-        self.state = state
-        self.config = config
-
-    @property
-    def protocols(self) -> set[BoundedProtocol]:
-        return {one for one in self.state.connections if isinstance(one, BoundedProtocol)}
-
-    def sweep(self, seconds: int) -> None:
-        """Let this many seconds pass."""
-        for _ in range(seconds):
-            for one in self.protocols:
-                one.sweep()
-
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        before = len(self.state.connections)
-        streams = await asyncio.open_connection("127.0.0.1", self.port, limit=MIB)
-        await until(lambda: len(self.state.connections) > before)
-        return streams
-
-    async def all(self, sent: bytes) -> bytes:
-        """Send bytes, and return the answer until the server closes the connection."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=MIB)
-        writer.write(sent)
-        received = await asyncio.wait_for(reader.read(-1), SECONDS)
-        writer.close()
-        return received
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not holds():  # noqa: ASYNC110  (the tested code has no events)
-            await asyncio.sleep(0.001)
-
-
-@asynccontextmanager
-async def serving(
-    app: ASGIApp, *, seconds: int = 5, connections: int = 100, refused: int = 10
-) -> AsyncIterator[Served]:
-    bounds = Bounds(client_seconds=seconds, connections=connections, refused_at_once=refused)
-    config = Config(
-        app,
-        interface="asgi3",
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-    )
-    config.load()
-    state = ServerState()
-    protocol = partial(BoundedProtocol, bounds, config, state)
-    listener = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
-    try:
-        yield Served(listener.sockets[0].getsockname()[1], state, config)
-    finally:
-        listener.close()
-        for one in list(state.connections):
-            assert isinstance(one, BoundedProtocol)
-            one.abort()
-        await until(lambda: not state.connections and not state.tasks)
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[Served]:
-    async with make_server(MemoryStorage()) as server, serving(server) as served:
+@pytest.fixture(params=[BoundedProtocol, PlainProtocol])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    async with (
+        make_server(MemoryStorage()) as server,
+        serving(server, kind=request.param) as served,
+    ):
         yield served
 
 
-def request(line: bytes, *fields: bytes, body: bytes = b"") -> bytes:
-    head = b"".join(b"%b\r\n" % field for field in (b"Host: x", *fields))
-    return b"%b HTTP/1.1\r\n%b%b\r\n%b" % (line, head, KEY, body)
-
-
-def put(key: bytes, body: bytes, *fields: bytes, length: int | None = None) -> bytes:
-    size = len(body) if length is None else length
-    given = (b"Content-Type: application/json", b"Content-Length: %d" % size, *fields)
-    return request(b"PUT /v1/kv/%b" % key, *given, body=body)
-
-
 LAST = request(b"GET /health", b"Connection: close")
-
-
-def statuses(received: bytes) -> list[int]:
-    return [int(one[:3]) for one in received.split(b"HTTP/1.1 ")[1:]]
 
 
 def envelope(received: bytes) -> Any:

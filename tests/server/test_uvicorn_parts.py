@@ -32,7 +32,7 @@ async def parts() -> dict[str, object]:
         # Called by uvicorn's cycle.
         ("protocol", "on_response_complete"),
         ("protocol", "_start_asgi_task app connections cycle expect_100_continue flow headers"),
-        ("protocol", "parser pipeline scheme server_state transport"),
+        ("protocol", "client loop parser pipeline scheme server server_state tasks transport"),
         ("cycle", "disconnected keep_alive message_event on_response response_complete"),
         ("cycle", "response_started transport"),
         ("flow", "pause_reading resume_reading write_paused"),

@@ -57,9 +57,10 @@ class Guard:
         self._final_hook = options.authenticate_request
         self._failure_seconds = options.failure_seconds
         self._sleep = sleep
-        strategies_given = (options.api_key, options.basic, options.jwt)
-        hooks = (getattr(given, "get_credentials", None) for given in strategies_given)
-        self._sent_anywhere = self._final_hook is not None or any(hooks)
+        reads_request = _has_hook(options, "get_credentials")
+        self._sent_anywhere = self._final_hook is not None or reads_request
+        self.has_hooks = self._sent_anywhere or _has_hook(options, "verify_credentials")
+        """Whether functions of the user's own take part."""
         header = options.jwt.header if isinstance(options.jwt, JwtOptions) else AUTHORIZATION
         self._credentials = {*_CREDENTIALS, header.lower().encode()}
         challenges = [strategy.challenge for strategy in strategies] or [ApiKey.challenge]
@@ -121,3 +122,8 @@ class Guard:
         left = self._failure_seconds - (perf_counter() - started)
         if left > 0 and (self._sent_anywhere or not self._credentials.isdisjoint(exchange.fields)):
             await self._sleep(left)
+
+
+def _has_hook(options: AuthOptions, name: str) -> bool:
+    groups = (options.api_key, options.basic, options.jwt)
+    return any(getattr(group, name, None) for group in groups)

@@ -21,6 +21,7 @@ from ..files import Files
 from ..server import Server
 from ..server.bounded_protocol import BoundedProtocol, Bounds
 from ..server.making import kv_from
+from ..server.plain_protocol import PlainProtocol
 from .listening import BACKLOG, load_certificate
 from .log import LogFormat, LogLevel, access_logger, set_up_log
 
@@ -139,7 +140,7 @@ class Worker:
         self._config = config = Config(
             self._server,
             interface="asgi3",
-            http=BoundedProtocol,
+            http=PlainProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -153,7 +154,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         self._tick()
-        protocol = partial(BoundedProtocol, self._bounds, config, self._state)
+        protocol = partial(PlainProtocol, self._bounds, config, self._state)
         loop = asyncio.get_running_loop()
         for one in self._sockets:
             is_local = one.family == socket.AF_UNIX

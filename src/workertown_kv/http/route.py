@@ -1,7 +1,7 @@
 """Define the routes of an API, and their handlers."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..errors import MethodNotAllowed, StorageError
 from .answer import Answer
@@ -11,6 +11,10 @@ Handler = Callable[[Exchange], Awaitable[Answer]]
 
 StorageFailed = Callable[[StorageError], None]
 """Called with each failure of the storage that a request has met."""
+
+
+PLAIN_READS: Final = frozenset({"GET", "HEAD"})
+"""The plain methods of a route whose handlers of the others read the body themselves."""
 
 
 def _none(_: Exchange) -> Iterable[bytes]:

@@ -74,6 +74,11 @@ class Server(Starlette):
         self.guard = Guard(self.strategies, options.auth, is_allowed_origin)
         address_of = client_address(options.access.trusted_proxies)
         allowed = options.access.ip
+        self._is_plain = not (
+            self.guard.has_hooks
+            or storage.needs_task
+            or (limiter is not None and limiter.needs_task)
+        )
         self._table = RouteTable(self.api_routes)
         self.memory = Memory(memory_for(options.limits))
         self._pipeline = Pipeline(
@@ -89,6 +94,16 @@ class Server(Starlette):
             others=self._other,
             lifespan=self.router,
         )
+
+    @property
+    def plain(self) -> Pipeline | None:
+        """The pipeline, for an HTTP server that answers plain requests itself.
+
+        `None` if middleware, routes, exception handlers or hooks of the user's own take part.
+        """
+        if self.user_middleware or self.routes or self.exception_handlers:
+            return None
+        return self._pipeline if self._is_plain else None
 
     async def fetch(self, request: "httpx2.Request") -> "httpx2.Response":
         """Answer a request in process, without a socket."""

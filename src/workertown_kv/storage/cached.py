@@ -41,6 +41,7 @@ class CachedStorage(Storage):
         self, storage: Storage, options: CacheOptions, *, stopwatch: Clock = time.monotonic
     ) -> None:
         super().__init__(clock=storage.clock)
+        self.needs_task = storage.needs_task
         self._storage = storage
         self._options = options
         self._stopwatch = stopwatch

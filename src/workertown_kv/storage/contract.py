@@ -69,6 +69,12 @@ class Storage(ABC):
     lacks: ClassVar[Mapping[Capability, str]] = {}
     """The capabilities that this storage lacks, each with the reason that the error gives."""
 
+    needs_task: bool = True
+    """Whether `get`, `list`, `set` and `delete` need a running task, as `asyncio.timeout` does.
+
+    Without one, a server answers plain requests sooner. Whatever they await may need a task again.
+    """
+
     shared: ClassVar[bool] = True
     """Whether several processes that open it see the same entries."""
 

@@ -29,6 +29,8 @@ class MemoryStorage(Storage):
 
     shared = False
 
+    needs_task = False
+
     def __init__(
         self, values: Mapping[str, object] | None = None, *, clock: Clock = time.time
     ) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from inspect import isawaitable
 from math import ceil
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ...errors import MissingExtra, OptionsError
 from ...failure_log import QUIET_SECONDS, FailureLog
@@ -25,6 +25,9 @@ _STORE_URLS: Final = (
 
 class Limiter:
     """Counts in this process. It never fails, so the other limiters fall back on it."""
+
+    needs_task: ClassVar[bool] = False
+    """Whether `take` needs a running task, as `asyncio.timeout` does."""
 
     def __init__(self, options: RateLimitOptions, clock: Clock) -> None:
         self.by = options.by
@@ -50,6 +53,8 @@ class Limiter:
 
 class StoreLimiter(Limiter):
     """Counts in a shared store, and in this process while the store is down."""
+
+    needs_task = True
 
     def __init__(self, options: RateLimitOptions, clock: Clock, store: Counter) -> None:
         super().__init__(options, clock)
@@ -84,6 +89,8 @@ class StoreLimiter(Limiter):
 
 class HookLimiter(Limiter):
     """Asks the operator's function, and counts in this process if it fails."""
+
+    needs_task = True
 
     def __init__(self, options: RateLimitOptions, clock: Clock, hook: Callable[[str], Any]) -> None:
         super().__init__(options, clock)

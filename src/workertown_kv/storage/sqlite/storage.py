@@ -49,6 +49,8 @@ class SqliteStorage(Storage):
     A write waits at most `busy_timeout_seconds` for other processes that write the same file.
     """
 
+    needs_task = False
+
     def __init__(
         self,
         path: str | os.PathLike[str] = "kv.sqlite",

@@ -9,7 +9,7 @@ from ....http.answer import Answer
 from ....http.body import read_body
 from ....http.exchange import Exchange
 from ....http.path import decode_percent, raw_rest_of_path
-from ....http.route import Route
+from ....http.route import PLAIN_READS, Route
 from ....namespaces import Namespaces
 from ....operations import Delete, Get
 from ....options import Options
@@ -50,7 +50,7 @@ class Binding(Route):
         self, options: Options, storage: Storage, namespaces: Namespaces, prefix: str
     ) -> None:
         path = prefix.rstrip("/") + "/"
-        super().__init__(BINDING_API, path, {}, rest="key", mark=MARK)
+        super().__init__(BINDING_API, path, {}, rest="key", mark=MARK, plain_methods=PLAIN_READS)
         self.templates = {
             path: frozenset({"GET"}),
             f"{path}bulk/get": frozenset({"POST"}),

@@ -10,7 +10,7 @@ from ....errors import KvError, MethodNotAllowed, NotFound
 from ....http.answer import Answer
 from ....http.exchange import Exchange
 from ....http.path import decode_percent, raw_rest_of_path
-from ....http.route import Route, StorageFailed
+from ....http.route import PLAIN_READS, Route, StorageFailed
 from ....namespaces import Namespaces
 from ....options import Options
 from ....storage import Storage
@@ -59,7 +59,7 @@ class _Rest(Route):
         prefix: str,
         failed: StorageFailed,
     ) -> None:
-        super().__init__(REST_API, prefix, {}, rest="path")
+        super().__init__(REST_API, prefix, {}, rest="path", plain_methods=PLAIN_READS)
         self._accounts = options.cloudflare.accounts
         limits = Limits.of(options)
         self._acts = {

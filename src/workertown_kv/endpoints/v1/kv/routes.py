@@ -32,6 +32,7 @@ Target = Callable[[Exchange], Awaitable[tuple[str, str]]]
 """Finds the namespace and the key that a request names."""
 
 _KEY: Final = ("key", "namespace")
+_PLAIN: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _LISTING: Final = ("key", "prefix", "limit", "cursor", "namespace")
 
 
@@ -179,6 +180,7 @@ def kv_routes(
                 "DELETE": by_query.delete,
                 "POST": collection.batch,
             },
+            plain_methods=_PLAIN,
         ),
         Route(
             NATIVE_API,
@@ -190,5 +192,6 @@ def kv_routes(
                 "DELETE": values.delete,
             },
             rest="key",
+            plain_methods=_PLAIN,
         ),
     ]

@@ -12,7 +12,7 @@ from ....http.exchange import Exchange
 from ....http.fields import list_field
 from ....operations import Delete, Get, Precondition, Set
 from ....options import LimitsOptions
-from ..envelope import data_answer
+from ..envelope import data_answer, error_answer
 
 BODY_SLACK: Final = 64 * 1024
 """How many bytes the body of a `PUT` may have for other fields and white space."""
@@ -21,6 +21,8 @@ BODY_SLACK: Final = 64 * 1024
 # with an overwritten value. The form of the answer depends on Accept.
 _FRESH: Final = ((b"cache-control", b"no-cache"), (b"vary", b"accept"))
 _BYTES: Final = b"application/octet-stream"
+_NOT_FOUND: Final = error_answer(NotFound())
+"""Made once and not raised, so that a missing key costs no more than another."""
 
 
 def decode_get(namespace: str, key: str, limits: LimitsOptions) -> Get:
@@ -30,9 +32,12 @@ def decode_get(namespace: str, key: str, limits: LimitsOptions) -> Get:
 
 
 def encode_entry(exchange: Exchange, entry: Entry | None) -> Answer:
-    """Return the value in the envelope or as its own bytes, or 304 if the client has it."""
+    """Return the value in the envelope or as its own bytes, or 304 if the client has it.
+
+    Without an entry, it is 404.
+    """
     if entry is None:
-        raise NotFound
+        return _NOT_FOUND
     fields = [etag(entry.version), *_FRESH]
     if entry.expires_at is not None:
         expires = formatdate(whole_seconds(entry.expires_at), usegmt=True)

@@ -1,0 +1,293 @@
+"""Answers plain requests where they arrive: from the bytes on the socket to one write.
+
+A request is plain if its route says so, its connection stays open, its body is short, and it asks
+for no other protocol. `Pipeline` answers it as it answers requests over ASGI, but without a task,
+a scope and messages. uvicorn passes all other requests to the application.
+"""
+
+import logging
+from asyncio import Event
+from collections.abc import Coroutine, Generator, Sequence
+from functools import partial
+from types import coroutine
+from typing import Any, Final, cast
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message, Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from ..http.answer import Fields
+from ..http.exchange import PIECE_BYTES, Exchange
+from .bounded_protocol import BoundedProtocol
+from .pipeline import Pipeline
+from .server import Server
+
+BODY_BYTES: Final = 64 * 1024
+"""The longest body of a plain request."""
+
+_ASGI_FIELDS: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
+"""The header fields that no plain request has."""
+
+_METHODS: Final = {one.encode(): one for one in ("GET", "HEAD", "PUT", "DELETE")}
+
+_LOG: Final = logging.getLogger("workertown_kv")
+
+
+class PlainProtocol(BoundedProtocol):
+    """A connection that answers its plain requests in place, in order with all others.
+
+    Of uvicorn, this uses what `BoundedProtocol` does, `scheme`, `server`, `client` and `tasks`,
+    and that `cycle` is the request which is answered now, or was last.
+    """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._pipeline = _pipeline_of(self.app)
+        self._arriving: PlainExchange | None = None
+        """The plain request whose body has not arrived as a whole."""
+
+    def use(self, app: ASGIApp) -> None:
+        """Let another application answer all requests that no application answers yet."""
+        super().use(app)
+        self._pipeline = _pipeline_of(app)
+        self._pass_on_arriving()
+
+    def shutdown(self) -> None:
+        """Close the connection after the answers to the requests that have arrived."""
+        self._pass_on_arriving()
+        super().shutdown()
+
+    def sweep(self) -> None:
+        """Let the application bound the time of a body, and this class that of everything else."""
+        self._pass_on_arriving()
+        super().sweep()
+
+    def on_message_begin(self) -> None:
+        """Begin a request. Only the application needs a scope for it."""
+        self.age = 0
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
+    def answer_request(self) -> None:
+        """Answer a plain request once its body is here, and let the application answer others."""
+        self._arriving = self._plain_exchange()
+        if self._arriving is None:
+            self._begin_scope()
+            super().answer_request()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
+        if self._arriving is None:
+            super().on_body(body)
+        else:
+            self._arriving.body += body
+
+    def on_message_complete(self) -> None:
+        """Answer the request if it is plain."""
+        exchange, self._arriving = self._arriving, None
+        if exchange is None:
+            super().on_message_complete()
+        else:
+            self._silent_bytes = 0
+            self.is_in_body = False
+            self._answer(exchange)
+
+    def break_request(self) -> bool:
+        """Give up the request whose body is arriving; return whether it may still be refused."""
+        if self._arriving is None:
+            return super().break_request()
+        self._arriving = None
+        return True
+
+    def _pass_on_arriving(self) -> None:
+        exchange, self._arriving = self._arriving, None
+        if exchange is not None:
+            self._begin_scope()
+            super().answer_request()
+            super().on_body(exchange.body)
+
+    def _begin_scope(self) -> None:
+        """Do what uvicorn does at the start of a request, although its fields are here already."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers += headers
+
+    def _plain_exchange(self) -> "PlainExchange | None":
+        """Return the request whose header fields have arrived if it is plain, else `None`."""
+        pipeline, url, parser = self._pipeline, self.url, self.parser
+        if (
+            pipeline is None
+            or not url.isascii()
+            or b"#" in url
+            or not parser.should_keep_alive()
+            or parser.get_http_version() != "1.1"
+            or self.is_answering()
+            or self.flow.write_paused
+            or pipeline.lifecycle.opened_on is not self.loop
+        ):
+            return None
+        raw_path, _, query = url.partition(b"?")
+        path = raw_path.decode("ascii")
+        if "%" in path:
+            path = unquote(path)
+        method = _METHODS.get(parser.get_method())
+        if method is None:
+            return None
+        exchange = PlainExchange(self, pipeline, method, path, raw_path, query)
+        fields = exchange.fields
+        if not _ASGI_FIELDS.isdisjoint(fields):
+            return None
+        length = fields.get(b"content-length")
+        if length is not None and (len(length) > 5 or int(length) > BODY_BYTES):
+            return None
+        route = exchange.route = pipeline.table.find(exchange)
+        return exchange if method in route.plain_methods else None
+
+    def _answer(self, exchange: "PlainExchange") -> None:
+        answering = exchange.pipeline.run(exchange)
+        try:
+            # Most answers wait for nothing, so they need no task.
+            awaited = answering.send(None)
+        except StopIteration:
+            pass
+        except Exception:  # noqa: BLE001  (whatever it is, only this connection ends)
+            self._break_off()
+        else:
+            exchange.await_answer()
+            self.cycle = cast("RequestResponseCycle", exchange)
+            task = self.loop.create_task(self._go_on(exchange, answering, awaited))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+
+    async def _go_on(
+        self, exchange: "PlainExchange", answering: Coroutine[Any, Any, None], awaited: Any
+    ) -> None:
+        try:
+            await _rest_of(answering, awaited)
+        except Exception:  # noqa: BLE001  (whatever it is, only this connection ends)
+            self._break_off()
+        finally:
+            exchange.response_complete = True
+            if not exchange.keep_alive:
+                self.transport.close()
+            self.on_response_complete()
+
+    def _break_off(self) -> None:
+        _LOG.exception("The answer to a request broke off")
+        self.transport.close()
+
+
+def _pipeline_of(app: object) -> Pipeline | None:
+    return app.plain if isinstance(app, Server) else None
+
+
+@coroutine
+def _rest_of(running: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """Run a coroutine to its end that has run until it awaited something."""
+    while True:
+        try:
+            given = yield awaited
+        except BaseException as error:  # noqa: BLE001  (it is raised where the coroutine waits)
+            go_on = partial(running.throw, error)
+        else:
+            go_on = partial(running.send, given)
+        try:
+            awaited = go_on()
+        except StopIteration:
+            return
+
+
+class PlainExchange(Exchange):
+    """A plain request and its answer.
+
+    While the answer waits for something, this is the `cycle` of the protocol, so it has the
+    attributes of uvicorn's cycle that the protocol uses.
+    """
+
+    __slots__ = (
+        "_headers",
+        "_protocol",
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "pipeline",
+        "response_complete",
+        "response_started",
+    )
+
+    body: bytes
+
+    def __init__(
+        self,
+        protocol: PlainProtocol,
+        pipeline: Pipeline,
+        method: str,
+        path: str,
+        raw_path: bytes,
+        query: bytes,
+    ) -> None:
+        headers = protocol.headers
+        super().__init__(method, path, raw_path, query, headers, pipeline.memory)
+        self.pipeline = pipeline
+        self._headers = headers
+        self._protocol = protocol
+        self.body = b""
+        self.is_unread = False
+        self.disconnected = False
+        self.keep_alive = True
+
+    def await_answer(self) -> None:
+        """Become the cycle of the protocol until the answer is complete."""
+        self.response_started = self.response_complete = False
+        self.message_event = Event()
+
+    @property
+    def scope(self) -> Scope:
+        protocol = self._protocol
+        return {
+            "type": "http",
+            "http_version": "1.1",
+            "method": self.method,
+            "scheme": protocol.scheme,
+            "path": self.path,
+            "raw_path": self.raw_path,
+            "query_string": self.query,
+            "root_path": "",
+            "headers": self._headers,
+            "server": protocol.server,
+            "client": protocol.client,
+        }
+
+    async def receive(self) -> Message:
+        return {"type": "http.disconnect"}  # `body` has everything
+
+    async def _transmit(
+        self, status: int, fields: Fields, parts: Sequence[bytes], size: int
+    ) -> None:
+        protocol = self._protocol
+        flow, transport = protocol.flow, protocol.transport
+        if flow.write_paused:
+            await flow.drain()
+        if self.disconnected:
+            return
+        self.response_started = True
+        block = [STATUS_LINE[status]]
+        for name, value in protocol.server_state.default_headers:
+            block += (name, b": ", value, b"\r\n")
+        for name, value in fields:
+            block += (name, b": ", value, b"\r\n")
+        block.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        if size <= PIECE_BYTES:
+            block += parts
+            transport.write(b"".join(block))
+            return
+        transport.write(b"".join(block))
+        for part in parts:
+            for start in range(0, len(part), PIECE_BYTES):
+                if flow.write_paused:
+                    await flow.drain()
+                if transport.is_closing():
+                    return
+                transport.write(part[start : start + PIECE_BYTES])

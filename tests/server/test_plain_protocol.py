@@ -1,0 +1,473 @@
+"""Requests that are answered in place, and by the application: the answers are the same."""
+
+import asyncio
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.responses import Response
+
+from caller import API_KEY, make_server
+from served_socket import KEY, MIB, SECONDS, Served, put, request, serving, statuses, until
+from workertown_kv import Server
+from workertown_kv.operations import Get, Set
+from workertown_kv.server.bounded_protocol import BoundedProtocol
+from workertown_kv.server.plain_protocol import BODY_BYTES, PlainExchange, PlainProtocol
+from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.storage.sqlite import SqliteStorage
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": request.param}
+
+
+class Counted(PlainProtocol):
+    """Counts the requests that it answers in place."""
+
+    answered = 0
+
+    def _answer(self, exchange: PlainExchange) -> None:
+        Counted.answered += 1
+        super()._answer(exchange)
+
+
+@pytest.fixture(autouse=True)
+def reset() -> None:
+    Counted.answered = 0
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Served]:
+    async with make_server(MemoryStorage()) as server, serving(server, kind=Counted) as served:
+        yield served
+
+
+async def answers(served: Served, sent: bytes, count: int) -> list[bytes]:
+    """Send requests on one connection, and return so many answers."""
+    reader, writer = await served.connect()
+    writer.write(sent)
+    found = [await one_answer(reader) for _ in range(count)]
+    writer.close()
+    return found
+
+
+async def one_answer(reader: asyncio.StreamReader, *, is_head: bool = False) -> bytes:
+    async with asyncio.timeout(SECONDS):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"\r\ncontent-length: (\d+)", head)
+        body = length is not None and not is_head and await reader.readexactly(int(length[1]))
+    return head + (body or b"")
+
+
+# What is answered in place
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(b"GET /v1/kv/a"),
+        request(b"HEAD /v1/kv/a"),
+        request(b"GET /v1/kv/missing"),
+        request(b"GET /v1/kv/a", b"If-None-Match: *"),
+        request(b"GET /v1/kv/a", b'If-Match: "another"'),
+        request(b"GET /v1/kv/a", b"Accept: application/octet-stream"),
+        request(b"GET /v1/kv/bytes"),
+        request(b"GET /v1/kv/a", b"Authorization: Bearer wrong"),
+        request(b"GET /v1/kv?prefix=a"),
+        request(b"GET /v1/kv/a?namespace=default"),
+        request(b"GET /v1/kv/a", b"X-Forwarded-For: 192.0.2.1", b"Origin: http://page.example"),
+        request(b"GET http://other.example/v1/kv/a"),
+        request(b"GET /v1/kv/%C3%A9%2F"),
+        put(b"b", b'{"value":1}'),
+        put(b"b", b'{"value":' + b" " * (BODY_BYTES - 11) + b"1}"),
+        put(b"b", b'{"value":1}', b"If-None-Match: *"),
+        put(b"b", b"no JSON"),
+        request(b"DELETE /v1/kv/a"),
+        request(b"GET /client/v4/accounts/x/storage/kv/namespaces/default/values/a"),
+        request(b"GET /a", b"CF-KV-FLPROD-405: https://x/a"),
+    ],
+)
+async def test_what_needs_only_the_storage_is_answered_in_place(store: Served, sent: bytes) -> None:
+    assert statuses(b"".join(await answers(store, put(b"a", b'{"value":1}'), 1))) == [200]
+    assert await answer_of(store, sent)
+    assert Counted.answered == 2
+
+
+async def answer_of(served: Served, sent: bytes) -> bytes:
+    reader, writer = await served.connect()
+    writer.write(sent)
+    answer = await one_answer(reader, is_head=sent.startswith(b"HEAD"))
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(b"GET /v1/kv/a", b"Connection: close"),
+        request(b"GET /v1/kv/a", b"Connection: upgrade", b"Upgrade: h2c"),
+        request(b"GET /v1/kv/a").replace(b"HTTP/1.1", b"HTTP/1.0"),
+        put(b"a", b'{"value":1}', b"Expect: 100-continue"),
+        put(b"a", b'{"value":"' + b"x" * BODY_BYTES + b'"}'),
+        request(b"PUT /v1/kv/a", b"Transfer-Encoding: chunked", b"Content-Type: application/json")
+        + b'b\r\n{"value":1}\r\n0\r\n\r\n',
+        request(b"POST /v1/kv", b"Content-Length: 2", body=b"{}"),
+        request(b"OPTIONS /v1/kv/a"),
+        request(b"GET /health"),
+        request(b"GET /nothing"),
+        request(b"GET //v1/kv/a"),
+    ],
+)
+async def test_what_is_not_plain_is_answered_by_the_application(store: Served, sent: bytes) -> None:
+    await answer_of(store, sent)
+    assert Counted.answered == 0
+
+
+def _with_middleware(server: Server) -> None:
+    class Passing:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, *given: Any) -> None:
+            await self.app(*given)
+
+    server.add_middleware(Passing)
+
+
+def _with_route(server: Server) -> None:
+    server.add_route("/own", lambda _: Response("own"))
+
+
+def _with_handler(server: Server) -> None:
+    server.add_exception_handler(ValueError, lambda *_: Response("own"))
+
+
+@pytest.mark.parametrize("change", [_with_middleware, _with_route, _with_handler])
+async def test_a_server_with_something_around_it_answers_everything_itself(change: Any) -> None:
+    server = make_server(MemoryStorage())
+    change(server)
+    async with server, serving(server, kind=Counted) as served:
+        assert statuses(await answer_of(served, request(b"GET /v1/kv/a"))) == [404]
+    assert Counted.answered == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"auth": {"authenticate_request": lambda _, user: user}},
+        {"auth": {"api_key": {"get_credentials": lambda _: API_KEY, "api_key": API_KEY}}},
+        {"auth": {"api_key": {"verify_credentials": lambda key: key == API_KEY}}},
+        {"access": {"rate_limit": {"limiter": lambda _: True}}},
+        {"access": {"rate_limit": {"store": "redis://127.0.0.1:1"}}},
+    ],
+)
+async def test_hooks_and_stores_of_a_rate_limit_need_the_application(
+    options: Mapping[str, Any],
+) -> None:
+    server = make_server(MemoryStorage(), **options)
+    assert server.plain is None
+
+
+# The same answers
+
+_KEYS: Final = st.sampled_from(
+    ["a", "b", "%61", "a%2Fb", "a/b", "%", "%zz", "%C3%A9", "%ff", "", "a" * 600, "a?x=1", "a%3F"]
+)
+_PATHS: Final = st.one_of(
+    _KEYS.map(lambda key: f"/v1/kv/{key}"),
+    _KEYS.map(lambda key: f"/v1/kv?key={key}"),
+    _KEYS.map(lambda key: f"/client/v4/accounts/x/storage/kv/namespaces/default/values/{key}"),
+    st.sampled_from(
+        [
+            "/v1/kv",
+            "/v1/kv/",
+            "/v1/kv?prefix=a&limit=2",
+            "/v1/kv?limit=x",
+            "/v1/kv/a?namespace=missing",
+            "/v1/kv/a#fragment",
+            "/V1/kv/a",
+            "//v1/kv/a",
+            "/v1//kv/a",
+            "/v1%2Fkv/a",
+            "/%761/kv/a",
+            "/health/live",
+            "/nothing",
+            "*",
+            "http://other.example/v1/kv/a",
+        ]
+    ),
+)
+_FIELDS: Final = st.sampled_from(
+    [
+        "Accept: */*",
+        "Accept: application/octet-stream",
+        "Accept: application/octet-stream;q=0.1, application/json",
+        "Authorization: Bearer wrong",
+        "Authorization: Basic eDp5",
+        "CF-KV-FLPROD-405: https://x/a",
+        "CF-KV-Metadata: {}",
+        "Content-Encoding: gzip",
+        "Content-Type: text/plain",
+        "Content-Type: application/x-www-form-urlencoded",
+        "Cookie: a=b; c=d",
+        "Forwarded: for=192.0.2.7",
+        "If-Match: *",
+        "If-Match: VERSION",
+        'If-Match: "x", "y"',
+        "If-Match: nonsense",
+        "If-None-Match: *",
+        "If-None-Match: VERSION",
+        'If-None-Match: W/"x"',
+        "Origin: http://page.example",
+        "Prefer: return=minimal",
+        "Sec-Fetch-Site: cross-site",
+        "X-Auth-Email: a@b.example",
+        f"X-Auth-Key: {API_KEY}",
+        "X-Forwarded-For: 192.0.2.1, 198.51.100.2",
+        "X-KV-Namespace: default",
+        "X-KV-Namespace: missing",
+        "X-KV-Namespace:",
+        "X-Other: " + "x" * 300,
+    ]
+)
+_BODIES: Final = st.sampled_from(
+    [
+        b'{"value":1}',
+        b'{"value":{"a":[1,2]},"ttl":100}',
+        b'{"value":"x","metadata":{"a":1}}',
+        b'{"value":1,"ttl":0}',
+        b'{"value":1,"other":2}',
+        b'"dark"',
+        b"dark",
+        b"",
+        b'{"value":"' + b"x" * 3000 + b'"}',
+        b"\xff",
+    ]
+)
+_REQUESTS: Final = st.tuples(
+    st.sampled_from(["GET", "GET", "HEAD", "PUT", "PUT", "DELETE", "POST", "OPTIONS"]),
+    _PATHS,
+    st.lists(_FIELDS, max_size=4),
+    _BODIES,
+    st.booleans(),
+)
+
+_OPTIONS: Final[list[dict[str, Any]]] = [
+    {},
+    {
+        "cors": {"origin": "http://page.example", "credentials": True},
+        "access": {
+            "rate_limit": {"limit": 3, "window": 3600},
+            "ip": ["127.0.0.1", "192.0.2.0/24"],
+            "trusted_proxies": ["127.0.0.1"],
+        },
+        "base_path": "/base",
+    },
+]
+
+
+@pytest.mark.parametrize("options", _OPTIONS, ids=["defaults", "everything on"])
+@given(sent=st.lists(_REQUESTS, min_size=1, max_size=6))
+def test_both_ways_give_the_same_answers(
+    options: dict[str, Any], sent: list[tuple[str, str, list[str], bytes, bool]]
+) -> None:
+    asyncio.run(_compare(options, sent))
+
+
+async def _compare(
+    options: dict[str, Any], sent: list[tuple[str, str, list[str], bytes, bool]]
+) -> None:
+    async with AsyncExitStack() as stack:
+        connections = []
+        for kind in (Counted, BoundedProtocol):
+            server = await stack.enter_async_context(make_server(MemoryStorage(), **options))
+            served = await stack.enter_async_context(serving(server, kind=kind))
+            connections.append(await served.connect())
+        versions = [b'"none"', b'"none"']
+        base = options.get("base_path", "")
+        first = ("PUT", "/v1/kv/a", list[str](), b'{"value":[1]}', True)
+        for method, path, fields, body, has_body in [first, *sent]:
+            target = base + path if path.startswith("/") else path
+            found = []
+            for index, (reader, writer) in enumerate(connections):
+                given = [field.encode() for field in fields]
+                if has_body:
+                    given += [b"Content-Length: %d" % len(body), b"Content-Type: application/json"]
+                writer.write(
+                    request(
+                        f"{method} {target}".encode(),
+                        *(field.replace(b"VERSION", versions[index]) for field in given),
+                        body=body if has_body else b"",
+                    )
+                )
+                answer = await one_answer(reader, is_head=method == "HEAD")
+                version = re.search(rb'\r\netag: ("[^"]+")', answer)
+                versions[index] = version[1] if version else versions[index]
+                found.append(_comparable(answer))
+            assert found[0] == found[1], (method, path, fields, body)
+            if b"connection: close" in found[0]:
+                break
+        for _, writer in connections:
+            writer.close()
+
+
+def _comparable(answer: bytes) -> bytes:
+    """The answer without its date, its version, the time in it and the reset of a rate limit."""
+    answer = re.sub(rb'(\r\netag: |"version":)"[^"]+"', rb"\1V", answer)
+    answer = re.sub(rb"\r\n(date|expires): [^\r]+", rb"\r\n\1: D", answer)
+    return re.sub(rb";t=\d+|retry-after: \d+|now is \d+", b"N", answer)
+
+
+# In order, and together with the rest
+
+
+async def test_a_plain_request_waits_for_the_answer_before_it(tmp_path: Any) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+        sent = put(b"a", b'{"value":1}') + request(b"GET /v1/kv/a") + put(b"a", b'{"value":2}')
+        found = await answers(served, sent + request(b"GET /v1/kv/a"), 4)
+        assert [answer.rpartition(b'"data":')[2] for answer in found] == [
+            b"1}",
+            b"1}",
+            b"2}",
+            b"2}",
+        ]
+
+
+async def test_a_body_may_come_later(store: Served) -> None:
+    sent = put(b"a", b'{"value":"late"}')
+    reader, writer = await store.connect()
+    for piece in (sent[:-10], sent[-10:-4], sent[-4:]):
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.01)
+    assert statuses(await one_answer(reader)) == [200]
+    assert Counted.answered == 1
+    writer.close()
+
+
+async def test_a_body_that_does_not_come_is_left_to_the_application(store: Served) -> None:
+    sent = put(b"a", b'{"value":"late"}')
+    reader, writer = await store.connect()
+    writer.write(sent[:-10])
+    protocol = store.protocol(writer)
+    assert protocol is not None
+    await until(lambda: protocol.is_in_body)
+    store.sweep(1)
+    writer.write(sent[-10:])
+    assert statuses(await one_answer(reader)) == [200]
+    assert Counted.answered == 0
+    writer.close()
+
+
+async def test_a_server_that_stops_answers_what_is_arriving(store: Served) -> None:
+    sent = put(b"a", b'{"value":"late"}')
+    reader, writer = await store.connect()
+    writer.write(sent[:-10])
+    protocol = store.protocol(writer)
+    assert protocol is not None
+    await until(lambda: protocol.is_in_body)
+    protocol.shutdown()
+    writer.write(sent[-10:])
+    answer = await asyncio.wait_for(reader.read(-1), SECONDS)
+    assert statuses(answer) == [200]
+    assert b"\r\nconnection: close\r\n" in answer
+    writer.close()
+
+
+class Slow(MemoryStorage):
+    """Writes only once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_write = asyncio.Event()
+        self.waiting = 0
+
+    async def set(self, operation: Set) -> str:
+        self.waiting += 1
+        await self.may_write.wait()
+        return await super().set(operation)
+
+
+@pytest.mark.parametrize("event", ["shutdown", "reload", "disconnect"])
+async def test_a_write_under_way_is_finished_whatever_happens(event: str) -> None:
+    storage = Slow()
+    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+        reader, writer = await served.connect()
+        writer.write(put(b"a", b'{"value":1}'))
+        await until(lambda: storage.waiting == 1)
+        protocol = served.protocol(writer)
+        assert protocol is not None
+        if event == "shutdown":
+            protocol.shutdown()
+        elif event == "reload":
+            protocol.use(make_server(MemoryStorage()))
+        else:
+            # A client that has only ended what it sends still gets its answer.
+            connection = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.close()
+            await until(lambda: not served.state.connections)
+        storage.may_write.set()
+        if event == "disconnect":
+            await until(lambda: not served.state.tasks)
+        else:
+            answer = await one_answer(reader)
+            assert statuses(answer) == [200]
+            assert (b"\r\nconnection: close\r\n" in answer) == (event == "shutdown")
+            writer.close()
+        assert await storage.get(Get("default", "a")) is not None
+
+
+async def test_wrong_credentials_are_refused_as_slowly(tmp_path: Any) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    server = make_server(MemoryStorage(), auth={"failure_seconds": 5, "api_key": {"api_key": "k"}})
+    server.guard._sleep = sleep
+    async with server, serving(server, kind=Counted) as served:
+        wrong = request(b"GET /v1/kv/a").replace(KEY, b"Authorization: Bearer wrong\r\n")
+        assert statuses(await answer_of(served, wrong)) == [401]
+    assert Counted.answered == 1
+    assert len(slept) == 1
+    assert 4 < slept[0] <= 5
+
+
+async def test_large_answers_are_whole_and_take_no_memory_of_a_client_that_stops_reading() -> None:
+    value = b'"' + b"x" * (4 * MIB) + b'"'
+    storage = MemoryStorage()
+    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+        await storage.set(Set(namespace="default", key="a", value=value))
+        await storage.set(Set(namespace="default", key="b", value=b'"' + b"y" * 60_000 + b'"'))
+        assert value in await answer_of(served, request(b"GET /v1/kv/a"))
+        reader, writer = await served.connect()
+        for line in (b"GET /v1/kv/a", b"GET /v1/kv/b"):
+            writer.write(request(line) * 500)
+        protocol = served.protocol(writer)
+        assert protocol is not None
+        await until(lambda: protocol.flow.write_paused)
+        assert protocol.transport._transport.get_write_buffer_size() < MIB  # type: ignore[attr-defined]
+        for _ in range(2):
+            assert value in await one_answer(reader)
+        writer.close()
+
+
+async def test_an_answer_that_breaks_off_ends_only_its_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = make_server(MemoryStorage(), logger=lambda *_: 1 / 0)
+    async with server, serving(server, kind=Counted) as served:
+        received = await served.all(request(b"GET /v1/kv/a"))
+        assert statuses(received) in ([], [404])
+    assert "The answer to a request broke off" in caplog.messages
