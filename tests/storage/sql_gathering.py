@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 from storage.gathering_cases import GatheringCases
 from storage.sql_case import SqlCase, put
-from workertown_kv.errors import StorageError, StorageUnavailable
-from workertown_kv.operations import Get, List
+from workertown_kv.errors import KvError, StorageError, StorageUnavailable
+from workertown_kv.operations import MUST_EXIST, Get, List, Precondition
 from workertown_kv.storage import Storage
-from workertown_kv.storage.sql.session import Session
+from workertown_kv.storage.sql.session import Session, Undone
 from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import MovedClock
+
+
+class _RolledBack(KvError):
+    """Ends a transaction."""
 
 
 class SqlGathering(SqlCase, GatheringCases):
@@ -24,6 +28,7 @@ class SqlGathering(SqlCase, GatheringCases):
     @pytest.fixture(autouse=True)
     def _count(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._statements = 0
+        self._undone = 0
         for name in ("fetch", "execute", "run"):
             monkeypatch.setattr(self.session_type, name, self._counted(name))
 
@@ -32,7 +37,11 @@ class SqlGathering(SqlCase, GatheringCases):
 
         async def counted(session: Session, statement: Any) -> Any:
             self._statements += 1
-            return await method(session, statement)
+            try:
+                return await method(session, statement)
+            except Undone:
+                self._undone += 1
+                raise
 
         return counted
 
@@ -49,16 +58,29 @@ class SqlGathering(SqlCase, GatheringCases):
         assert [type(one) for one in outcomes].count(str) == 19
         assert type(outcomes[9]) is StorageError
 
-    async def test_writes_of_groups_that_want_the_same_rows_do_not_block_each_other(self) -> None:
-        one, two = await self.opened(), await self.opened()
-        keys = [str(number) for number in range(30)]
-        for _ in range(10):
-            acts = [
-                storage.set(put(key))
-                for storage, some in ((one, keys), (two, keys[::-1]))
-                for key in some
-            ]
-            assert len(await asyncio.gather(*acts)) == 60
+    @pytest.mark.parametrize("condition", [None, MUST_EXIST])
+    async def test_a_group_locks_its_rows_in_the_order_of_their_keys(
+        self, condition: Precondition | None
+    ) -> None:
+        storage = await self.opened(timeout=30)
+        await asyncio.gather(*(storage.set(put(key)) for key in "abcdef"))
+        async with storage._database.opened().session() as session:
+            with suppress(_RolledBack):
+                async with session.transaction():
+                    await session.execute(storage._statements.claim([("default", "a")], "x"))
+                    both = [asyncio.ensure_future(storage.set(put(key))) for key in "ef"]
+                    group = [
+                        asyncio.ensure_future(storage.set(put(key, b"2", condition)))
+                        for key in "dcba"
+                    ]
+                    await asyncio.gather(*both)
+                    while await self.waiting(storage) < 1:
+                        assert not any(one.done() for one in group)
+                    # The group has no row yet. With one, each would wait for the other now.
+                    await session.execute(storage._statements.claim([("default", "d")], "x"))
+                    raise _RolledBack("on purpose")
+        await asyncio.gather(*group)
+        assert self._undone == 0
 
     async def test_a_connection_that_breaks_under_a_group_is_503_for_all_of_it(self) -> None:
         storage = await self.opened(timeout=30)
@@ -68,8 +90,11 @@ class SqlGathering(SqlCase, GatheringCases):
         async with storage._database.opened().session() as session:
             await session.run(session.begin)
             await session.execute(storage._statements.claim([("default", "a")], "x"))
+            # The first two are sent at once. The second is answered, and the others follow.
             alone = asyncio.ensure_future(storage.set(put("a", b"2")))
+            second = asyncio.ensure_future(storage.set(put("z", b"2")))
             group = [asyncio.ensure_future(storage.set(put(key, b"2"))) for key in "abcdefgh"]
+            await second
             while await self.waiting(storage) < 2:
                 assert not any(one.done() for one in (alone, *group))
             self.server.kill()

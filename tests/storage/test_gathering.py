@@ -16,6 +16,7 @@ class Engine:
     """Answers each job with itself, in the order that a test chooses."""
 
     def __init__(self, seconds: float = 60) -> None:
+        self.jobs: list[asyncio.Task[str]] = []
         self.sent: list[tuple[Sequence[str], asyncio.Future[Any]]] = []
         self.gathering: Gathering[str, str] = Gathering(
             self._alone,
@@ -48,12 +49,21 @@ class Engine:
         return outcomes
 
 
+async def busy_engine(seconds: float = 60) -> Engine:
+    """Return an engine that two jobs keep busy, so that others wait."""
+    engine = Engine(seconds)
+    engine.jobs = [engine.join(job) for job in "ab"]
+    await turns()
+    assert engine.groups == ["a", "b"]
+    return engine
+
+
 async def turns() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def test_the_first_leaves_at_once_and_the_others_together() -> None:
+async def test_a_job_without_company_leaves_at_once_and_others_together() -> None:
     engine = Engine()
     joining = engine.gathering.join("a")
     joining.send(None)  # without another turn of the event loop
@@ -61,122 +71,123 @@ async def test_the_first_leaves_at_once_and_the_others_together() -> None:
     joining.close()
     tasks = [engine.join(job) for job in "bcdef"]
     await turns()
-    assert engine.groups == ["a", "b", "cdef"]
-    tasks += [engine.join(job) for job in "gh"]
+    assert engine.groups == ["a", "b", "c"]
+    engine.answer(1)
     await turns()
-    assert engine.groups == ["a", "b", "cdef"], "a group that was sent takes no more"
+    assert engine.groups == ["a", "b", "c", "def"]
     engine.answer(2)
     await turns()
-    assert engine.groups == ["a", "b", "cdef", "gh"]
-    engine.answer(1)
+    tasks += [engine.join(job) for job in "gh"]
+    await turns()
+    assert engine.groups == ["a", "b", "c", "def", "gh"], "a group that was sent takes no more"
+    engine.answer(4)
     engine.answer(3)
     assert await asyncio.gather(*tasks) == list("bcdefgh")
 
 
 async def test_a_group_is_bounded() -> None:
-    engine = Engine()
-    tasks = [engine.join("a"), engine.join("b")]
-    await turns()
-    tasks += [engine.join("c", MOST_BYTES // 2) for _ in range(3)]
+    engine = await busy_engine()
+    tasks = [engine.join("c", MOST_BYTES // 2) for _ in range(3)]
     tasks += [engine.join("d") for _ in range(MOST_JOBS + 3)]
     await turns()
-    engine.answer(0)
-    await turns()
-    engine.answer(1)
-    await turns()
-    assert engine.groups[:3] == ["a", "b", "cc"]
-    assert engine.groups[3] == "c" + "d" * (MOST_JOBS - 1)
-    engine.answer(2)
-    await turns()
-    assert engine.groups[4] == "dddd"
-    engine.answer(3)
-    engine.answer(4)
+    for index in range(5):
+        engine.answer(index)
+        await turns()
+    assert engine.groups == ["a", "b", "cc", "c" + "d" * (MOST_JOBS - 1), "dddd"]
     assert len(await asyncio.gather(*tasks)) == len(tasks)
 
 
 async def test_each_job_has_its_own_outcome() -> None:
-    engine = Engine()
-    tasks = [engine.join(job) for job in "abcde"]
+    engine = await busy_engine()
+    tasks = [engine.join(job) for job in "cdef"]
     await turns()
     engine.answer(0)
+    await turns()
     failure = KvError("so it is")
-    engine.answer(1, ["b", failure, APART, "e"])
+    engine.answer(2, ["c", failure, APART, "f"])
     await turns()
-    assert engine.groups == ["a", "bcde", "d"]
-    engine.answer(2)
-    assert await asyncio.gather(*tasks, return_exceptions=True) == ["a", "b", failure, "d", "e"]
+    assert engine.groups == ["a", "b", "cdef", "e"]
+    engine.answer(3)
+    assert await asyncio.gather(*tasks, return_exceptions=True) == ["c", failure, "e", "f"]
 
 
-async def test_what_the_engine_refuses_is_tried_one_by_one_and_what_is_in_doubt_is_not() -> None:
-    engine = Engine()
-    tasks = [engine.join(job) for job in "abc"]
+async def test_jobs_of_a_refused_group_are_tried_alone_and_jobs_in_doubt_are_not() -> None:
+    engine = await busy_engine()
+    tasks = [engine.join(job) for job in "cd"]
     await turns()
     engine.answer(0)
-    engine.answer(1, StorageError("refused"))
     await turns()
-    assert engine.groups == ["a", "bc", "b", "c"]
-    engine.answer(2, refused := StorageError("refused"))
-    engine.answer(3)
-    assert await asyncio.gather(*tasks, return_exceptions=True) == ["a", refused, "c"]
+    engine.answer(2, StorageError("refused"))
+    await turns()
+    assert engine.groups == ["a", "b", "cd", "c", "d"]
+    engine.answer(3, refused := StorageError("refused"))
+    engine.answer(4)
+    assert await asyncio.gather(*tasks, return_exceptions=True) == [refused, "d"]
     for error in (StorageUnavailable("lost"), ValueError("a bug")):
-        engine = Engine()
-        tasks = [engine.join(job) for job in "abc"]
+        engine = await busy_engine()
+        tasks = [engine.join(job) for job in "cd"]
         await turns()
         engine.answer(0)
-        engine.answer(1, error)
-        assert await asyncio.gather(*tasks, return_exceptions=True) == ["a", error, error]
-        assert engine.groups == ["a", "bc"]
+        await turns()
+        engine.answer(2, error)
+        assert await asyncio.gather(*tasks, return_exceptions=True) == [error, error]
+        assert engine.groups == ["a", "b", "cd"]
 
 
 async def test_a_caller_who_goes_away_leaves_the_others() -> None:
-    engine = Engine()
-    tasks = [engine.join(job) for job in "abcdef"]
+    engine = await busy_engine()
+    tasks = [engine.join(job) for job in "cdef"]
+    await turns()
+    engine.answer(0)
     await turns()
     tasks += [engine.join(job) for job in "ghi"]
     await turns()
-    for index in (0, 2, 7):  # alone, in a group that was sent, and in one that waits
-        tasks[index].cancel()
+    tasks[1].cancel()  # in a group that was sent
+    tasks[5].cancel()  # still waiting
+    engine.jobs[1].cancel()  # alone
     await turns()
-    assert engine.groups == ["a", "bcdef", "gi"]
-    engine.answer(1)
+    assert engine.groups == ["a", "b", "cdef", "gi"]
     engine.answer(2)
+    engine.answer(3)
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    kept = [one for one in outcomes if isinstance(one, str)]
-    assert kept == ["b", "d", "e", "f", "g", "i"]
-    engine.join("z")
+    assert [one for one in outcomes if isinstance(one, str)] == list("cefgi")
+    last = engine.join("z")
     await turns()
-    assert engine.groups[-1] == "z"
-    engine.answer(-1)
+    engine.answer(4)
+    assert await last == "z"
 
 
 async def test_no_job_waits_longer_than_its_time() -> None:
-    engine = Engine(seconds=0.01)
-    tasks = [engine.join(job) for job in "abc"]
+    engine = await busy_engine(seconds=0.01)
+    tasks = [engine.join(job) for job in "cd"]
     await turns()
-    tasks += [engine.join(job) for job in "de"]
-    outcomes = await asyncio.gather(*tasks[1:], return_exceptions=True)
-    sent = [str(one) for one in outcomes]
-    assert sent == ["late, sent: True"] * 2 + ["late, sent: False"] * 2
-    assert engine.groups == ["a", "bc"]
     engine.answer(0)
+    await turns()
+    tasks += [engine.join(job) for job in "ef"]
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    messages = [str(one) for one in outcomes]
+    assert messages == ["late, sent: True"] * 2 + ["late, sent: False"] * 2
     engine.answer(1)
-    assert await tasks[0] == "a"
-    assert engine.groups == ["a", "bc"], "nobody waits for them any more"
+    engine.answer(2)
+    await turns()
+    assert engine.groups == ["a", "b", "cd"], "nobody waits for the others any more"
 
 
 async def test_closing_finishes_what_was_accepted() -> None:
-    engine = Engine()
-    tasks = [engine.join(job) for job in "abcd"]
+    engine = await busy_engine()
+    tasks = [engine.join(job) for job in "cde"]
     await turns()
     closing = asyncio.ensure_future(engine.gathering.close())
     await turns()
     with pytest.raises(StorageUnavailable, match="closed"):
-        await engine.gathering.join("e")
+        await engine.gathering.join("f")
     engine.answer(0)
-    engine.answer(1, [APART, "c", "d"])
+    engine.answer(1)
+    await turns()
+    engine.answer(2, [APART, "d", "e"])
     await turns()
     assert not closing.done()
-    engine.answer(2)
+    engine.answer(3)
     await closing
-    assert [task.result() for task in tasks] == list("abcd")
+    assert [task.result() for task in tasks] == list("cde")
     await engine.gathering.close()

@@ -202,3 +202,22 @@ async def test_a_user_of_the_cluster_needs_few_permissions(cluster: RunningClust
         results = await storage.batch(Batch([put(key) for key in keys]))
         assert {type(one) for one in results} == {str}
         assert await all_keys(storage, "", 1000) == sorted(keys)
+
+
+async def test_a_primary_that_hangs_delays_no_other(
+    storage: RedisStorage, cluster: RunningCluster
+) -> None:
+    hanging = cluster.primary_of(slot_of("key 0"))
+    keys = [f"key {number}" for number in range(100)]
+    await asyncio.gather(*(storage.set(put(key)) for key in keys))
+    its = [key for key in keys if cluster.primary_of(slot_of(key)) is hanging]
+    others = [key for key in keys if key not in its]
+    hanging.pause()
+    try:
+        waiting = [asyncio.ensure_future(storage.get(Get(SPACE, key))) for key in its]
+        found = await asyncio.gather(*(storage.get(Get(SPACE, key)) for key in others))
+        await asyncio.gather(*(storage.set(put(key)) for key in others))
+        assert not any(one.done() for one in waiting)
+    finally:
+        hanging.resume()
+    assert None not in [*found, *await asyncio.gather(*waiting)]

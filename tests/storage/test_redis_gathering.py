@@ -83,16 +83,28 @@ class TestUpstashGathering(GatheringCases):
 
 
 async def test_a_connection_that_breaks_under_a_group_is_503_for_all_of_it(
-    own: RunningRedis,
+    own: RunningRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(f"{own.url}?timeout=30") as storage:
         await asyncio.gather(*(storage.set(put(key)) for key in "abcdefgh"))
-        own.pause()
+        send, sent = PlainConnection.send, list[Any]()
+        group_is_sent = asyncio.Event()
+
+        async def watched(connection: PlainConnection, commands: Any) -> None:
+            sent.append(commands)
+            if len(sent) == 3:
+                own.pause()
+            await send(connection, commands)
+            if len(sent) == 3:
+                group_is_sent.set()
+
+        monkeypatch.setattr(PlainConnection, "send", watched)
         writes = [asyncio.ensure_future(storage.set(put(key, b"2"))) for key in "abcdefgh"]
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await group_is_sent.wait()
         own.kill()
-        for outcome in await asyncio.gather(*writes, return_exceptions=True):
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert len(sent[2]) == 6
+        for outcome in outcomes[2:]:
             assert isinstance(outcome, StorageUnavailable)
             assert "may or may not" in outcome.message
         own.start()

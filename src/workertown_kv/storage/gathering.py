@@ -52,7 +52,7 @@ class _Waiting(Generic[_Job, _Outcome]):
 
 
 class Gathering(Generic[_Job, _Outcome]):
-    """Does a job at once if no other is under way, and the jobs that arrive meanwhile together.
+    """Does up to two jobs at once, and the jobs that arrive meanwhile together.
 
     `alone` does one job. `together` does several jobs in one round trip and returns the outcome of
     each, in order: a result, the error to raise, or `APART` for a job that `alone` should do. An
@@ -96,7 +96,7 @@ class Gathering(Generic[_Job, _Outcome]):
             raise StorageUnavailable("The storage is closed")
         self._accepted += 1
         try:
-            if self._free < MOST_GROUPS:
+            if not self._free or self._accepted > MOST_GROUPS:
                 outcome = await self._gathered(job, size)
                 return await self._alone(job) if outcome is APART else outcome
             self._free -= 1

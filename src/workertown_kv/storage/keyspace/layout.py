@@ -6,6 +6,7 @@ the slot that its key would have, so keys with the same hash tag are in the same
 """
 
 from binascii import crc_hqx
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -31,7 +32,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     def bucket(self, key: str) -> int:
         """Return the bucket of the key of an entry."""
-        return key_slot(key.encode()) % self.buckets
+        return key_slot(key.encode()) % self.buckets if self.buckets > 1 else 0
 
     def slot(self, bucket: int) -> int:
         """Return the slot of a bucket. A server can change all keys of a slot at one moment."""
@@ -111,6 +112,7 @@ def checked_buckets(version: bytes | None, buckets: bytes | None, configured: in
     return found
 
 
+@lru_cache(maxsize=1000)
 def _plain(namespace: str) -> str:
     """Return a namespace without colons, which separate it from the key."""
     return quote(namespace, safe="")

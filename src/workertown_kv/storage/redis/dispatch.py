@@ -58,8 +58,12 @@ class Dispatch:
         pending = [_Pending(index, Request(call)) for index, call in enumerate(calls)]
         while pending:
             groups: dict[Pool, list[_Pending]] = defaultdict(list)
+            owners: dict[int, Pool | Lost] = {}
             for waiting in pending:
-                pool = waiting.target or await self._pool_for(waiting.request.call.slot)
+                slot = waiting.request.call.slot
+                if waiting.target is None and slot not in owners:
+                    owners[slot] = await self._pool_for(slot)
+                pool = waiting.target or owners[slot]
                 if isinstance(pool, Lost):
                     outcomes[waiting.index] = pool
                 else:
