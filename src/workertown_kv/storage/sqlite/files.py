@@ -8,10 +8,10 @@ import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from ...errors import StorageFailure, StorageUnavailable
 from .failures import no_space
@@ -44,30 +44,56 @@ _NETWORKS: Final = frozenset(
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
-class _Descriptors:
-    """Keep the descriptors of a database until the last storage of this process leaves it.
+class _Opened(NamedTuple):
+    """Hold the descriptors of a file and of its log, and the start of the index of the log."""
 
-    Closing any descriptor of a file in a process releases all locks of that process on the file,
-    including the locks of another storage.
+    main: int
+    log: int
+    start: mmap.mmap
+
+
+class _Descriptors:
+    """Share the descriptors of a database among the storages of this process.
+
+    Closing any descriptor of a file, such as that of a map, releases all locks of the process on
+    the file, including those of other storages. So the descriptors are closed with the last one.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._storages: Counter[str] = Counter()
-        self._left: defaultdict[str, list[int]] = defaultdict(list)
+        self._opened: defaultdict[str, dict[object, _Opened]] = defaultdict(dict)
+        self._closing: defaultdict[str, ExitStack] = defaultdict(ExitStack)
 
-    def use(self, database: str) -> None:
+    def enter(self, database: str) -> None:
+        """Count a storage, before it connects."""
         with self._lock:
             self._storages[database] += 1
 
-    def leave(self, database: str, descriptors: Iterable[int]) -> None:
+    def open(self, database: str, paths: Iterable[Path], identities: object) -> _Opened:
+        """Return the descriptors, which are new if the files are."""
         with self._lock:
-            self._left[database] += descriptors
+            opened, closing = self._opened[database], self._closing[database]
+            if identities not in opened:
+                descriptors = []
+                for path, mode in zip(paths, (os.O_RDWR, os.O_RDWR, os.O_RDONLY), strict=True):
+                    descriptors.append(os.open(path, mode | os.O_CLOEXEC))
+                    closing.callback(os.close, descriptors[-1])
+                main, log, index = descriptors
+                start = closing.enter_context(
+                    mmap.mmap(index, INDEX_BYTES, access=mmap.ACCESS_READ)
+                )
+                opened[identities] = _Opened(main, log, start)
+            return opened[identities]
+
+    def leave(self, database: str) -> None:
+        """Count a storage no longer, after its last connection is closed."""
+        with self._lock:
             self._storages[database] -= 1
             if not self._storages[database]:
                 del self._storages[database]
-                for descriptor in self._left.pop(database):
-                    os.close(descriptor)
+                self._opened.pop(database, None)
+                self._closing.pop(database, ExitStack()).close()
 
 
 _DESCRIPTORS: Final = _Descriptors()
@@ -86,7 +112,7 @@ class Files:
         self.log_path = Path(f"{self._real}-wal")
         self._paths = (path, self.log_path, Path(f"{self._real}-shm"))
         # Before any connection is opened, and until all are closed.
-        _DESCRIPTORS.use(self._real)
+        _DESCRIPTORS.enter(self._real)
         self._is_used = True
         self.are_lost = False
         self._overwritten: Path | None = None
@@ -95,8 +121,6 @@ class Files:
         self._opened: list[tuple[int, int] | None] = []
         self._descriptor: int | None = None
         self._log_descriptor: int | None = None
-        self._index_descriptor: int | None = None
-        self._index: mmap.mmap | None = None
         self._main_bytes = 0
         self._reserved_bytes = 0
 
@@ -106,14 +130,8 @@ class Files:
         Returns the start of the index of the log, as all processes that use the file share it.
         """
         self._opened = [_identity(found) for found in map(_stat, self._paths)]
-        # Closing any descriptor of the file in this process would release SQLite's locks on it,
-        # so these descriptors stay open.
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        self._log_descriptor = os.open(self.log_path, os.O_RDWR | os.O_CLOEXEC)
-        self._index_descriptor = os.open(self._paths[2], os.O_RDONLY | os.O_CLOEXEC)
-        self._index = index = mmap.mmap(
-            self._index_descriptor, INDEX_BYTES, access=mmap.ACCESS_READ
-        )
+        opened = _DESCRIPTORS.open(self._real, self._paths, tuple(self._opened))
+        self._descriptor, self._log_descriptor = opened.main, opened.log
         self.are_lost = False
         self._overwritten = None
         self._log_has_header = False
@@ -121,18 +139,14 @@ class Files:
         self.check()
         with suppress(StorageUnavailable):
             self.reserve()
-        return index
+        return opened.start
 
     def close(self) -> None:
-        """Close the descriptors. Every connection must be closed before."""
-        if self._index is not None:
-            self._index.close()
-            self._index = None
-        opened = (self._descriptor, self._log_descriptor, self._index_descriptor)
-        self._descriptor = self._log_descriptor = self._index_descriptor = None
+        """Stop the use of the files. Every connection must be closed before."""
+        self._descriptor = self._log_descriptor = None
         if self._is_used:
             self._is_used = False
-            _DESCRIPTORS.leave(self._real, [one for one in opened if one is not None])
+            _DESCRIPTORS.leave(self._real)
 
     def check(self) -> None:
         """Raise `StorageUnavailable` if a file is no longer the file that was opened."""
