@@ -6,6 +6,9 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from caller import make_server
+from served_socket import SECONDS, request, serving, statuses
+from served_socket import put as put_request
 from workertown_kv.entry import Entry
 from workertown_kv.errors import KvError, PreconditionFailed
 from workertown_kv.operations import MUST_EXIST, MUST_NOT_EXIST, Delete, Get, Precondition, Set
@@ -61,6 +64,30 @@ class GatheringCases:
         before = self.statements()
         assert await gathered.get(Get("default", "warm")) is not None
         assert self.statements() - before == 1
+
+    async def test_plain_requests_need_no_task(self, gathered: Storage) -> None:
+        await gathered.close()  # the server opens it
+        async with make_server(gathered) as server, serving(server) as served:
+            assert server.plain is not None
+            sent = [
+                put_request(b"a", b'{"value":1}'),
+                request(b"GET /v1/kv/a"),
+                request(b"GET /v1/kv?prefix=a"),
+                request(b"DELETE /v1/kv/a"),
+                request(b"GET /v1/kv/a"),
+            ]
+            # One after the other, so that each begins without a task; then beside each other.
+            for callers in (1, 5):
+                streams = [await served.connect() for _ in range(callers)]
+                for _, writer in streams:
+                    writer.write(b"".join(sent))
+                    writer.write(request(b"GET /health/live", b"Connection: close"))
+                for reader, writer in streams:
+                    found = statuses(await asyncio.wait_for(reader.read(-1), SECONDS))
+                    assert found[:2] == [200, 200] if callers == 1 else found[0] == 200
+                    assert len(found) == len(sent) + 1
+                    assert set(found) <= {200, 404}
+                    writer.close()
 
     async def test_each_get_finds_its_own_entry(self, gathered: Storage, clock: MovedClock) -> None:
         sets = [

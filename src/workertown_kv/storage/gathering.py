@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from enum import Enum
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from ..entry import Entry
 from ..errors import KvError, StorageUnavailable
 from ..operations import Delete, Get, Result, Set
+from .tasks import in_task
 
 MOST_GROUPS: Final = 2
 """How many groups are under way at the same time."""
@@ -65,7 +66,7 @@ class Gathering(Generic[_Job, _Outcome]):
 
     def __init__(
         self,
-        alone: Callable[[_Job], Awaitable[_Outcome]],
+        alone: Callable[[_Job], Coroutine[Any, Any, _Outcome]],
         together: Callable[
             [Sequence[_Job]], Awaitable[Sequence[_Outcome | KvError | Literal[Apart.APART]]]
         ],
@@ -101,7 +102,7 @@ class Gathering(Generic[_Job, _Outcome]):
                 return await self._alone(job) if outcome is APART else outcome
             self._free -= 1
             try:
-                return await self._alone(job)
+                return await in_task(self._alone(job))
             finally:
                 self._free += 1
                 self._leave()
@@ -202,9 +203,9 @@ class GatheredOperations:
     def __init__(
         self,
         *,
-        get: Callable[[Get], Awaitable[Entry | None]],
+        get: Callable[[Get], Coroutine[Any, Any, Entry | None]],
         get_each: Callable[[Sequence[Get]], Awaitable[Sequence[Found]]],
-        write: Callable[[Write], Awaitable[str | None]],
+        write: Callable[[Write], Coroutine[Any, Any, str | None]],
         write_each: Callable[[Sequence[Write]], Awaitable[Sequence[Result]]],
         seconds: float,
         late: Callable[[bool], KvError],

@@ -7,6 +7,7 @@ from ...entry import Entry
 from ...operations import Batch, Delete, Get, List, Page, Result, Set
 from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
 from ..gathering import Found, GatheredOperations, Write
+from ..tasks import in_task
 from .batches import run_batch, run_one, write_each
 from .engine import Engine
 from .gets import get_each, get_one
@@ -17,6 +18,8 @@ from .sweeping import sweep
 
 class KeyspaceStorage(Storage):
     """Entries in the Redis that an engine reaches."""
+
+    needs_task = False
 
     def __init__(self, engine: Engine, *, clock: Clock = time.time) -> None:
         super().__init__(clock=clock)
@@ -54,6 +57,9 @@ class KeyspaceStorage(Storage):
         await self._of_server(operation.key).delete(operation)
 
     async def list(self, operation: List) -> Page:
+        return await in_task(self._list(operation))
+
+    async def _list(self, operation: List) -> Page:
         async with self._engine.session() as session:
             return await list_page(session, operation, self.clock)
 

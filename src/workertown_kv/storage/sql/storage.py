@@ -10,6 +10,7 @@ from ..batch import ReadBudget, guarded, run_batch
 from ..clock_skew import skew_warnings
 from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
 from ..gathering import GatheredOperations
+from ..tasks import in_task
 from ..version import new_version
 from .batches import batch_in_transaction, read_entries
 from .database import Database
@@ -31,6 +32,8 @@ _T = TypeVar("_T")
 
 class SqlStorage(Storage):
     """Keeps entries in a table of a database server. A subclass chooses the engine."""
+
+    needs_task = False
 
     def __init__(self, database: Database, statements: ServerStatements, *, clock: Clock) -> None:
         super().__init__(clock=clock)
@@ -68,7 +71,7 @@ class SqlStorage(Storage):
         await self._gathered.delete(operation)
 
     async def list(self, operation: List) -> Page:
-        return await self._do(lambda session: self._list(session, operation), writes=False)
+        return await in_task(self._do(lambda session: self._list(session, operation), writes=False))
 
     async def sweep(self, limit: int) -> int:
         return await self._do(lambda session: self._sweep(session, limit), writes=True)
