@@ -36,7 +36,7 @@ class Lines:
     """
 
     def __init__(self, descriptor: int, *, most: int = MOST_CHARACTERS) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._most = most
         self._reset()
         if hasattr(os, "register_at_fork"):
@@ -70,6 +70,11 @@ class Lines:
                     self._start()
                 self._changed.notify_all()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether lines wait to be written, in front of others."""
+        return self._characters > 0
+
     def flush(self) -> None:
         """Let the thread write at once: `logging` calls this after each record."""
         with self._changed:
@@ -95,7 +100,7 @@ class Lines:
                 self._changed.wait_for(lambda: self._is_urgent, GATHER_SECONDS)
                 self._is_urgent = False
                 gathered, self._waiting = self._waiting, []
-            for piece in _pieces(gathered):
+            for piece in pieces(gathered):
                 self._put(piece)
                 with self._changed:
                     self._characters -= len(piece)
@@ -109,14 +114,14 @@ class Lines:
         # The program that read the output may be gone; the server still answers requests.
         with suppress(OSError):
             while left:
-                left = left[os.write(self._descriptor, left) :]
+                left = left[os.write(self.descriptor, left) :]
 
     def _end(self) -> None:
         with self._changed:
             self._is_over = self._changed.wait_for(lambda: not self._characters, LAST_SECONDS)
 
 
-def _pieces(texts: Sequence[str]) -> Iterator[str]:
+def pieces(texts: Sequence[str]) -> Iterator[str]:
     """Join texts into pieces of at most `_PIECE_BYTES`; a longer text stays whole."""
     first = size = 0
     for index, text in enumerate(texts):

@@ -12,7 +12,8 @@ from time import time
 from typing import Any, Final, Literal
 
 from ..options import Logger
-from .lines import STDERR, STDOUT
+from .lines import STDERR
+from .loop_lines import REQUESTS
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -104,12 +105,12 @@ def access_logger(log_format: LogFormat) -> Logger:
 
 
 def _print_text(method: str, path: str, status: int, elapsed: float) -> None:
-    STDOUT.write(f"{method} {path} {status} {elapsed * 1000:.2f}ms\n")
+    REQUESTS.write(f"{method} {path} {status} {elapsed * 1000:.2f}ms\n")
 
 
 def _print_json(method: str, path: str, status: int, elapsed: float) -> None:
     # Written out, since `json_line` takes longer than the rest of a short request.
-    STDOUT.write(
+    REQUESTS.write(
         f'{{"time": "{_utc(time())}", "level": "info", "event": "request", '
         f'"method": {json.dumps(method)}, "path": {json.dumps(path)}, "status": {status}, '
         f'"elapsed_ms": {round(elapsed * 1000, 2)}}}\n'
