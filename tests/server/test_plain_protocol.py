@@ -355,6 +355,19 @@ async def test_a_body_may_come_later(store: Served) -> None:
     writer.close()
 
 
+async def test_the_size_of_a_body_does_not_count_as_that_of_the_head(store: Served) -> None:
+    fields = [b"X-Long-%d: %b" % (number, b"x" * 5000) for number in range(20)]
+    sent = put(b"a", b'{"value":"' + b"x" * 50_000 + b'"}', *fields)
+    reader, writer = await store.connect()
+    for start in range(0, len(sent), 10_000):
+        writer.write(sent[start : start + 10_000])
+        await writer.drain()
+        await asyncio.sleep(0.001)
+    assert statuses(await one_answer(reader)) == [200]
+    assert Counted.answered == 1
+    writer.close()
+
+
 async def test_a_body_that_does_not_come_is_left_to_the_application(store: Served) -> None:
     sent = put(b"a", b'{"value":"late"}')
     reader, writer = await store.connect()

@@ -1,4 +1,4 @@
-"""Answers plain requests where they arrive: from the bytes on the socket to one write.
+"""Answer plain requests where they arrive: from the bytes on the socket to one write.
 
 A request is plain if its route says so, its connection stays open, its body is short, and it asks
 for no other protocol. `Pipeline` answers it as it answers requests over ASGI, but without a task,
@@ -81,6 +81,7 @@ class PlainProtocol(BoundedProtocol):
         if self._arriving is None:
             super().on_body(body)
         else:
+            self._silent_bytes = 0
             self._arriving.body += body
 
     def on_message_complete(self) -> None:
