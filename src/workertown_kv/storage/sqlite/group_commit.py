@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from ...errors import StorageFailure, StorageUnavailable
@@ -48,7 +49,10 @@ class GroupCommit(Generic[_Job, _Done]):
         self._executor = executor
         self._wait_seconds = wait_seconds
         self._waiting: deque[_Waiting[_Job, _Done]] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The event loop of the group that is being committed."""
+        self._idle: asyncio.Future[None] | None = None
+        """What `close` waits for."""
         self._closed = False
 
     async def submit(self, job: _Job, size: int = 0) -> _Done:
@@ -56,42 +60,72 @@ class GroupCommit(Generic[_Job, _Done]):
         if self._closed:
             raise StorageUnavailable("The storage is closed")
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[_Done] = loop.create_future()
-        running = self._running
-        if running is not None and not running.done() and running.get_loop() is not loop:
+        if self._loop not in (None, loop):
             raise RuntimeError("A storage belongs to one event loop at a time")
+        future: asyncio.Future[_Done] = loop.create_future()
         self._waiting.append((job, size, time.monotonic() + self._wait_seconds, future))
-        if running is None or running.done():
-            self._running = loop.create_task(self._run())
+        if self._loop is None:
+            self._loop = loop
+            self._begin(loop)
         return await future
 
     async def close(self) -> None:
         """Finish all submitted jobs."""
         self._closed = True
-        if self._running is not None and not self._running.done():
-            await self._running
+        if self._loop is not None:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            group = self._next_group()
-            jobs = [job for job, _, _, _ in group]
-            try:
-                started = self._start(jobs)
-                outcomes = await loop.run_in_executor(
-                    self._executor, self._commit, jobs, group[0][2], started
-                )
-            except Exception as error:  # noqa: BLE001  (`submit` raises it)
-                if isinstance(error, StorageUnavailable) and error.kind is StorageFailure.BUSY:
-                    group = self._given_up(group)
-                outcomes = [error] * len(group)
-            for (_, _, _, future), outcome in zip(group, outcomes, strict=True):
-                if future.cancelled():
-                    continue
-                if isinstance(outcome, Exception):
-                    future.set_exception(outcome)
-                else:
-                    future.set_result(outcome)
+    # A turn of a busy event loop takes milliseconds. So these are plain callbacks: a task would
+    # need several turns for each group.
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin the next group, if jobs are waiting."""
+        if not self._waiting:
+            self._loop = None
+            if self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
+            return
+        group = self._next_group()
+        jobs = [job for job, _, _, _ in group]
+        self._executor.submit(self._work, loop, group, jobs, self._start(jobs))
+
+    def _work(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        group: list[_Waiting[_Job, _Done]],
+        jobs: Sequence[_Job],
+        started: Sequence[_Done | Exception] | None,
+    ) -> None:
+        """Commit a group, in the thread."""
+        outcomes: Sequence[_Done | Exception] | Exception
+        try:
+            outcomes = self._commit(jobs, group[0][2], started)
+        except Exception as error:  # noqa: BLE001  (`submit` raises it)
+            outcomes = error
+        with suppress(RuntimeError):  # the event loop has ended meanwhile
+            loop.call_soon_threadsafe(self._finish, loop, group, outcomes)
+
+    def _finish(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        group: list[_Waiting[_Job, _Done]],
+        outcomes: Sequence[_Done | Exception] | Exception,
+    ) -> None:
+        """Return the outcomes of a group to where its jobs were submitted."""
+        if isinstance(outcomes, Exception):
+            error = outcomes
+            if isinstance(error, StorageUnavailable) and error.kind is StorageFailure.BUSY:
+                group = self._given_up(group)
+            outcomes = [error] * len(group)
+        for (_, _, _, future), outcome in zip(group, outcomes, strict=True):
+            if future.cancelled():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+        self._begin(loop)
 
     def _next_group(self) -> list[_Waiting[_Job, _Done]]:
         group = [self._waiting.popleft()]
