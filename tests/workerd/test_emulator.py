@@ -149,7 +149,7 @@ LARGE = {"make": "repeated", "text": "é", "times": 25 * 2**18 + 1}
 
 DIFFERENCES = [
     Difference(
-        "Why something was refused",
+        "The message of an error",
         [],
         ("put", "k", "v", {"expirationTtl": 30}),
         {"error": "Error: KV PUT failed: 400 Bad Request"},
@@ -215,7 +215,7 @@ DIFFERENCES = [
         },
     ),
     Difference(
-        "`list` with a cursor that no page gave",
+        "`list` with an invalid cursor",
         [],
         ("list", {"cursor": "nonsense"}),
         {"error": "Error: KV GET failed: 400 Bad Request"},
@@ -242,7 +242,7 @@ DIFFERENCES = [
 
 BY_CHANCE = [
     "A stream of unknown length that breaks off",
-    "The expiry that `list` tells of a value with `expirationTtl`",
+    "The expiration in `list` of a value with `expirationTtl`",
 ]
 """Differences that do not show each time."""
 

@@ -37,6 +37,10 @@ TLS_END_SECONDS: Final = 0.2
 """How long an idle client has to confirm the end of TLS when the server stops."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
+
+# Versions of Python differ in these phrases. A Worker shows its user that of Cloudflare.
+STATUS_LINE[413] = b"HTTP/1.1 413 Payload Too Large\r\n"
+STATUS_LINE[414] = b"HTTP/1.1 414 URI Too Long\r\n"
 _SLASH: Final = ord("/")
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _URL: Final = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
