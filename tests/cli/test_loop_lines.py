@@ -89,7 +89,7 @@ async def main():
     for number in range(2000):
         REQUESTS.write(f"{number}\\n")
         if number % 700 == 0:
-            await asyncio.sleep(0.03)
+            REQUESTS.flush()
 
 asyncio.run(main())
 """

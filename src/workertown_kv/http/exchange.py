@@ -61,6 +61,7 @@ class Exchange:
         raw_path: bytes | None,
         query: bytes,
         headers: Sequence[tuple[bytes, bytes]],
+        fields: dict[bytes, bytes],
         memory: Memory,
     ) -> None:
         self._memory = memory
@@ -70,7 +71,7 @@ class Exchange:
         self.raw_path = raw_path
         """The path as it was sent, without the query; `None` if the HTTP server does not say."""
         self.query = query
-        self.fields: dict[bytes, bytes] = dict(headers)
+        self.fields = fields
         """The header fields by their names in lower case; lists are joined by a comma."""
         self.repeated = _NONE
         """The names of the header fields that the request has several times."""
@@ -163,7 +164,8 @@ class AsgiExchange(Exchange):
             raw = raw.partition(b"?")[0]
         method = scope.get("method", "GET")  # a websocket has none
         query = scope.get("query_string", b"")
-        super().__init__(method, path, raw, query, scope["headers"], memory)
+        headers = scope["headers"]
+        super().__init__(method, path, raw, query, headers, dict(headers), memory)
 
     @property
     def scope(self) -> Scope:

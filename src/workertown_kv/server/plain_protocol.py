@@ -230,7 +230,8 @@ class PlainExchange(Exchange):
         query: bytes,
     ) -> None:
         headers = protocol.headers
-        super().__init__(method, path, raw_path, query, headers, pipeline.memory)
+        fields = protocol.fields
+        super().__init__(method, path, raw_path, query, headers, fields, pipeline.memory)
         self.pipeline = pipeline
         self._headers = headers
         self._protocol = protocol
