@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Iterable
 from typing import Final, cast
 
 import httptools
@@ -12,12 +11,11 @@ import msgspec
 from starlette.types import ASGIApp
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from ..endpoints.v1.envelope import error_answer
-from ..errors import KvError
-from ..http.answer import NO_SNIFFING
+from .lingering import LingeringTransport
+from .refusals import Refused, check_repeated, refused_by
 
 TARGET_BYTES: Final = 65_534
 MOST_FIELDS: Final = 100
@@ -38,9 +36,6 @@ TLS_END_SECONDS: Final = 0.2
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
-# Versions of Python differ in these phrases. A Worker shows its user that of Cloudflare.
-STATUS_LINE[413] = b"HTTP/1.1 413 Payload Too Large\r\n"
-STATUS_LINE[414] = b"HTTP/1.1 414 URI Too Long\r\n"
 _SLASH: Final = ord("/")
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _URL: Final = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
@@ -55,23 +50,6 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """How many connections may be open at once."""
     refused_at_once: int
     """How many further connections get an answer before they are closed."""
-
-
-class Refused(KvError):
-    """Refuse a request before its API is known, with the envelope of the native API."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-    def answer(self, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """Return the last answer on a connection, with these further header fields."""
-        answer = error_answer(self)
-        body = b"".join(answer.parts)
-        length = (b"content-length", b"%d" % len(body))
-        lines = [*fields, *answer.fields, NO_SNIFFING, length, (b"connection", b"close")]
-        head = b"".join(b"%b: %b\r\n" % line for line in lines)
-        return b"%b%b\r\n%b" % (STATUS_LINE[self.status], head, body)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -183,7 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._silent_bytes > TARGET_BYTES or len(headers) > MOST_FIELDS:
             self._check_size(len(self.url) + sum(len(name) + len(text) for name, text in headers))
         if len(fields) != len(headers):
-            _check_repeated(headers)
+            check_repeated(headers)
         if b"host" not in fields and self.parser.get_http_version() != "1.0":
             raise Refused(400, "The header field Host is missing")
         if b"transfer-encoding" in fields:
@@ -319,7 +297,7 @@ class BoundedProtocol(HttpToolsProtocol):
         except Refused as refused:
             self._refuse(refused)
         except httptools.HttpParserError as error:
-            self._refuse(_refused(error))
+            self._refuse(refused_by(error))
 
     def _with_ascii_target(self, data: bytes) -> bytes:
         """Percent-encode what a client such as curl has left unencoded in the request target."""
@@ -377,44 +355,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._lingering.linger()
 
 
-class LingeringTransport:
-    """Close a connection only when the client has been able to read the last answer.
-
-    If the client is still sending the body of a request, closing at once would make the client's
-    system discard the answer. So the server only says that it sends nothing more, and ignores what
-    arrives, until the client or `BoundedProtocol.sweep` closes the connection.
-    """
-
-    __slots__ = ("_is_lingering", "_protocol", "_transport", "write")
-
-    def __init__(self, transport: asyncio.Transport, protocol: BoundedProtocol) -> None:
-        self.write = transport.write
-        self._transport = transport
-        self._protocol = protocol
-        self._is_lingering = False
-
-    def is_closing(self) -> bool:
-        """Return whether the connection is closed, or lingers."""
-        return self._is_lingering or self._transport.is_closing()
-
-    def close(self) -> None:
-        """Close the connection, at once if the client is not sending."""
-        if self._protocol.is_in_body:
-            self.linger()
-        else:
-            self._transport.close()
-
-    def linger(self) -> None:
-        """Send nothing more, and wait until the client closes the connection."""
-        if self.is_closing():
-            return
-        self._is_lingering = True
-        self._protocol.age = 0
-        if self._transport.can_write_eof():  # TLS has no half-closed connections
-            self._transport.write_eof()
-        self._protocol.flow.resume_reading()
-
-
 class _AfterHead:
     """Passes on what a parser finds, except the first head, which stands in for another."""
 
@@ -448,22 +388,3 @@ def _length_field(fields: dict[bytes, bytes]) -> bytes:
         return b"transfer-encoding: chunked"
     length = fields.get(b"content-length", b"0")
     return b"content-length: " + length if length.strip(b"0") else b""
-
-
-def _check_repeated(headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a request with several header fields that say where it goes, or where it ends."""
-    names = [name for name, _ in headers]
-    for name in (b"host", b"transfer-encoding"):
-        if names.count(name) > 1:
-            raise Refused(400, f"The header field {name.decode()} is repeated; expected only one")
-
-
-def _refused(error: httptools.HttpParserError) -> Refused:
-    """Return the refusal of a request that the parser, or a callback of it, did not accept."""
-    if not isinstance(error, httptools.HttpParserCallbackError):
-        return Refused(400, f"The request is not valid HTTP/1.1: {error}")
-    cause = error.__context__
-    if isinstance(cause, Refused):
-        return cause
-    _LOG.error("A request could not be answered", exc_info=cause)
-    return Refused(500, "Internal error")
