@@ -29,12 +29,15 @@ CURL = re.compile(r"^    (curl (?:[^\\\n]|\\[\s\S])*)$", re.MULTILINE)
 
 @contextmanager
 def serving(
-    environment: dict[str, str], folder: Path, *args: str
+    environment: dict[str, str],
+    folder: Path,
+    *args: str,
+    python: tuple[str, ...] = ("-m", "workertown_kv"),
 ) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Start the command in a folder, and return it with its port."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "workertown_kv", "serve", "--port", str(port), *args],
+        [sys.executable, *python, "serve", "--port", str(port), *args],
         env=environment,
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -337,12 +340,22 @@ def test_more_signals_while_it_ends_change_nothing(
             assert process.wait(timeout=10) == 0
 
 
+BESIDE_A_THREAD = """
+import threading, time
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+from workertown_kv.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("python", [("-m", "workertown_kv"), ("-c", BESIDE_A_THREAD)])
 def test_it_can_be_stopped_while_its_workers_start(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str], tmp_path: Path, python: tuple[str, ...]
 ) -> None:
+    environment |= {"KV_API_KEY": "test-key"}
     args = ("--workers", "2", "--drain-seconds", "600")
     for _ in range(5):
-        with serving(environment | {"KV_API_KEY": "test-key"}, tmp_path, *args) as (process, _):
+        with serving(environment, tmp_path, *args, python=python) as (process, _):
             deadline = time.monotonic() + 30
             while len(workers_of(process.pid)) < 2:
                 assert time.monotonic() < deadline

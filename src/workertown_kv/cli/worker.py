@@ -66,6 +66,7 @@ def work(
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     set_up_log(flags.log_format, flags.log_level)
     try:
         with asyncio.Runner(loop_factory=_event_loop()) as runner:

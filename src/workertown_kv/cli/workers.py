@@ -76,7 +76,8 @@ class Workers:
         # Blocked signals wait for `sigwait`. A handler would run between any two steps, and a new
         # worker would lose a signal that comes before it has handlers of its own.
         signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # a signal that is ignored never waits
+        for each in HEARD:
+            signal.signal(each, _put_back)
         for index in range(self._flags.workers):
             self._workers.append(self._started(index, pause=0))
         while (number := signal.sigwait(HEARD)) in (signal.SIGCHLD, signal.SIGHUP):
@@ -168,10 +169,17 @@ class Workers:
                 worker.process.join()
 
 
+def _put_back(number: int, _: object) -> None:
+    """Let a signal wait for `sigwait` that another thread took, as one that ends may do."""
+    signal.raise_signal(number)
+
+
 def _try_files(flags: Flags, result: Connection) -> None:
     """Send the files, and what they say of credentials, if a server can be made from them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
     files = Files()
     try:
