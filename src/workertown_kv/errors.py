@@ -14,6 +14,7 @@ KvError
 ├── MethodNotAllowed         405
 ├── NotAcceptable            406   the value does not have the form that the request accepts
 ├── RequestTimeout           408   the body did not arrive in time
+├── CursorGone               410   the storage no longer keeps the changes after a cursor
 ├── Conflict                 409   a precondition of an atomic batch does not hold
 ├── NamespaceExists          409   another namespace has this title
 ├── PreconditionFailed       412
@@ -179,6 +180,18 @@ class NamespaceExists(KvError):
 
     def __init__(self, title: str) -> None:
         super().__init__(f"There is a namespace with the title {title[:100]!r} already")
+
+
+class CursorGone(KvError):
+    """The storage no longer keeps all changes after the cursor."""
+
+    status = 410
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The changes after this cursor are no longer kept; read the entries again, and the "
+            "changes from a new cursor"
+        )
 
 
 class PreconditionFailed(KvError):

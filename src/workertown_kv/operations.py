@@ -4,6 +4,7 @@ APIs make them from requests, and storages run them.
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -108,3 +109,48 @@ class Batch(msgspec.Struct, frozen=True):
 Result = Entry | str | KvError | None
 """The result of an operation in a batch: the entry or `None` of a get, the new version of a set,
 `None` of a delete, or the error of an operation that failed."""
+
+
+class Event(StrEnum):
+    """What happened to an entry, or to all entries with a prefix."""
+
+    SET = "set"
+    TOUCH = "touch"
+    """Only the lifetime of the entry changed; its version is the same."""
+    DELETE = "delete"
+    EXPIRE = "expire"
+    DELETE_PREFIX = "delete_prefix"
+
+
+class Change(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Describe one change of a storage. The value is not part of it."""
+
+    event: Event
+    namespace: str
+    key: str
+    """The key of the entry; of `DELETE_PREFIX`, the prefix."""
+    version: str | None = None
+    """The new version; of `DELETE` and `EXPIRE`, the last version of the entry, if it is known."""
+    expires_at: float | None = None
+    metadata: bytes | None = None
+
+
+class ReadChanges(msgspec.Struct, frozen=True):
+    """Read the changes after a position, in all namespaces."""
+
+    since: str | None
+    """The `cursor` of an earlier page. `None` begins now: the page only has the cursor of now."""
+    limit: int = 1000
+    """About how many changes the page may have; a storage may return a few more."""
+    wait: float = 0.0
+    """How many seconds to wait until there is a change; the page is empty if there is none."""
+
+
+class ChangePage(msgspec.Struct, frozen=True):
+    """Some changes, in the order in which a reader applies them."""
+
+    changes: Sequence[Change]
+    cursor: str
+    """The position after the last of `changes`."""
+    complete: bool
+    """Whether there are no further changes at the moment."""

@@ -13,7 +13,7 @@ import msgspec
 
 from .errors import OptionsError
 from .options import Environment, Options, text_of, without_credentials
-from .storage import Storage
+from .storage import Retention, Storage
 from .storage.memory import MemoryStorage
 from .storage.url import storage_from_url
 
@@ -132,6 +132,10 @@ def resolve_runtime(options: Options) -> Runtime:
             "Runtime(storage=MyStorage()), a function (options, env) that returns one, or "
             f"{_names()}"
         )
+    changes = options.changes
+    runtime.storage.retention = (
+        None if changes is False else Retention(changes.seconds, changes.entries)
+    )
     return runtime
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from .entry import DEFAULT_ID, DEFAULT_NAMESPACE, is_id, is_unicode
 from .errors import Forbidden
-from .operations import Batch, Delete, Get, List, Operation, Set
+from .operations import Batch, Change, Delete, Event, Get, List, Operation, Set
 
 Verb = Literal["read", "write", "list", "admin"]
 """What a scope permits: getting values, setting and deleting them, listing keys, administering."""
@@ -110,6 +110,12 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
             scope.covers(verb, namespace) and key.startswith(scope.prefixes)
             for scope in self.scopes
         )
+
+    def may_see(self, change: Change) -> bool:
+        """Return whether a change is of a key, or of some keys, that the user may read."""
+        if change.event is Event.DELETE_PREFIX:
+            return any(self._overlapping("read", change.namespace, change.key))
+        return self.may("read", change.namespace, change.key)
 
     def may_use(self, namespace: str) -> bool:
         """Return whether the user may do anything in the namespace."""

@@ -12,6 +12,7 @@ from workertown_kv.testing import MovedClock, StorageConformance
 
 
 class TestMemoryStorage(StorageConformance):
+    lacks = MemoryStorage.lacks
     durable = False
 
     def make(self, clock: Clock, folder: Path) -> Storage:

@@ -36,6 +36,7 @@ def server(require_program: Callable[[str, str], str]) -> Iterator[RunningMariad
 
 
 class TestMysqlStorage(StorageConformance):
+    lacks = MysqlStorage.lacks
     examples = 20
     url: str
 

@@ -35,6 +35,7 @@ def server(require_program: Callable[[str, str], str]) -> Iterator[RunningPostgr
 
 
 class TestPostgresStorage(StorageConformance):
+    lacks = PostgresStorage.lacks
     examples = 20
     url: str
 

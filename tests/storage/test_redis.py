@@ -34,6 +34,7 @@ async def storage(
 
 
 class OnRedis(StorageConformance):
+    lacks = RedisStorage.lacks
     parameters = ""
 
     @pytest.fixture(autouse=True)

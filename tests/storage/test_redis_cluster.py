@@ -32,6 +32,7 @@ async def storage(url: str) -> AsyncIterator[RedisStorage]:
 class TestRedisStorageInOneSlot(StorageConformance):
     """Tests one bucket, in which everything can be changed at one moment."""
 
+    lacks = RedisStorage.lacks
     examples = 5
 
     @pytest.fixture(autouse=True)
@@ -46,6 +47,7 @@ class TestRedisStorageInOneSlot(StorageConformance):
 class TestRedisStorageInManySlots(StorageConformance):
     """Tests many buckets, in which only keys that share a hash tag can be."""
 
+    lacks = RedisStorage.lacks
     examples = 5
 
     def together(self, key: str) -> str:

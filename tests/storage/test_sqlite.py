@@ -24,6 +24,8 @@ pytestmark = pytest.mark.anyio
 
 
 class TestSqliteStorage(StorageConformance):
+    lacks = SqliteStorage.lacks
+
     def make(self, clock: Clock, folder: Path) -> Storage:
         return SqliteStorage(folder / "kv.sqlite", clock=clock)
 

@@ -66,6 +66,7 @@ async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[UpstashS
 
 
 class TestUpstashStorage(StorageConformance):
+    lacks = UpstashStorage.lacks
     value_bytes = 9_900_000  # Upstash takes 10 MB at once
     examples = 8
 

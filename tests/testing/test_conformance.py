@@ -24,6 +24,7 @@ LACKS = {
     Capability.PRECONDITIONS: "It cannot compare.",
     Capability.ATOMIC_BATCHES: "It cannot roll back.",
     Capability.LISTING: "It has no order.",
+    Capability.CHANGES: "It keeps no log.",
     Capability.NAMESPACES: "It is a single dictionary.",
 }
 
@@ -130,6 +131,7 @@ exec({patch!r}, vars(memory))
 
 class TestBroken(StorageConformance):
     durable = False
+    lacks = memory.MemoryStorage.lacks
     def make(self, clock, folder):
         return memory.MemoryStorage(clock=clock)
 """

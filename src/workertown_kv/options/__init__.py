@@ -20,6 +20,7 @@ from .jwt import AUTHORIZATION, JwksOptions, JwtIssuer, JwtOptions, TokenRules, 
 from .parsing import given_options, parse_lines, parse_options, parse_scopes
 from .tree import (
     CacheOptions,
+    ChangesOptions,
     CloudflareEndpointsOptions,
     CloudflareOptions,
     EndpointsOptions,
@@ -62,6 +63,7 @@ __all__ = [
     "AuthOptions",
     "BasicOptions",
     "CacheOptions",
+    "ChangesOptions",
     "CloudflareEndpointsOptions",
     "CloudflareOptions",
     "CorsOptions",

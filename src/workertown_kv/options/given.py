@@ -28,6 +28,7 @@ from .group import Secret
 from .jwt import JwksOptions, JwtEnv, JwtIssuer, JwtOptions, NamedScope
 from .tree import (
     CacheOptions,
+    ChangesOptions,
     CloudflareEndpointsOptions,
     CloudflareOptions,
     EndpointsOptions,
@@ -222,6 +223,13 @@ class CacheOptionsDict(TypedDict, total=False):
     bytes: int
 
 
+class ChangesOptionsDict(TypedDict, total=False):
+    """Gives a `ChangesOptions` as a mapping."""
+
+    seconds: int
+    entries: int
+
+
 class CloudflareOptionsDict(TypedDict, total=False):
     """Gives a `CloudflareOptions` as a mapping."""
 
@@ -289,6 +297,7 @@ class OptionsDict(TypedDict, total=False):
     env: EnvOptions | EnvOptionsDict
     limits: LimitsOptions | LimitsOptionsDict
     cache: CacheOptions | CacheOptionsDict | bool
+    changes: ChangesOptions | ChangesOptionsDict | bool
     cloudflare: CloudflareOptions | CloudflareOptionsDict
     access: AccessOptions | AccessOptionsDict
     cors: CorsOptions | CorsOptionsDict | bool

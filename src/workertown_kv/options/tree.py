@@ -126,6 +126,18 @@ class CacheOptions(Group, frozen=True):
         self.check_at_least(1, *self.__struct_fields__)
 
 
+class ChangesOptions(Group, frozen=True):
+    """The feed of changes. A change is kept until the first of these limits is reached."""
+
+    seconds: int = 3600
+    """The seconds for which a change is kept, so that a reader can resume after it."""
+    entries: int = 100_000
+    """The most changes that are kept."""
+
+    def check(self) -> None:
+        self.check_at_least(1, *self.__struct_fields__)
+
+
 class CloudflareOptions(Group, frozen=True):
     """How Cloudflare's APIs behave."""
 
@@ -163,6 +175,8 @@ class Options(Group, frozen=True):
     env: EnvOptions = EnvOptions()
     limits: LimitsOptions = LimitsOptions()
     cache: CacheOptions | Literal[False] = False
+    changes: ChangesOptions | Literal[False] = ChangesOptions()
+    """The feed of changes; `False` records none."""
     cloudflare: CloudflareOptions = CloudflareOptions()
     access: AccessOptions = AccessOptions()
     cors: CorsOptions | Literal[False] = False

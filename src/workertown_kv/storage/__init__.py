@@ -1,7 +1,7 @@
 """Keep entries in storages, which all keep the same contract."""
 
 from .cached import CachedStorage
-from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Retention, Storage
 from .health import Health, HealthReport
 from .permitted import permitted
 
@@ -13,6 +13,7 @@ __all__ = [
     "Health",
     "HealthReport",
     "Migration",
+    "Retention",
     "Storage",
     "permitted",
 ]

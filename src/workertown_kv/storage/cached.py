@@ -14,7 +14,7 @@ from sys import getsizeof
 import msgspec
 
 from ..entry import Entry
-from ..operations import Batch, Delete, Get, List, Page, Result, Set
+from ..operations import Batch, ChangePage, Delete, Get, List, Page, ReadChanges, Result, Set
 from ..options import CacheOptions
 from .contract import Clock, Migration, Storage
 
@@ -71,6 +71,9 @@ class CachedStorage(Storage):
 
     async def sweep(self, limit: int) -> int:
         return await self._storage.sweep(limit)
+
+    async def changes(self, operation: ReadChanges) -> ChangePage:
+        return await self._storage.changes(operation)
 
     async def list(self, operation: List) -> Page:
         return await self._storage.list(operation)

@@ -15,7 +15,18 @@ import msgspec
 
 from ..entry import DEFAULT_NAMESPACE, Entry
 from ..errors import InputError, KvError, StorageUnsupported
-from ..operations import Batch, Delete, Get, List, Operation, Page, Result, Set
+from ..operations import (
+    Batch,
+    ChangePage,
+    Delete,
+    Get,
+    List,
+    Operation,
+    Page,
+    ReadChanges,
+    Result,
+    Set,
+)
 from .batch import ReadBudget, guarded
 
 Clock = Callable[[], float]
@@ -36,6 +47,14 @@ class Capability(StrEnum):
     ATOMIC_BATCHES = "atomic batches"
     LISTING = "listing"
     NAMESPACES = "namespaces"
+    CHANGES = "changes"
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """How long a storage keeps changes: until the first of these limits is reached."""
+
+    seconds: float = 3600.0
+    entries: int = 100_000
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -82,6 +101,12 @@ class Storage(ABC):
     """How often a server checks and probes the storage in the background while it works.
 
     This is longer for an engine that charges for each request.
+    """
+
+    retention: Retention | None = Retention()
+    """How long the storage keeps changes; `None` if it records none.
+
+    A server sets it, from its options, before it opens the storage.
     """
 
     file: Path | None = None
@@ -170,6 +195,19 @@ class Storage(ABC):
             raise self.unsupported(Capability.ATOMIC_BATCHES)
         budget = ReadBudget(operation.read_bytes)
         return [await self._attempt(item, budget) for item in operation.operations]
+
+    async def changes(self, operation: ReadChanges) -> ChangePage:
+        """Return the changes after a cursor, in all namespaces.
+
+        Within `retention`, a reader that continues from the cursor of each page gets every change
+        once, and the changes of a key in the order in which they happened, whichever server made
+        them. Each write records its change in the same step. An expiry is a change too, recorded
+        once, at the latest when changes are read after it. A deletion of nothing is none.
+
+        Raises `CursorGone` if changes after the cursor are no longer kept, and `InputError` for a
+        cursor that this storage did not make. Without `retention`, it raises `StorageUnsupported`.
+        """
+        raise self.unsupported(Capability.CHANGES)
 
     async def sweep(self, limit: int) -> int:
         """Reclaim the space of at most `limit` expired entries. Returns how many were removed.

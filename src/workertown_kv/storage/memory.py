@@ -5,7 +5,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -13,7 +13,7 @@ from ..entry import DEFAULT_NAMESPACE, Entry, KeyInfo
 from ..errors import KvError, PreconditionFailed, StorageUnavailable
 from ..operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from .batch import run_batch
-from .contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
+from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage, key_cursor
 from .version import new_version
 
 SCANNED_ENTRIES: Final = 10_000
@@ -26,6 +26,10 @@ class MemoryStorage(Storage):
     `values` are the first entries, in the default namespace. Listing costs O(log n + limit), and
     O(n log n) if keys were added or removed since the last listing.
     """
+
+    lacks: ClassVar[Mapping[Capability, str]] = {
+        Capability.CHANGES: "Memory does not record changes yet.",
+    }
 
     shared = False
 

@@ -6,7 +6,7 @@ import msgspec
 
 from ..entry import Entry, KeyInfo
 from ..errors import InputError
-from ..operations import Batch, Delete, Get, List, Page, Result, Set
+from ..operations import Batch, ChangePage, Delete, Get, List, Page, ReadChanges, Result, Set
 from ..user import User
 from .contract import Storage
 
@@ -43,6 +43,11 @@ class PermittedStorage(Storage):
     async def batch(self, operation: Batch) -> Sequence[Result]:
         self._user.check(operation)
         return await self._storage.batch(operation)
+
+    async def changes(self, operation: ReadChanges) -> ChangePage:
+        page = await self._storage.changes(operation)
+        seen = [change for change in page.changes if self._user.may_see(change)]
+        return msgspec.structs.replace(page, changes=seen)
 
     async def list(self, operation: List) -> Page:
         prefixes = self._user.listed_prefixes(operation)

@@ -188,6 +188,7 @@ async def test_what_a_binding_throws_is_an_error_of_ours(
 
 
 class TestD1(StorageConformance):
+    lacks = D1BindingStorage.lacks
     value_bytes = 1_995_000
     examples = 5
 

@@ -1,11 +1,12 @@
 """Define the storage in the keys of a Redis. The other modules of this folder do its work."""
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import ClassVar
 
 from ...entry import Entry
 from ...operations import Batch, Delete, Get, List, Page, Result, Set
-from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
+from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from ..gathering import Found, GatheredOperations, Write
 from ..tasks import in_task
 from .batches import run_batch, run_one, write_each
@@ -18,6 +19,10 @@ from .sweeping import sweep
 
 class KeyspaceStorage(Storage):
     """Entries in the Redis that an engine reaches."""
+
+    lacks: ClassVar[Mapping[Capability, str]] = {
+        Capability.CHANGES: "Redis does not record changes yet.",
+    }
 
     needs_task = False
 

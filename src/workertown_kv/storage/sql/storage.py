@@ -1,14 +1,14 @@
 """Run the operations of a storage on a database server, in few round trips."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import ClassVar, Final, TypeVar
 
 from ...entry import Entry, KeyInfo
 from ...errors import KvError, PreconditionFailed, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ..batch import ReadBudget, guarded, run_batch
 from ..clock_skew import skew_warnings
-from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
+from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage, key_cursor
 from ..gathering import GatheredOperations
 from ..tasks import in_task
 from ..version import new_version
@@ -32,6 +32,10 @@ _T = TypeVar("_T")
 
 class SqlStorage(Storage):
     """Keeps entries in a table of a database server. A subclass chooses the engine."""
+
+    lacks: ClassVar[Mapping[Capability, str]] = {
+        Capability.CHANGES: "SQL servers do not record changes yet.",
+    }
 
     needs_task = False
 

@@ -13,11 +13,11 @@ file in WAL mode to which several connections write (sqlite.org/wal.html#walrese
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import ClassVar, Final, TypeVar, cast
 
 import apsw
 
@@ -25,7 +25,7 @@ from ...entry import DEFAULT_NAMESPACE, Entry, KeyInfo
 from ...errors import OptionsError, StorageError, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Page, Result, Set
 from ..batch import run_batch
-from ..contract import Clock, Migration, Storage, key_cursor
+from ..contract import Capability, Clock, Migration, Storage, key_cursor
 from .connection import Patience, connect, savepoint
 from .failures import translated
 from .files import Files
@@ -48,6 +48,10 @@ class SqliteStorage(Storage):
 
     A write waits at most `busy_timeout_seconds` for other processes that write the same file.
     """
+
+    lacks: ClassVar[Mapping[Capability, str]] = {
+        Capability.CHANGES: "SQLite does not record changes yet.",
+    }
 
     needs_task = False
 

@@ -162,7 +162,7 @@ def _credentials(base: str) -> dict[str, Json]:
 
 
 def _namespaces(path: str, storage: Storage, unlisted: Sequence[int]) -> dict[str, Json]:
-    alone = [501] if storage.lacks else []
+    alone = [501] if storage.lacks.keys() - {Capability.CHANGES} else []
     body = {"application/json": described(ref("CloudflareTitleBody"), title={"title": "photos"})}
     one = success(
         "CloudflareNamespaceAnswer", "The namespace", ref("CloudflareNamespace"), _SPACE_SHOWN

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ....namespaces import Namespace
-from ....storage import HealthReport, Migration, Storage
+from ....storage import Capability, HealthReport, Migration, Storage
 from ...document import Group
 from ...open_api import NATIVE, described, operation, parameter, success
 from ...schemas import TRUE, Json, ref
@@ -87,7 +87,7 @@ _MIGRATED_SHOWN: Final = [{"migration": "1", "direction": "up", "status": "execu
 
 def describe_namespaces(storage: Storage, path: str) -> dict[str, Json]:
     """Describe the paths of namespaces in the OpenAPI document."""
-    unsupported = [501] if storage.lacks else []
+    unsupported = [501] if storage.lacks.keys() - {Capability.CHANGES} else []
     body = {"application/json": described(ref("TitleBody"), title={"title": "photos"})}
     return {
         path: {

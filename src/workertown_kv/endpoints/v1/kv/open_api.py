@@ -90,7 +90,14 @@ def _collection(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
             "Gets, sets and deletes, done in order. Without `atomic`, an operation that fails has "
             "the error as its result, and the others are done.",
             RESULTS,
-            failures=[404, 408, 409, 413, 414, *([501] if storage.lacks else [])],
+            failures=[
+                404,
+                408,
+                409,
+                413,
+                414,
+                *([501] if storage.lacks.keys() - {Capability.CHANGES} else []),
+            ],
             parameters=SPACE,
             body={"application/json": described(ref("BatchBody"), batch=BATCH_SHOWN)},
         ),

@@ -1,15 +1,15 @@
 """Keep entries in D1, through its binding, with preconditions and atomic batches."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ....entry import Entry
 from ....errors import KvError, PreconditionFailed, StorageUnavailable, ValueTooLarge
 from ....operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ...batch import ReadBudget, guarded, run_batch
-from ...contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage, key_cursor
+from ...contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage, key_cursor
 from ...sql.dialects.sqlite import SqliteStatements
 from ...sql.rows import EntryKey, entry_key, entry_of, keys_of
 from ...sql.snapshot import Snapshot
@@ -37,6 +37,10 @@ class D1BindingStorage(Storage):
 
     The table is made, and brought up to date, when the storage is opened.
     """
+
+    lacks: ClassVar[Mapping[Capability, str]] = {
+        Capability.CHANGES: "D1 does not record changes yet.",
+    }
 
     def __init__(self, binding: Any, *, clock: Clock = time.time) -> None:
         super().__init__(clock=clock)

@@ -33,6 +33,7 @@ class KVBindingStorage(Storage):
     lacks: ClassVar[Mapping[Capability, str]] = {
         Capability.PRECONDITIONS: "Workers KV writes without reading first.",
         Capability.ATOMIC_BATCHES: "Workers KV writes one key at a time.",
+        Capability.CHANGES: "Workers KV keeps no order of writes.",
         Capability.NAMESPACES: "The binding is one namespace of Workers KV.",
     }
 
