@@ -16,7 +16,7 @@ import msgspec
 from ..entry import Entry
 from ..operations import Batch, ChangePage, Delete, Get, List, Page, ReadChanges, Result, Set
 from ..options import CacheOptions
-from .contract import Clock, Migration, Storage
+from .contract import Clock, Migration, Retention, Storage
 
 _Key = tuple[str, str]
 
@@ -48,6 +48,15 @@ class CachedStorage(Storage):
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._bytes = 0
         self._fetching: dict[_Key, asyncio.Task[Entry | None]] = {}
+
+    @property
+    def retention(self) -> Retention | None:
+        """How long the storage keeps changes."""
+        return self._storage.retention
+
+    @retention.setter
+    def retention(self, retention: Retention | None) -> None:
+        self._storage.retention = retention
 
     async def open(self) -> Sequence[Migration]:
         return await self._storage.open()

@@ -5,14 +5,28 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
-from typing import ClassVar, Final
+from typing import Final
 
 import msgspec
 
 from ..entry import DEFAULT_NAMESPACE, Entry, KeyInfo
 from ..errors import KvError, PreconditionFailed, StorageUnavailable
-from ..operations import Batch, Delete, Get, List, Operation, Page, Result, Set
+from ..operations import (
+    Batch,
+    Change,
+    ChangePage,
+    Delete,
+    Event,
+    Get,
+    List,
+    Operation,
+    Page,
+    ReadChanges,
+    Result,
+    Set,
+)
 from .batch import run_batch
+from .change_log import ChangeLog, Waiting
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage, key_cursor
 from .version import new_version
 
@@ -26,10 +40,6 @@ class MemoryStorage(Storage):
     `values` are the first entries, in the default namespace. Listing costs O(log n + limit), and
     O(n log n) if keys were added or removed since the last listing.
     """
-
-    lacks: ClassVar[Mapping[Capability, str]] = {
-        Capability.CHANGES: "Memory does not record changes yet.",
-    }
 
     shared = False
 
@@ -47,10 +57,12 @@ class MemoryStorage(Storage):
 
     async def open(self) -> Sequence[Migration]:
         self._closed = False
+        self._table.log.retention = self.retention
         return ()
 
     async def close(self) -> None:
         self._closed = True
+        self._table.waiting.wake()
 
     async def get(self, operation: Get) -> Entry | None:
         return self._opened().get(operation)
@@ -75,13 +87,26 @@ class MemoryStorage(Storage):
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         table = self._opened()
+        length = len(table.log)
         before = [(item, table.stored(item)) for item in operation.operations]
         try:
             return run_batch(table, operation)
         except KvError:
             for item, entry in before:
                 table.store(item, entry)
+            table.log.undo_to(length)
             raise
+
+    async def changes(self, operation: ReadChanges) -> ChangePage:
+        if self.retention is None:
+            raise self.unsupported(Capability.CHANGES)
+        until = time.monotonic() + operation.wait
+        while True:
+            page = self._opened().changes(operation)
+            left = until - time.monotonic()
+            if page.changes or operation.since is None or left <= 0:
+                return page
+            await self._table.wait_for_change(left)
 
     async def sweep(self, limit: int) -> int:
         return self._opened().sweep(limit)
@@ -99,6 +124,12 @@ class _Table:
         self._ordered: dict[str, list[str]] = {}
         self._expiring: list[tuple[float, str, str]] = []
         """A heap of the entries to sweep, each with the time of its expiry."""
+        self.log = ChangeLog()
+        self.waiting = Waiting()
+        self._due: list[tuple[float, str, str]] = []
+        """A heap of the entries whose expiry is to be recorded."""
+        self._expired_until = 0.0
+        """The expiries until this time are recorded."""
 
     def get(self, operation: Operation) -> Entry | None:
         entry = self.stored(operation)
@@ -152,8 +183,23 @@ class _Table:
                 )
         return keys, ordered[end - 1] if end < len(ordered) else None
 
+    def changes(self, operation: ReadChanges) -> ChangePage:
+        now = self._clock()
+        self._record_expired(now)
+        self.log.remove_old(now)
+        return self.log.page(operation)
+
+    async def wait_for_change(self, seconds: float) -> None:
+        """Wait until an entry changes or expires, at most this long."""
+        if self._due:
+            seconds = min(seconds, max(0.0, self._due[0][0] - self._clock()))
+        await self.waiting.wait(seconds)
+
     def sweep(self, limit: int) -> int:
-        before = self._clock() - SWEEP_MARGIN_SECONDS
+        now = self._clock()
+        self._record_expired(now)
+        self.log.remove_old(now)
+        before = now - SWEEP_MARGIN_SECONDS
         swept = 0
         while self._expiring and self._expiring[0][0] <= before and swept < limit:
             _, namespace, key = heappop(self._expiring)
@@ -171,6 +217,8 @@ class _Table:
     def store(self, operation: Operation, entry: Entry | None) -> None:
         """Store an entry; for `None`, remove the stored entry."""
         entries = self._namespaces.setdefault(operation.namespace, {})
+        if self.log.retention is not None:
+            self._record(operation, entries.get(operation.key), entry)
         if (entry is None) is (operation.key in entries):
             self._ordered.pop(operation.namespace, None)
         if entry is None:
@@ -185,3 +233,50 @@ class _Table:
             entry = self.get(operation)
             if not operation.precondition.holds(entry.version if entry else None):
                 raise PreconditionFailed
+
+    def _record(self, operation: Operation, old: Entry | None, new: Entry | None) -> None:
+        """Record the change from an entry, which may have expired, to another."""
+        now = self._clock()
+        space = operation.namespace
+        if old is not None and old.expires_at is not None and old.expires_at <= now:
+            if old.expires_at > self._expired_until:
+                self._add(Event.EXPIRE, space, old)
+            old = None
+        if new is not None:
+            is_touch = old is not None and old.version == new.version
+            self._add(Event.TOUCH if is_touch else Event.SET, space, new)
+            if new.expires_at is not None:
+                if new.expires_at <= self._expired_until:
+                    self._add(Event.EXPIRE, space, new)
+                else:
+                    heappush(self._due, (new.expires_at, space, new.key))
+        elif old is not None:
+            self._add(Event.DELETE, space, old)
+        self.waiting.wake()
+
+    def _record_expired(self, now: float) -> None:
+        recorded = set()
+        while self._due and self._due[0][0] <= now:
+            expires_at, space, key = heappop(self._due)
+            entry = self.stored(Get(space, key))
+            # The entry may have been written again since, also with the same lifetime.
+            if (
+                entry is not None
+                and entry.expires_at == expires_at
+                and entry.version not in recorded
+            ):
+                recorded.add(entry.version)
+                self._add(Event.EXPIRE, space, entry)
+        self._expired_until = max(self._expired_until, now)
+
+    def _add(self, event: Event, namespace: str, entry: Entry) -> None:
+        is_new = event in (Event.SET, Event.TOUCH)
+        change = Change(
+            event=event,
+            namespace=namespace,
+            key=entry.key,
+            version=entry.version,
+            expires_at=entry.expires_at if is_new else None,
+            metadata=entry.metadata if is_new else None,
+        )
+        self.log.add(change, self._clock())

@@ -8,7 +8,7 @@ from ..entry import Entry, KeyInfo
 from ..errors import InputError
 from ..operations import Batch, ChangePage, Delete, Get, List, Page, ReadChanges, Result, Set
 from ..user import User
-from .contract import Storage
+from .contract import Retention, Storage
 
 
 def permitted(storage: Storage, user: User) -> Storage:
@@ -27,6 +27,15 @@ class PermittedStorage(Storage):
         super().__init__(clock=storage.clock)
         self._storage = storage
         self._user = user
+
+    @property
+    def retention(self) -> Retention | None:
+        """How long the storage keeps changes."""
+        return self._storage.retention
+
+    @retention.setter
+    def retention(self, retention: Retention | None) -> None:
+        self._storage.retention = retention
 
     async def get(self, operation: Get) -> Entry | None:
         self._user.check(operation)

@@ -8,6 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from ..state_machine import StorageMachine
 from .batches import Batches
+from .changes import Changes
 from .entries import Entries
 from .lifecycle import Lifecycle
 from .lifetimes import Lifetimes
@@ -17,7 +18,7 @@ from .preconditions import Preconditions
 
 
 class StorageConformance(
-    Entries, Lifetimes, Preconditions, Listings, Batches, NamespaceCases, Lifecycle
+    Entries, Lifetimes, Preconditions, Listings, Batches, Changes, NamespaceCases, Lifecycle
 ):
     """Extend this class, implement `make`, and list in `lacks` what the storage does not support.
 
