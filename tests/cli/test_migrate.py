@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from workertown_kv.storage.sql.dialects.sqlite import MIGRATIONS
+from workertown_kv.storage.sqlite.schema import MIGRATIONS
 from workertown_kv.testing import ServedStore
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -104,17 +104,21 @@ class Waiting:
     def __init__(self) -> None:
         self._futures: set[asyncio.Future[None]] = set()
 
+    def __bool__(self) -> bool:
+        return bool(self._futures)
+
     def wake(self) -> None:
         """Wake all tasks that wait."""
         for future in self._futures:
             if not future.done():
                 future.set_result(None)
 
-    async def wait(self, seconds: float) -> None:
-        """Wait until `wake`, at most this long."""
+    async def wait(self, seconds: float) -> bool:
+        """Wait until `wake`, at most this long. Return whether a task was woken."""
         future = asyncio.get_running_loop().create_future()
         self._futures.add(future)
         try:
             await asyncio.wait([future], timeout=seconds)
         finally:
             self._futures.discard(future)
+        return future.done()

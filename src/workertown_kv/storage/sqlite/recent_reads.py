@@ -19,7 +19,7 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 _OVERHEAD_BYTES: Final = 600
 """About how much memory an entry takes besides its value, its key and its metadata."""
 
-_HEADER_BYTES: Final = 48
+HEADER_BYTES: Final = 48
 """The size of the header: counters and checksums that change with each commit.
 
 A commit writes two copies of it, the second copy first, so that a reader notices a header that is
@@ -42,7 +42,7 @@ class RecentReads:
     def get(self, operation: Get) -> Entry | bool | None:
         """Return the entry, or `False` if its value is too long to be read here."""
         key = (operation.namespace, operation.key)
-        header = self._index[:_HEADER_BYTES]
+        header = self._index[:HEADER_BYTES]
         if header == self._header and key in self._entries:
             entry = self._entries[key]
             if entry is None or entry.expires_at is None or entry.expires_at > self._clock():
@@ -50,7 +50,7 @@ class RecentReads:
             return None
         found = self._table.get_up_to(operation, self._value_bytes)
         # The entry is of the state of this header only if the header is still the same, and whole.
-        if not isinstance(found, bool) and self._index[: 2 * _HEADER_BYTES] == header + header:
+        if not isinstance(found, bool) and self._index[: 2 * HEADER_BYTES] == header + header:
             if header != self._header:
                 self._entries.clear()
                 self._bytes = 0

@@ -7,11 +7,15 @@ import apsw
 
 from ...errors import StorageError
 from ..contract import Migration
-from ..sql.dialects.sqlite import MIGRATIONS
+from ..sql.dialects.sqlite import MIGRATIONS as OF_ENTRIES
+from ..sql.dialects.sqlite_changes import CHANGES
 from ..sql.migrations import Migrations
 
 APPLICATION_ID: Final = 0x776B7601
 """Marks the file as ours (`PRAGMA application_id`)."""
+
+MIGRATIONS: Final = {**OF_ENTRIES, "0002_changes": CHANGES}
+"""Every change of the schema of a file, in order."""
 
 _MIGRATIONS: Final = Migrations(MIGRATIONS, "entry")
 

@@ -13,29 +13,44 @@ file in WAL mode to which several connections write (sqlite.org/wal.html#walrese
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 import apsw
 
 from ...entry import DEFAULT_NAMESPACE, Entry, KeyInfo
 from ...errors import OptionsError, StorageError, StorageUnavailable
-from ...operations import Batch, Delete, Get, List, Page, Result, Set
+from ...operations import (
+    Batch,
+    ChangePage,
+    Delete,
+    Get,
+    List,
+    Page,
+    ReadChanges,
+    Result,
+    Set,
+)
 from ..batch import run_batch
+from ..change_log import Waiting
 from ..contract import Capability, Clock, Migration, Storage, key_cursor
+from .change_log import read_changes
 from .connection import Patience, connect, savepoint
 from .failures import translated
 from .files import Files
 from .group_commit import GroupCommit
-from .recent_reads import RecentReads
+from .recent_reads import HEADER_BYTES, RecentReads
 from .table import EntryTable
-from .writer import Job, Outcome, Probe, Sweep, Writer, size_of
+from .writer import Job, Outcome, Probe, RecordExpired, Sweep, Writer, size_of
 
 INLINE_BYTES: Final = 64 * 1024
 """Larger values are read in a thread, so that no other request waits for them."""
+
+WATCH_SECONDS: Final = 0.025
+"""How often a task that waits for changes looks for writes of other processes."""
 
 PROBE_SECONDS: Final = 1
 """How long a probe waits for its write; the next probe waits for the same write again."""
@@ -48,10 +63,6 @@ class SqliteStorage(Storage):
 
     A write waits at most `busy_timeout_seconds` for other processes that write the same file.
     """
-
-    lacks: ClassVar[Mapping[Capability, str]] = {
-        Capability.CHANGES: "SQLite does not record changes yet.",
-    }
 
     needs_task = False
 
@@ -70,10 +81,11 @@ class SqliteStorage(Storage):
         self._busy_timeout_seconds = busy_timeout_seconds
         self._opened = False
         self._connections: list[apsw.Connection] = []
+        self._waiting = Waiting()
 
     async def open(self) -> Sequence[Migration]:
         self._files = Files(self.path)
-        self._writer = Writer(self._files, self.clock, self._busy_timeout_seconds)
+        self._writer = Writer(self._files, self.clock, self._busy_timeout_seconds, self.retention)
         self._writing = ThreadPoolExecutor(1, "kv-sqlite-write")
         self._reading = ThreadPoolExecutor(1, "kv-sqlite-read")
         self._listing = ThreadPoolExecutor(1, "kv-sqlite-list")
@@ -97,6 +109,7 @@ class SqliteStorage(Storage):
         if not self._opened:
             return
         self._opened = False
+        self._waiting.wake()
         await self._commits.close()
         for executor in (self._reading, self._listing, self._checking):
             await self._in(executor, lambda: None)  # waits for the reads under way
@@ -177,12 +190,45 @@ class SqliteStorage(Storage):
             return await self._in(self._reading, lambda: self._read_batch(operation))
         return cast("Sequence[Result]", await self._submit(operation))
 
+    async def changes(self, operation: ReadChanges) -> ChangePage:
+        if self.retention is None:
+            raise self.unsupported(Capability.CHANGES)
+        until = time.monotonic() + operation.wait
+        while True:
+            self._check_open()
+            header = self._index[:HEADER_BYTES]
+            page, next_expiry = await self._in(
+                self._listing, lambda: read_changes(self._lister.db, operation)
+            )
+            if next_expiry is not None and next_expiry <= self.clock():
+                await self._submit(RecordExpired())
+                continue
+            left = until - time.monotonic()
+            if page.changes or operation.since is None or left <= 0:
+                return page
+            await self._wait_for_write(header, left, next_expiry)
+
     async def sweep(self, limit: int) -> int:
         return cast("int", await self._submit(Sweep(limit)))
 
     async def _submit(self, job: Job) -> Outcome:
         self._check_open()
-        return await self._commits.submit(job, size_of(job))
+        outcome = await self._commits.submit(job, size_of(job))
+        if self._waiting:
+            self._waiting.wake()
+        return outcome
+
+    async def _wait_for_write(
+        self, header: bytes, seconds: float, next_expiry: float | None
+    ) -> None:
+        """Wait until a process writes, or an entry expires, at most this long."""
+        until = time.monotonic() + seconds
+        while self._opened and self._index[:HEADER_BYTES] == header:
+            left = until - time.monotonic()
+            if left <= 0 or (next_expiry is not None and next_expiry <= self.clock()):
+                return
+            if await self._waiting.wait(min(left, WATCH_SECONDS)):
+                return
 
     def _shut_down(self, *, wait: bool = True) -> None:
         for executor in (self._checking, self._reading, self._listing, self._writing):
@@ -214,8 +260,8 @@ class SqliteStorage(Storage):
         self._patient_reader = self._connect_reader(Patience(self._busy_timeout_seconds))
         self._lister = self._connect_reader(Patience(self._busy_timeout_seconds))
         self._checker = self._connect_reader(Patience(self._busy_timeout_seconds))
-        index = self._files.open()
-        self._reader = RecentReads(reader, index, INLINE_BYTES, self.clock)
+        self._index = self._files.open()
+        self._reader = RecentReads(reader, self._index, INLINE_BYTES, self.clock)
         return migrations
 
     def _disconnect_all(self) -> None:

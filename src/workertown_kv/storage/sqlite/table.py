@@ -1,5 +1,6 @@
 """Read and write the table `entry` through one connection, synchronously."""
 
+from collections.abc import Sequence
 from typing import Final, cast
 
 import apsw
@@ -85,18 +86,22 @@ class EntryTable:
             next_after = cast("str | None", rows.pop()[0])
         return keys_of(rows), next_after
 
-    def sweep(self, limit: int) -> int:
-        """Remove expired entries, the oldest first, and return how many."""
-        swept = size = 0
+    def to_sweep(self, limit: int) -> Sequence[int]:
+        """Return the rows of entries to sweep, those that expired first at the beginning."""
+        rows = []
+        size = 0
         before = self._clock() - SWEEP_MARGIN_SECONDS
         expired = self.db.execute(_SQL.expired_text, (before, limit)).fetchall()
         for rowid, value_bytes in cast("list[tuple[int, int]]", expired):
-            self.db.execute(_SQL.remove_text, (rowid,))
-            swept += 1
+            rows.append(rowid)
             size += value_bytes
             if size > SWEEP_BYTES:
                 break
-        return swept
+        return rows
+
+    def remove(self, rows: Sequence[int]) -> None:
+        """Remove these rows."""
+        self.db.executemany(_SQL.remove_text, [(rowid,) for rowid in rows])
 
     def _check_precondition(self, operation: Set | Delete) -> None:
         if operation.precondition is not None:

@@ -12,7 +12,8 @@ import msgspec
 from ...errors import StorageError, StorageFailure, StorageUnavailable
 from ...operations import Batch, Delete, Result, Set
 from ..batch import run_batch
-from ..contract import Clock, Migration
+from ..contract import Clock, Migration, Retention
+from .change_log import MOST_EXPIRED, Recorder
 from .connection import Patience, savepoint
 from .failures import translated
 from .files import Files
@@ -46,7 +47,11 @@ class Probe(msgspec.Struct, frozen=True):
     """Write without changing an entry."""
 
 
-Job = Set | Delete | Batch | Sweep | Probe
+class RecordExpired(msgspec.Struct, frozen=True):
+    """Record the expiries until now as changes."""
+
+
+Job = Set | Delete | Batch | Sweep | Probe | RecordExpired
 Outcome = str | int | Sequence[Result] | None
 Outcomes = Sequence[Outcome | Exception]
 """What each job of a group returned or raised."""
@@ -65,9 +70,18 @@ def size_of(job: Job) -> int:
 class Writer:
     """Runs all writes, in one thread."""
 
-    def __init__(self, files: Files, clock: Clock, busy_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        files: Files,
+        clock: Clock,
+        busy_timeout_seconds: float,
+        retention: Retention | None,
+    ) -> None:
         self._files = files
         self._clock = clock
+        self._now = 0.0
+        """The time of all writes of a transaction, so that none is after an unrecorded expiry."""
+        self._retention = retention
         self.patience = Patience(busy_timeout_seconds)
         self._log_pages = 0
         self._warned_at = 0.0
@@ -78,7 +92,8 @@ class Writer:
     def open(self, db: apsw.Connection) -> Sequence[Migration]:
         """Use a connection, which has `patience`, and bring the schema up to date."""
         self.db = db
-        self._table = EntryTable(db, self._clock)
+        self._table = EntryTable(db, lambda: self._now)
+        self._recorder = Recorder(db, self._retention)
         with savepoint(self.db):  # all reads of the file see the same moment
             check_owner(self.db)
         if self.db.readonly("main"):
@@ -94,7 +109,10 @@ class Writer:
         self._page_bytes = self.db.pragma("page_size")
         # This replaces SQLite's own hook, which does not report when it has written the file.
         self.db.set_wal_hook(self._note_log)
-        migrations = self.migrate()
+        self.patience.until = None
+        with self._transaction():
+            migrations = migrate(self.db)
+            self._recorder.open(self._now)
         if migrations:
             # From now on, the header of the file itself has the version of the schema.
             with suppress(apsw.Error):
@@ -117,11 +135,13 @@ class Writer:
             return None
         self.patience.until = 0
         try:
-            self.db.execute("BEGIN IMMEDIATE")
-            return [self._outcome(self._table, job) for job in jobs]
+            self._begin()
+            if self._recorder.record_expired(self._now, MOST_EXPIRED):
+                return [self._outcome(self._table, job) for job in jobs]
         except apsw.Error:
-            self._roll_back()
-            return None
+            pass
+        self._roll_back()
+        return None
 
     def commit(self, jobs: Sequence[Job], until: float, started: Outcomes | None) -> Outcomes:
         """Commit the jobs that have been started, or run all in one transaction.
@@ -147,11 +167,14 @@ class Writer:
             self._check_files()
         try:
             with self._transaction(is_begun=started is not None) as table:
-                outcomes = started or [self._outcome(table, job) for job in jobs]
+                outcomes = started or self._run(table, jobs)
+                self._recorder.trim_after_writes(self._now)
                 if any(map(size_of, jobs)):
                     self._make_room()
         except apsw.Error as error:
-            raise translated(error, self._files.path, self.db.system_errno) from error
+            failure = translated(error, self._files.path, self.db.system_errno)
+            self._check_files()  # a file that was overwritten seems to be corrupt
+            raise failure from error
         self._check_files()
         with suppress(StorageUnavailable):
             self._files.reserve()
@@ -162,6 +185,11 @@ class Writer:
             return self._commit_together([job])[0]
         except StorageError as error:
             return error
+
+    def _run(self, table: EntryTable, jobs: Sequence[Job]) -> Outcomes:
+        if not all(isinstance(job, Sweep | Probe) for job in jobs):
+            self._recorder.record_expired(self._now)
+        return [self._outcome(table, job) for job in jobs]
 
     def _outcome(self, table: EntryTable, job: Job) -> Outcome | Exception:
         """Run a job of a group. A job that fails leaves no trace, and the others continue."""
@@ -176,14 +204,24 @@ class Writer:
                     with savepoint(table.db):
                         return run_batch(table, job)
                 case Sweep():
-                    return table.sweep(job.limit)
+                    return self._sweep(table, job.limit)
                 case Probe():
                     self._probe()
+                    return None
+                case RecordExpired():
                     return None
         except apsw.Error:
             raise
         except Exception as error:  # noqa: BLE001  (`submit` raises it)
             return error
+
+    def _sweep(self, table: EntryTable, limit: int) -> int:
+        self._recorder.trim(self._now)
+        expired = table.to_sweep(limit)
+        if expired:
+            self._recorder.record_expired(self._now)
+            table.remove(expired)
+        return len(expired)
 
     def _probe(self) -> None:
         # Writing the same number again still writes a page of the file.
@@ -254,13 +292,17 @@ class Writer:
     @contextmanager
     def _transaction(self, *, is_begun: bool = False) -> Iterator[EntryTable]:
         if not is_begun:
-            self.db.execute("BEGIN IMMEDIATE")
+            self._begin()
         try:
             yield self._table
             self.db.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
+
+    def _begin(self) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+        self._now = self._clock()
 
     def _roll_back(self) -> None:
         # Some failures of the engine end the transaction.
