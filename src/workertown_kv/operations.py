@@ -84,13 +84,40 @@ class List(msgspec.Struct, frozen=True, gc=False):
     limit: int
     cursor: str | None = None
     """The `cursor` of the previous page; `None` for the first page."""
+    start_after: str | None = None
+    """The listing begins after this name, of a key or a folder, in its own order."""
+    is_reverse: bool = False
+    """Whether the keys come in reverse order."""
+    delimiter: str | None = None
+    """The text that ends the name of a folder.
+
+    Instead of the keys that have it after the prefix, the page has their folders.
+    """
+    within: tuple[str, ...] = ("",)
+    """The listing only shows keys with one of these prefixes: sorted, and none begins with another.
+
+    Folders are those of the keys that it shows.
+    """
+
+    @property
+    def needs_seeking(self) -> bool:
+        """Whether only a storage that can list from any key can do this."""
+        return (
+            self.is_reverse
+            or self.start_after is not None
+            or self.delimiter is not None
+            or self.within != ("",)
+        )
 
 
 class Page(msgspec.Struct, frozen=True):
     """A page of keys; `cursor` leads to the next page, and is `None` on the last page."""
 
     keys: Sequence[KeyInfo]
+    """The keys, or the whole entries, as they were asked for."""
     cursor: str | None = None
+    folders: Sequence[str] = ()
+    """The names of the folders on this page, each with the prefix and the delimiter."""
 
 
 Operation = Get | Set | Delete

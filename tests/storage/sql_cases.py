@@ -429,7 +429,7 @@ class SqlCases(SqlCase):
         self, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sql_storage, "STEP_ROWS", 10)
-        monkeypatch.setattr(sql_storage, "MOST_ROWS_READ", 50)
+        monkeypatch.setattr(sql_storage, "MOST_READS", 5)
         storage = await self.opened(clock)
         alive = ["a000", "a035", "a140"]
         sets: list[Operation] = [put(f"a{i:03}", expires_at=clock() + 1) for i in range(200)]

@@ -225,7 +225,7 @@ async def test_a_page_ends_where_many_keys_were_looked_at_and_goes_on_from_there
     storage: RedisStorage, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listing, "MOST_KEYS", 10)
-    monkeypatch.setattr(listing, "MOST_KEYS_READ", 50)
+    monkeypatch.setattr(listing, "MOST_READS", 5)
     dead: list[Operation] = [put(f"{i:05}", expires_at=clock() + 1) for i in range(300)]
     await storage.batch(Batch([*dead, put("00010a"), put("z")]))
     clock.move(1)

@@ -24,6 +24,7 @@ LACKS = {
     Capability.PRECONDITIONS: "It cannot compare.",
     Capability.ATOMIC_BATCHES: "It cannot roll back.",
     Capability.LISTING: "It has no order.",
+    Capability.SEEKING: "It has no order.",
     Capability.CHANGES: "It keeps no log.",
     Capability.NAMESPACES: "It is a single dictionary.",
 }

@@ -42,6 +42,7 @@ class CachedStorage(Storage):
     ) -> None:
         super().__init__(clock=storage.clock)
         self.needs_task = storage.needs_task
+        self.lacks = storage.lacks  # type: ignore[misc]  # of the storage inside
         self._storage = storage
         self._options = options
         self._stopwatch = stopwatch
@@ -86,6 +87,9 @@ class CachedStorage(Storage):
 
     async def list(self, operation: List) -> Page:
         return await self._storage.list(operation)
+
+    async def list_entries(self, operation: List, read_bytes: int) -> Page:
+        return await self._storage.list_entries(operation, read_bytes)
 
     async def get(self, operation: Get) -> Entry | None:
         key = (operation.namespace, operation.key)

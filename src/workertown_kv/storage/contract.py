@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from ..entry import DEFAULT_NAMESPACE, Entry
-from ..errors import InputError, KvError, StorageUnsupported
+from ..errors import KvError, StorageUnsupported
 from ..operations import (
     Batch,
     ChangePage,
@@ -28,6 +28,7 @@ from ..operations import (
     Set,
 )
 from .batch import ReadBudget, guarded
+from .listed_entries import list_entries
 
 Clock = Callable[[], float]
 """Returns Unix seconds. Every storage takes a clock, so that tests move time instead of waiting."""
@@ -46,6 +47,7 @@ class Capability(StrEnum):
     PRECONDITIONS = "preconditions"
     ATOMIC_BATCHES = "atomic batches"
     LISTING = "listing"
+    SEEKING = "listing from any key, in reverse or by folders"
     NAMESPACES = "namespaces"
     CHANGES = "changes"
 
@@ -177,11 +179,27 @@ class Storage(ABC):
     async def list(self, operation: List) -> Page:
         """Return one page of the keys with a prefix, in the order of their UTF-8 bytes.
 
-        A page has at most `limit` keys, and only the last page can be empty. Pages that follow each
-        other by their cursors, while others write, neither repeat a key nor skip a key that
-        existed throughout. Raises `InputError` for a cursor that this storage did not make.
+        A page has at most `limit` keys and folders, and only the last page can be empty. Pages that
+        follow each other by their cursors, while others write, neither repeat a key nor skip a key
+        that existed throughout. Raises `InputError` for a cursor that this storage did not make.
+
+        `List.needs_seeking` says whether the operation needs `Capability.SEEKING`. A storage with
+        this capability takes the name of any key or folder as a cursor, whether or not it exists.
+        `list_page` in `storage/listing.py` makes pages from reads of ranges of keys. It skips a
+        folder without reading all keys in it.
         """
         raise self.unsupported(Capability.LISTING)
+
+    async def list_entries(self, operation: List, read_bytes: int) -> Page:
+        """Return a page as `list` does, with whole entries as its keys.
+
+        The page also ends before its values have more than `read_bytes` together, unless it would
+        be empty. An entry that others write meanwhile is read as it is then. Needs
+        `Capability.SEEKING`, since a page may have to end before it is full.
+        """
+        if Capability.SEEKING in self.lacks:
+            raise self.unsupported(Capability.SEEKING)
+        return await list_entries(self, operation, read_bytes)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         """Run the operations in order. Returns the result of each (see `operations.Result`).
@@ -235,10 +253,3 @@ class Storage(ABC):
                     return None
         except KvError as error:
             return error.with_traceback(None)
-
-
-def key_cursor(operation: List) -> str | None:
-    """Return the key after which a listing continues, if the cursor is the last key of a page."""
-    if operation.cursor is not None and not operation.cursor.startswith(operation.prefix):
-        raise InputError("The cursor is not of a listing with this prefix")
-    return operation.cursor

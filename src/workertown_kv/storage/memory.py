@@ -27,7 +27,8 @@ from ..operations import (
 )
 from .batch import run_batch
 from .change_log import ChangeLog, Waiting
-from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage, key_cursor
+from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from .listing import KeyRange, list_page
 from .version import new_version
 
 SCANNED_ENTRIES: Final = 10_000
@@ -74,16 +75,13 @@ class MemoryStorage(Storage):
         self._opened().delete(operation)
 
     async def list(self, operation: List) -> Page:
-        after = key_cursor(operation)
-        keys: list[KeyInfo] = []
-        wanted = operation.limit + 1  # one more key says whether the page is the last
-        while len(keys) < wanted:
-            found, after = self._opened().list_some(operation, after, wanted - len(keys))
-            keys += found
-            if after is None:
-                break
-            await asyncio.sleep(0)
-        return Page(keys) if len(keys) < wanted else Page(keys[:-1], keys[-2].key)
+        async def read(keys: KeyRange, wanted: int) -> tuple[Sequence[KeyInfo], KeyRange | None]:
+            found, rest = self._opened().list_some(operation, keys, wanted)
+            if rest is not None and len(found) < wanted:
+                await asyncio.sleep(0)
+            return found, rest
+
+        return await list_page(operation, read)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         table = self._opened()
@@ -150,30 +148,29 @@ class _Table:
         self.store(operation, None)
 
     def list_some(
-        self, operation: List, after: str | None, wanted: int
-    ) -> tuple[list[KeyInfo], str | None]:
-        """Return up to `wanted` keys after a key, out of the next `SCANNED_ENTRIES` entries.
+        self, operation: List, keys: KeyRange, wanted: int
+    ) -> tuple[Sequence[KeyInfo], KeyRange | None]:
+        """Return up to `wanted` keys of a range, out of the next `SCANNED_ENTRIES` entries.
 
-        Also returns the key after which to continue; `None` if there are enough keys, or no more.
+        Also returns the rest of the range, `None` if there are no more keys in it.
         """
         entries = self._namespaces.get(operation.namespace, {})
         ordered = self._ordered.get(operation.namespace)
         if ordered is None:
             # Code points sort as their UTF-8 bytes do.
             ordered = self._ordered[operation.namespace] = sorted(entries)
-        if after is None:
-            start = bisect_left(ordered, operation.prefix)
-        else:
-            start = bisect_right(ordered, after)
+        bisect = bisect_right if keys.is_after_start else bisect_left
+        start = bisect(ordered, keys.start)
+        end = len(ordered) if keys.end is None else bisect_left(ordered, keys.end, start)
+        positions = range(start, end)
+        if operation.is_reverse:
+            positions = positions[::-1]
         now = self._clock()
-        keys: list[KeyInfo] = []
-        end = min(start + SCANNED_ENTRIES, len(ordered))
-        for position in range(start, end):
+        found: list[KeyInfo] = []
+        for position in positions[:SCANNED_ENTRIES]:
             entry = entries[ordered[position]]
-            if not entry.key.startswith(operation.prefix) or len(keys) == wanted:
-                return keys, None
             if entry.is_alive(now):
-                keys.append(
+                found.append(
                     KeyInfo(
                         key=entry.key,
                         version=entry.version,
@@ -181,7 +178,12 @@ class _Table:
                         metadata=entry.metadata,
                     )
                 )
-        return keys, ordered[end - 1] if end < len(ordered) else None
+                if len(found) == wanted:
+                    return found, keys.past(entry.key, is_reverse=operation.is_reverse)
+        if len(positions) <= SCANNED_ENTRIES:
+            return found, None
+        last = ordered[positions[SCANNED_ENTRIES - 1]]
+        return found, keys.past(last, is_reverse=operation.is_reverse)
 
     def changes(self, operation: ReadChanges) -> ChangePage:
         now = self._clock()

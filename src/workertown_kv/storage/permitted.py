@@ -8,7 +8,7 @@ from ..entry import Entry, KeyInfo
 from ..errors import InputError
 from ..operations import Batch, ChangePage, Delete, Get, List, Page, ReadChanges, Result, Set
 from ..user import User
-from .contract import Retention, Storage
+from .contract import Capability, Retention, Storage
 
 
 def permitted(storage: Storage, user: User) -> Storage:
@@ -20,7 +20,8 @@ class PermittedStorage(Storage):
     """Raises `Forbidden` for an operation that is out of scope, before the storage runs it.
 
     Listings show only the keys that the user may read. If the user has several prefixes, a page may
-    have keys of several of them, and takes a listing of the storage for each.
+    have keys of several of them; it takes a listing for each in a storage that cannot list from any
+    key.
     """
 
     def __init__(self, storage: Storage, user: User) -> None:
@@ -58,8 +59,14 @@ class PermittedStorage(Storage):
         seen = [change for change in page.changes if self._user.may_see(change)]
         return msgspec.structs.replace(page, changes=seen)
 
+    async def list_entries(self, operation: List, read_bytes: int) -> Page:
+        prefixes = self._user.listed_prefixes(operation)
+        return await self._storage.list_entries(_within(operation, prefixes), read_bytes)
+
     async def list(self, operation: List) -> Page:
         prefixes = self._user.listed_prefixes(operation)
+        if Capability.SEEKING not in self._storage.lacks:
+            return await self._storage.list(_within(operation, prefixes))
         if len(prefixes) == 1:
             return await self._storage.list(msgspec.structs.replace(operation, prefix=prefixes[0]))
         cursor = _Cursor() if operation.cursor is None else _Cursor.decoded(operation.cursor)
@@ -81,6 +88,17 @@ class PermittedStorage(Storage):
             if len(keys) == operation.limit and index + 1 < len(left):
                 return Page(keys, _Cursor(left[index + 1]).encoded())
         return Page(keys)
+
+
+def _within(operation: List, prefixes: Sequence[str]) -> List:
+    """Return the listing of the keys that also have one of these prefixes."""
+    both = [
+        max(wanted, shown)  # the longer prefix
+        for shown in prefixes
+        for wanted in operation.within
+        if wanted.startswith(shown) or shown.startswith(wanted)
+    ]
+    return msgspec.structs.replace(operation, within=tuple(sorted(both)))
 
 
 class _Cursor(msgspec.Struct, array_like=True, frozen=True):

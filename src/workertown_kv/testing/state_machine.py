@@ -24,10 +24,12 @@ from ..operations import (
 )
 from ..storage import Capability, Clock, Storage
 from .clock import MovedClock
+from .listings import all_pages, items_of
 from .strategies import ODD_KEYS
 
 _NAMESPACE = "default"
 _keys = st.sampled_from(ODD_KEYS)
+_prefixes = st.sampled_from(["", "a", "a/", "\U0010ffff", "\ud7ff", "z"])
 _lives = st.none() | st.integers(1, 100)
 # Only a few texts: what matters is whether they come back, and drawing arbitrary text takes longer
 # than everything the storage does.
@@ -94,29 +96,38 @@ class StorageMachine(RuleBasedStateMachine):
         assert self._run(self._storage.get(Get(_NAMESPACE, key))) == self._alive(key)
 
     @rule(
-        prefix=st.sampled_from(["", "a", "a/", "\U0010ffff", "\ud7ff", "z"]),
+        prefix=_prefixes,
         limit=st.integers(1, 4),
+        start_after=st.none() | _keys,
+        is_reverse=st.booleans(),
+        delimiter=st.sampled_from([None, "/"]),
     )
-    def list(self, prefix: str, limit: int) -> None:
-        if Capability.LISTING in self._storage.lacks:
+    def list(
+        self,
+        prefix: str,
+        limit: int,
+        start_after: str | None,
+        is_reverse: bool,
+        delimiter: str | None,
+    ) -> None:
+        lacks = self._storage.lacks
+        if Capability.LISTING in lacks:
             return
-        listed, cursor = [], None
-        while True:
-            page = self._run(self._storage.list(List(_NAMESPACE, prefix, limit, cursor)))
-            assert len(page.keys) <= limit
-            assert page.keys or cursor is None, "an empty page that is not the only one"
-            listed += [
-                (info.key, info.version, info.expires_at, info.metadata) for info in page.keys
-            ]
-            cursor = page.cursor
-            if cursor is None:
-                break
-        alive = [self._alive(key) for key in sorted(self._model, key=str.encode)]
-        assert listed == [
-            (entry.key, entry.version, entry.expires_at, entry.metadata)
-            for entry in alive
-            if entry is not None and entry.key.startswith(prefix)
-        ]
+        operation = List(_NAMESPACE, prefix, limit)
+        if Capability.SEEKING not in lacks:
+            operation = msgspec.structs.replace(
+                operation, start_after=start_after, is_reverse=is_reverse, delimiter=delimiter
+            )
+        alive = {key: entry for key in self._model if (entry := self._alive(key)) is not None}
+        listed, infos = self._run(all_pages(self._storage, operation))
+        assert listed == items_of(alive, operation)
+        for info in infos:
+            entry = alive[info.key]
+            assert (info.version, info.expires_at, info.metadata) == (
+                entry.version,
+                entry.expires_at,
+                entry.metadata,
+            )
 
     @rule(
         acts=st.lists(st.tuples(st.sampled_from(["get", "set", "delete"]), _keys, _json, _guards)),

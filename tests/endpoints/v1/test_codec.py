@@ -11,10 +11,9 @@ from workertown_kv.endpoints.v1.kv.bodies import decode_batch, decode_put
 from workertown_kv.endpoints.v1.kv.collection import (
     ANSWER_COPIES,
     batch_answer_bytes,
-    decode_list,
-    encode_page,
     encode_results,
 )
+from workertown_kv.endpoints.v1.kv.listing import decode_list, encode_page
 from workertown_kv.endpoints.v1.kv.value import (
     decode_delete,
     decode_get,
@@ -37,7 +36,7 @@ from workertown_kv.errors import (
 from workertown_kv.http.answer import Answer
 from workertown_kv.http.exchange import AsgiExchange, Exchange
 from workertown_kv.http.memory import Memory
-from workertown_kv.operations import Batch, Delete, Get, Page, Precondition, Result, Set
+from workertown_kv.operations import Batch, Delete, Get, List, Page, Precondition, Result, Set
 from workertown_kv.options import Options
 from workertown_kv.user import Scope, User
 
@@ -157,7 +156,7 @@ def test_a_page_has_a_cursor_that_asks_for_the_next() -> None:
         KeyInfo(key="a", version="v1"),
         KeyInfo(key="b", version="v2", expires_at=2.0, metadata=b"{}"),
     ]
-    shown = data(encode_page(Page(infos, "ä/?")))
+    shown = data(encode_page(List("n", "p", 7), Page(infos, "ä/?")))
     assert shown["keys"] == [
         {"key": "a", "version": "v1"},
         {"key": "b", "version": "v2", "expires_at": 2, "metadata": {}},

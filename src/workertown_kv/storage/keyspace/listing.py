@@ -7,7 +7,8 @@ from typing import Final
 
 from ...entry import KeyInfo
 from ...operations import List, Page
-from ..contract import Clock, key_cursor
+from ..contract import Clock
+from ..listing import KeyRange, list_page
 from .call import Call, script_call
 from .engine import Session
 from .scripts import INFOS
@@ -15,59 +16,71 @@ from .scripts import INFOS
 MOST_KEYS: Final = 1000
 """The most keys to read at once if most entries have expired."""
 
-MOST_KEYS_READ: Final = 20_000
-"""A listing that has read this many keys ends its page, if the page has a key."""
+MOST_READS: Final = 50
+"""A listing ends its page after this many reads, if the page has a key or a folder."""
 
 _BucketKey = tuple[bytes, int]
 """A key, and the number of the bucket that has it."""
 
 
-async def list_page(session: Session, operation: List, clock: Clock) -> Page:
+async def list_keys(session: Session, operation: List, clock: Clock) -> Page:
     """Return one page. As a rule, it takes one request for keys and one for their entries."""
-    merge = _Merge(session, operation)
-    infos: list[KeyInfo] = []
-    keys_read, step = 0, operation.limit + 1
-    while len(infos) <= operation.limit:
-        found_keys = await merge.following(step)
+    merge: _Merge | None = None
+    more = 0
+
+    async def read(keys: KeyRange, wanted: int) -> tuple[Sequence[KeyInfo], KeyRange | None]:
+        nonlocal merge, more
+        if merge is None or merge.rest != keys:
+            merge = _Merge(session, operation, keys)
+        asked = max(wanted, more)
+        found_keys = await merge.following(asked)
         if not found_keys:
-            return Page(infos)
-        infos += await _infos(session, operation.namespace, found_keys, clock)
-        keys_read += len(found_keys)
-        if keys_read >= MOST_KEYS_READ and 0 < len(infos) <= operation.limit:
-            return Page(infos, found_keys[-1][0].decode())
-        step = min(2 * step, max(MOST_KEYS, step))
-    infos = infos[: operation.limit]
-    return Page(infos, infos[-1].key)
+            return [], None
+        infos = await _infos(session, operation.namespace, found_keys, clock)
+        more = 0 if len(infos) >= wanted else min(2 * asked, max(MOST_KEYS, wanted))
+        return infos, merge.rest
+
+    return await list_page(operation, read, most_reads=MOST_READS)
 
 
 class _Bucket:
-    def __init__(self, number: int, index: bytes, start: bytes) -> None:
+    def __init__(self, number: int, index: bytes, start: bytes, end: bytes) -> None:
         self.number = number
         self.index = index
         self.start = start
+        self.end = end
         self.ahead: deque[bytes] = deque()
-        self.ended = False
+        self.has_ended = False
+
+
+class _Descending(bytes):
+    """A key that sorts before the smaller keys."""
+
+    def __lt__(self, other: bytes) -> bool:
+        return bytes.__gt__(self, other)
 
 
 class _Merge:
-    """Reads the keys of a listing in order, only as many as needed."""
+    """Reads the keys of a range in the order of the listing, only as many as needed."""
 
-    def __init__(self, session: Session, operation: List) -> None:
-        prefix, after = operation.prefix.encode(), key_cursor(operation)
-        start = b"[" + prefix if after is None else b"(" + after.encode()
-        self._end = _end(operation.prefix)
+    def __init__(self, session: Session, operation: List, keys: KeyRange) -> None:
         self._session = session
+        self._is_reverse = operation.is_reverse
+        start = (b"(" if keys.is_after_start else b"[") + keys.start.encode()
+        end = b"+" if keys.end is None else b"(" + keys.end.encode()
         self._buckets = [
-            _Bucket(number, session.layout.index(number, operation.namespace), start)
+            _Bucket(number, session.layout.index(number, operation.namespace), start, end)
             for number in range(session.layout.buckets)
         ]
         self._heads: list[_BucketKey] = []
         """A heap of the next key of each bucket."""
         self._hungry = [*self._buckets]
         """The buckets whose next key is unknown. While there are any, no key can be the first."""
+        self.rest = keys
+        """The range without the keys that were returned."""
 
     async def following(self, count: int) -> list[_BucketKey]:
-        """Return the next keys, at least one unless there are no more."""
+        """Return the next keys, fewer than `count` only if there are no more."""
         found_keys: list[_BucketKey] = []
         while len(found_keys) < count:
             if self._hungry:
@@ -78,6 +91,9 @@ class _Merge:
                 found = heappop(self._heads)
                 found_keys.append(found)
                 self._advance(self._buckets[found[1]])
+        if found_keys:
+            last = found_keys[-1][0].decode()
+            self.rest = self.rest.past(last, is_reverse=self._is_reverse)
         return found_keys
 
     async def _feed(self, count: int) -> None:
@@ -85,35 +101,30 @@ class _Merge:
         # Twice the part of a bucket and a few more, so that few buckets must be read twice.
         size = count if layout.buckets == 1 else 2 * count // layout.buckets + 4
         calls = [
-            Call(
-                layout.slot(bucket.number),
-                ("ZRANGEBYLEX", bucket.index, bucket.start, self._end, "LIMIT", 0, size),
-            )
+            Call(layout.slot(bucket.number), (*self._ranging(bucket), "LIMIT", 0, size))
             for bucket in self._hungry
         ]
         hungry, self._hungry = self._hungry, []
         for bucket, keys in zip(hungry, await self._session.all(calls), strict=True):
-            bucket.ended = len(keys) < size
+            bucket.has_ended = len(keys) < size
             bucket.ahead.extend(keys)
-            if keys:
+            if keys and self._is_reverse:
+                bucket.end = b"(" + keys[-1]
+            elif keys:
                 bucket.start = b"(" + keys[-1]
             self._advance(bucket)
 
+    def _ranging(self, bucket: _Bucket) -> Sequence[str | bytes]:
+        if self._is_reverse:
+            return ("ZREVRANGEBYLEX", bucket.index, bucket.end, bucket.start)
+        return ("ZRANGEBYLEX", bucket.index, bucket.start, bucket.end)
+
     def _advance(self, bucket: _Bucket) -> None:
         if bucket.ahead:
-            heappush(self._heads, (bucket.ahead.popleft(), bucket.number))
-        elif not bucket.ended:
+            key = bucket.ahead.popleft()
+            heappush(self._heads, (_Descending(key) if self._is_reverse else key, bucket.number))
+        elif not bucket.has_ended:
             self._hungry.append(bucket)
-
-
-def _end(prefix: str) -> bytes:
-    """Return the end of the keys with a prefix: the first text that is greater than all of them."""
-    rest = prefix.rstrip("\U0010ffff")
-    if not rest:
-        return b"+"
-    # There is no character from U+D800 to U+DFFF.
-    last = 0xE000 if rest[-1] == "\ud7ff" else ord(rest[-1]) + 1
-    return f"({rest[:-1]}{chr(last)}".encode()
 
 
 async def _infos(

@@ -12,7 +12,7 @@ from ..tasks import in_task
 from .batches import run_batch, run_one, write_each
 from .engine import Engine
 from .gets import get_each, get_one
-from .listing import list_page
+from .listing import list_keys
 from .probing import probe, warnings
 from .sweeping import sweep
 
@@ -66,7 +66,7 @@ class KeyspaceStorage(Storage):
 
     async def _list(self, operation: List) -> Page:
         async with self._engine.session() as session:
-            return await list_page(session, operation, self.clock)
+            return await list_keys(session, operation, self.clock)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         async with self._engine.session() as session:

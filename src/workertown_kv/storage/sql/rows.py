@@ -56,13 +56,3 @@ def keys_of(rows: Sequence[Sequence[Any]]) -> list[KeyInfo]:
         )
         for key, version, expires_at, metadata in rows
     ]
-
-
-def end_of_prefix(prefix: str) -> str | None:
-    """Return the first string after all that start with the prefix; `None` if there is none."""
-    stem = prefix.rstrip("\U0010ffff")
-    if not stem:
-        return None
-    following = ord(stem[-1]) + 1
-    # UTF-8 has no surrogates: U+E000 comes after U+D7FF.
-    return stem[:-1] + chr(0xE000 if following == 0xD800 else following)

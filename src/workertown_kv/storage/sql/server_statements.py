@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from ...entry import DEFAULT_NAMESPACE, Entry
 from ...operations import List
+from ..listing import KeyRange
 from .rows import EntryKey, entry_of
-from .statements import Statements, alive
+from .statements import Statements, alive, order_of
 from .writing import Statement, Value, Writing
 
 
@@ -55,13 +56,14 @@ class ServerStatements(Statements):
         *about, json, octets = row
         return entry_of(key, (*about, octets if json is None else json, json is not None))
 
-    def list(self, operation: List, after: str | None, now: float, rows: int) -> Statement:
+    def list(self, operation: List, keys: KeyRange, now: float, rows: int) -> Statement:
         """Select at most `rows` rows of a listing, without the metadata of expired rows."""
         to = Writing(self.mark)
         metadata = f"CASE WHEN {alive(to.add(now))} THEN metadata END"
         return to.statement(
             f'SELECT "key", version, expires_at, {metadata} FROM {self.table} '
-            f'WHERE {self.in_listing(to, operation, after)} ORDER BY "key" LIMIT {to.add(rows)}'
+            f"WHERE {self.in_range(to, operation, keys)} "
+            f"ORDER BY {order_of(operation)} LIMIT {to.add(rows)}"
         )
 
     @abstractmethod

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Final
 
 from ...entry import Entry
 from ...operations import Delete, Get, List, Operation, Precondition, Set
-from .rows import EntryKey, end_of_prefix, entry_key, entry_of, namespace
+from ..listing import KeyRange
+from .rows import EntryKey, entry_key, entry_of, namespace
 from .snapshot import Found
 from .writing import Statement, Value, Writing
 
@@ -164,15 +165,14 @@ class Statements(ABC):
         known = [self.text(version) for version in versions if "\0" not in version]
         return to.among(known or [self.text("")])
 
-    def in_listing(self, to: Writing, operation: List, after: str | None) -> str:
-        """Return the condition of being in a listing, after a key if `after` is given."""
-        where = f"namespace = {to.add(self.text(namespace(operation)))}"
-        if after is None:
-            where += f' AND "key" >= {to.add(self.text(operation.prefix))}'
-        else:
-            where += f' AND "key" > {to.add(self.text(after))}'
-        end = end_of_prefix(operation.prefix)
-        return where if end is None else f'{where} AND "key" < {to.add(self.text(end))}'
+    def in_range(self, to: Writing, operation: List, keys: KeyRange) -> str:
+        """Return the condition of being in a range of the keys of a namespace."""
+        start = ">" if keys.is_after_start else ">="
+        where = (
+            f"namespace = {to.add(self.text(namespace(operation)))} "
+            f'AND "key" {start} {to.add(self.text(keys.start))}'
+        )
+        return where if keys.end is None else f'{where} AND "key" < {to.add(self.text(keys.end))}'
 
     def _insert(self, to: Writing, entries: Sequence[tuple[EntryKey, Entry]]) -> str:
         rows = [to.row((*self.key_values(at), *self.columns_of(entry))) for at, entry in entries]
@@ -186,6 +186,11 @@ class Statements(ABC):
         elif condition.negated:
             where += " AND 1 = 0"  # the precondition holds for no entry that exists
         return where
+
+
+def order_of(operation: List) -> str:
+    """Return the order of the rows of a listing."""
+    return '"key" DESC' if operation.is_reverse else '"key"'
 
 
 def alive(mark: str) -> str:

@@ -8,8 +8,9 @@ from ...errors import KvError, PreconditionFailed, StorageUnavailable
 from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ..batch import ReadBudget, guarded, run_batch
 from ..clock_skew import skew_warnings
-from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage, key_cursor
+from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from ..gathering import GatheredOperations
+from ..listing import KeyRange, list_page
 from ..tasks import in_task
 from ..version import new_version
 from .batches import batch_in_transaction, read_entries
@@ -24,8 +25,8 @@ from .snapshot import Snapshot
 STEP_ROWS: Final = 2000
 """How many rows a statement of a listing reads if many have expired."""
 
-MOST_ROWS_READ: Final = 20_000
-"""A listing that has read this many rows ends its page, if the page has a key."""
+MOST_READS: Final = 50
+"""A listing ends its page after this many statements, if the page has a key or a folder."""
 
 _T = TypeVar("_T")
 
@@ -245,20 +246,18 @@ class SqlStorage(Storage):
             return 0
 
     async def _list(self, session: Session, operation: List) -> Page:
-        now, after = self.clock(), key_cursor(operation)
-        keys: list[KeyInfo] = []
-        rows_read, step = 0, operation.limit + 1
-        while True:
-            rows = await session.fetch(self._statements.list(operation, after, now, step))
+        now = self.clock()
+        more = 0
+
+        async def read(keys: KeyRange, wanted: int) -> tuple[Sequence[KeyInfo], KeyRange | None]:
+            nonlocal more
+            asked = max(wanted, more)
+            rows = await session.fetch(self._statements.list(operation, keys, now, asked))
             found = keys_of(rows)
-            keys += [info for info in found if info.is_alive(now)]
-            if len(keys) > operation.limit:
-                keys = keys[: operation.limit]
-                return Page(keys, keys[-1].key)
-            if len(rows) < step:
-                return Page(keys)
-            after = found[-1].key
-            rows_read += step
-            if keys and rows_read >= MOST_ROWS_READ:
-                return Page(keys, after)
-            step = max(step, STEP_ROWS)
+            alive = [info for info in found if info.is_alive(now)]
+            more = 0 if len(alive) >= wanted else STEP_ROWS
+            if len(rows) < asked:
+                return alive, None
+            return alive, keys.past(found[-1].key, is_reverse=operation.is_reverse)
+
+        return await list_page(operation, read, most_reads=MOST_READS)

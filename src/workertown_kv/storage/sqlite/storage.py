@@ -36,7 +36,8 @@ from ...operations import (
 )
 from ..batch import run_batch
 from ..change_log import Waiting
-from ..contract import Capability, Clock, Migration, Storage, key_cursor
+from ..contract import Capability, Clock, Migration, Storage
+from ..listing import KeyRange, list_page
 from .change_log import read_changes
 from .connection import Patience, connect, savepoint
 from .failures import translated
@@ -170,19 +171,12 @@ class SqliteStorage(Storage):
         await self._submit(operation)
 
     async def list(self, operation: List) -> Page:
-        after = key_cursor(operation)
-        keys: list[KeyInfo] = []
-        wanted = operation.limit + 1  # one more key says whether the page is the last
-        while len(keys) < wanted:
+        async def read(keys: KeyRange, wanted: int) -> tuple[Sequence[KeyInfo], KeyRange | None]:
             self._check_open()
-            read = partial(self._lister.list_some, operation, after, wanted - len(keys))
-            found, after = await self._in(self._listing, read)
-            keys += found
-            if after is None:
-                break
-        if len(keys) < wanted:
-            return Page(keys)
-        return Page(keys[:-1], keys[-2].key)
+            list_some = partial(self._lister.list_some, operation, keys, wanted)
+            return await self._in(self._listing, list_some)
+
+        return await list_page(operation, read)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         self._check_open()

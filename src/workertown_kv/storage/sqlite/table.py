@@ -9,8 +9,9 @@ from ...entry import Entry, KeyInfo
 from ...errors import PreconditionFailed
 from ...operations import Delete, Get, List, Set
 from ..contract import SWEEP_MARGIN_SECONDS, Clock
+from ..listing import KeyRange
 from ..sql.dialects.sqlite import SqliteFileStatements
-from ..sql.rows import end_of_prefix, entry_of, keys_of
+from ..sql.rows import entry_of, keys_of
 from ..version import new_version
 
 SWEEP_BYTES: Final = 8 * 1024 * 1024
@@ -65,26 +66,23 @@ class EntryTable:
         self.db.execute(_SQL.delete_text, (operation.namespace, operation.key))
 
     def list_some(
-        self, operation: List, after: str | None, wanted: int
-    ) -> tuple[list[KeyInfo], str | None]:
-        """Return up to `wanted` keys after a key, out of the next `SCANNED_ROWS` rows.
+        self, operation: List, keys: KeyRange, wanted: int
+    ) -> tuple[Sequence[KeyInfo], KeyRange | None]:
+        """Return up to `wanted` keys of a range, out of the next `SCANNED_ROWS` rows.
 
-        Also returns the key after which to continue; `None` if there are enough keys, or no more.
+        Also returns the rest of the range, `None` if there are no more keys in it.
         """
+        is_reverse = operation.is_reverse
         rows = self.db.execute(
-            _SQL.list_from_text if after is None else _SQL.list_after_text,
-            (
-                operation.namespace,
-                operation.prefix if after is None else after,
-                end_of_prefix(operation.prefix),
-                self._clock(),
-                wanted,
-            ),
+            _SQL.list_texts[keys.is_after_start, is_reverse],
+            (operation.namespace, keys.start, keys.end, self._clock(), wanted),
         ).fetchall()
-        next_after = None
         if len(rows) < wanted or rows[-1][1] is None:
-            next_after = cast("str | None", rows.pop()[0])
-        return keys_of(rows), next_after
+            last = cast("str | None", rows.pop()[0])
+        else:
+            last = cast("bytes", rows[-1][0]).decode()
+        rest = None if last is None else keys.past(last, is_reverse=is_reverse)
+        return keys_of(rows), rest
 
     def to_sweep(self, limit: int) -> Sequence[int]:
         """Return the rows of entries to sweep, those that expired first at the beginning."""

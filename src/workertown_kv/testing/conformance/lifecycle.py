@@ -24,6 +24,7 @@ class Lifecycle(StorageCase):
             Capability.ATOMIC_BATCHES: lambda: storage.batch(Batch([put("a")], atomic=True)),
             Capability.LISTING: lambda: storage.list(List(SPACE, "", 10)),
             Capability.CHANGES: lambda: storage.changes(ReadChanges(None)),
+            Capability.SEEKING: lambda: storage.list(List(SPACE, "", 10, is_reverse=True)),
             Capability.NAMESPACES: lambda: storage.set(put("a", namespace="other")),
         }
         for capability in self.lacks:

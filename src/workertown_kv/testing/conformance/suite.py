@@ -15,10 +15,19 @@ from .lifetimes import Lifetimes
 from .listings import Listings
 from .namespaces import NamespaceCases
 from .preconditions import Preconditions
+from .seeking import Seeking
 
 
 class StorageConformance(
-    Entries, Lifetimes, Preconditions, Listings, Batches, Changes, NamespaceCases, Lifecycle
+    Entries,
+    Lifetimes,
+    Preconditions,
+    Listings,
+    Seeking,
+    Batches,
+    Changes,
+    NamespaceCases,
+    Lifecycle,
 ):
     """Extend this class, implement `make`, and list in `lacks` what the storage does not support.
 

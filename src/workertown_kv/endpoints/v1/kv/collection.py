@@ -1,8 +1,6 @@
-"""Decode listings and batches from requests, and encode their results to answers."""
+"""Encode the results of batches to answers."""
 
-import base64
-import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -10,37 +8,15 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from ....entry import Entry, KeyInfo, whole_seconds
 from ....errors import KvError
 from ....http.answer import Answer
-from ....http.query import bad_query
-from ....operations import Batch, Get, List, Operation, Page, Result
+from ....operations import Batch, Get, Operation, Result
 from ....options import LimitsOptions
-from ...schemas import ExpiresAt, Key, Metadata, Version
+from ...schemas import ExpiresAt, Key, Metadata
 from ..envelope import object_answer
-
-MOST_KEYS: Final = 1000
-"""The largest page of a listing, and the default."""
-
 
 ANSWER_COPIES: Final = 2
 """How often values are in memory: as the batch reads them, and in the JSON of the answer."""
 
 _NULL: Final = Raw(b"null")
-
-
-class ListedKey(Struct, omit_defaults=True, gc=False):
-    """A key, with the version, the expiry and the metadata of its value."""
-
-    key: Key
-    version: Version
-    expires_at: ExpiresAt | UnsetType = UNSET
-    metadata: Metadata | UnsetType = UNSET
-
-
-class KeyPage(Struct, gc=False):
-    """A page of keys, in the order of their bytes in UTF-8."""
-
-    keys: list[ListedKey]
-    cursor: Annotated[str | None, Meta(description="Asks for the next page; null on the last")]
-    complete: Annotated[bool, Meta(description="Whether this is the last page")]
 
 
 class BatchResult(Struct, gc=False):
@@ -67,23 +43,6 @@ class BatchResult(Struct, gc=False):
     error: (
         Annotated[str, Meta(description="Where it failed: one line on what went wrong")] | UnsetType
     ) = UNSET
-
-
-def decode_list(namespace: str, parameters: Mapping[str, str]) -> List:
-    """Return the listing for the parameters of a query."""
-    return List(
-        namespace,
-        parameters.get("prefix", ""),
-        _limit(parameters.get("limit")),
-        _decoded_cursor(parameters.get("cursor")),
-    )
-
-
-def encode_page(page: Page) -> Answer:
-    """Return the answer with a page of keys."""
-    cursor = None if page.cursor is None else _encoded_cursor(page.cursor)
-    keys = [ListedKey(info.key, info.version, *_optional(info)) for info in page.keys]
-    return object_answer(KeyPage(keys, cursor, cursor is None))
 
 
 def batch_answer_bytes(batch: Batch, limits: LimitsOptions) -> int:
@@ -123,28 +82,3 @@ def _optional(info: KeyInfo) -> tuple[int | UnsetType, Raw | UnsetType]:
         UNSET if info.expires_at is None else whole_seconds(info.expires_at),
         UNSET if info.metadata is None else Raw(info.metadata),
     )
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return MOST_KEYS
-    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_KEYS:
-        return int(text)
-    raise bad_query("limit", f"Expected a whole number from 1 to {MOST_KEYS:,}")
-
-
-# The storage's cursor may be any text; base64 makes it safe in every URL.
-
-
-def _encoded_cursor(cursor: str) -> str:
-    return base64.urlsafe_b64encode(cursor.encode()).decode().rstrip("=")
-
-
-def _decoded_cursor(text: str | None) -> str | None:
-    if text is None:
-        return None
-    try:
-        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (UnicodeError, binascii.Error):
-        raise bad_query("cursor", "Expected the cursor of the page before") from None

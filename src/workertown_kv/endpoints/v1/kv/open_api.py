@@ -10,7 +10,8 @@ from ...document import Group
 from ...open_api import NATIVE, described, operation, parameter, without_body
 from ...schemas import METADATA, Json, ref
 from .bodies import BatchBody, BatchOperation, PutBody
-from .collection import BatchResult, KeyPage
+from .collection import BatchResult
+from .listing import KeyPage
 from .open_api_parts import (
     BATCH_SHOWN,
     DELETED,
@@ -27,6 +28,7 @@ from .open_api_parts import (
 
 _VALUES: Final = "Values"
 _KEYS: Final = "Keys"
+_LISTINGS: Final = {Capability.LISTING, Capability.SEEKING}
 
 _operation = partial(operation, form=NATIVE)
 
@@ -74,7 +76,7 @@ def _collection(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
             "One page of keys, in the order of their bytes in UTF-8. Ask for the next page with "
             f"its `cursor`, until `complete` is `true`.{_BY_QUERY.format(prefix)}",
             LISTED,
-            failures=[404, *([501] if Capability.LISTING in storage.lacks else [])],
+            failures=[404, *([501] if _LISTINGS & storage.lacks.keys() else [])],
             parameters=[*WHAT_TO_LIST, *SPACE],
         ),
         **_writes(

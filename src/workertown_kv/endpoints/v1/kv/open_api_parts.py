@@ -4,7 +4,7 @@ from typing import Final
 
 from ...open_api import described, header_field, parameter, success
 from ...schemas import TRUE, ref
-from .collection import MOST_KEYS
+from .listing import MOST_KEYS
 
 _VERSION: Final = "0641b2f0c8a7d3e1"
 _ETAG: Final = {"ETag": header_field("The version, in double quotes", f'"{_VERSION}"')}
@@ -87,6 +87,7 @@ BATCH_SHOWN: Final = {
 }
 
 _TEXT: Final = {"type": "string"}
+_FLAG: Final = {"type": "boolean", "default": False}
 SPACE: Final = [
     parameter(
         "query",
@@ -147,8 +148,31 @@ WHAT_TO_LIST: Final = [
     parameter(
         "query",
         "cursor",
-        "The cursor of the page before, with the same `prefix`",
+        "The cursor of the page before, with the same other parameters",
         _TEXT,
         example="dXNlci9hZGE",
+    ),
+    parameter(
+        "query",
+        "start_after",
+        "The listing begins after this name, of a key or a folder, in its own order",
+        _TEXT,
+        example="theme",
+    ),
+    parameter("query", "reverse", "List in reverse order", _FLAG, example=True),
+    parameter(
+        "query",
+        "delimiter",
+        "Instead of the keys that have this text after the prefix, list their folders in "
+        "`prefixes`: the beginnings of these keys, up to the delimiter. Each counts toward `limit`",
+        {"type": "string", "minLength": 1},
+        example="/",
+    ),
+    parameter(
+        "query",
+        "values",
+        "List each key with its value. A page may then end before its `limit`",
+        _FLAG,
+        example=True,
     ),
 ]

@@ -14,10 +14,12 @@ from ....http.route import Route, StorageFailed
 from ....namespaces import Namespaces
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
+from ....storage.tasks import in_task
 from ...namespace import FIELD, namespace_of
 from ..envelope import ENVELOPE_BYTES, NATIVE_API, data_answer
 from .bodies import decode_batch, decode_put
-from .collection import batch_answer_bytes, decode_list, encode_page, encode_results
+from .collection import batch_answer_bytes, encode_results
+from .listing import WHAT_TO_LIST, decode_list, encode_page, is_true, values_bytes
 from .value import (
     BODY_SLACK,
     decode_delete,
@@ -33,7 +35,7 @@ Target = Callable[[Exchange], Awaitable[tuple[str, str]]]
 
 _KEY: Final = ("key", "namespace")
 _PLAIN: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-_LISTING: Final = ("key", "prefix", "limit", "cursor", "namespace")
+_LISTING: Final = ("key", *WHAT_TO_LIST, "namespace")
 
 
 class Targets:
@@ -129,7 +131,12 @@ class Collection:
         namespace = await self._targets.namespace(exchange, parameters)
         storage = permitted(self._storage, exchange.user)
         if "key" not in parameters:
-            return encode_page(await storage.list(decode_list(namespace, parameters)))
+            listing = decode_list(namespace, parameters)
+            if not is_true(parameters, "values"):
+                return encode_page(listing, await storage.list(listing))
+            page = await in_task(storage.list_entries(listing, self._limits.batch_bytes))
+            exchange.hold(values_bytes(page))
+            return encode_page(listing, page, with_values=True)
         operation = decode_get(namespace, parameters["key"], self._limits)
         return encode_entry(exchange, await storage.get(operation))
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final
 
-from ....entry import Entry
+from ....entry import Entry, KeyInfo
 from ....errors import KvError, PreconditionFailed, StorageUnavailable, ValueTooLarge
 from ....operations import Batch, Delete, Get, List, Operation, Page, Result, Set
 from ...batch import ReadBudget, guarded, run_batch
-from ...contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage, key_cursor
+from ...contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from ...listing import KeyRange, list_page
 from ...sql.dialects.sqlite import SqliteStatements
 from ...sql.rows import EntryKey, entry_key, entry_of, keys_of
 from ...sql.snapshot import Snapshot
@@ -28,6 +29,9 @@ READ_BYTES: Final = 16 * 1024 * 1024
 
 TOGETHER: Final = 8
 """How many operations of a batch are sent together, with values of 2 MB at most."""
+
+MOST_READS: Final = 20
+"""A listing ends its page after this many calls of D1, of which a request may make 50."""
 
 _SQL: Final = SqliteStatements()
 
@@ -75,10 +79,16 @@ class D1BindingStorage(Storage):
         _check_found(operation, found)
 
     async def list(self, operation: List) -> Page:
-        more = operation.limit + 1  # one more key says whether the page is the last
-        (rows,) = await self._run([_SQL.list(operation, key_cursor(operation), self.clock(), more)])
-        keys = keys_of(rows[: operation.limit])
-        return Page(keys, keys[-1].key if len(rows) == more else None)
+        now = self.clock()
+
+        async def read(keys: KeyRange, wanted: int) -> tuple[Sequence[KeyInfo], KeyRange | None]:
+            (rows,) = await self._run([_SQL.list(operation, keys, now, wanted)])
+            found = keys_of(rows)
+            if len(rows) < wanted:
+                return found, None
+            return found, keys.past(found[-1].key, is_reverse=operation.is_reverse)
+
+        return await list_page(operation, read, most_reads=MOST_READS)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         now = self.clock()

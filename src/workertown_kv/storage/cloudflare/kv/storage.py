@@ -34,6 +34,7 @@ class KVBindingStorage(Storage):
         Capability.PRECONDITIONS: "Workers KV writes without reading first.",
         Capability.ATOMIC_BATCHES: "Workers KV writes one key at a time.",
         Capability.CHANGES: "Workers KV keeps no order of writes.",
+        Capability.SEEKING: "Workers KV lists keys forward, from the first key or its own cursors.",
         Capability.NAMESPACES: "The binding is one namespace of Workers KV.",
     }
 
@@ -86,6 +87,8 @@ class KVBindingStorage(Storage):
 
     async def list(self, operation: List) -> Page:
         self._check(operation)
+        if operation.needs_seeking:
+            raise self.unsupported(Capability.SEEKING)
         prefix, limit = operation.prefix, operation.limit
         if len(prefix.encode()) > layout.NAME_BYTES:
             return Page([])

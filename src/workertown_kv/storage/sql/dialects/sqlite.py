@@ -7,9 +7,10 @@ import msgspec
 
 from ....entry import Entry
 from ....operations import List
+from ...listing import KeyRange
 from ..migrations import Script
 from ..rows import EntryKey
-from ..statements import Statements, alive
+from ..statements import Statements, alive, order_of
 from ..writing import Statement, Value, Writing
 
 SCANNED_ROWS: Final = 20_000
@@ -76,13 +77,13 @@ class SqliteStatements(Statements):
             f"FROM {self.table} WHERE {self.at_any(to, keys)} AND {alive(to.add(now))}"
         )
 
-    def list(self, operation: List, after: str | None, now: float, rows: int) -> Statement:
+    def list(self, operation: List, keys: KeyRange, now: float, rows: int) -> Statement:
         """Select at most this many keys of a listing."""
         to = Writing(self.mark)
         return to.statement(
             f'SELECT "key", {self.about} FROM {self.table} '
-            f"WHERE {self.in_listing(to, operation, after)} AND {alive(to.add(now))} "
-            f'ORDER BY "key" LIMIT {to.add(rows)}'
+            f"WHERE {self.in_range(to, operation, keys)} AND {alive(to.add(now))} "
+            f"ORDER BY {order_of(operation)} LIMIT {to.add(rows)}"
         )
 
     def sweep(self, before: float, limit: int) -> Statement:
@@ -126,20 +127,26 @@ class SqliteFileStatements(SqliteStatements):
             f"{self.insert_text} VALUES (?1, ?2, ?3, CAST(?4 AS TEXT), "
             f"iif(?7, CAST(?5 AS TEXT), ?5), ?6) {self.replacing(None)}"
         )
-        self.list_from_text = self._listing(">=")
-        self.list_after_text = self._listing(">")
+        self.list_texts = {
+            (is_after_start, is_reverse): self._listing(
+                ">" if is_after_start else ">=", "DESC" if is_reverse else "ASC"
+            )
+            for is_after_start in (False, True)
+            for is_reverse in (False, True)
+        }
+        """By whether the start of the range is left out, and whether the order is reverse."""
         self.expired_text = (
             f"SELECT rowid, octet_length(value) FROM {self.table} WHERE expires_at <= ? "
             "ORDER BY expires_at LIMIT ?"
         )
         self.remove_text = f"DELETE FROM {self.table} WHERE rowid = ?"
 
-    def _listing(self, start: str) -> str:
+    def _listing(self, start: str, order: str) -> str:
         # Every text sorts before every blob, so no key reaches the end x''. The last row has the
         # key after which to continue; it comes only if there are too few other rows.
         rows = (
             f'FROM {self.table} WHERE namespace = ?1 AND "key" {start} ?2 '
-            'AND "key" < coalesce(?3, x\'\') ORDER BY "key"'
+            f'AND "key" < coalesce(?3, x\'\') ORDER BY "key" {order}'
         )
         return (
             f'SELECT * FROM (SELECT CAST("key" AS BLOB), {self.about} FROM ('
