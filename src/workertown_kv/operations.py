@@ -181,3 +181,5 @@ class ChangePage(msgspec.Struct, frozen=True):
     """The position after the last of `changes`."""
     complete: bool
     """Whether there are no further changes at the moment."""
+    cursors: Sequence[str] = ()
+    """The position after each of `changes`, if the storage knows these positions."""

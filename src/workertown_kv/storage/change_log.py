@@ -89,8 +89,10 @@ class ChangeLog:
                 raise CursorGone
         begin = position.number - self._removed
         changes: Sequence[Change] = self._changes[begin : begin + operation.limit]
-        end = Position(self._log, position.number + len(changes))
-        return ChangePage(changes, end.cursor, end.number == len(self))
+        cursors = [f"{self._log}.{position.number + i + 1}" for i in range(len(changes))]
+        end = position.number + len(changes)
+        cursor = cursors[-1] if cursors else position.cursor
+        return ChangePage(changes, cursor, end == len(self), cursors)
 
     def _remove(self, count: int) -> None:
         del self._changes[:count]

@@ -1,6 +1,7 @@
 """Check every operation on a storage against the scopes of the user."""
 
 from collections.abc import Sequence
+from itertools import compress
 
 import msgspec
 
@@ -56,8 +57,12 @@ class PermittedStorage(Storage):
 
     async def changes(self, operation: ReadChanges) -> ChangePage:
         page = await self._storage.changes(operation)
-        seen = [change for change in page.changes if self._user.may_see(change)]
-        return msgspec.structs.replace(page, changes=seen)
+        is_seen = [self._user.may_see(change) for change in page.changes]
+        return msgspec.structs.replace(
+            page,
+            changes=list(compress(page.changes, is_seen)),
+            cursors=list(compress(page.cursors, is_seen)),
+        )
 
     async def list_entries(self, operation: List, read_bytes: int) -> Page:
         prefixes = self._user.listed_prefixes(operation)

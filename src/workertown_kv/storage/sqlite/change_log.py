@@ -145,8 +145,10 @@ def read_changes(db: apsw.Connection, operation: ReadChanges) -> tuple[ChangePag
         )
         for _, event, namespace, key, version, expires_at, metadata in rows
     ]
-    end = Position(position.log, rows[-1][0] if rows else position.number)
-    return ChangePage(changes, end.cursor, end.number == (last or 0)), next_expiry
+    cursors = [f"{position.log}.{row[0]}" for row in rows]
+    cursor = cursors[-1] if cursors else position.cursor
+    is_complete = (rows[-1][0] if rows else position.number) == (last or 0)
+    return ChangePage(changes, cursor, is_complete, cursors), next_expiry
 
 
 def _begin(operation: ReadChanges, log: str | None, first: int | None, last: int) -> Position:

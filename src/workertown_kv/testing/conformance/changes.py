@@ -127,6 +127,9 @@ class Changes(StorageCase):
         assert _by_key([*seen(page.changes), *rest]) == _by_key(expected)
         # A page that is read again is the same.
         assert await storage.changes(ReadChanges(begin, 4)) == page
+        for index, cursor in enumerate(page.cursors, 1):
+            later = [*seen(page.changes[index:]), *rest]
+            assert _by_key(await changes_since(storage, cursor)) == _by_key(later)
 
     async def test_an_expiry_is_a_change_once(self, storage: Storage, clock: MovedClock) -> None:
         self._needs(Capability.CHANGES)
