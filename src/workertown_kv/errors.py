@@ -7,6 +7,7 @@ KvError
 │   ├── KeyTooLong           414
 │   ├── ValueTooLarge        413
 │   └── UnsupportedMediaType 415
+│       └── UnsupportedPatch 415   the content type is none of a patch
 ├── Unauthorized             401   the credentials are missing or wrong
 ├── Forbidden                403   the credentials, the address or the page may not do this
 ├── NotFound                 404
@@ -14,6 +15,7 @@ KvError
 ├── MethodNotAllowed         405
 ├── NotAcceptable            406   the value does not have the form that the request accepts
 ├── RequestTimeout           408   the body did not arrive in time
+├── PatchConflict            409   the value does not allow the patch
 ├── CursorGone               410   the storage no longer keeps the changes after a cursor
 ├── Conflict                 409   a precondition of an atomic batch does not hold
 ├── NamespaceExists          409   another namespace has this title
@@ -99,6 +101,14 @@ class UnsupportedMediaType(InputError):
     status = 415
 
 
+class UnsupportedPatch(UnsupportedMediaType):
+    """The body has no media type of a patch. `accepted` are the media types that would be right."""
+
+    def __init__(self, message: str, accepted: Sequence[str]) -> None:
+        super().__init__(message)
+        self.accepted = tuple(accepted)
+
+
 class Unauthorized(KvError):
     """The credentials are missing or wrong. `challenges` are the values of `WWW-Authenticate`."""
 
@@ -161,6 +171,12 @@ class RequestTimeout(KvError):
     """The body did not arrive within `limits.body_seconds`."""
 
     status = 408
+
+
+class PatchConflict(KvError):
+    """The present value does not allow this patch. Nothing was changed."""
+
+    status = 409
 
 
 class Conflict(KvError):

@@ -3,14 +3,27 @@
 APIs make them from requests, and storages run them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from .entry import Entry, KeyInfo
 from .errors import KvError
+
+
+class Versioned(Protocol):
+    """What a precondition needs to know of an entry."""
+
+    @property
+    def version(self) -> str:
+        """The version."""
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the entry expires."""
 
 
 class Precondition(msgspec.Struct, frozen=True, gc=False):
@@ -22,11 +35,23 @@ class Precondition(msgspec.Struct, frozen=True, gc=False):
 
     versions: tuple[str, ...] | None = None
     negated: bool = False
+    expires_at: float | UnsetType | None = UNSET
+    """The expiry that the entry must have as well; a touch changes it and keeps the version.
+
+    Only a precondition that is not negated has it.
+    """
 
     def holds(self, version: str | None) -> bool:
         """Return whether it holds for an entry with this version; `None` stands for no entry."""
         found = version is not None and (self.versions is None or version in self.versions)
         return found is not self.negated
+
+    def allows(self, entry: Versioned | None) -> bool:
+        """Return whether it holds for an entry, or for no entry."""
+        if entry is None:
+            return self.holds(None)
+        has_expiry = self.expires_at is UNSET or self.expires_at == entry.expires_at
+        return has_expiry and self.holds(entry.version)
 
 
 MUST_EXIST: Final = Precondition()
@@ -34,6 +59,13 @@ MUST_EXIST: Final = Precondition()
 
 MUST_NOT_EXIST: Final = Precondition(negated=True)
 """`If-None-Match: *`, which only creates."""
+
+
+def unchanged(entry: Versioned | None) -> Precondition:
+    """Return the precondition that an entry is as it was seen, its lifetime included."""
+    if entry is None:
+        return MUST_NOT_EXIST
+    return Precondition((entry.version,), expires_at=entry.expires_at)
 
 
 class Get(msgspec.Struct, frozen=True, gc=False):
@@ -74,6 +106,43 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
     namespace: str
     key: str
     precondition: Precondition | None = None
+
+
+class Touch(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Give an entry another lifetime, if it exists. Everything else stays, the version included."""
+
+    namespace: str
+    key: str
+    expires_at: float | None
+    precondition: Precondition | None = None
+
+
+Decision = Set | Touch | Delete | None
+"""The write that an update decides on, under the key of the update; `None` writes nothing."""
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """Write an entry, depending on its present state, in one step."""
+
+    namespace: str
+    key: str
+    decide: Callable[[Entry | None], Decision]
+    """Takes the entry, or `None` if there is none, and returns the write, without a precondition.
+
+    It depends on nothing else, and a storage may call it several times. If it raises a `KvError`,
+    nothing is written, and the storage raises that error.
+    """
+    precondition: Precondition | None = None
+    """Checked before `decide` is called."""
+    reads: bool = True
+    """Whether the answer shows something of the value, so that the user must be able to read it."""
+
+
+class Updated(msgspec.Struct, frozen=True, gc=False):
+    """The entry before and after an update; `None` stands for no entry."""
+
+    before: Entry | None
+    after: Entry | None
 
 
 class List(msgspec.Struct, frozen=True, gc=False):
@@ -120,7 +189,7 @@ class Page(msgspec.Struct, frozen=True):
     """The names of the folders on this page, each with the prefix and the delimiter."""
 
 
-Operation = Get | Set | Delete
+Operation = Get | Set | Delete | Touch | Update
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -133,9 +202,10 @@ class Batch(msgspec.Struct, frozen=True):
     """The most bytes of values that all gets may return together."""
 
 
-Result = Entry | str | KvError | None
+Result = Entry | Updated | str | KvError | None
 """The result of an operation in a batch: the entry or `None` of a get, the new version of a set,
-`None` of a delete, or the error of an operation that failed."""
+`None` of a delete, the version or `None` of a touch, what an update changed, or the error of an
+operation that failed."""
 
 
 class Event(StrEnum):

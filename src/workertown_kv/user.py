@@ -12,7 +12,7 @@ import msgspec
 
 from .entry import DEFAULT_ID, DEFAULT_NAMESPACE, is_id, is_unicode
 from .errors import Forbidden
-from .operations import Batch, Change, Delete, Event, Get, List, Operation, Set
+from .operations import Batch, Change, Event, Get, List, Operation, Update
 
 Verb = Literal["read", "write", "list", "admin"]
 """What a scope permits: getting values, setting and deleting them, listing keys, administering."""
@@ -127,18 +127,20 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether a scope is not limited to some namespaces."""
         return self.scopes is None or any(scope.namespaces is None for scope in self.scopes)
 
-    def check(self, operation: Get | Set | Delete | Batch) -> None:
+    def check(self, operation: Operation | Batch) -> None:
         """Raise `Forbidden` with the missing scopes if the user may not do this."""
         if isinstance(operation, Batch):
             missing = {
-                index: _scope_for(_verb(item), item.namespace, item.key)
+                index: _scope_for(verb, item.namespace, item.key)
                 for index, item in enumerate(operation.operations)
-                if not self.may(_verb(item), item.namespace, item.key)
+                for verb in _verbs(item)
+                if not self.may(verb, item.namespace, item.key)
             }
             if missing:
                 raise Forbidden("This batch has operations that are out of scope", missing)
         else:
-            self.check_key(_verb(operation), operation.namespace, operation.key)
+            for verb in _verbs(operation):
+                self.check_key(verb, operation.namespace, operation.key)
 
     def check_key(self, verb: Verb, namespace: str, key: str) -> None:
         """Raise `Forbidden` if the user may not do this to the key."""
@@ -209,8 +211,10 @@ def _intersection(first: str, second: str) -> str | None:
     return second if second.startswith(first) else None
 
 
-def _verb(operation: Operation) -> Verb:
-    return "read" if isinstance(operation, Get) else "write"
+def _verbs(operation: Operation) -> tuple[Verb, ...]:
+    if isinstance(operation, Get):
+        return ("read",)
+    return ("read", "write") if isinstance(operation, Update) and operation.reads else ("write",)
 
 
 def _scope_for(verb: Verb, namespace: str, key: str) -> str:

@@ -27,6 +27,7 @@ LACKS = {
     Capability.SEEKING: "It has no order.",
     Capability.CHANGES: "It keeps no log.",
     Capability.NAMESPACES: "It is a single dictionary.",
+    Capability.TOUCH: "It writes whole entries.",
 }
 
 

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from ..entry import Entry
 from ..errors import Conflict, KvError, PreconditionFailed, ValueTooLarge
-from ..operations import Batch, Delete, Get, Operation, Result, Set
+from ..operations import Batch, Delete, Get, Operation, Result, Set, Touch, Update, Updated
 
 
 class Table(Protocol):
-    """The three operations on one entry, as `Storage` promises them, but synchronous."""
+    """The operations on one entry, as `Storage` promises them, but synchronous."""
 
     def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
         """Return the entry, or `False` if its value has more than `value_bytes`."""
@@ -19,6 +21,9 @@ class Table(Protocol):
 
     def delete(self, operation: Delete) -> None:
         """Remove the entry."""
+
+    def touch(self, operation: Touch) -> str | None:
+        """Change the lifetime. Returns the version of the entry, `None` if there is no entry."""
 
 
 class ReadBudget:
@@ -46,11 +51,30 @@ def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
     return results
 
 
-def guarded(get: Get, entry: Entry | None) -> Entry | None:
-    """Return the entry that a get found, or raise `PreconditionFailed`."""
-    if get.precondition and not get.precondition.holds(entry.version if entry else None):
+def guarded(operation: Get | Update, entry: Entry | None) -> Entry | None:
+    """Return the entry that an operation found, or raise `PreconditionFailed`."""
+    if operation.precondition and not operation.precondition.allows(entry):
         raise PreconditionFailed
     return entry
+
+
+def update(table: Table, operation: Update, entry: Entry | None) -> Updated:
+    """Write what an update decides for the entry that is in the table."""
+    match operation.decide(guarded(operation, entry)):
+        case Set() as write:
+            return Updated(entry, write.entry(table.set(write)))
+        case Touch() as write:
+            table.touch(write)
+            return Updated(entry, touched(entry, write))
+        case Delete() as write:
+            table.delete(write)
+            return Updated(entry, None)
+    return Updated(entry, entry)
+
+
+def touched(entry: Entry | None, touch: Touch) -> Entry | None:
+    """Return the entry with its new lifetime."""
+    return entry and msgspec.structs.replace(entry, expires_at=touch.expires_at)
 
 
 def _attempt(table: Table, operation: Operation, budget: ReadBudget) -> Result:
@@ -64,6 +88,12 @@ def _attempt(table: Table, operation: Operation, budget: ReadBudget) -> Result:
             case Delete():
                 table.delete(operation)
                 return None
+            case Touch():
+                return table.touch(operation)
+            case Update():
+                get = Get(operation.namespace, operation.key)
+                found = budget.spend(table.get_up_to(get, budget.left))
+                return update(table, operation, found)
     except KvError as error:
         # The traceback would keep in memory the values that were read.
         return error.with_traceback(None)

@@ -14,7 +14,20 @@ from sys import getsizeof
 import msgspec
 
 from ..entry import Entry
-from ..operations import Batch, ChangePage, Delete, Get, List, Page, ReadChanges, Result, Set
+from ..operations import (
+    Batch,
+    ChangePage,
+    Delete,
+    Get,
+    List,
+    Page,
+    ReadChanges,
+    Result,
+    Set,
+    Touch,
+    Update,
+    Updated,
+)
 from ..options import CacheOptions
 from .contract import Clock, Migration, Retention, Storage
 
@@ -115,12 +128,20 @@ class CachedStorage(Storage):
         with self._writing([operation]):
             await self._storage.delete(operation)
 
+    async def touch(self, operation: Touch) -> str | None:
+        with self._writing([operation]):
+            return await self._storage.touch(operation)
+
+    async def update(self, operation: Update) -> Updated:
+        with self._writing([operation]):
+            return await self._storage.update(operation)
+
     async def batch(self, operation: Batch) -> Sequence[Result]:
         with self._writing([item for item in operation.operations if not isinstance(item, Get)]):
             return await self._storage.batch(operation)
 
     @contextmanager
-    def _writing(self, operations: Sequence[Set | Delete]) -> Iterator[None]:
+    def _writing(self, operations: Sequence[Set | Delete | Touch | Update]) -> Iterator[None]:
         """Keep no entry that was read before the end of the write, even of a failed write."""
         keys = [(operation.namespace, operation.key) for operation in operations]
         self._forget(keys)

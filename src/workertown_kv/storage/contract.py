@@ -26,8 +26,12 @@ from ..operations import (
     ReadChanges,
     Result,
     Set,
+    Touch,
+    Update,
+    Updated,
 )
 from .batch import ReadBudget, guarded
+from .compare_and_set import compare_and_set
 from .listed_entries import list_entries
 
 Clock = Callable[[], float]
@@ -49,6 +53,7 @@ class Capability(StrEnum):
     LISTING = "listing"
     SEEKING = "listing from any key, in reverse or by folders"
     NAMESPACES = "namespaces"
+    TOUCH = "touches"
     CHANGES = "changes"
 
 
@@ -176,6 +181,27 @@ class Storage(ABC):
         Raises `PreconditionFailed` and changes nothing if the precondition does not hold.
         """
 
+    async def touch(self, operation: Touch) -> str | None:
+        """Change only the lifetime of an entry, in one step, and keep its version.
+
+        Returns the version, or `None` if there is no entry. Raises `PreconditionFailed` and changes
+        nothing if the precondition does not hold.
+        """
+        raise self.unsupported(Capability.TOUCH)
+
+    async def update(self, operation: Update) -> Updated:
+        """Do what `decide` of the operation returns for the entry, with no write in between.
+
+        Raises `PreconditionFailed`, or the error of `decide`, and then changes nothing.
+
+        The default reads the entry and writes with the precondition that the entry has not changed.
+        If another request was faster, it tries again, and after some seconds it raises
+        `StorageUnavailable`.
+        """
+        if Capability.PRECONDITIONS in self.lacks:
+            raise self.unsupported(Capability.PRECONDITIONS)
+        return await compare_and_set(self, operation)
+
     async def list(self, operation: List) -> Page:
         """Return one page of the keys with a prefix, in the order of their UTF-8 bytes.
 
@@ -251,5 +277,11 @@ class Storage(ABC):
                 case Delete():
                     await self.delete(operation)
                     return None
+                case Touch():
+                    return await self.touch(operation)
+                case Update():
+                    updated = await self.update(operation)
+                    budget.spend(updated.before)
+                    return updated
         except KvError as error:
             return error.with_traceback(None)

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from ..entry import Entry
 from ..errors import KvError, StorageUnavailable
-from ..operations import Delete, Get, Result, Set
+from ..operations import Delete, Get, Result, Set, Touch, Update, Updated
 from .tasks import in_task
 
 MOST_GROUPS: Final = 2
@@ -192,7 +192,9 @@ class Gathering(Generic[_Job, _Outcome]):
         self._timer = loop.call_at(min(left), self._expire) if left else None
 
 
-Write = Set | Delete
+Write = Set | Delete | Touch | Update
+Written = Result | Literal[Apart.APART]
+"""The outcome of a write in a group."""
 Found = Entry | KvError | Literal[Apart.APART] | None
 """The outcome of a get in a group."""
 
@@ -205,14 +207,14 @@ class GatheredOperations:
         *,
         get: Callable[[Get], Coroutine[Any, Any, Entry | None]],
         get_each: Callable[[Sequence[Get]], Awaitable[Sequence[Found]]],
-        write: Callable[[Write], Coroutine[Any, Any, str | None]],
-        write_each: Callable[[Sequence[Write]], Awaitable[Sequence[Result]]],
+        write: Callable[[Write], Coroutine[Any, Any, Updated | str | None]],
+        write_each: Callable[[Sequence[Write]], Awaitable[Sequence[Written]]],
         seconds: float,
         late: Callable[[bool], KvError],
     ) -> None:
         self._write = write
         self._gets = Gathering(get, get_each, seconds=seconds, late=lambda _: late(False))
-        self._writes: Gathering[Write, Entry | str | None] = Gathering(
+        self._writes: Gathering[Write, Entry | Updated | str | None] = Gathering(
             write, write_each, seconds=seconds, late=late
         )
 
@@ -231,6 +233,18 @@ class GatheredOperations:
     async def delete(self, operation: Delete) -> None:
         """See `Storage`."""
         await self._writes.join(operation)
+
+    async def touch(self, operation: Touch) -> str | None:
+        """See `Storage`."""
+        version = await self._writes.join(operation)
+        assert version is None or isinstance(version, str)
+        return version
+
+    async def update(self, operation: Update) -> Updated:
+        """See `Storage`."""
+        updated = await self._writes.join(operation)
+        assert isinstance(updated, Updated)
+        return updated
 
     async def close(self) -> None:
         """Finish the operations that were accepted, and refuse others."""

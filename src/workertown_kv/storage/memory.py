@@ -24,8 +24,11 @@ from ..operations import (
     ReadChanges,
     Result,
     Set,
+    Touch,
+    Update,
+    Updated,
 )
-from .batch import run_batch
+from .batch import run_batch, touched, update
 from .change_log import ChangeLog, Waiting
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from .listing import KeyRange, list_page
@@ -73,6 +76,13 @@ class MemoryStorage(Storage):
 
     async def delete(self, operation: Delete) -> None:
         self._opened().delete(operation)
+
+    async def touch(self, operation: Touch) -> str | None:
+        return self._opened().touch(operation)
+
+    async def update(self, operation: Update) -> Updated:
+        table = self._opened()
+        return update(table, operation, table.get(operation))
 
     async def list(self, operation: List) -> Page:
         async def read(keys: KeyRange, wanted: int) -> tuple[Sequence[KeyInfo], KeyRange | None]:
@@ -146,6 +156,14 @@ class _Table:
     def delete(self, operation: Delete) -> None:
         self._check_precondition(operation)
         self.store(operation, None)
+
+    def touch(self, operation: Touch) -> str | None:
+        self._check_precondition(operation)
+        entry = touched(self.get(operation), operation)
+        if entry is None:
+            return None
+        self.store(operation, entry)
+        return entry.version
 
     def list_some(
         self, operation: List, keys: KeyRange, wanted: int
@@ -230,12 +248,6 @@ class _Table:
             if entry.expires_at is not None:
                 heappush(self._expiring, (entry.expires_at, operation.namespace, operation.key))
 
-    def _check_precondition(self, operation: Set | Delete) -> None:
-        if operation.precondition is not None:
-            entry = self.get(operation)
-            if not operation.precondition.holds(entry.version if entry else None):
-                raise PreconditionFailed
-
     def _record(self, operation: Operation, old: Entry | None, new: Entry | None) -> None:
         """Record the change from an entry, which may have expired, to another."""
         now = self._clock()
@@ -282,3 +294,8 @@ class _Table:
             metadata=entry.metadata if is_new else None,
         )
         self.log.add(change, self._clock())
+
+    def _check_precondition(self, operation: Set | Delete | Touch) -> None:
+        condition = operation.precondition
+        if condition is not None and not condition.allows(self.get(operation)):
+            raise PreconditionFailed

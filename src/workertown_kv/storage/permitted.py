@@ -7,7 +7,20 @@ import msgspec
 
 from ..entry import Entry, KeyInfo
 from ..errors import InputError
-from ..operations import Batch, ChangePage, Delete, Get, List, Page, ReadChanges, Result, Set
+from ..operations import (
+    Batch,
+    ChangePage,
+    Delete,
+    Get,
+    List,
+    Page,
+    ReadChanges,
+    Result,
+    Set,
+    Touch,
+    Update,
+    Updated,
+)
 from ..user import User
 from .contract import Capability, Retention, Storage
 
@@ -50,6 +63,14 @@ class PermittedStorage(Storage):
     async def delete(self, operation: Delete) -> None:
         self._user.check(operation)
         await self._storage.delete(operation)
+
+    async def touch(self, operation: Touch) -> str | None:
+        self._user.check(operation)
+        return await self._storage.touch(operation)
+
+    async def update(self, operation: Update) -> Updated:
+        self._user.check(operation)
+        return await self._storage.update(operation)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         self._user.check(operation)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ...entry import Entry
 from ...errors import Conflict, KvError, PreconditionFailed, StorageUnsupported, ValueTooLarge
-from ...operations import Batch, Delete, Get, Operation, Result, Set
+from ...operations import Batch, Delete, Get, Operation, Result, Set, Touch, Update
 from ..batch import ReadBudget
 from ..contract import Clock
 from ..gathering import Write
@@ -17,29 +17,29 @@ from .engine import Session
 from .fields import DONE, FAILED, TOO_LARGE, batch_arguments, entry_of
 from .scripts import BATCH
 
-_Outcome = Result | Literal[False]
+Outcome = Result | Literal[False]
 """`False` stands for a value that is too large."""
 
 
-async def run_one(session: Session, operation: Set | Delete, clock: Clock) -> str:
-    """Do a single write. Returns the new version of a set."""
-    run = _Run(session, [operation], clock)
-    (outcome,) = await run.at_once(read_bytes=0)
+async def run_one(session: Session, operation: Write, clock: Clock) -> str | None:
+    """Do a single write. Returns its result in a batch."""
+    (outcome,) = await Run(session, [operation], clock).at_once(read_bytes=0)
     if isinstance(outcome, PreconditionFailed):
         raise outcome
-    return run.versions[0]
+    assert outcome is None or isinstance(outcome, str)
+    return outcome
 
 
 async def write_each(
     session: Session, operations: Sequence[Write], clock: Clock
 ) -> Sequence[Result]:
     """Do each write by a call of its own, and send all calls together."""
-    return await _Run(session, operations, clock).side_by_side()
+    return await Run(session, operations, clock).side_by_side()
 
 
 async def run_batch(session: Session, batch: Batch, clock: Clock) -> Sequence[Result]:
     """Do the operations as `Storage.batch` promises."""
-    run = _Run(session, batch.operations, clock)
+    run = Run(session, batch.operations, clock)
     read_bytes = min(batch.read_bytes, session.read_bytes or batch.read_bytes)
     if not batch.atomic:
         return _within_budget(await run.each(read_bytes), read_bytes)
@@ -54,17 +54,27 @@ async def run_batch(session: Session, batch: Batch, clock: Clock) -> Sequence[Re
     return results
 
 
-class _Run:
-    def __init__(self, session: Session, operations: Sequence[Operation], clock: Clock) -> None:
-        self.versions = [new_version() if isinstance(one, Set) else "" for one in operations]
+class Run:
+    """Operations that scripts do. `versions` has the new version of each set, if it is known."""
+
+    def __init__(
+        self,
+        session: Session,
+        operations: Sequence[Operation],
+        clock: Clock,
+        versions: Sequence[str] = (),
+    ) -> None:
+        self.versions = versions or [
+            new_version() if isinstance(one, Set) else "" for one in operations
+        ]
         self._session = session
         self._operations = operations
         self._clock = clock
         self._slots = [session.layout.slot(session.layout.bucket(one.key)) for one in operations]
 
-    async def at_once(self, read_bytes: int) -> list[_Outcome]:
+    async def at_once(self, read_bytes: int) -> list[Outcome]:
         """Do all operations or none. If one outcome is a failure, none was done."""
-        outcomes: list[_Outcome] = [None] * len(self._operations)
+        outcomes: list[Outcome] = [None] * len(self._operations)
         if len(set(self._slots)) > 1:
             raise StorageUnsupported(
                 "A Redis cluster does an atomic batch only if it keeps all its keys together, such "
@@ -87,13 +97,13 @@ class _Run:
         ]
         return _within_budget(outcomes, 0)
 
-    async def each(self, read_bytes: int) -> list[_Outcome]:
+    async def each(self, read_bytes: int) -> list[Outcome]:
         """Do each operation by itself: those of a slot in order, and all slots at the same time.
 
         At first, each slot has its part of the bytes to read. The operations that do not fit into
         it follow afterwards, in order, with the bytes that are left.
         """
-        outcomes: list[_Outcome] = [None] * len(self._operations)
+        outcomes: list[Outcome] = [None] * len(self._operations)
         groups: dict[int, list[int]] = defaultdict(list)
         gets: dict[int, int] = defaultdict(int)
         for index, slot in enumerate(self._slots):
@@ -122,7 +132,7 @@ class _Run:
         given = (repr(now), read_bytes, mode, *arguments)
         return script_call(self._slots[indexes[0]], BATCH, keys, given, writes=writes)
 
-    def _fill(self, outcomes: list[_Outcome], indexes: Sequence[int], answers: Any) -> list[int]:
+    def _fill(self, outcomes: list[Outcome], indexes: Sequence[int], answers: Any) -> list[int]:
         """Enter the answers of the script. Returns the indexes of operations that it did not do."""
         if isinstance(answers, KvError):
             answers = [answers] * len(indexes)
@@ -130,7 +140,7 @@ class _Run:
             outcomes[index] = self._outcome(index, answer)
         return list(indexes[len(answers) :])
 
-    def _outcome(self, index: int, answer: Any) -> _Outcome:
+    def _outcome(self, index: int, answer: Any) -> Outcome:
         if isinstance(answer, KvError):
             return answer
         if answer == FAILED:
@@ -145,13 +155,17 @@ class _Run:
                 return self.versions[index]
             case Delete():
                 return None
+            case Touch():
+                return answer.decode() if isinstance(answer, bytes) else None
+            case Update():
+                raise AssertionError(self._operations[index])
 
 
-def _size(outcome: _Outcome) -> int:
+def _size(outcome: Outcome) -> int:
     return len(outcome.value) if isinstance(outcome, Entry) else 0
 
 
-def _within_budget(outcomes: Sequence[_Outcome], read_bytes: int) -> list[Result]:
+def _within_budget(outcomes: Sequence[Outcome], read_bytes: int) -> list[Result]:
     """Return the results, with an error for each get that is past the budget, in order."""
     budget = ReadBudget(read_bytes)
     results: list[Result] = []

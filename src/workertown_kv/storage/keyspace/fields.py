@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Final
 
+from msgspec import UNSET
+
 from ...entry import Entry
-from ...operations import Delete, Get, Operation, Precondition, Set
+from ...operations import Delete, Get, Operation, Precondition, Set, Touch, Update
 from ..contract import SWEEP_MARGIN_SECONDS
 from .layout import Layout
 
@@ -33,7 +35,9 @@ def batch_arguments(
             keys += (layout.index(bucket, operation.namespace), layout.expiring(bucket))
             arguments.append(operation.key.encode())
         if isinstance(operation, Set):
-            arguments += (version, *_written(operation, now))
+            arguments += (version, *_written(operation), *_lifetime(operation, now))
+        elif isinstance(operation, Touch):
+            arguments += _lifetime(operation, now)
     return keys, arguments
 
 
@@ -65,23 +69,39 @@ def _act(operation: Operation) -> str:
             return "set"
         case Delete():
             return "delete"
+        case Touch():
+            return "touch"
+        case Update():
+            raise AssertionError(operation)  # no script can decide it
 
 
 def _guard(precondition: Precondition | None) -> Iterator[str | int]:
-    """Yield whether the precondition is negated, how many versions it has, and these versions."""
+    """Yield whether the precondition is negated, how many versions it has, and these versions.
+
+    Instead of a number, -1 stands for any version, -2 for no precondition, and -3 for one version
+    and the expiry, which follow.
+    """
     if precondition is None:
         yield from ("0", "-2")
         return
     versions = precondition.versions
+    if precondition.expires_at is not UNSET:
+        (version,) = versions or ("",)
+        expires_at = precondition.expires_at
+        yield from ("0", "-3", version, "" if expires_at is None else repr(expires_at))
+        return
     yield "1" if precondition.negated else "0"
     yield -1 if versions is None else len(versions)
     yield from versions or ()
 
 
-def _written(operation: Set, now: float) -> Iterator[str | bytes | int]:
+def _written(operation: Set) -> Iterator[str | bytes | int]:
     yield operation.value
     yield "1" if operation.is_json else "0"
     yield operation.metadata or ""
+
+
+def _lifetime(operation: Set | Touch, now: float) -> Iterator[str | bytes | int]:
     if operation.expires_at is None:
         yield from ("", "")
         return

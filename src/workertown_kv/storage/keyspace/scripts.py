@@ -22,20 +22,25 @@ local argument, name = 3, 0
 local function take() argument = argument + 1; return ARGV[argument] end
 local function key() name = name + 1; return KEYS[name] end
 
--- The versions as the operations so far would leave them.
-local versions, sizes = {}, {}
+-- The versions and lifetimes as the operations so far would leave them.
+local versions, expiries, sizes = {}, {}, {}
 local function look(entry)
     if versions[entry] == nil then
         local found = redis.call('HMGET', entry, 'version', 'expires_at')
         local alive = found[1] and not (found[2] and tonumber(found[2]) <= now)
         versions[entry] = alive and found[1]
+        expiries[entry] = found[2] or ''
     end
     return versions[entry]
 end
 
-local function holds(version)
+local function holds(version, entry)
     local negated, count = take() == '1', tonumber(take())
     if count == -2 then return true end
+    if count == -3 then
+        local wanted, expires_at = take(), take()
+        return version == wanted and tonumber(expiries[entry]) == tonumber(expires_at)
+    end
     local found = count == -1 and version ~= false
     for _ = 1, count do
         if take() == version then found = true end
@@ -47,7 +52,7 @@ local steps, answers, refused = {}, {}, false
 while argument < #ARGV do
     local step = {act = take(), entry = key()}
     local version = look(step.entry)
-    local answer = holds(version) and 1 or 0
+    local answer = holds(version, step.entry) and 1 or 0
     if step.act == 'get' then
         step.there = version ~= false
         if answer == 1 and step.there then
@@ -65,8 +70,12 @@ while argument < #ARGV do
             step.version, step.value, step.is_json = take(), take(), take()
             step.metadata, step.expires_at, step.lives = take(), take(), take()
         end
-        if answer == 1 then
+        if step.act == 'touch' then
+            step.expires_at, step.lives, step.there = take(), take(), version
+            if answer == 1 then expiries[step.entry] = step.expires_at end
+        elseif answer == 1 then
             versions[step.entry] = step.version or false
+            expiries[step.entry] = step.expires_at or ''
             sizes[step.entry] = step.value and #step.value
         end
     end
@@ -74,6 +83,16 @@ while argument < #ARGV do
     steps[#steps + 1], answers[#answers + 1] = step, answer
 end
 if mode == 'all' and refused then return answers end
+
+local function expire(step)
+    if step.lives == '' then
+        redis.call('PERSIST', step.entry)
+        redis.call('ZREM', step.expiring, step.entry)
+    else
+        redis.call('PEXPIRE', step.entry, step.lives)
+        redis.call('ZADD', step.expiring, step.expires_at, step.entry)
+    end
+end
 
 local function set(step)
     local given = {'value', step.value, 'is_json', step.is_json, 'version', step.version}
@@ -89,13 +108,16 @@ local function set(step)
     redis.call('HSET', step.entry, unpack(given))
     if #absent > 0 then redis.call('HDEL', step.entry, unpack(absent)) end
     redis.call('ZADD', step.index, 0, step.member)
+    expire(step)
+end
+
+local function touch(step)
     if step.lives == '' then
-        redis.call('PERSIST', step.entry)
-        redis.call('ZREM', step.expiring, step.entry)
+        redis.call('HDEL', step.entry, 'expires_at')
     else
-        redis.call('PEXPIRE', step.entry, step.lives)
-        redis.call('ZADD', step.expiring, step.expires_at, step.entry)
+        redis.call('HSET', step.entry, 'expires_at', step.expires_at)
     end
+    expire(step)
 end
 
 for i, step in ipairs(steps) do
@@ -103,6 +125,9 @@ for i, step in ipairs(steps) do
         -- This step has its answer.
     elseif step.act == 'set' then
         set(step)
+    elseif step.act == 'touch' then
+        if step.there then touch(step) end
+        answers[i] = step.there
     elseif step.act == 'delete' then
         redis.call('DEL', step.entry)
         redis.call('ZREM', step.index, step.member)

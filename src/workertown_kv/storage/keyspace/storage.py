@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import groupby
 from typing import ClassVar
 
 from ...entry import Entry
-from ...operations import Batch, Delete, Get, List, Page, Result, Set
+from ...operations import Batch, Delete, Get, List, Page, Result, Set, Touch, Update
+from ..batch import ReadBudget
 from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from ..gathering import Found, GatheredOperations, Write
 from ..tasks import in_task
@@ -15,6 +17,7 @@ from .gets import get_each, get_one
 from .listing import list_keys
 from .probing import probe, warnings
 from .sweeping import sweep
+from .transactions import run_transaction
 
 
 class KeyspaceStorage(Storage):
@@ -61,6 +64,9 @@ class KeyspaceStorage(Storage):
     async def delete(self, operation: Delete) -> None:
         await self._of_server(operation.key).delete(operation)
 
+    async def touch(self, operation: Touch) -> str | None:
+        return await self._of_server(operation.key).touch(operation)
+
     async def list(self, operation: List) -> Page:
         return await in_task(self._list(operation))
 
@@ -69,8 +75,27 @@ class KeyspaceStorage(Storage):
             return await list_keys(session, operation, self.clock)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
+        if any(isinstance(item, Update) for item in operation.operations):
+            return await self._batch_with_updates(operation)
         async with self._engine.session() as session:
             return await run_batch(session, operation, self.clock)
+
+    async def _batch_with_updates(self, batch: Batch) -> Sequence[Result]:
+        if batch.atomic:
+            async with self._engine.session() as session:
+                return await run_transaction(session, batch, self.clock)
+        budget = ReadBudget(batch.read_bytes)
+        results: list[Result] = []
+        for is_update, some in groupby(batch.operations, lambda item: isinstance(item, Update)):
+            if is_update:
+                results += [await self._attempt(item, budget) for item in some]
+                continue
+            async with self._engine.session() as session:
+                part = Batch([*some], read_bytes=budget.left)
+                found = await run_batch(session, part, self.clock)
+            budget.left -= sum(len(one.value) for one in found if isinstance(one, Entry))
+            results += found
+        return results
 
     async def sweep(self, limit: int) -> int:
         async with self._engine.session() as session:
@@ -99,7 +124,7 @@ class KeyspaceStorage(Storage):
         async with self._engine.session() as session:
             return await get_each(session, operations, self.clock)
 
-    async def _write(self, operation: Write) -> str:
+    async def _write(self, operation: Write) -> str | None:
         async with self._engine.session() as session:
             return await run_one(session, operation, self.clock)
 

@@ -1,10 +1,11 @@
 """Run batches: the reads in one statement, the writes in one transaction."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from ...entry import Entry
-from ...operations import Batch, Get, Result
+from ...operations import Batch, Get, Result, Update
 from ..batch import run_batch
 from ..gathering import JOB_BYTES
 from ..version import new_version
@@ -66,14 +67,15 @@ async def batch_in_transaction(
             # Only a get after a failed write reads this entry. The batch fails anyway, and only
             # the precondition of the get matters.
             unread = Entry(key=at[1], value=b"", version=other.version)
-            found[at] = Found(other.version, unread)
+            found[at] = Found(other.version, other.expires_at, unread)
         table = Snapshot(found, now)
         results = run_batch(table, batch)
         if session.certifies:
-            await _touch(session, statements, table, read)
+            await _write_again(session, statements, table, read)
         await _put(session, statements, table.kept)
         for some in _chunks(table.removed, _key_size):
             await session.execute(statements.remove(some))
+        await _touch(session, statements, table.touched)
         absent = [at for at in keys if at not in found and at not in table.written]
         if placed or session.certifies:
             # Only the rows made here: an expired row may be alive by the clock of another server.
@@ -85,7 +87,7 @@ async def batch_in_transaction(
     return results
 
 
-async def _touch(
+async def _write_again(
     session: Session, statements: ServerStatements, table: Snapshot, found: Mapping[EntryKey, Found]
 ) -> None:
     """Also write the entries that were only read, to conflict with writes on other servers.
@@ -101,6 +103,17 @@ async def _touch(
     for some in _chunks([at for at, _ in read], _key_size):
         await session.execute(statements.remove(some))
     await _put(session, statements, read)
+
+
+async def _touch(
+    session: Session, statements: ServerStatements, lifetimes: Mapping[EntryKey, float | None]
+) -> None:
+    alike: dict[float | None, list[EntryKey]] = defaultdict(list)
+    for at, expires_at in lifetimes.items():
+        alike[expires_at].append(at)
+    for expires_at, keys in alike.items():
+        for some in _chunks(keys, _key_size):
+            await session.execute(statements.touch_each(some, expires_at))
 
 
 async def _put(
@@ -120,10 +133,11 @@ def _read_first(batch: Batch) -> Sequence[EntryKey]:
     written = set()
     for operation in batch.operations:
         at = entry_key(operation)
+        # The write before an update may fail, and then the update needs the value that was there.
+        if isinstance(operation, Update) or (isinstance(operation, Get) and at not in written):
+            read[at] = None
         if not isinstance(operation, Get):
             written.add(at)
-        elif at not in written:
-            read[at] = None
     return list(read)
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from ...entry import Entry
-from ...operations import Batch, Get, Result, Set
-from ..gathering import APART, Found, Write
+from ...errors import ValueTooLarge
+from ...operations import Batch, Get, Set
+from ..gathering import APART, Found, Write, Written
 from ..version import new_version
 from .batches import batch_in_transaction
 from .rows import EntryKey, entry_key
@@ -28,8 +29,10 @@ async def get_each(
 
 async def write_each(
     session: Session, statements: ServerStatements, operations: Sequence[Write], now: float
-) -> Sequence[Result]:
+) -> Sequence[Written]:
     """Do each write, all in one transaction. A precondition that does not hold fails alone.
+
+    `APART` stands for an update whose value is too large beside those of the others.
 
     Sets without preconditions need only one statement, which locks rows in the order of their keys
     as other groups and batches do.
@@ -38,7 +41,8 @@ async def write_each(
     versions: list[str] = []
     for one in operations:
         if not isinstance(one, Set) or one.precondition is not None:
-            return await batch_in_transaction(session, statements, Batch(operations), now)
+            results = await batch_in_transaction(session, statements, Batch(operations), now)
+            return [APART if isinstance(one, ValueTooLarge) else one for one in results]
         versions.append(new_version())
         entries[entry_key(one)] = one.entry(versions[-1])
     await session.execute(statements.put_each(sorted(entries.items())))

@@ -9,7 +9,8 @@ import msgspec
 
 from ...entry import Entry
 from ...errors import PreconditionFailed
-from ...operations import Delete, Get, Operation, Set
+from ...operations import Delete, Get, Operation, Set, Touch
+from ..batch import touched
 from ..version import new_version
 from .rows import EntryKey, entry_key
 
@@ -18,6 +19,7 @@ class Found(msgspec.Struct, frozen=True):
     """An entry that exists; `entry` is `False` if its value was not read."""
 
     version: str
+    expires_at: float | None
     entry: Entry | bool
 
 
@@ -34,6 +36,8 @@ class Snapshot:
         key_of: Callable[[Operation], EntryKey] = entry_key,
     ) -> None:
         self.written: dict[EntryKey, Entry | None] = {}
+        self.touched: dict[EntryKey, float | None] = {}
+        """The new lifetimes of entries that are not written."""
         self._entries = dict(found)
         self._key_of = key_of
         self._now = now
@@ -67,9 +71,10 @@ class Snapshot:
         at = self._checked(operation)
         entry = self.written[at] = operation.entry(new_version())
         if entry.is_alive(self._now):
-            self._entries[at] = Found(entry.version, entry)
+            self._entries[at] = Found(entry.version, entry.expires_at, entry)
         else:
             self._entries.pop(at, None)
+        self.touched.pop(at, None)
         return entry.version
 
     def delete(self, operation: Delete) -> None:
@@ -77,11 +82,31 @@ class Snapshot:
         at = self._checked(operation)
         self.written[at] = None
         self._entries.pop(at, None)
+        self.touched.pop(at, None)
 
-    def _checked(self, operation: Set | Delete) -> EntryKey:
+    def touch(self, operation: Touch) -> str | None:
+        """See `batch.Table`."""
+        at = self._checked(operation)
+        found = self._entries.get(at)
+        if found is None:
+            return None
+        expires_at = operation.expires_at
+        if at in self.written:
+            self.written[at] = touched(self.written[at], operation)
+        else:
+            self.touched[at] = expires_at
+        if expires_at is None or expires_at > self._now:
+            entry = found.entry
+            entry = entry if isinstance(entry, bool) else touched(entry, operation) or False
+            self._entries[at] = Found(found.version, expires_at, entry)
+        else:
+            del self._entries[at]
+        return found.version
+
+    def _checked(self, operation: Set | Delete | Touch) -> EntryKey:
         at = self._key_of(operation)
         found = self._entries.get(at)
         condition = operation.precondition
-        if condition is not None and not condition.holds(found.version if found else None):
+        if condition is not None and not condition.allows(found):
             raise PreconditionFailed
         return at

@@ -7,8 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
+from msgspec import UNSET
+
 from ...entry import Entry
-from ...operations import Delete, Get, List, Operation, Precondition, Set
+from ...operations import MUST_EXIST, Delete, Get, List, Operation, Precondition, Set, Touch
 from ..listing import KeyRange
 from .rows import EntryKey, entry_key, entry_of, namespace
 from .snapshot import Found
@@ -23,6 +25,9 @@ class Statements(ABC):
 
     columns: ClassVar[Sequence[str]]
     """The columns of an entry besides its namespace and key, in the order of `columns_of`."""
+
+    same: ClassVar[str] = "IS NOT DISTINCT FROM"
+    """The operator for equal values, of which two may be NULL."""
 
     about: ClassVar[str] = "version, expires_at, metadata"
     """The columns that are read of an entry besides its value."""
@@ -75,7 +80,7 @@ class Statements(ABC):
         found = {}
         for name, key, *row in rows:
             at = name.decode(), key.decode()
-            found[at] = Found(row[0].decode(), self.entry_of(at[1], row))
+            found[at] = Found(row[0].decode(), row[1], self.entry_of(at[1], row))
         return found
 
     def replacing(self, condition: str | None) -> str:
@@ -136,6 +141,21 @@ class Statements(ABC):
         where = self._where(to, at, operation.precondition, now)
         return to.statement(f"DELETE FROM {self.table} WHERE {where}")
 
+    def touch(self, operation: Touch, now: float) -> Statement:
+        """Change the lifetime of the entry, if it exists and the precondition holds."""
+        to = Writing(self.mark)
+        expires_at = to.add(operation.expires_at)
+        condition = operation.precondition or MUST_EXIST
+        where = self._where(to, entry_key(operation), condition, now)
+        return to.statement(f"UPDATE {self.table} SET expires_at = {expires_at} WHERE {where}")
+
+    def touch_each(self, keys: Sequence[EntryKey], expires_at: float | None) -> Statement:
+        """Change the lifetime of these rows."""
+        to = Writing(self.mark)
+        given = to.add(expires_at)
+        where = self.at_any(to, keys)
+        return to.statement(f"UPDATE {self.table} SET expires_at = {given} WHERE {where}")
+
     def remove(self, keys: Sequence[EntryKey], version: str | None = None) -> Statement:
         """Remove these rows; with a version, only the rows that have it."""
         to = Writing(self.mark)
@@ -185,6 +205,8 @@ class Statements(ABC):
             where += f" AND version {how} {self.listed(to, condition.versions)}"
         elif condition.negated:
             where += " AND 1 = 0"  # the precondition holds for no entry that exists
+        if condition.expires_at is not UNSET:
+            where += f" AND expires_at {self.same} {to.add(condition.expires_at)}"
         return where
 
 
@@ -193,9 +215,9 @@ def order_of(operation: List) -> str:
     return '"key" DESC' if operation.is_reverse else '"key"'
 
 
-def alive(mark: str) -> str:
+def alive(mark: str, column: str = "expires_at") -> str:
     """Return the condition of not having expired at the time for which the mark stands."""
-    return f"(expires_at IS NULL OR expires_at > {mark})"
+    return f"({column} IS NULL OR {column} > {mark})"
 
 
 def _this(marks: Sequence[str]) -> str:

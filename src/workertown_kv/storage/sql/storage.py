@@ -3,13 +3,28 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import ClassVar, Final, TypeVar
 
+import msgspec
+
 from ...entry import Entry, KeyInfo
 from ...errors import KvError, PreconditionFailed, StorageUnavailable
-from ...operations import Batch, Delete, Get, List, Operation, Page, Result, Set
+from ...operations import (
+    Batch,
+    Delete,
+    Get,
+    List,
+    Operation,
+    Page,
+    Result,
+    Set,
+    Touch,
+    Update,
+    Updated,
+    unchanged,
+)
 from ..batch import ReadBudget, guarded, run_batch
 from ..clock_skew import skew_warnings
 from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
-from ..gathering import GatheredOperations
+from ..gathering import GatheredOperations, Write
 from ..listing import KeyRange, list_page
 from ..tasks import in_task
 from ..version import new_version
@@ -20,7 +35,8 @@ from .pool import Pool
 from .rows import entry_key, keys_of
 from .server_statements import ServerStatements
 from .session import Session, Undone
-from .snapshot import Snapshot
+from .snapshot import Found, Snapshot
+from .statements import MOST_BYTES
 
 STEP_ROWS: Final = 2000
 """How many rows a statement of a listing reads if many have expired."""
@@ -75,6 +91,14 @@ class SqlStorage(Storage):
         entry_key(operation)
         await self._gathered.delete(operation)
 
+    async def touch(self, operation: Touch) -> str | None:
+        entry_key(operation)
+        return await self._gathered.touch(operation)
+
+    async def update(self, operation: Update) -> Updated:
+        entry_key(operation)
+        return await self._gathered.update(operation)
+
     async def list(self, operation: List) -> Page:
         return await in_task(self._do(lambda session: self._list(session, operation), writes=False))
 
@@ -112,11 +136,17 @@ class SqlStorage(Storage):
             late=self._database.late,
         )
 
-    async def _write(self, operation: Set | Delete) -> str | None:
-        if isinstance(operation, Set):
-            return await self._do(lambda session: self._set(session, operation), writes=True)
-        await self._do(lambda session: self._delete(session, operation), writes=True)
-        return None
+    async def _write(self, operation: Write) -> Updated | str | None:
+        match operation:
+            case Set():
+                return await self._do(lambda session: self._set(session, operation), writes=True)
+            case Touch():
+                return await self._do(lambda session: self._touch(session, operation), writes=True)
+            case Update():
+                return await self._do(lambda session: self._update(session, operation), writes=True)
+            case Delete():
+                await self._do(lambda session: self._delete(session, operation), writes=True)
+                return None
 
     async def _do(self, act: Callable[[Session], Awaitable[_T]], *, writes: bool) -> _T:
         pool = self._database.opened()
@@ -173,6 +203,18 @@ class SqlStorage(Storage):
                     pool, lambda session: self._delete(session, operation), writes=True
                 )
                 return None
+            case Touch():
+                return await self._database.ask(
+                    pool, lambda session: self._touch(session, operation), writes=True
+                )
+            case Update():
+                updated = await self._database.ask(
+                    pool,
+                    lambda session: self._update(session, operation, budget.left),
+                    writes=True,
+                )
+                budget.spend(updated.before)
+                return updated
 
     async def _probe(self, session: Session) -> None:
         for statement in self._statements.probe():
@@ -221,6 +263,29 @@ class SqlStorage(Storage):
                 return
             if not condition.holds(rows[0][0].decode()):
                 raise PreconditionFailed
+
+    async def _touch(self, session: Session, operation: Touch) -> str | None:
+        while True:
+            rows = await session.fetch(self._statements.get_up_to(operation, self.clock(), -1))
+            found = Found(rows[0][0].decode(), rows[0][1], False) if rows else None
+            if operation.precondition and not operation.precondition.allows(found):
+                raise PreconditionFailed
+            # MySQL counts no row if the statement changes nothing in it.
+            if found is None or found.expires_at == operation.expires_at:
+                return None if found is None else found.version
+            seen = msgspec.structs.replace(operation, precondition=unchanged(found))
+            if await session.execute(self._statements.touch(seen, self.clock())):
+                return found.version
+
+    async def _update(
+        self, session: Session, operation: Update, read_bytes: int = MOST_BYTES
+    ) -> Updated:
+        batch = Batch([operation], read_bytes=read_bytes)
+        (result,) = await batch_in_transaction(session, self._statements, batch, self.clock())
+        if isinstance(result, KvError):
+            raise result
+        assert isinstance(result, Updated)
+        return result
 
     async def _sweep(self, session: Session, limit: int) -> int:
         before = self.clock() - SWEEP_MARGIN_SECONDS

@@ -33,6 +33,9 @@ from ...operations import (
     ReadChanges,
     Result,
     Set,
+    Touch,
+    Update,
+    Updated,
 )
 from ..batch import run_batch
 from ..change_log import Waiting
@@ -169,6 +172,12 @@ class SqliteStorage(Storage):
 
     async def delete(self, operation: Delete) -> None:
         await self._submit(operation)
+
+    async def touch(self, operation: Touch) -> str | None:
+        return cast("str | None", await self._submit(operation))
+
+    async def update(self, operation: Update) -> Updated:
+        return cast("Updated", await self._submit(operation))
 
     async def list(self, operation: List) -> Page:
         async def read(keys: KeyRange, wanted: int) -> tuple[Sequence[KeyInfo], KeyRange | None]:

@@ -7,7 +7,8 @@ import apsw
 
 from ...entry import Entry, KeyInfo
 from ...errors import PreconditionFailed
-from ...operations import Delete, Get, List, Set
+from ...operations import Delete, Get, List, Set, Touch, Update, Updated
+from ..batch import update
 from ..contract import SWEEP_MARGIN_SECONDS, Clock
 from ..listing import KeyRange
 from ..sql.dialects.sqlite import SqliteFileStatements
@@ -20,6 +21,10 @@ SWEEP_BYTES: Final = 8 * 1024 * 1024
 _SQL: Final = SqliteFileStatements()
 _GET_UP_TO: Final = _SQL.get_up_to_text
 _SET: Final = _SQL.set_text
+
+
+class LargeValue(Exception):
+    """The value is larger than the caller is ready to read."""
 
 
 class EntryTable:
@@ -65,6 +70,20 @@ class EntryTable:
         self._check_precondition(operation)
         self.db.execute(_SQL.delete_text, (operation.namespace, operation.key))
 
+    def touch(self, operation: Touch) -> str | None:
+        """Change the lifetime and return the version; `None` if there is no entry."""
+        self._check_precondition(operation)
+        values = (operation.expires_at, *self._this(operation))
+        return cast("str | None", self.db.execute(_SQL.touch_text, values).get)
+
+    def update(self, operation: Update, value_bytes: int | None) -> Updated:
+        """Write what the update decides. Raises `LargeValue` for a value that has more bytes."""
+        get = Get(operation.namespace, operation.key)
+        entry = self.get(get) if value_bytes is None else self.get_up_to(get, value_bytes)
+        if isinstance(entry, bool):
+            raise LargeValue
+        return update(self, operation, entry)
+
     def list_some(
         self, operation: List, keys: KeyRange, wanted: int
     ) -> tuple[Sequence[KeyInfo], KeyRange | None]:
@@ -101,11 +120,12 @@ class EntryTable:
         """Remove these rows."""
         self.db.executemany(_SQL.remove_text, [(rowid,) for rowid in rows])
 
-    def _check_precondition(self, operation: Set | Delete) -> None:
+    def _check_precondition(self, operation: Set | Delete | Touch) -> None:
         if operation.precondition is not None:
-            version = self.db.execute(_SQL.version_text, self._this(operation)).get
-            if not operation.precondition.holds(cast("str | None", version)):
+            row = self.db.execute(_SQL.version_text, self._this(operation)).get
+            found = None if row is None else KeyInfo(key="", version=row[0], expires_at=row[1])
+            if not operation.precondition.allows(found):
                 raise PreconditionFailed
 
-    def _this(self, operation: Get | Set | Delete) -> tuple[str, str, float]:
+    def _this(self, operation: Get | Set | Delete | Touch) -> tuple[str, str, float]:
         return (operation.namespace, operation.key, self._clock())

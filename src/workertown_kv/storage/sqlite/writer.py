@@ -10,7 +10,7 @@ import apsw
 import msgspec
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
-from ...operations import Batch, Delete, Result, Set
+from ...operations import Batch, Delete, Result, Set, Touch, Update, Updated
 from ..batch import run_batch
 from ..contract import Clock, Migration, Retention
 from .change_log import MOST_EXPIRED, Recorder
@@ -19,7 +19,7 @@ from .failures import translated
 from .files import Files
 from .group_commit import LARGE_BYTES
 from .schema import check_owner, migrate
-from .table import EntryTable
+from .table import EntryTable, LargeValue
 
 LOG_BYTES: Final = 64 * 1024 * 1024
 """SQLite cuts a larger write-ahead log to this size when it starts again at the beginning."""
@@ -51,8 +51,8 @@ class RecordExpired(msgspec.Struct, frozen=True):
     """Record the expiries until now as changes."""
 
 
-Job = Set | Delete | Batch | Sweep | Probe | RecordExpired
-Outcome = str | int | Sequence[Result] | None
+Job = Set | Delete | Touch | Update | Batch | Sweep | Probe | RecordExpired
+Outcome = str | int | Updated | Sequence[Result] | None
 Outcomes = Sequence[Outcome | Exception]
 """What each job of a group returned or raised."""
 
@@ -137,8 +137,8 @@ class Writer:
         try:
             self._begin()
             if self._recorder.record_expired(self._now, MOST_EXPIRED):
-                return [self._outcome(self._table, job) for job in jobs]
-        except apsw.Error:
+                return [self._outcome(self._table, job, LARGE_BYTES) for job in jobs]
+        except (apsw.Error, LargeValue):
             pass
         self._roll_back()
         return None
@@ -169,7 +169,7 @@ class Writer:
             with self._transaction(is_begun=started is not None) as table:
                 outcomes = started or self._run(table, jobs)
                 self._recorder.trim_after_writes(self._now)
-                if any(map(size_of, jobs)):
+                if any(map(_grows, jobs)):
                     self._make_room()
         except apsw.Error as error:
             failure = translated(error, self._files.path, self.db.system_errno)
@@ -191,8 +191,13 @@ class Writer:
             self._recorder.record_expired(self._now)
         return [self._outcome(table, job) for job in jobs]
 
-    def _outcome(self, table: EntryTable, job: Job) -> Outcome | Exception:
-        """Run a job of a group. A job that fails leaves no trace, and the others continue."""
+    def _outcome(
+        self, table: EntryTable, job: Job, value_bytes: int | None = None
+    ) -> Outcome | Exception:
+        """Run a job of a group. A job that fails leaves no trace, and the others continue.
+
+        Raises `LargeValue` if the job would read a value of more than `value_bytes`.
+        """
         try:
             match job:
                 case Set():
@@ -200,6 +205,10 @@ class Writer:
                 case Delete():
                     table.delete(job)
                     return None
+                case Touch():
+                    return table.touch(job)
+                case Update():
+                    return table.update(job, value_bytes)
                 case Batch():
                     with savepoint(table.db):
                         return run_batch(table, job)
@@ -210,7 +219,7 @@ class Writer:
                     return None
                 case RecordExpired():
                     return None
-        except apsw.Error:
+        except (apsw.Error, LargeValue):
             raise
         except Exception as error:  # noqa: BLE001  (`submit` raises it)
             return error
@@ -310,5 +319,9 @@ class Writer:
             self.db.execute("ROLLBACK")
 
 
+def _grows(job: Job) -> bool:
+    return isinstance(job, Update) or size_of(job) > 0
+
+
 def _is_short(job: Job) -> bool:
-    return isinstance(job, Set | Delete) and size_of(job) <= LARGE_BYTES
+    return isinstance(job, Set | Delete | Touch | Update) and size_of(job) <= LARGE_BYTES

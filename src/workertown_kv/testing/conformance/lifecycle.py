@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ...errors import StorageUnavailable, StorageUnsupported
-from ...operations import MUST_NOT_EXIST, Batch, Delete, Get, List, ReadChanges
+from ...operations import MUST_NOT_EXIST, Batch, Delete, Get, List, ReadChanges, Touch
 from ...storage import Capability, Storage
 from ..clock import MovedClock
 from .case import SPACE, StorageCase, put, value_of
@@ -23,6 +23,9 @@ class Lifecycle(StorageCase):
             Capability.PRECONDITIONS: lambda: storage.set(put("a", precondition=MUST_NOT_EXIST)),
             Capability.ATOMIC_BATCHES: lambda: storage.batch(Batch([put("a")], atomic=True)),
             Capability.LISTING: lambda: storage.list(List(SPACE, "", 10)),
+            Capability.TOUCH: lambda: storage.touch(
+                Touch(namespace=SPACE, key="a", expires_at=None)
+            ),
             Capability.CHANGES: lambda: storage.changes(ReadChanges(None)),
             Capability.SEEKING: lambda: storage.list(List(SPACE, "", 10, is_reverse=True)),
             Capability.NAMESPACES: lambda: storage.set(put("a", namespace="other")),

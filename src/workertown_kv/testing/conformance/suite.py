@@ -16,6 +16,7 @@ from .listings import Listings
 from .namespaces import NamespaceCases
 from .preconditions import Preconditions
 from .seeking import Seeking
+from .updates import Updates
 
 
 class StorageConformance(
@@ -25,6 +26,7 @@ class StorageConformance(
     Listings,
     Seeking,
     Batches,
+    Updates,
     Changes,
     NamespaceCases,
     Lifecycle,

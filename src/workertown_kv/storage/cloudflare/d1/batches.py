@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, TypeVar
 
-from ....operations import Batch, Get, Operation, Result
+from ....operations import Batch, Get, Operation, Result, Touch, Update
 from ...batch import run_batch
 from ...sql.dialects.sqlite import SqliteStatements
 from ...sql.rows import EntryKey
@@ -21,7 +21,7 @@ TRIES: Final = 16
 
 # D1 accepts 100 values in a statement.
 KEYS_TOGETHER: Final = 64
-_SEEN_TOGETHER: Final = 99 // 3
+_SEEN_TOGETHER: Final = 99 // 4
 _ENTRIES_TOGETHER: Final = 16
 
 _T = TypeVar("_T")
@@ -56,13 +56,14 @@ async def atomic_batch(
         found = await read(database, statements, read_first, now, batch.read_bytes)
         table = Snapshot(found, now, key_of)
         results = run_batch(table, batch)
-        if not table.written:
+        if not (table.written or table.touched):
             return results
-        seen = [(at, found[at].version if at in found else None) for at in read_first]
+        seen = [(at, found.get(at)) for at in read_first]
         changes = [
             *(statements.unchanged(dict(some), now) for some in _chunks(seen, _SEEN_TOGETHER)),
             *(statements.put(some) for some in _chunks(table.kept, _ENTRIES_TOGETHER)),
             *(statements.remove(some) for some in _of_one_namespace(table.removed)),
+            *(statements.touch_each([at], expiry) for at, expiry in table.touched.items()),
         ]
         try:
             await database.run(changes)
@@ -75,7 +76,7 @@ async def atomic_batch(
 
 
 def _depends(operation: Operation) -> bool:
-    return isinstance(operation, Get) or operation.precondition is not None
+    return isinstance(operation, Get | Touch | Update) or operation.precondition is not None
 
 
 def _of_one_namespace(keys: Sequence[EntryKey]) -> Iterator[Sequence[EntryKey]]:

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Final
 
 from ....entry import Entry, KeyInfo
 from ....errors import KvError, PreconditionFailed, StorageUnavailable, ValueTooLarge
-from ....operations import Batch, Delete, Get, List, Operation, Page, Result, Set
+from ....operations import Batch, Delete, Get, List, Operation, Page, Result, Set, Touch, Update
 from ...batch import ReadBudget, guarded, run_batch
 from ...contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from ...listing import KeyRange, list_page
 from ...sql.dialects.sqlite import SqliteStatements
 from ...sql.rows import EntryKey, entry_key, entry_of, keys_of
-from ...sql.snapshot import Snapshot
+from ...sql.snapshot import Found, Snapshot
 from ...sql.writing import Statement
 from ...version import new_version
 from .. import bridge
@@ -78,6 +78,10 @@ class D1BindingStorage(Storage):
         found, *_ = await self._run([*_deletion(operation, self.clock())])
         _check_found(operation, found)
 
+    async def touch(self, operation: Touch) -> str | None:
+        found, _ = await self._run([*_touching(operation, self.clock())])
+        return _check_found(operation, found)
+
     async def list(self, operation: List) -> Page:
         now = self.clock()
 
@@ -104,7 +108,11 @@ class D1BindingStorage(Storage):
         results: list[Result] = []
         for start in range(0, len(operation.operations), TOGETHER):
             some = operation.operations[start : start + TOGETHER]
-            results += await self._several(some, budget)
+            if any(isinstance(item, Update) for item in some):
+                # Each of these needs several calls of D1.
+                results += [await self._attempt(item, budget) for item in some]
+            else:
+                results += await self._several(some, budget)
         return results
 
     async def sweep(self, limit: int) -> int:
@@ -178,6 +186,8 @@ def _statements(
             yield _set(operation, version, now)
         case Delete():
             yield from _deletion(operation, now)
+        case Touch():
+            yield from _touching(operation, now)
 
 
 def _set(operation: Set, version: str, now: float) -> Statement:
@@ -192,16 +202,25 @@ def _deletion(operation: Delete, now: float) -> Iterator[Statement]:
     yield _SQL.delete(operation, now)
 
 
+def _touching(operation: Touch, now: float) -> Iterator[Statement]:
+    """Read the entry, and change its lifetime if the precondition holds."""
+    yield _SQL.get_up_to(operation, now, -1)
+    yield _SQL.touch(operation, now)
+
+
 def _counted(statement: Statement) -> Statement:
     """Return the statement such that it returns a row for each row that it writes."""
     text, values = statement
     return f"{text} RETURNING 1", values
 
 
-def _check_found(operation: Delete, rows: Sequence[Row]) -> None:
+def _check_found(operation: Delete | Touch, rows: Sequence[Row]) -> str | None:
+    """Return the version of the entry. Raises `PreconditionFailed`."""
     condition = operation.precondition
-    if condition and not condition.holds(rows[0][0].decode() if rows else None):
+    found = Found(rows[0][0].decode(), rows[0][1], False) if rows else None
+    if condition and not condition.allows(found):
         raise PreconditionFailed
+    return None if found is None else found.version
 
 
 def _result(operation: Operation, rows: Sequence[Row], version: str, budget: ReadBudget) -> Result:
@@ -215,3 +234,6 @@ def _result(operation: Operation, rows: Sequence[Row], version: str, budget: Rea
         case Delete():
             _check_found(operation, rows)
             return None
+        case Touch():
+            return _check_found(operation, rows)
+    raise AssertionError(operation)

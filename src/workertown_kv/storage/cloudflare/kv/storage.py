@@ -36,6 +36,7 @@ class KVBindingStorage(Storage):
         Capability.CHANGES: "Workers KV keeps no order of writes.",
         Capability.SEEKING: "Workers KV lists keys forward, from the first key or its own cursors.",
         Capability.NAMESPACES: "The binding is one namespace of Workers KV.",
+        Capability.TOUCH: "Workers KV changes a lifetime only together with the value.",
     }
 
     def __init__(self, binding: Any, *, clock: Clock = time.time) -> None:

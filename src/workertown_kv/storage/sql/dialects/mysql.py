@@ -5,7 +5,7 @@ if it has run before, but its record was lost.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from ....entry import Entry
 from ...gathering import JOB_BYTES
@@ -56,6 +56,8 @@ MIGRATIONS: Final = {
 
 class MysqlStatements(ServerStatements):
     """Statements in the dialect of MySQL."""
+
+    same: ClassVar = "<=>"
 
     def mark(self, number: int) -> str:
         return "?"

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from ....entry import Entry
-from ....operations import List
+from ....operations import List, Versioned
 from ...listing import KeyRange
 from ..migrations import Script
 from ..rows import EntryKey
@@ -93,19 +93,25 @@ class SqliteStatements(Statements):
             f"WHERE expires_at <= {to.add(before)} ORDER BY expires_at LIMIT {to.add(limit)})"
         )
 
-    def unchanged(self, seen: Mapping[EntryKey, str | None], now: float) -> Statement:
-        """Fail, and with it the transaction, if an entry no longer has the version that was seen.
+    def unchanged(self, seen: Mapping[EntryKey, Versioned | None], now: float) -> Statement:
+        """Fail, and with it the transaction, if an entry is no longer as it was seen.
 
         Only a row that the table refuses lets a statement fail a transaction of D1.
         """
         to = Writing(self.mark)
-        rows = ", ".join([to.row((*at, version)) for at, version in seen.items()])
+        rows = ", ".join(
+            [
+                to.row((*at, *((one.version, one.expires_at) if one else (None, None))))
+                for at, one in seen.items()
+            ]
+        )
         return to.statement(
-            f'WITH seen (namespace, "key", version) AS (VALUES {rows}) '
+            f'WITH seen (namespace, "key", version, expires_at) AS (VALUES {rows}) '
             f'INSERT INTO {self.table} (namespace, "key", version, value) '
             f"SELECT NULL, NULL, NULL, NULL FROM seen LEFT JOIN {self.table} AS entry "
             'ON entry.namespace = seen.namespace AND entry."key" = seen."key" '
-            f"AND {alive(to.add(now))} WHERE entry.version IS NOT seen.version"
+            f"AND {alive(to.add(now), 'entry.expires_at')} "
+            "WHERE entry.version IS NOT seen.version OR entry.expires_at IS NOT seen.expires_at"
         )
 
 
@@ -121,7 +127,8 @@ class SqliteFileStatements(SqliteStatements):
     def __init__(self) -> None:
         super().__init__()
         this = f'namespace = ? AND "key" = ? AND {alive("?")}'
-        self.version_text = f"SELECT version FROM {self.table} WHERE {this}"
+        self.version_text = f"SELECT version, expires_at FROM {self.table} WHERE {this}"
+        self.touch_text = f"UPDATE {self.table} SET expires_at = ? WHERE {this} RETURNING version"
         # The seventh value says whether the value is JSON.
         self.set_text = (
             f"{self.insert_text} VALUES (?1, ?2, ?3, CAST(?4 AS TEXT), "

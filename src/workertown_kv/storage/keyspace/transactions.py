@@ -1,0 +1,111 @@
+"""Run atomic batches with updates: read, decide, and write if nothing has changed meanwhile."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ...entry import Entry
+from ...errors import PreconditionFailed, ValueTooLarge
+from ...operations import (
+    Batch,
+    Delete,
+    Get,
+    Operation,
+    Precondition,
+    Result,
+    Set,
+    Touch,
+    Update,
+    unchanged,
+)
+from ..batch import run_batch
+from ..contract import Clock
+from ..sql.snapshot import Found, Snapshot
+from .batches import Run
+from .engine import Session
+
+_LONGEST_PAUSE_SECONDS: Final = 0.1
+_Key = tuple[str, str]
+
+
+async def run_transaction(session: Session, batch: Batch, clock: Clock) -> Sequence[Result]:
+    """Do all operations at one moment, or none, until the deadline of the session."""
+    pause = 0.001
+    read_first = [*dict.fromkeys(_key(one) for one in batch.operations if _depends(one))]
+    gets = [Get(*at) for at in read_first]
+    while True:
+        entries = dict(zip(read_first, await _read(session, gets, batch, clock), strict=True))
+        table = Snapshot(_found(entries), clock(), _key)
+        results = run_batch(table, batch)
+        if not (table.written or table.touched):
+            return results
+        writes, versions = _writes(table, entries)
+        outcomes = await Run(session, writes, clock, versions).at_once(batch.read_bytes)
+        if not any(isinstance(one, PreconditionFailed) for one in outcomes):
+            return results
+        await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  (nothing secret)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+async def _read(
+    session: Session, gets: Sequence[Get], batch: Batch, clock: Clock
+) -> list[Entry | None]:
+    entries: list[Entry | None] = []
+    for one in await Run(session, gets, clock).at_once(batch.read_bytes):
+        if isinstance(one, bool):
+            raise ValueTooLarge(
+                f"The values of the batch have more than {batch.read_bytes:,} bytes together"
+            )
+        assert one is None or isinstance(one, Entry)
+        entries.append(one)
+    return entries
+
+
+def _writes(
+    table: Snapshot, entries: Mapping[_Key, Entry | None]
+) -> tuple[list[Operation], list[str]]:
+    """Return the writes of a batch, with the version of each set, and guards for what was read."""
+    guards: dict[_Key, Precondition] = {at: unchanged(entry) for at, entry in entries.items()}
+    writes: list[Operation] = []
+    versions: list[str] = []
+    for at, entry in table.written.items():
+        guard = guards.pop(at, None)
+        writes.append(Delete(*at, guard) if entry is None else _set(at[0], entry, guard))
+        versions.append("" if entry is None else entry.version)
+    for (space, key), expires_at in table.touched.items():
+        guard = guards.pop((space, key))
+        writes.append(Touch(namespace=space, key=key, expires_at=expires_at, precondition=guard))
+        versions.append("")
+    for at, guard in guards.items():
+        writes.append(Get(*at, guard))
+        versions.append("")
+    return writes, versions
+
+
+def _set(space: str, entry: Entry, guard: Precondition | None) -> Set:
+    return Set(
+        namespace=space,
+        key=entry.key,
+        value=entry.value,
+        is_json=entry.is_json,
+        metadata=entry.metadata,
+        expires_at=entry.expires_at,
+        precondition=guard,
+    )
+
+
+def _found(entries: Mapping[_Key, Entry | None]) -> dict[_Key, Found]:
+    return {
+        at: Found(entry.version, entry.expires_at, entry)
+        for at, entry in entries.items()
+        if entry is not None
+    }
+
+
+def _key(operation: Operation) -> _Key:
+    return operation.namespace, operation.key
+
+
+def _depends(operation: Operation) -> bool:
+    return isinstance(operation, Get | Touch | Update) or operation.precondition is not None
