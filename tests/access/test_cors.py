@@ -63,7 +63,7 @@ async def test_a_preflight_is_answered_204_without_credentials_and_without_a_bod
     assert answer.headers["x-content-type-options"] == "nosniff"
     fields = cors_fields(answer)
     assert fields["allow-origin"] == "*"
-    assert tokens(fields["allow-methods"]) == {"get", "head", "put", "post", "delete"}
+    assert tokens(fields["allow-methods"]) == {"get", "head", "put", "post", "patch", "delete"}
     assert tokens(fields["allow-headers"]) >= {name.lower() for name in CORS_HEADERS}
     assert fields["max-age"] == "600"
     assert "allow-credentials" not in fields

@@ -5,7 +5,14 @@ from typing import Final
 
 import msgspec
 
-from ..errors import MethodNotAllowed, Overloaded, RateLimited, StorageUnavailable, Unauthorized
+from ..errors import (
+    MethodNotAllowed,
+    Overloaded,
+    RateLimited,
+    StorageUnavailable,
+    Unauthorized,
+    UnsupportedPatch,
+)
 
 Fields = Sequence[tuple[bytes, bytes]]
 """Header fields; their names are in lower case."""
@@ -38,6 +45,8 @@ def fields_of_error(error: Exception, request_id: str = "") -> Fields:
         case RateLimited():
             fields = [("retry-after", str(error.retry_after)), *error.fields]
             return [(name.encode(), text.encode()) for name, text in fields]
+        case UnsupportedPatch():
+            return [(b"accept-patch", ", ".join(error.accepted).encode())]
         case StorageUnavailable() | Overloaded():
             return [(b"retry-after", b"1")]
     return []

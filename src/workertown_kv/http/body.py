@@ -20,6 +20,11 @@ _READ_BYTES: Final = 1024 * 1024
 _READ_SECONDS: Final = 1
 
 
+def media_type_of(exchange: Exchange) -> bytes:
+    """Return the media type of the body, in lower case; empty if the request names none."""
+    return exchange.fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
 def check_json(exchange: Exchange) -> None:
     """Refuse a body whose `Content-Type` is not JSON."""
     content_type = exchange.fields.get(b"content-type")

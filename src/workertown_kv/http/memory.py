@@ -1,5 +1,6 @@
 """Limit the memory that the bodies and answers of all requests may take together."""
 
+from threading import Lock
 from typing import Final
 
 from ..errors import Overloaded
@@ -17,24 +18,27 @@ class Memory:
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._lock = Lock()  # an update may decide in a thread of its storage
         self._held = 0
         self._held_by: dict[str, int] = {}
         """The bytes of each user who holds memory."""
 
     def take(self, user: str, size: int) -> None:
         """Take `size` bytes for a user. Raises `Overloaded` if there are not as many left."""
-        held = self._held_by.get(user, 0) + size
-        if self._held + size > self._most or held > self._most // 2:
-            raise Overloaded
-        self._held += size
-        self._held_by[user] = held
+        with self._lock:
+            held = self._held_by.get(user, 0) + size
+            if self._held + size > self._most or held > self._most // 2:
+                raise Overloaded
+            self._held += size
+            self._held_by[user] = held
 
     def give_back(self, user: str, size: int) -> None:
         """Give back `size` bytes of a user."""
-        self._held -= size
-        left = self._held_by.pop(user) - size
-        if left:
-            self._held_by[user] = left
+        with self._lock:
+            self._held -= size
+            left = self._held_by.pop(user) - size
+            if left:
+                self._held_by[user] = left
 
 
 class Held:

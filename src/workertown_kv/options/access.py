@@ -96,7 +96,7 @@ class CorsOptions(Group, frozen=True):
 
     origin: str | tuple[str, ...] | Callable[[str], bool] = "*"
     """The allowed origins: one, several, `"*"` for all, or a function `(origin) -> bool`."""
-    methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "DELETE")
+    methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
     """The methods that pages of the allowed origins may use."""
     headers: tuple[str, ...] = CORS_HEADERS
     """The request header fields that these pages may send; `("*",)` for any."""

@@ -210,6 +210,7 @@ class LimitsOptionsDict(TypedDict, total=False):
     key_bytes: int
     batch_operations: int
     batch_bytes: int
+    patch_bytes: int
     json_depth: int
     body_seconds: int
     memory_bytes: int | None

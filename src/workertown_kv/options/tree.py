@@ -86,6 +86,8 @@ class LimitsOptions(Group, frozen=True):
     """The most operations in a batch; more is 400."""
     batch_bytes: int = 32 * 1024 * 1024
     """The largest body of a batch, and the most bytes of values that a batch returns."""
+    patch_bytes: int = 1024 * 1024
+    """The largest value that can be patched, and the largest body of a patch; more is 413."""
     json_depth: int = JSON_DEPTH
     """How deep arrays and objects may be nested in a value or in metadata; more is 400.
     Cloudflare's APIs keep a deeper value as bytes."""

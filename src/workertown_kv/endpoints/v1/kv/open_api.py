@@ -9,6 +9,7 @@ from ....storage import Capability, Storage
 from ...document import Group
 from ...open_api import NATIVE, described, operation, parameter, without_body
 from ...schemas import METADATA, Json, ref
+from . import open_api_patch
 from .bodies import BatchBody, BatchOperation, PutBody
 from .collection import BatchResult
 from .listing import KeyPage
@@ -25,6 +26,7 @@ from .open_api_parts import (
     WHAT_TO_LIST,
     WRITE,
 )
+from .open_api_patch import describe_patch
 
 _VALUES: Final = "Values"
 _KEYS: Final = "Keys"
@@ -45,10 +47,11 @@ def describe_kv(storage: Storage, limits: LimitsOptions, prefix: str) -> Group:
             prefix: _collection(storage, limits, prefix),
             f"{prefix.rstrip('/')}/{{key}}": _value(storage, limits, prefix),
         },
-        structs=[PutBody, BatchBody, KeyPage, BatchResult],
-        unions={"BatchOperation": BatchOperation},
-        schemas={"Metadata": METADATA},
+        structs=[PutBody, BatchBody, KeyPage, BatchResult, *open_api_patch.STRUCTS],
+        unions={"BatchOperation": BatchOperation, **open_api_patch.UNIONS},
+        schemas={"Metadata": METADATA, **open_api_patch.SCHEMAS},
         narrowed={
+            **open_api_patch.NARROWED,
             "PutBody": _ONE_LIFETIME,
             "SetOperation": _ONE_LIFETIME,
             "PutBody.expires_at": {"maximum": MAX_EXPIRES_AT},
@@ -83,7 +86,7 @@ def _collection(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
             "_by_query",
             "For keys that a path cannot carry, such as `..`. ",
             in_query,
-            _unconditional(storage),
+            storage,
         ),
         "post": _operation(
             "batch",
@@ -128,7 +131,7 @@ def _value(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[str, Js
             failures=_GET_FAILURES,
             parameters=[in_path, *READ],
         ),
-        **_writes("", "", in_path, _unconditional(storage)),
+        **_writes("", "", in_path, storage),
     }
 
 
@@ -141,7 +144,8 @@ def _unconditional(storage: Storage) -> list[int]:
     return [501] if Capability.PRECONDITIONS in storage.lacks else []
 
 
-def _writes(suffix: str, when: str, key: Json, unconditional: list[int]) -> dict[str, Json]:
+def _writes(suffix: str, when: str, key: Json, storage: Storage) -> dict[str, Json]:
+    unconditional = _unconditional(storage)
     return {
         "put": _operation(
             f"set_value{suffix}",
@@ -160,6 +164,7 @@ def _writes(suffix: str, when: str, key: Json, unconditional: list[int]) -> dict
                 )
             },
         ),
+        "patch": describe_patch(suffix, when, key, storage),
         "delete": _operation(
             f"delete_value{suffix}",
             _VALUES,

@@ -7,9 +7,9 @@ from ...schemas import TRUE, ref
 from .listing import MOST_KEYS
 
 _VERSION: Final = "0641b2f0c8a7d3e1"
-_ETAG: Final = {"ETag": header_field("The version, in double quotes", f'"{_VERSION}"')}
+ETAG: Final = {"ETag": header_field("The version, in double quotes", f'"{_VERSION}"')}
 _DESCRIBED: Final = {
-    **_ETAG,
+    **ETAG,
     "Cache-Control": header_field("Asks caches to ask each time, with the ETag", "no-cache"),
     "Vary": header_field("The form of the answer depends on this", "accept"),
     "Expires": header_field(
@@ -19,7 +19,7 @@ _DESCRIBED: Final = {
         "The metadata, as JSON in ASCII, where there is some", '{"from":"web"}'
     ),
 }
-_APPLIED: Final = {
+APPLIED: Final = {
     "Preference-Applied": header_field(
         "Where the request had this in Prefer, and the value is left out", "return=minimal"
     )
@@ -47,7 +47,7 @@ SET: Final = {
         "The value, once it is durable",
         _VALUE,
         {"theme": "dark"},
-        headers=_ETAG | _APPLIED,
+        headers=ETAG | APPLIED,
     ),
 }
 DELETED: Final = {"200": success("DeletedAnswer", "There is no value any more", TRUE, True)}

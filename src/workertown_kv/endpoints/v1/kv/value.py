@@ -80,9 +80,14 @@ def wants_minimum(exchange: Exchange) -> bool:
 
 def encode_version(operation: Set, version: str, *, is_minimal: bool) -> Answer:
     """Return the answer to a write: the value or, if the client prefers that, null."""
+    return version_answer(operation.value, version, is_minimal=is_minimal)
+
+
+def version_answer(data: bytes, version: str, *, is_minimal: bool) -> Answer:
+    """Return an answer with the version: `data` or, if the client prefers that, null."""
     if is_minimal:
         return data_answer(b"null", (etag(version), (b"preference-applied", b"return=minimal")))
-    return data_answer(operation.value, (etag(version),))
+    return data_answer(data, (etag(version),))
 
 
 def decode_delete(exchange: Exchange, namespace: str, key: str, limits: LimitsOptions) -> Delete:
