@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 from caller import API_KEY
 from workertown_kv.server.bounded_protocol import BoundedProtocol, Bounds
 from workertown_kv.server.plain_protocol import PlainProtocol
+from workertown_kv.server.turn import Turn
 
 SECONDS = 30
 """How long a test waits for what has to happen at once."""
@@ -86,7 +87,7 @@ async def serving(
     )
     config.load()
     state = ServerState()
-    protocol = partial(kind, bounds, config, state)
+    protocol = partial(kind, bounds, config, state, Turn())
     listener = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     try:
         yield Served(listener.sockets[0].getsockname()[1], state, config)

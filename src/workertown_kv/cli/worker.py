@@ -22,6 +22,7 @@ from ..server import Server
 from ..server.bounded_protocol import BoundedProtocol, Bounds
 from ..server.making import kv_from
 from ..server.plain_protocol import PlainProtocol
+from ..server.turn import Turn
 from .listening import BACKLOG, load_certificate
 from .log import LogFormat, LogLevel, access_logger, set_up_log
 
@@ -155,7 +156,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         self._tick()
-        protocol = partial(PlainProtocol, self._bounds, config, self._state)
+        protocol = partial(PlainProtocol, self._bounds, config, self._state, Turn())
         loop = asyncio.get_running_loop()
         for one in self._sockets:
             is_local = one.family == socket.AF_UNIX

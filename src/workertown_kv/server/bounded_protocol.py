@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from .lingering import LingeringTransport
 from .refusals import Refused, check_repeated, refused_by
+from .turn import Turn
 
 TARGET_BYTES: Final = 65_534
 MOST_FIELDS: Final = 100
@@ -61,7 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     A subclass may answer a request in `answer_request`, instead of uvicorn's cycle. If it answers
     later than in that call, it overrides `is_answering`, `break_request` and `shutdown` too, and
-    calls `on_response_complete` after each answer. It writes with `transport.write` only while
+    calls `on_response_complete` after each answer. It writes with `writer` only while
     `flow.write_paused` is false.
 
     Of uvicorn, this uses the methods that it overrides, the attributes that `__init__` sets
@@ -76,10 +77,11 @@ class BoundedProtocol(HttpToolsProtocol):
         bounds: Bounds,
         config: Config,
         server_state: ServerState,
-        _loop: asyncio.AbstractEventLoop | None = None,
+        turn: Turn,
     ) -> None:
-        super().__init__(config, server_state, {}, _loop)
+        super().__init__(config, server_state, {})
         self.bounds = bounds
+        self._turn = turn
         self.url = b""
         self.headers = []
         self.fields: dict[bytes, bytes] = {}
@@ -109,8 +111,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin, or refuse the connection if there are too many."""
         super().connection_made(transport)
         self._socket = transport
-        self._lingering = LingeringTransport(transport, self)
-        self.transport = cast("asyncio.Transport", self._lingering)
+        self.writer = LingeringTransport(transport, self, self._turn)
+        self.transport = cast("asyncio.Transport", self.writer)
         excess = len(self.connections) - self.bounds.connections
         if excess > self.bounds.refused_at_once:
             transport.abort()
@@ -352,7 +354,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _send_refusal(self) -> None:
         if self._refusal and not self.transport.is_closing():
             self.transport.write(self._refusal)
-        self._lingering.linger()
+        self.writer.linger()
 
 
 class _AfterHead:

@@ -269,7 +269,7 @@ class PlainExchange(Exchange):
         self, status: int, fields: Fields, parts: Sequence[bytes], size: int
     ) -> None:
         protocol = self._protocol
-        flow, transport = protocol.flow, protocol.transport
+        flow, writer = protocol.flow, protocol.writer
         if flow.write_paused:
             await flow.drain()
         if self.disconnected:
@@ -283,13 +283,13 @@ class PlainExchange(Exchange):
         block.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
         if size <= PIECE_BYTES:
             block += parts
-            transport.write(b"".join(block))
+            writer.gather(b"".join(block))
             return
-        transport.write(b"".join(block))
+        writer.write(b"".join(block))
         for part in parts:
             for start in range(0, len(part), PIECE_BYTES):
                 if flow.write_paused:
                     await flow.drain()
-                if transport.is_closing():
+                if writer.is_closing():
                     return
-                transport.write(part[start : start + PIECE_BYTES])
+                writer.write(part[start : start + PIECE_BYTES])
