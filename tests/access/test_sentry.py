@@ -398,7 +398,8 @@ async def test_a_cause_that_was_suppressed_is_not_described(sentry: Endpoint) ->
 def template_of(server: Server, path: str, *headers: tuple[bytes, bytes]) -> str:
     scope = {"method": "GET", "path": path, "raw_path": path.encode(), "headers": list(headers)}
     exchange = AsgiExchange(scope, _no_message, _no_message, Memory(0))
-    return RouteTable(server.api_routes).find(exchange).template_of(exchange)
+    route = RouteTable(server.api_routes).find(exchange.path, exchange.fields)
+    return route.template_of(exchange)
 
 
 async def _no_message(*_: object) -> Any:

@@ -109,12 +109,11 @@ class RouteTable:
         self._exact = {route.path: route for route in routes if not route.is_below}
         self._below = [(route.path, route) for route in routes if route.is_below]
 
-    def find(self, exchange: Exchange) -> Route:
+    def find(self, path: str, fields: Mapping[bytes, bytes]) -> Route:
         """Return the route of a request, `ELSEWHERE` if no API has its path."""
         for mark, route in self._marked:
-            if mark in exchange.fields:
+            if mark in fields:
                 return route
-        path = exchange.path
         exact = self._exact.get(path)
         if exact is not None:
             return exact

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from ..http.answer import Fields
 from ..http.exchange import PIECE_BYTES, Exchange
 from .bounded_protocol import BoundedProtocol
+from .heads import Head
 from .pipeline import Pipeline
 from .server import Server
 
@@ -45,6 +46,12 @@ class PlainProtocol(BoundedProtocol):
         self._pipeline = _pipeline_of(self.app)
         self._arriving: PlainExchange | None = None
         """The plain request whose body has not arrived as a whole."""
+        self._requests = 0
+        """How many requests the parser has found the beginning of."""
+        self._is_in_request = False
+        """Whether the parser has found the beginning of a request, and not its end."""
+        self._head: Head | None = None
+        """The last request, if it was plain and had no body."""
 
     def use(self, app: ASGIApp) -> None:
         """Let another application answer all requests that no application answers yet."""
@@ -62,8 +69,31 @@ class PlainProtocol(BoundedProtocol):
         self._pass_on_arriving()
         super().sweep()
 
+    def data_received(self, data: bytes) -> None:
+        """Answer a request that is remembered without parsing it, and parse everything else."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            super().data_received(data)
+            return
+        is_between = not (self._is_in_request or self.is_in_body or self._rest)
+        if (
+            is_between
+            and (head := pipeline.heads.get(data)) is not None
+            and self._is_ready(pipeline)
+        ):
+            self.age = 0
+            self._answer(PlainExchange(self, pipeline, head))
+            return
+        requests = self._requests
+        super().data_received(data)
+        if is_between and self._requests == requests + 1 and self._head is not None:
+            pipeline.heads.keep(data, self._head)
+
     def on_message_begin(self) -> None:
         """Begin a request. Only the application needs a scope for it."""
+        self._requests += 1
+        self._is_in_request = True
+        self._head = None
         self.age = 0
         self.url = b""
         self.headers = []
@@ -86,12 +116,15 @@ class PlainProtocol(BoundedProtocol):
 
     def on_message_complete(self) -> None:
         """Answer the request if it is plain."""
+        self._is_in_request = False
         exchange, self._arriving = self._arriving, None
         if exchange is None:
             super().on_message_complete()
         else:
             self._silent_bytes = 0
             self.is_in_body = False
+            if not exchange.body:
+                self._head = exchange.head
             self._answer(exchange)
 
     def break_request(self) -> bool:
@@ -124,9 +157,7 @@ class PlainProtocol(BoundedProtocol):
             or b"#" in url
             or not parser.should_keep_alive()
             or parser.get_http_version() != "1.1"
-            or self.is_answering()
-            or self.flow.write_paused
-            or pipeline.lifecycle.opened_on is not self.loop
+            or not self._is_ready(pipeline)
         ):
             return None
         raw_path, _, query = url.partition(b"?")
@@ -134,17 +165,27 @@ class PlainProtocol(BoundedProtocol):
         if "%" in path:
             path = unquote(path)
         method = _METHODS.get(parser.get_method())
-        if method is None:
-            return None
-        exchange = PlainExchange(self, pipeline, method, path, raw_path, query)
-        fields = exchange.fields
-        if not _ASGI_FIELDS.isdisjoint(fields):
+        fields = self.fields
+        if method is None or not _ASGI_FIELDS.isdisjoint(fields):
             return None
         length = fields.get(b"content-length")
         if length is not None and (len(length) > 5 or int(length) > BODY_BYTES):
             return None
-        route = exchange.route = pipeline.table.find(exchange)
-        return exchange if method in route.plain_methods else None
+        route = pipeline.table.find(path, fields)
+        if method not in route.plain_methods:
+            return None
+        head = Head(method, path, raw_path, query, self.headers, fields, route)
+        return PlainExchange(self, pipeline, head)
+
+    def _is_ready(self, pipeline: Pipeline) -> bool:
+        """Return whether an answer could be written now, and the server is open."""
+        return not (
+            self.is_answering()
+            or self.flow.write_paused
+            or self._refusal is not None
+            or self.writer.is_closing()
+            or pipeline.lifecycle.opened_on is not self.loop
+        )
 
     def _answer(self, exchange: "PlainExchange") -> None:
         answering = exchange.pipeline.run(exchange)
@@ -208,9 +249,9 @@ class PlainExchange(Exchange):
     """
 
     __slots__ = (
-        "_headers",
         "_protocol",
         "disconnected",
+        "head",
         "keep_alive",
         "message_event",
         "pipeline",
@@ -220,20 +261,19 @@ class PlainExchange(Exchange):
 
     body: bytes
 
-    def __init__(
-        self,
-        protocol: PlainProtocol,
-        pipeline: Pipeline,
-        method: str,
-        path: str,
-        raw_path: bytes,
-        query: bytes,
-    ) -> None:
-        headers = protocol.headers
-        fields = protocol.fields
-        super().__init__(method, path, raw_path, query, headers, fields, pipeline.memory)
+    def __init__(self, protocol: PlainProtocol, pipeline: Pipeline, head: Head) -> None:
+        super().__init__(
+            head.method,
+            head.path,
+            head.raw_path,
+            head.query,
+            head.headers,
+            head.fields,
+            pipeline.memory,
+        )
+        self.route = head.route
         self.pipeline = pipeline
-        self._headers = headers
+        self.head = head
         self._protocol = protocol
         self.body = b""
         self.is_unread = False
@@ -257,7 +297,7 @@ class PlainExchange(Exchange):
             "raw_path": self.raw_path,
             "query_string": self.query,
             "root_path": "",
-            "headers": self._headers,
+            "headers": self.head.headers,
             "server": protocol.server,
             "client": protocol.client,
         }

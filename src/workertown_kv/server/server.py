@@ -130,7 +130,7 @@ class Server(Starlette):
     def has(self, scope: Scope) -> bool:
         """Return whether an API, or one of the operator's own routes, has the path of a request."""
         exchange = AsgiExchange(scope, _nothing, _nothing, self.memory)
-        return self._table.find(exchange) is not ELSEWHERE or any(
+        return self._table.find(exchange.path, exchange.fields) is not ELSEWHERE or any(
             route.matches(scope)[0] is not Match.NONE for route in self.routes
         )
 
