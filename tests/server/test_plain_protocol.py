@@ -17,9 +17,8 @@ from caller import API_KEY, make_server
 from served_socket import KEY, MIB, SECONDS, Served, put, request, serving, statuses, until
 from workertown_kv import Server
 from workertown_kv.operations import Get, Set
-from workertown_kv.server.apis import ELSEWHERE
 from workertown_kv.server.bounded_protocol import BoundedProtocol
-from workertown_kv.server.heads import MOST_BYTES, MOST_HEADS, Head, Heads
+from workertown_kv.server.known_fields import MOST_BLOCKS, MOST_BYTES, KnownBlocks, KnownFields
 from workertown_kv.server.plain_protocol import BODY_BYTES, PlainExchange, PlainProtocol
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
@@ -48,8 +47,9 @@ class Counted(PlainProtocol):
 
 
 @pytest.fixture(autouse=True)
-def reset() -> None:
+def reset(monkeypatch: pytest.MonkeyPatch) -> None:
     Counted.answered = 0
+    monkeypatch.setattr("workertown_kv.server.plain_protocol._KNOWN", KnownBlocks())
 
 
 @pytest.fixture
@@ -302,8 +302,8 @@ async def _compare(
         versions = [b'"none"', b'"none"']
         base = options.get("base_path", "")
         first = ("PUT", "/v1/kv/a", list[str](), b'{"value":[1]}', True)
-        # The third time, a request without a body need not be parsed.
-        thrice = [one for one in sent for _ in range(1 if one[-1] else 3)]
+        # The third time, the header fields need not be parsed.
+        thrice = [one for one in sent for _ in range(3)]
         for method, path, fields, body, has_body in [first, *thrice]:
             target = base + path if path.startswith("/") else path
             found = []
@@ -336,22 +336,24 @@ def _comparable(answer: bytes) -> bytes:
     return re.sub(rb";t=\d+|retry-after: \d+|now is \d+", b"N", answer)
 
 
-# Remembered requests
+# Known header fields
 
 GET: Final = request(b"GET /v1/kv/a")
 
 
-async def test_a_request_that_comes_again_is_parsed_only_twice(store: Served) -> None:
+async def test_fields_that_come_again_are_parsed_only_twice(store: Served) -> None:
     async with connected(store) as (protocol, send):
-        for value in (b"1", b"2"):
-            await answers(store, put(b"a", b'{"value":%b}' % value), 1)
-            for _ in range(3):
-                assert (await send(GET)).endswith(b'"data":%b}' % value)
-        assert protocol.parsed == 2
-    assert Counted.answered == 8
+        for number in range(5):
+            key = b"k%d" % number
+            sent = put(key, b'{"value":%d}' % number)
+            assert statuses(await send(sent)) == [200]
+            sent = request(b"GET /v1/kv/%b?namespace=default" % key)
+            assert (await send(sent)).endswith(b'"data":%d}' % number)
+        assert protocol.parsed == 4
+    assert Counted.answered == 10
 
 
-async def test_the_credentials_of_a_remembered_request_are_checked_each_time() -> None:
+async def test_credentials_are_checked_each_time() -> None:
     now = 0.0
     key = {"name": "a", "api_key": API_KEY, "expires_at": 10}
     server = make_server(MemoryStorage(clock=lambda: now), auth={"api_key": {"api_keys": [key]}})
@@ -360,14 +362,38 @@ async def test_the_credentials_of_a_remembered_request_are_checked_each_time() -
         serving(server, kind=Counted) as served,
         connected(served) as (protocol, send),
     ):
-        found = [statuses(await send(GET)) for _ in range(3)]
+        sent = request(b"GET /v1/kv/a")
+        found = [statuses(await send(sent)) for _ in range(3)]
         now = 20.0
-        found.append(statuses(await send(GET)))
+        found.append(statuses(await send(sent)))
         assert found == [[404], [404], [404], [401]]
         assert protocol.parsed == 2
 
 
-async def test_a_remembered_request_inside_the_fields_of_another_is_none(store: Served) -> None:
+@pytest.mark.parametrize(
+    "sent",
+    [
+        request(b"GET /v1/kv/a b"),
+        request(b"GET /v1/kv/\xff"),
+        request(b"GET /v1/kv/a#b"),
+        request(b"GET  /v1/kv/a"),
+        request(b"GET v1/kv/a"),
+        request(b"GET http://other.example/v1/kv/a"),
+        request(b"get /v1/kv/a"),
+        GET.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        GET + b"G",
+        GET + GET,
+    ],
+)
+def test_only_a_request_with_a_plain_first_line_is_found(sent: bytes) -> None:
+    known = KnownBlocks()
+    for _ in range(2):
+        known.keep(GET, KnownFields([], {}, 0))
+    assert known.find(GET) is not None
+    assert known.find(sent) is None
+
+
+async def test_a_request_inside_the_fields_of_another_is_none(store: Served) -> None:
     async with connected(store) as (_, send):
         for _ in range(3):
             await send(GET)
@@ -376,7 +402,7 @@ async def test_a_remembered_request_inside_the_fields_of_another_is_none(store: 
         assert statuses(await send(GET)) == [400]  # the fields of both have Host
 
 
-async def test_a_remembered_request_inside_a_body_is_none(store: Served) -> None:
+async def test_a_request_inside_a_body_is_none(store: Served) -> None:
     async with connected(store) as (_, send):
         for _ in range(3):
             await send(GET)
@@ -385,16 +411,25 @@ async def test_a_remembered_request_inside_a_body_is_none(store: Served) -> None
         assert statuses(await send(GET)) == [400]  # it is no JSON
 
 
-def test_the_oldest_remembered_request_is_forgotten() -> None:
-    heads = Heads()
-    head = Head("GET", "/", b"/", b"", [], {}, ELSEWHERE)
-    too_long = b"x" * (MOST_BYTES + 1)
-    sent = [b"%d" % number for number in range(MOST_HEADS + 1)]
+async def test_a_body_of_another_length_than_known_is_parsed(store: Served) -> None:
+    async with connected(store) as (protocol, send):
+        for _ in range(3):
+            await send(put(b"a", b'{"value":1}'))
+        whole = put(b"a", b'{"value":2}')
+        protocol.data_received(whole[:-3])
+        assert (await send(whole[-3:])).endswith(b'"data":2}')
+
+
+def test_the_oldest_fields_are_forgotten() -> None:
+    known = KnownBlocks()
+    fields = KnownFields([], {}, 0)
+    sent = [b"GET / HTTP/1.1\r\nA: %d\r\n\r\n" % number for number in range(MOST_BLOCKS + 1)]
+    too_long = b"GET / HTTP/1.1\r\nA: " + b"x" * MOST_BYTES + b"\r\n\r\n"
     for data in [too_long, *sent]:
-        heads.keep(data, head)
-        assert heads.get(data) is None
-        heads.keep(data, head)
-    assert [data for data in (too_long, *sent) if heads.get(data) is None] == [too_long, sent[0]]
+        known.keep(data, fields)
+        assert known.find(data) is None
+        known.keep(data, fields)
+    assert [data for data in (too_long, *sent) if known.find(data) is None] == [too_long, sent[0]]
 
 
 @asynccontextmanager
@@ -410,8 +445,10 @@ async def connected(
         writer.write(sent)
         return await one_answer(reader)
 
-    yield protocol, send
-    writer.close()
+    try:
+        yield protocol, send
+    finally:
+        writer.close()
 
 
 # In order, and together with the rest

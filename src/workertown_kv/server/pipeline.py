@@ -17,7 +17,6 @@ from ..http.memory import Memory
 from ..http.record import Record
 from .apis import ELSEWHERE, RouteTable
 from .failures import Failures
-from .heads import Heads
 from .lifecycle import Lifecycle
 
 
@@ -43,8 +42,6 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
     others: ASGIApp
     """The router of the operator's own routes."""
     lifespan: ASGIApp
-    heads: Heads = msgspec.field(default_factory=Heads)
-    """The requests that an HTTP server need not parse again."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]

@@ -18,8 +18,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from ..http.answer import Fields
 from ..http.exchange import PIECE_BYTES, Exchange
+from ..http.route import Route
 from .bounded_protocol import BoundedProtocol
-from .heads import Head
+from .known_fields import KnownBlocks, KnownFields
 from .pipeline import Pipeline
 from .server import Server
 
@@ -30,6 +31,8 @@ _ASGI_FIELDS: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
 """The header fields that no plain request has."""
 
 _METHODS: Final = {one.encode(): one for one in ("GET", "HEAD", "PUT", "DELETE")}
+
+_KNOWN: Final = KnownBlocks()
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -50,8 +53,8 @@ class PlainProtocol(BoundedProtocol):
         """How many requests the parser has found the beginning of."""
         self._is_in_request = False
         """Whether the parser has found the beginning of a request, and not its end."""
-        self._head: Head | None = None
-        """The last request, if it was plain and had no body."""
+        self._plain: PlainExchange | None = None
+        """The last request, if it was plain."""
 
     def use(self, app: ASGIApp) -> None:
         """Let another application answer all requests that no application answers yet."""
@@ -75,25 +78,29 @@ class PlainProtocol(BoundedProtocol):
         if pipeline is None:
             super().data_received(data)
             return
-        is_between = not (self._is_in_request or self.is_in_body or self._rest)
-        if (
-            is_between
-            and (head := pipeline.heads.get(data)) is not None
-            and self._is_ready(pipeline)
-        ):
-            self.age = 0
-            self._answer(PlainExchange(self, pipeline, head))
+        if self._is_in_request or self.is_in_body or self._rest:
+            super().data_received(data)
             return
+        known = _KNOWN.find(data)
+        if known is not None and self._is_ready(pipeline):
+            line, fields, body = known
+            method, raw_path, query = line.groups(b"")
+            exchange = self._exchange(pipeline, _METHODS[method], raw_path, query, fields)
+            if exchange is not None:
+                exchange.body = body
+                self.age = 0
+                self._answer(exchange)
+                return
         requests = self._requests
         super().data_received(data)
-        if is_between and self._requests == requests + 1 and self._head is not None:
-            pipeline.heads.keep(data, self._head)
+        if self._requests == requests + 1 and self._plain is not None:
+            _KNOWN.keep(data, self._plain.known)
 
     def on_message_begin(self) -> None:
         """Begin a request. Only the application needs a scope for it."""
         self._requests += 1
         self._is_in_request = True
-        self._head = None
+        self._plain = None
         self.age = 0
         self.url = b""
         self.headers = []
@@ -123,8 +130,7 @@ class PlainProtocol(BoundedProtocol):
         else:
             self._silent_bytes = 0
             self.is_in_body = False
-            if not exchange.body:
-                self._head = exchange.head
+            self._plain = exchange
             self._answer(exchange)
 
     def break_request(self) -> bool:
@@ -160,22 +166,28 @@ class PlainProtocol(BoundedProtocol):
             or not self._is_ready(pipeline)
         ):
             return None
-        raw_path, _, query = url.partition(b"?")
-        path = raw_path.decode("ascii")
-        if "%" in path:
-            path = unquote(path)
         method = _METHODS.get(parser.get_method())
         fields = self.fields
         if method is None or not _ASGI_FIELDS.isdisjoint(fields):
             return None
-        length = fields.get(b"content-length")
-        if length is not None and (len(length) > 5 or int(length) > BODY_BYTES):
+        text = fields.get(b"content-length", b"0")
+        length = int(text) if len(text) <= 5 else BODY_BYTES + 1
+        if length > BODY_BYTES:
             return None
-        route = pipeline.table.find(path, fields)
+        raw_path, _, query = url.partition(b"?")
+        known = KnownFields(self.headers, fields, length)
+        return self._exchange(pipeline, method, raw_path, query, known)
+
+    def _exchange(
+        self, pipeline: Pipeline, method: str, raw_path: bytes, query: bytes, known: KnownFields
+    ) -> "PlainExchange | None":
+        path = raw_path.decode("ascii")
+        if "%" in path:
+            path = unquote(path)
+        route = pipeline.table.find(path, known.fields)
         if method not in route.plain_methods:
             return None
-        head = Head(method, path, raw_path, query, self.headers, fields, route)
-        return PlainExchange(self, pipeline, head)
+        return PlainExchange(self, pipeline, route, method, path, raw_path, query, known)
 
     def _is_ready(self, pipeline: Pipeline) -> bool:
         """Return whether an answer could be written now, and the server is open."""
@@ -251,8 +263,8 @@ class PlainExchange(Exchange):
     __slots__ = (
         "_protocol",
         "disconnected",
-        "head",
         "keep_alive",
+        "known",
         "message_event",
         "pipeline",
         "response_complete",
@@ -261,19 +273,22 @@ class PlainExchange(Exchange):
 
     body: bytes
 
-    def __init__(self, protocol: PlainProtocol, pipeline: Pipeline, head: Head) -> None:
-        super().__init__(
-            head.method,
-            head.path,
-            head.raw_path,
-            head.query,
-            head.headers,
-            head.fields,
-            pipeline.memory,
-        )
-        self.route = head.route
+    def __init__(
+        self,
+        protocol: PlainProtocol,
+        pipeline: Pipeline,
+        route: Route,
+        method: str,
+        path: str,
+        raw_path: bytes,
+        query: bytes,
+        known: KnownFields,
+    ) -> None:
+        headers, fields = known.headers, known.fields
+        super().__init__(method, path, raw_path, query, headers, fields, pipeline.memory)
+        self.route = route
         self.pipeline = pipeline
-        self.head = head
+        self.known = known
         self._protocol = protocol
         self.body = b""
         self.is_unread = False
@@ -297,7 +312,7 @@ class PlainExchange(Exchange):
             "raw_path": self.raw_path,
             "query_string": self.query,
             "root_path": "",
-            "headers": self.head.headers,
+            "headers": self.known.headers,
             "server": protocol.server,
             "client": protocol.client,
         }
