@@ -5,8 +5,8 @@ for no other protocol. `Pipeline` answers it as it answers requests over ASGI, b
 a scope and messages. uvicorn passes all other requests to the application.
 """
 
+import asyncio
 import logging
-from asyncio import Event
 from collections.abc import Coroutine, Generator, Sequence
 from functools import partial
 from types import coroutine
@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from ..http.answer import Fields
 from ..http.exchange import PIECE_BYTES, Exchange
 from ..http.route import Route
+from ..storage.tasks import OutcomeFuture
 from .bounded_protocol import BoundedProtocol
 from .known_fields import KnownBlocks, KnownFields
 from .pipeline import Pipeline
@@ -32,6 +33,7 @@ _ASGI_FIELDS: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
 
 _METHODS: Final = {one.encode(): one for one in ("GET", "HEAD", "PUT", "DELETE")}
 
+_NOBODY_WAITS: Final = asyncio.Event()
 _KNOWN: Final = KnownBlocks()
 
 _LOG: Final = logging.getLogger("workertown_kv")
@@ -211,9 +213,38 @@ class PlainProtocol(BoundedProtocol):
         else:
             exchange.await_answer()
             self.cycle = cast("RequestResponseCycle", exchange)
-            task = self.loop.create_task(self._go_on(exchange, answering, awaited))
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
+            self._wait(exchange, answering, awaited)
+
+    def _wait(
+        self, exchange: "PlainExchange", answering: Coroutine[Any, Any, None], awaited: Any
+    ) -> None:
+        """Let the answer go on once it has what it waits for."""
+        if type(awaited) is OutcomeFuture:
+            awaited._asyncio_future_blocking = False  # noqa: SLF001  (a task does so too)
+            awaited.add_done_callback(partial(self._resume, exchange, answering))
+            self.tasks.add(cast("asyncio.Task[None]", awaited))
+            return
+        task = self.loop.create_task(self._go_on(exchange, answering, awaited))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _resume(
+        self,
+        exchange: "PlainExchange",
+        answering: Coroutine[Any, Any, None],
+        outcome: "asyncio.Future[Any]",
+    ) -> None:
+        self.tasks.discard(cast("asyncio.Task[None]", outcome))
+        try:
+            awaited = answering.send(None)
+        except StopIteration:
+            pass
+        except Exception:  # noqa: BLE001  (whatever it is, only this connection ends)
+            self._break_off()
+        else:
+            self._wait(exchange, answering, awaited)
+            return
+        self._end(exchange)
 
     async def _go_on(
         self, exchange: "PlainExchange", answering: Coroutine[Any, Any, None], awaited: Any
@@ -223,10 +254,13 @@ class PlainProtocol(BoundedProtocol):
         except Exception:  # noqa: BLE001  (whatever it is, only this connection ends)
             self._break_off()
         finally:
-            exchange.response_complete = True
-            if not exchange.keep_alive:
-                self.transport.close()
-            self.on_response_complete()
+            self._end(exchange)
+
+    def _end(self, exchange: "PlainExchange") -> None:
+        exchange.response_complete = True
+        if not exchange.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def _break_off(self) -> None:
         _LOG.exception("The answer to a request broke off")
@@ -298,7 +332,7 @@ class PlainExchange(Exchange):
     def await_answer(self) -> None:
         """Become the cycle of the protocol until the answer is complete."""
         self.response_started = self.response_complete = False
-        self.message_event = Event()
+        self.message_event = _NOBODY_WAITS
 
     @property
     def scope(self) -> Scope:

@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from ...errors import StorageFailure, StorageUnavailable
+from ..tasks import OutcomeFuture
 
 _Job = TypeVar("_Job")
 _Done = TypeVar("_Done")
-_Waiting = tuple[_Job, int, float, asyncio.Future[_Done]]
+_Waiting = tuple[_Job, int, float, OutcomeFuture[_Done]]
 """A job, its size, the moment until which it may wait, and the future of its outcome."""
 
 MOST_JOBS: Final = 256
@@ -30,8 +31,10 @@ class GroupCommit(Generic[_Job, _Done]):
     did nothing. `commit` gets the group, the moment of `time.monotonic()` until which it may wait
     for a lock, and what `start` returned.
     It returns the outcome of each job, in order: a result, or the exception that `submit` raises.
-    If `commit` itself raises, so does `submit` for the whole group, with one exception: if the
-    storage is busy, the jobs that have waited less than `wait_seconds` are tried again.
+    If `start` did something, `confirm` runs after `commit`, on the event loop: a thread beside a
+    busy event loop waits after each call of the system.
+    If `commit` or `confirm` raises, so does `submit` for the whole group, with one exception: if
+    the storage is busy, the jobs that have waited less than `wait_seconds` are tried again.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class GroupCommit(Generic[_Job, _Done]):
             [Sequence[_Job], float, Sequence[_Done | Exception] | None],
             Sequence[_Done | Exception],
         ],
+        confirm: Callable[[], None],
         executor: ThreadPoolExecutor,
         wait_seconds: float,
     ) -> None:
         self._start = start
         self._commit = commit
+        self._confirm = confirm
         self._executor = executor
         self._wait_seconds = wait_seconds
         self._waiting: deque[_Waiting[_Job, _Done]] = deque()
@@ -62,11 +67,11 @@ class GroupCommit(Generic[_Job, _Done]):
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             raise RuntimeError("A storage belongs to one event loop at a time")
-        future: asyncio.Future[_Done] = loop.create_future()
+        future: OutcomeFuture[_Done] = OutcomeFuture(loop=loop)
         self._waiting.append((job, size, time.monotonic() + self._wait_seconds, future))
         if self._loop is None:
             self._loop = loop
-            self._begin(loop)
+            loop.call_soon(self._begin, loop)  # with all jobs of this turn of the event loop
         return await future
 
     async def close(self) -> None:
@@ -104,15 +109,21 @@ class GroupCommit(Generic[_Job, _Done]):
         except Exception as error:  # noqa: BLE001  (`submit` raises it)
             outcomes = error
         with suppress(RuntimeError):  # the event loop has ended meanwhile
-            loop.call_soon_threadsafe(self._finish, loop, group, outcomes)
+            loop.call_soon_threadsafe(self._finish, loop, group, outcomes, started is not None)
 
     def _finish(
         self,
         loop: asyncio.AbstractEventLoop,
         group: list[_Waiting[_Job, _Done]],
         outcomes: Sequence[_Done | Exception] | Exception,
+        is_unconfirmed: bool,
     ) -> None:
         """Return the outcomes of a group to where its jobs were submitted."""
+        if is_unconfirmed and not isinstance(outcomes, Exception):
+            try:
+                self._confirm()
+            except Exception as lost:  # noqa: BLE001  (`submit` raises it)
+                outcomes = lost
         if isinstance(outcomes, Exception):
             error = outcomes
             if isinstance(error, StorageUnavailable) and error.kind is StorageFailure.BUSY:

@@ -102,7 +102,11 @@ class SqliteStorage(Storage):
             self._shut_down(wait=False)
             raise
         self._commits = GroupCommit(
-            self._writer.start, self._writer.commit, self._writing, self._busy_timeout_seconds
+            self._writer.start,
+            self._writer.commit,
+            self._writer.check_files,
+            self._writing,
+            self._busy_timeout_seconds,
         )
         self._probing: asyncio.Task[Outcome] | None = None
         self._probe_failure: StorageError | None = None

@@ -130,6 +130,7 @@ class Writer:
 
         Return `None`, without a transaction, if that could take long or fails: `commit` then does
         everything. This runs on the event loop, so it waits for nothing; `commit` runs in a thread.
+        After a group that was started, the event loop calls `check_files`.
         """
         if self.is_in_use or self._files.are_lost or not all(map(_is_short, jobs)):
             return None
@@ -137,8 +138,12 @@ class Writer:
         try:
             self._begin()
             if self._recorder.record_expired(self._now, MOST_EXPIRED):
-                return [self._outcome(self._table, job, LARGE_BYTES) for job in jobs]
-        except (apsw.Error, LargeValue):
+                outcomes = [self._outcome(self._table, job, LARGE_BYTES) for job in jobs]
+                self._recorder.trim_after_writes(self._now)
+                if any(map(_grows, jobs)):
+                    self._make_room()
+                return outcomes
+        except (apsw.Error, LargeValue, StorageUnavailable):
             pass
         self._roll_back()
         return None
@@ -151,7 +156,7 @@ class Writer:
         """
         self.patience.until = until
         try:
-            outcomes = self._commit_together(jobs, started)
+            outcomes = self._commit_together(jobs) if started is None else self._end(started)
         except StorageUnavailable as error:
             if error.kind is not StorageFailure.FULL:
                 raise
@@ -162,23 +167,37 @@ class Writer:
             self._write_log_into_file()
         return outcomes
 
-    def _commit_together(self, jobs: Sequence[Job], started: Outcomes | None = None) -> Outcomes:
-        if started is None and self._files.are_lost:
-            self._check_files()
+    def _end(self, started: Outcomes) -> Outcomes:
+        """Commit what `start` has begun."""
         try:
-            with self._transaction(is_begun=started is not None) as table:
-                outcomes = started or self._run(table, jobs)
+            self.db.execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            raise self._failure(error) from error
+        with suppress(StorageUnavailable):
+            self._files.reserve()
+        return started
+
+    def _commit_together(self, jobs: Sequence[Job]) -> Outcomes:
+        if self._files.are_lost:
+            self.check_files()
+        try:
+            with self._transaction() as table:
+                outcomes = self._run(table, jobs)
                 self._recorder.trim_after_writes(self._now)
                 if any(map(_grows, jobs)):
                     self._make_room()
         except apsw.Error as error:
-            failure = translated(error, self._files.path, self.db.system_errno)
-            self._check_files()  # a file that was overwritten seems to be corrupt
-            raise failure from error
-        self._check_files()
+            raise self._failure(error) from error
+        self.check_files()
         with suppress(StorageUnavailable):
             self._files.reserve()
         return outcomes
+
+    def _failure(self, error: apsw.Error) -> StorageError:
+        failure = translated(error, self._files.path, self.db.system_errno)
+        self.check_files()  # a file that was overwritten seems to be corrupt
+        return failure
 
     def _commit_single(self, job: Job) -> Outcome | Exception:
         try:
@@ -243,7 +262,8 @@ class Writer:
     def _make_room(self, more: int = 0) -> None:
         self._files.grow(self.db.pragma("page_count") * self._page_bytes + more)
 
-    def _check_files(self) -> None:
+    def check_files(self) -> None:
+        """Raise `StorageUnavailable` if a file of the database was removed or overwritten."""
         try:
             self._files.check()
         except StorageUnavailable:
@@ -299,9 +319,8 @@ class Writer:
         return True
 
     @contextmanager
-    def _transaction(self, *, is_begun: bool = False) -> Iterator[EntryTable]:
-        if not is_begun:
-            self._begin()
+    def _transaction(self) -> Iterator[EntryTable]:
+        self._begin()
         try:
             yield self._table
             self.db.execute("COMMIT")
