@@ -189,6 +189,23 @@ class Page(msgspec.Struct, frozen=True):
     """The names of the folders on this page, each with the prefix and the delimiter."""
 
 
+class DeletePrefix(msgspec.Struct, frozen=True, gc=False):
+    """Delete the entries with a prefix, at most `limit` of them."""
+
+    namespace: str
+    prefix: str
+    limit: int
+    cursor: str | None = None
+    """The `cursor` of the deletion so far; `None` at first."""
+
+
+class Deletion(msgspec.Struct, frozen=True, gc=False):
+    """How many entries were deleted; `cursor` continues, and is `None` if there are no more."""
+
+    deleted: int
+    cursor: str | None = None
+
+
 Operation = Get | Set | Delete | Touch | Update
 
 

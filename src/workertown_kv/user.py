@@ -147,6 +147,14 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         if not self.may(verb, namespace, key):
             raise Forbidden(f"Out of scope: this needs {_scope_for(verb, namespace, key)}")
 
+    def check_prefix(self, verb: Verb, namespace: str, prefix: str) -> None:
+        """Raise `Forbidden` if the user may not do this to all keys with a prefix."""
+        if not self.may(verb, namespace, prefix):
+            keys = f"all keys that begin with {prefix[:100]!r}" if prefix else "all keys"
+            raise Forbidden(
+                f"Out of scope: this needs the verb {verb} on {keys} in the namespace {namespace!r}"
+            )
+
     def check_somewhere(self, namespace: str, *verbs: Verb) -> None:
         """Raise `Forbidden` if the user may use none of the verbs on any key in the namespace.
 

@@ -18,6 +18,8 @@ from ..operations import (
     Batch,
     ChangePage,
     Delete,
+    DeletePrefix,
+    Deletion,
     Get,
     List,
     Page,
@@ -136,6 +138,13 @@ class CachedStorage(Storage):
         with self._writing([operation]):
             return await self._storage.update(operation)
 
+    async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
+        self._forget_prefix(operation)
+        try:
+            return await self._storage.delete_prefix(operation)
+        finally:
+            self._forget_prefix(operation)
+
     async def batch(self, operation: Batch) -> Sequence[Result]:
         with self._writing([item for item in operation.operations if not isinstance(item, Get)]):
             return await self._storage.batch(operation)
@@ -155,6 +164,11 @@ class CachedStorage(Storage):
             # A read under way may return the older entry, which must not be kept.
             self._fetching.pop(key, None)
             self._drop(key)
+
+    def _forget_prefix(self, operation: DeletePrefix) -> None:
+        space, prefix = operation.namespace, operation.prefix
+        known = {*self._kept, *self._fetching}
+        self._forget([key for key in known if key[0] == space and key[1].startswith(prefix)])
 
     def _keep(self, key: _Key, started: float, done: asyncio.Task[Entry | None]) -> None:
         failed = done.cancelled() or done.exception() is not None

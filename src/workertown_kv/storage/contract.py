@@ -19,6 +19,8 @@ from ..operations import (
     Batch,
     ChangePage,
     Delete,
+    DeletePrefix,
+    Deletion,
     Get,
     List,
     Operation,
@@ -32,6 +34,7 @@ from ..operations import (
 )
 from .batch import ReadBudget, guarded
 from .compare_and_set import compare_and_set
+from .deletion import delete_listed
 from .listed_entries import list_entries
 
 Clock = Callable[[], float]
@@ -226,6 +229,18 @@ class Storage(ABC):
         if Capability.SEEKING in self.lacks:
             raise self.unsupported(Capability.SEEKING)
         return await list_entries(self, operation, read_bytes)
+
+    async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
+        """Delete entries with a prefix, in the order of their keys, at most `limit` of them.
+
+        Returns how many entries existed and were deleted. A call may delete fewer; its cursor
+        continues, and is `None` once no entry is left that was there before the first call. What
+        others write meanwhile may stay. The entries are not deleted at one moment, and other writes
+        do not wait until all are deleted. `delete_in_steps` in `storage/deletion.py` makes the
+        steps of an engine that can delete ranges of keys; without it, keys are listed and deleted
+        in batches.
+        """
+        return await delete_listed(self, operation)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         """Run the operations in order. Returns the result of each (see `operations.Result`).

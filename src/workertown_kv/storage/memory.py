@@ -16,6 +16,8 @@ from ..operations import (
     Change,
     ChangePage,
     Delete,
+    DeletePrefix,
+    Deletion,
     Event,
     Get,
     List,
@@ -31,6 +33,7 @@ from ..operations import (
 from .batch import run_batch, touched, update
 from .change_log import ChangeLog, Waiting
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from .deletion import Step, delete_in_steps
 from .listing import KeyRange, list_page
 from .version import new_version
 
@@ -92,6 +95,13 @@ class MemoryStorage(Storage):
             return found, rest
 
         return await list_page(operation, read)
+
+    async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
+        async def delete_some(keys: KeyRange, limit: int) -> Step:
+            await asyncio.sleep(0)
+            return self._opened().delete_some(operation, keys, limit)
+
+        return await delete_in_steps(operation, delete_some)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         table = self._opened()
@@ -173,14 +183,7 @@ class _Table:
         Also returns the rest of the range, `None` if there are no more keys in it.
         """
         entries = self._namespaces.get(operation.namespace, {})
-        ordered = self._ordered.get(operation.namespace)
-        if ordered is None:
-            # Code points sort as their UTF-8 bytes do.
-            ordered = self._ordered[operation.namespace] = sorted(entries)
-        bisect = bisect_right if keys.is_after_start else bisect_left
-        start = bisect(ordered, keys.start)
-        end = len(ordered) if keys.end is None else bisect_left(ordered, keys.end, start)
-        positions = range(start, end)
+        ordered, positions = self._in_order(operation.namespace, keys)
         if operation.is_reverse:
             positions = positions[::-1]
         now = self._clock()
@@ -202,6 +205,22 @@ class _Table:
             return found, None
         last = ordered[positions[SCANNED_ENTRIES - 1]]
         return found, keys.past(last, is_reverse=operation.is_reverse)
+
+    def delete_some(self, operation: DeletePrefix, keys: KeyRange, limit: int) -> Step:
+        """Delete the entries among the first keys of a range, as `DeleteSome` says."""
+        space = operation.namespace
+        ordered, positions = self._in_order(space, keys)
+        entries, now = self._namespaces.get(space, {}), self._clock()
+        some = ordered[positions.start : positions.start + min(limit, len(positions))]
+        for key in some:
+            if entries[key].is_alive(now):
+                self.store(Delete(space, key), None)
+        left = [key for key in some if key in entries]
+        # Sorting all keys again after each step would take long.
+        ordered[positions.start : positions.start + len(some)] = left
+        self._ordered[space] = ordered
+        rest = keys.past(some[-1], is_reverse=False) if len(some) < len(positions) else None
+        return len(some) - len(left), rest
 
     def changes(self, operation: ReadChanges) -> ChangePage:
         now = self._clock()
@@ -247,6 +266,17 @@ class _Table:
             entries[operation.key] = entry
             if entry.expires_at is not None:
                 heappush(self._expiring, (entry.expires_at, operation.namespace, operation.key))
+
+    def _in_order(self, namespace: str, keys: KeyRange) -> tuple[list[str], range]:
+        """Return all keys of a namespace in order, and the positions of those in a range."""
+        ordered = self._ordered.get(namespace)
+        if ordered is None:
+            # Code points sort as their UTF-8 bytes do.
+            ordered = self._ordered[namespace] = sorted(self._namespaces.get(namespace, {}))
+        bisect = bisect_right if keys.is_after_start else bisect_left
+        start = bisect(ordered, keys.start)
+        end = len(ordered) if keys.end is None else bisect_left(ordered, keys.end, start)
+        return ordered, range(start, end)
 
     def _record(self, operation: Operation, old: Entry | None, new: Entry | None) -> None:
         """Record the change from an entry, which may have expired, to another."""

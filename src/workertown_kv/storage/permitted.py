@@ -11,6 +11,8 @@ from ..operations import (
     Batch,
     ChangePage,
     Delete,
+    DeletePrefix,
+    Deletion,
     Get,
     List,
     Page,
@@ -71,6 +73,10 @@ class PermittedStorage(Storage):
     async def update(self, operation: Update) -> Updated:
         self._user.check(operation)
         return await self._storage.update(operation)
+
+    async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
+        self._user.check_prefix("write", operation.namespace, operation.prefix)
+        return await self._storage.delete_prefix(operation)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         self._user.check(operation)

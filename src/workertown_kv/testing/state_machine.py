@@ -16,6 +16,7 @@ from ..operations import (
     MUST_NOT_EXIST,
     Batch,
     Delete,
+    DeletePrefix,
     Get,
     List,
     Operation,
@@ -90,6 +91,23 @@ class StorageMachine(RuleBasedStateMachine):
             self._model.pop(key, None)
         else:
             self._refuses(self._storage.delete(operation))
+
+    @rule(prefix=_prefixes, limit=st.integers(1, 3))
+    def delete_prefix(self, prefix: str, limit: int) -> None:
+        if Capability.LISTING in self._storage.lacks:
+            return
+        gone = [key for key in self._model if key.startswith(prefix)]
+        expected = sum(self._alive(key) is not None for key in gone)
+        operation = DeletePrefix(_NAMESPACE, prefix, limit)
+        deletion = self._run(self._storage.delete_prefix(operation))
+        deleted = deletion.deleted
+        while deletion.cursor is not None:
+            operation = msgspec.structs.replace(operation, cursor=deletion.cursor)
+            deletion = self._run(self._storage.delete_prefix(operation))
+            deleted += deletion.deleted
+        assert deleted == expected
+        for key in gone:
+            del self._model[key]
 
     @rule(key=_keys)
     def get(self, key: str) -> None:

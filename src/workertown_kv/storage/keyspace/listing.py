@@ -25,13 +25,13 @@ _BucketKey = tuple[bytes, int]
 
 async def list_keys(session: Session, operation: List, clock: Clock) -> Page:
     """Return one page. As a rule, it takes one request for keys and one for their entries."""
-    merge: _Merge | None = None
+    merge: Merge | None = None
     more = 0
 
     async def read(keys: KeyRange, wanted: int) -> tuple[Sequence[KeyInfo], KeyRange | None]:
         nonlocal merge, more
         if merge is None or merge.rest != keys:
-            merge = _Merge(session, operation, keys)
+            merge = Merge(session, operation, keys)
         asked = max(wanted, more)
         found_keys = await merge.following(asked)
         if not found_keys:
@@ -60,7 +60,7 @@ class _Descending(bytes):
         return bytes.__gt__(self, other)
 
 
-class _Merge:
+class Merge:
     """Reads the keys of a range in the order of the listing, only as many as needed."""
 
     def __init__(self, session: Session, operation: List, keys: KeyRange) -> None:

@@ -166,6 +166,22 @@ return infos
 """)
 """Read the fields of entries that a listing returns."""
 
+DELETE_ALIVE: Final = Script("""
+local now, deleted = tonumber(ARGV[1]), 0
+for i = 3, #KEYS do
+    local entry, member = KEYS[i], ARGV[i - 1]
+    local found = redis.call('HMGET', entry, 'version', 'expires_at')
+    if not (found[2] and tonumber(found[2]) <= now) then
+        redis.call('DEL', entry)
+        redis.call('ZREM', KEYS[1], member)
+        redis.call('ZREM', KEYS[2], entry)
+        if found[1] then deleted = deleted + 1 end
+    end
+end
+return deleted
+""")
+"""Remove the given entries of a bucket that have not expired, and count them."""
+
 RELEASE: Final = Script("""
 return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1])
 """)

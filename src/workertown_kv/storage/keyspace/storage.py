@@ -6,12 +6,27 @@ from itertools import groupby
 from typing import ClassVar
 
 from ...entry import Entry
-from ...operations import Batch, Delete, Get, List, Page, Result, Set, Touch, Update
+from ...operations import (
+    Batch,
+    Delete,
+    DeletePrefix,
+    Deletion,
+    Get,
+    List,
+    Page,
+    Result,
+    Set,
+    Touch,
+    Update,
+)
 from ..batch import ReadBudget
 from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from ..deletion import Step, delete_in_steps
 from ..gathering import Found, GatheredOperations, Write
+from ..listing import KeyRange
 from ..tasks import in_task
 from .batches import run_batch, run_one, write_each
+from .deletion import delete_some
 from .engine import Engine
 from .gets import get_each, get_one
 from .listing import list_keys
@@ -73,6 +88,13 @@ class KeyspaceStorage(Storage):
     async def _list(self, operation: List) -> Page:
         async with self._engine.session() as session:
             return await list_keys(session, operation, self.clock)
+
+    async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
+        async def delete(keys: KeyRange, limit: int) -> Step:
+            async with self._engine.session() as session:
+                return await delete_some(session, operation, keys, limit, self.clock)
+
+        return await delete_in_steps(operation, delete)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         if any(isinstance(item, Update) for item in operation.operations):

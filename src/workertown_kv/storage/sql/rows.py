@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from ...entry import Entry, KeyInfo
 from ...errors import InputError, KeyTooLong
-from ...operations import List, Operation
+from ...operations import Operation
 
 KEY_BYTES: Final = 2048
 NAMESPACE_BYTES: Final = 255
@@ -19,12 +19,11 @@ def entry_key(operation: Operation) -> EntryKey:
     size = len(operation.key.encode())
     if size > KEY_BYTES:
         raise KeyTooLong(f"The key has {size:,} bytes; the database keeps {KEY_BYTES:,}")
-    return namespace(operation), operation.key
+    return checked_namespace(operation.namespace), operation.key
 
 
-def namespace(operation: Operation | List) -> str:
-    """Return the namespace of an operation. Raises `InputError` if no row can have it."""
-    given = operation.namespace
+def checked_namespace(given: str) -> str:
+    """Return a namespace. Raises `InputError` if no row can have it."""
     size = len(given.encode())
     if size > NAMESPACE_BYTES or "\0" in given:
         raise InputError(

@@ -62,7 +62,7 @@ class ServerStatements(Statements):
         metadata = f"CASE WHEN {alive(to.add(now))} THEN metadata END"
         return to.statement(
             f'SELECT "key", version, expires_at, {metadata} FROM {self.table} '
-            f"WHERE {self.in_range(to, operation, keys)} "
+            f"WHERE {self.in_range(to, operation.namespace, keys)} "
             f"ORDER BY {order_of(operation)} LIMIT {to.add(rows)}"
         )
 

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from ...entry import Entry
 from ...operations import MUST_EXIST, Delete, Get, List, Operation, Precondition, Set, Touch
 from ..listing import KeyRange
-from .rows import EntryKey, entry_key, entry_of, namespace
+from .rows import EntryKey, checked_namespace, entry_key, entry_of
 from .snapshot import Found
 from .writing import Statement, Value, Writing
 
@@ -185,11 +185,25 @@ class Statements(ABC):
         known = [self.text(version) for version in versions if "\0" not in version]
         return to.among(known or [self.text("")])
 
-    def in_range(self, to: Writing, operation: List, keys: KeyRange) -> str:
+    def nth_key(self, namespace: str, keys: KeyRange, number: int) -> Statement:
+        """Select the key with this number, from 1, of a range."""
+        to = Writing(self.mark)
+        return to.statement(
+            f'SELECT "key" FROM {self.table} WHERE {self.in_range(to, namespace, keys)} '
+            f'ORDER BY "key" LIMIT 1 OFFSET {to.add(number - 1)}'
+        )
+
+    def delete_range(self, namespace: str, keys: KeyRange, now: float) -> Statement:
+        """Remove the entries in a range of keys that have not expired."""
+        to = Writing(self.mark)
+        where = self.in_range(to, namespace, keys)
+        return to.statement(f"DELETE FROM {self.table} WHERE {where} AND {alive(to.add(now))}")
+
+    def in_range(self, to: Writing, namespace: str, keys: KeyRange) -> str:
         """Return the condition of being in a range of the keys of a namespace."""
         start = ">" if keys.is_after_start else ">="
         where = (
-            f"namespace = {to.add(self.text(namespace(operation)))} "
+            f"namespace = {to.add(self.text(checked_namespace(namespace)))} "
             f'AND "key" {start} {to.add(self.text(keys.start))}'
         )
         return where if keys.end is None else f'{where} AND "key" < {to.add(self.text(keys.end))}'

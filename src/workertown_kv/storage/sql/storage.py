@@ -10,6 +10,8 @@ from ...errors import KvError, PreconditionFailed, StorageUnavailable
 from ...operations import (
     Batch,
     Delete,
+    DeletePrefix,
+    Deletion,
     Get,
     List,
     Operation,
@@ -24,6 +26,7 @@ from ...operations import (
 from ..batch import ReadBudget, guarded, run_batch
 from ..clock_skew import skew_warnings
 from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from ..deletion import Step, delete_in_steps, up_to
 from ..gathering import GatheredOperations, Write
 from ..listing import KeyRange, list_page
 from ..tasks import in_task
@@ -104,6 +107,14 @@ class SqlStorage(Storage):
 
     async def sweep(self, limit: int) -> int:
         return await self._do(lambda session: self._sweep(session, limit), writes=True)
+
+    async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
+        async def delete_some(keys: KeyRange, limit: int) -> Step:
+            return await self._do(
+                lambda session: self._delete_some(session, operation, keys, limit), writes=True
+            )
+
+        return await delete_in_steps(operation, delete_some)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         pool = self._database.opened()
@@ -286,6 +297,16 @@ class SqlStorage(Storage):
             raise result
         assert isinstance(result, Updated)
         return result
+
+    async def _delete_some(
+        self, session: Session, operation: DeletePrefix, keys: KeyRange, limit: int
+    ) -> Step:
+        space = operation.namespace
+        rows = await session.fetch(self._statements.nth_key(space, keys, limit))
+        last = rows[0][0].decode() if rows else None
+        some = keys if last is None else up_to(keys, last)
+        deleted = await session.execute(self._statements.delete_range(space, some, self.clock()))
+        return deleted, None if last is None else keys.past(last, is_reverse=False)
 
     async def _sweep(self, session: Session, limit: int) -> int:
         before = self.clock() - SWEEP_MARGIN_SECONDS

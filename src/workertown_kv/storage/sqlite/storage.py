@@ -27,6 +27,8 @@ from ...operations import (
     Batch,
     ChangePage,
     Delete,
+    DeletePrefix,
+    Deletion,
     Get,
     List,
     Page,
@@ -40,6 +42,7 @@ from ...operations import (
 from ..batch import run_batch
 from ..change_log import Waiting
 from ..contract import Capability, Clock, Migration, Storage
+from ..deletion import DeleteRange, Step, delete_in_steps
 from ..listing import KeyRange, list_page
 from .change_log import read_changes
 from .connection import Patience, connect, savepoint
@@ -190,6 +193,12 @@ class SqliteStorage(Storage):
             return await self._in(self._listing, list_some)
 
         return await list_page(operation, read)
+
+    async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
+        async def delete_some(keys: KeyRange, limit: int) -> Step:
+            return cast("Step", await self._submit(DeleteRange(operation.namespace, keys, limit)))
+
+        return await delete_in_steps(operation, delete_some)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         self._check_open()

@@ -13,6 +13,7 @@ from ...errors import StorageError, StorageFailure, StorageUnavailable
 from ...operations import Batch, Delete, Result, Set, Touch, Update, Updated
 from ..batch import run_batch
 from ..contract import Clock, Migration, Retention
+from ..deletion import DeleteRange, Step
 from .change_log import MOST_EXPIRED, Recorder
 from .connection import Patience, savepoint
 from .failures import translated
@@ -51,8 +52,8 @@ class RecordExpired(msgspec.Struct, frozen=True):
     """Record the expiries until now as changes."""
 
 
-Job = Set | Delete | Touch | Update | Batch | Sweep | Probe | RecordExpired
-Outcome = str | int | Updated | Sequence[Result] | None
+Job = Set | Delete | Touch | Update | Batch | DeleteRange | Sweep | Probe | RecordExpired
+Outcome = str | int | Updated | Sequence[Result] | Step | None
 Outcomes = Sequence[Outcome | Exception]
 """What each job of a group returned or raised."""
 
@@ -231,6 +232,8 @@ class Writer:
                 case Batch():
                     with savepoint(table.db):
                         return run_batch(table, job)
+                case DeleteRange():
+                    return table.delete_some(job)
                 case Sweep():
                     return self._sweep(table, job.limit)
                 case Probe():

@@ -9,6 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from ..state_machine import StorageMachine
 from .batches import Batches
 from .changes import Changes
+from .deletions import Deletions
 from .entries import Entries
 from .lifecycle import Lifecycle
 from .lifetimes import Lifetimes
@@ -25,6 +26,7 @@ class StorageConformance(
     Preconditions,
     Listings,
     Seeking,
+    Deletions,
     Batches,
     Updates,
     Changes,

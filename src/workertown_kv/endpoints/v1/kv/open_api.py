@@ -12,10 +12,13 @@ from ...schemas import METADATA, Json, ref
 from . import open_api_patch
 from .bodies import BatchBody, BatchOperation, PutBody
 from .collection import BatchResult
+from .deletion import MOST_DELETED, DeletedKeys
 from .listing import KeyPage
 from .open_api_parts import (
     BATCH_SHOWN,
+    BY_PREFIX,
     DELETED,
+    DELETED_KEYS,
     GOT,
     LISTED,
     PREFER,
@@ -47,7 +50,10 @@ def describe_kv(storage: Storage, limits: LimitsOptions, prefix: str) -> Group:
             prefix: _collection(storage, limits, prefix),
             f"{prefix.rstrip('/')}/{{key}}": _value(storage, limits, prefix),
         },
-        structs=[PutBody, BatchBody, KeyPage, BatchResult, *open_api_patch.STRUCTS],
+        structs=[
+            *(PutBody, BatchBody, KeyPage, BatchResult, DeletedKeys),
+            *open_api_patch.STRUCTS,
+        ],
         unions={"BatchOperation": BatchOperation, **open_api_patch.UNIONS},
         schemas={"Metadata": METADATA, **open_api_patch.SCHEMAS},
         narrowed={
@@ -82,12 +88,7 @@ def _collection(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
             failures=[404, *([501] if _LISTINGS & storage.lacks.keys() else [])],
             parameters=[*WHAT_TO_LIST, *SPACE],
         ),
-        **_writes(
-            "_by_query",
-            "For keys that a path cannot carry, such as `..`. ",
-            in_query,
-            storage,
-        ),
+        **_by_query(storage, in_query),
         "post": _operation(
             "batch",
             _KEYS,
@@ -107,6 +108,25 @@ def _collection(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
             body={"application/json": described(ref("BatchBody"), batch=BATCH_SHOWN)},
         ),
     }
+
+
+def _by_query(storage: Storage, in_query: Json) -> dict[str, Json]:
+    unconditional = _unconditional(storage)
+    when = "For keys that a path cannot carry, such as `..`. "
+    methods = _writes("_by_query", when, in_query, storage)
+    unlisted = [501] if Capability.LISTING in storage.lacks else []
+    methods["delete"] = _operation(
+        "delete_value_by_query",
+        _VALUES,
+        "Delete a value, or all with a prefix",
+        "With `key`, deletes one value and answers `true`. With `prefix` or `all`, deletes up to "
+        f"{MOST_DELETED:,} keys, and answers how many. If that is not all, `complete` is `false`, "
+        "and a request with the `cursor` continues.",
+        DELETED_KEYS,
+        failures=[404, 412, 414, *{*unconditional, *unlisted}],
+        parameters=[{**in_query, "required": False}, *BY_PREFIX, *WRITE],
+    )
+    return methods
 
 
 def _value(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[str, Json]:

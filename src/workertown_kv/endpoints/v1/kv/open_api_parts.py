@@ -51,6 +51,17 @@ SET: Final = {
     ),
 }
 DELETED: Final = {"200": success("DeletedAnswer", "There is no value any more", TRUE, True)}
+DELETED_KEYS: Final = {
+    "200": success(
+        "DeletedByQueryAnswer",
+        "There is no value any more, or fewer",
+        {
+            "oneOf": [ref("DeletedKeys"), TRUE],
+            "description": "With a prefix, how many; with a key, true",
+        },
+        {"deleted": 3, "cursor": None, "complete": True},
+    )
+}
 LISTED: Final = {
     "200": success(
         "KeyPageAnswer",
@@ -136,6 +147,30 @@ PREFER: Final = parameter(
     _TEXT,
     example="return=minimal",
 )
+BY_PREFIX: Final = [
+    parameter(
+        "query",
+        "prefix",
+        "Delete all keys that begin with this, which is not empty",
+        {"type": "string", "minLength": 1},
+        example="session/",
+    ),
+    parameter(
+        "query",
+        "all",
+        "`true` deletes all keys of the namespace; not with a key or a prefix",
+        {"type": "string", "enum": ["true"]},
+        example="true",
+    ),
+    parameter("query", "dry_run", "Delete nothing, only count", _FLAG, example=True),
+    parameter(
+        "query",
+        "cursor",
+        "The cursor of the answer before, with the same other parameters",
+        _TEXT,
+        example="ZGVsZXRl.c2Vzc2lvbi8x",
+    ),
+]
 WHAT_TO_LIST: Final = [
     parameter("query", "prefix", "Only keys that begin with this", _TEXT, example="user/"),
     parameter(

@@ -13,9 +13,11 @@ from ....namespaces import Namespaces
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
 from ....storage.tasks import in_task
+from ....user import Verb
 from ..envelope import ENVELOPE_BYTES, NATIVE_API, data_answer
 from .bodies import decode_batch, decode_put
 from .collection import batch_answer_bytes, encode_results
+from .deletion import WHAT_TO_DELETE, count, decode_deletion, encode_deletion, is_dry_run
 from .listing import WHAT_TO_LIST, decode_list, encode_page, is_true, values_bytes
 from .patch import Patches
 from .target import KEY_PARAMETERS, Find, Targets
@@ -30,6 +32,8 @@ from .value import (
 )
 
 _PLAIN: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+_DELETION: Final = (*KEY_PARAMETERS, *WHAT_TO_DELETE)
+_COUNTING: Final[tuple[Verb, ...]] = ("write", "list")
 _LISTING: Final = ("key", *WHAT_TO_LIST, "namespace")
 
 
@@ -82,11 +86,13 @@ class Collection:
     def __init__(
         self,
         targets: Targets,
+        by_query: Values,
         storage: Storage,
         limits: LimitsOptions,
         failed: StorageFailed,
     ) -> None:
         self._targets = targets
+        self._by_query = by_query
         self._storage = storage
         self._limits = limits
         self._failed = failed
@@ -107,6 +113,24 @@ class Collection:
             return encode_page(listing, page, with_values=True)
         operation = decode_get(namespace, parameters["key"], self._limits)
         return encode_entry(exchange, await storage.get(operation))
+
+    async def delete(self, exchange: Exchange) -> Answer:
+        """Remove the key in the query, or all keys with the prefix in the query."""
+        parameters = query(exchange, _DELETION)
+        if not parameters.keys() & {*WHAT_TO_DELETE}:
+            if "key" not in parameters:
+                raise bad_query("key", "Expected key, prefix or all=true, or a key in the path")
+            return await self._by_query.delete(exchange)
+        namespace = await self._targets.namespace(exchange, parameters)
+        operation = decode_deletion(exchange, namespace, parameters)
+        user = exchange.user
+        if is_dry_run(parameters):
+            for verb in _COUNTING:
+                user.check_prefix(verb, namespace, operation.prefix)
+            deletion = await in_task(count(self._storage, operation))
+        else:
+            deletion = await in_task(permitted(self._storage, user).delete_prefix(operation))
+        return encode_deletion(parameters, deletion)
 
     async def batch(self, exchange: Exchange) -> Answer:
         """Run a batch, and answer with the result of each operation."""
@@ -144,7 +168,7 @@ def kv_routes(
     by_query = Values(targets.by_query, storage, limits)
     patches = Patches(targets.by_path, storage, limits)
     patches_by_query = Patches(targets.by_query, storage, limits)
-    collection = Collection(targets, storage, limits, failed)
+    collection = Collection(targets, by_query, storage, limits, failed)
     # The collection comes first: with the prefix "/", its path would be that of an empty key.
     return [
         Route(
@@ -155,7 +179,7 @@ def kv_routes(
                 "HEAD": collection.get_or_list,
                 "PUT": by_query.put,
                 "PATCH": patches_by_query.patch,
-                "DELETE": by_query.delete,
+                "DELETE": collection.delete,
                 "POST": collection.batch,
             },
             plain_methods=_PLAIN,

@@ -7,9 +7,23 @@ from typing import Any, ClassVar, Final
 
 from ....entry import Entry, KeyInfo
 from ....errors import KvError, PreconditionFailed, StorageUnavailable, ValueTooLarge
-from ....operations import Batch, Delete, Get, List, Operation, Page, Result, Set, Touch, Update
+from ....operations import (
+    Batch,
+    Delete,
+    DeletePrefix,
+    Deletion,
+    Get,
+    List,
+    Operation,
+    Page,
+    Result,
+    Set,
+    Touch,
+    Update,
+)
 from ...batch import ReadBudget, guarded, run_batch
 from ...contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from ...deletion import Step, delete_in_steps, up_to
 from ...listing import KeyRange, list_page
 from ...sql.dialects.sqlite import SqliteStatements
 from ...sql.rows import EntryKey, entry_key, entry_of, keys_of
@@ -93,6 +107,18 @@ class D1BindingStorage(Storage):
             return found, keys.past(found[-1].key, is_reverse=operation.is_reverse)
 
         return await list_page(operation, read, most_reads=MOST_READS)
+
+    async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
+        space = operation.namespace
+
+        async def delete_some(keys: KeyRange, limit: int) -> Step:
+            (rows,) = await self._run([_SQL.nth_key(space, keys, limit)])
+            last = rows[0][0].decode() if rows else None
+            some = keys if last is None else up_to(keys, last)
+            (gone,) = await self._run([_counted(_SQL.delete_range(space, some, self.clock()))])
+            return len(gone), None if last is None else keys.past(last, is_reverse=False)
+
+        return await delete_in_steps(operation, delete_some)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         now = self.clock()

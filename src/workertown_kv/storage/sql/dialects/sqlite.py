@@ -82,8 +82,16 @@ class SqliteStatements(Statements):
         to = Writing(self.mark)
         return to.statement(
             f'SELECT "key", {self.about} FROM {self.table} '
-            f"WHERE {self.in_range(to, operation, keys)} AND {alive(to.add(now))} "
+            f"WHERE {self.in_range(to, operation.namespace, keys)} AND {alive(to.add(now))} "
             f"ORDER BY {order_of(operation)} LIMIT {to.add(rows)}"
+        )
+
+    def sizes(self, namespace: str, keys: KeyRange, rows: int) -> Statement:
+        """Select the first keys of a range, each with the size of its value."""
+        to = Writing(self.mark)
+        return to.statement(
+            f'SELECT "key", {self.lengths[0]} FROM {self.table} '
+            f'WHERE {self.in_range(to, namespace, keys)} ORDER BY "key" LIMIT {to.add(rows)}'
         )
 
     def sweep(self, before: float, limit: int) -> Statement:
