@@ -20,6 +20,9 @@ DEFAULT_NAMESPACE: Final = "default"
 DEFAULT_ID: Final = "0" * 32
 """The id of the default namespace, for clients that know only 32 hexadecimal digits."""
 
+RESERVED_NAMESPACE: Final = "workertown-kv"
+"""The namespace with the entries of the server itself, which no request can name."""
+
 _NAMESPACE_ID: Final = re.compile("[0-9a-f]{32}")
 
 METADATA_BYTES: Final = 1024

@@ -117,6 +117,29 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
             return any(self._overlapping("read", change.namespace, change.key))
         return self.may("read", change.namespace, change.key)
 
+    def readable_prefixes(self, namespace: str, prefixes: Sequence[str]) -> list[str]:
+        """Return the prefixes of the keys that the user may read, of those with these prefixes.
+
+        Raises `Forbidden` if the user may read none of them.
+        """
+        found = [
+            part for prefix in prefixes for part in self._overlapping("read", namespace, prefix)
+        ]
+        if not found:
+            raise Forbidden(
+                "Out of scope: this needs the verb read on keys that begin with "
+                f"{prefixes[0][:100]!r} in the namespace {namespace!r}"
+            )
+        return found
+
+    def check_reads_everything(self) -> None:
+        """Raise `Forbidden` unless the user may read all keys in all namespaces."""
+        if self.scopes is not None and not any(
+            "read" in scope.verbs and scope.namespaces is None and "" in scope.prefixes
+            for scope in self.scopes
+        ):
+            raise Forbidden("Out of scope: this needs the verb read on all keys in all namespaces")
+
     def may_use(self, namespace: str) -> bool:
         """Return whether the user may do anything in the namespace."""
         return self.scopes is None or any(

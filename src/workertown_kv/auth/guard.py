@@ -84,6 +84,14 @@ class Guard:
             self._check_page(exchange)
         exchange.user = user
 
+    async def is_valid(self, exchange: Exchange) -> bool:
+        """Return whether the credentials of a request that was admitted are still valid."""
+        try:
+            user = await self._user(exchange)
+        except HookRefused:
+            return False
+        return user == exchange.user
+
     def _check_page(self, exchange: Exchange) -> None:
         method = exchange.method
         try:

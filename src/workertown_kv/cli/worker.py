@@ -219,6 +219,7 @@ class Worker:
             assert isinstance(connection, BoundedProtocol)
             connection.use(new)
         assert old is not None
+        old.end_streams()
         closing = asyncio.create_task(self._close(old, set(self._state.tasks)))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
@@ -248,6 +249,8 @@ class Worker:
         connections, tasks = self._state.connections, self._state.tasks
         for connection in list(connections):
             connection.shutdown()
+        if self._server is not None:
+            self._server.end_streams()
         try:
             async with asyncio.timeout(self._flags.drain_seconds):
                 while connections or tasks:  # noqa: ASYNC110  (uvicorn has no event for this)

@@ -175,6 +175,10 @@ _REASONS: Final = {
     ),
     408: ("The body did not arrive in time", "The body did not arrive within 30 s"),
     409: ("Conflict: nothing was changed", "Conflict"),
+    410: (
+        "The storage no longer keeps the changes after the cursor",
+        "The changes after this cursor are no longer kept",
+    ),
     412: ("A precondition does not hold, and nothing was changed", "Precondition failed"),
     413: (
         "The body, or a value, is larger than the limits allow",

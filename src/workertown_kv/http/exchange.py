@@ -176,6 +176,18 @@ class AsgiExchange(Exchange):
         self.is_unread = message.get("more_body", False)
         return message
 
+    async def begin_stream(self, fields: Fields) -> None:
+        """Begin an answer 200 whose body comes in pieces, as they are made."""
+        fields = [*fields, NO_SNIFFING]
+        if self.extra:
+            fields = merged(fields, self.extra)
+        self.status = 200
+        await self._send({"type": "http.response.start", "status": 200, "headers": fields})
+
+    async def send_piece(self, piece: bytes, *, more: bool = True) -> None:
+        """Send a piece of the body. It waits while the client does not read."""
+        await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+
     async def send(self, message: Message) -> None:
         """Pass on a message of an answer that an application inside the server has made."""
         if message["type"] == "http.response.start":

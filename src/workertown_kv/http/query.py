@@ -1,5 +1,6 @@
 """Parse the parameters in the query of a request."""
 
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +16,33 @@ def query(exchange: Exchange, accepted: tuple[str, ...]) -> dict[str, str]:
     Raises `InputError` for a parameter that is unknown or repeated.
     """
     parameters: dict[str, str] = {}
+    for name, value in _pairs(exchange, accepted):
+        if name in parameters:
+            raise bad_query(name, "Expected this parameter once")
+        parameters[name] = value
+    return parameters
+
+
+def query_with_list(
+    exchange: Exchange, accepted: tuple[str, ...], repeatable: str
+) -> tuple[dict[str, str], list[str]]:
+    """Return the parameters of the query, and the values of a parameter that may be repeated.
+
+    Raises `InputError` for a parameter that is unknown, and for another that is repeated.
+    """
+    parameters: dict[str, str] = {}
+    values: list[str] = []
+    for name, value in _pairs(exchange, (*accepted, repeatable)):
+        if name == repeatable:
+            values.append(value)
+        elif name in parameters:
+            raise bad_query(name, "Expected this parameter once")
+        else:
+            parameters[name] = value
+    return parameters, values
+
+
+def _pairs(exchange: Exchange, accepted: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for pair in exchange.query.split(b"&") if exchange.query else ():
         if not pair:
             continue
@@ -24,10 +52,7 @@ def query(exchange: Exchange, accepted: tuple[str, ...]) -> dict[str, str]:
             raise bad_query(
                 name[:100], f"Unknown parameter. Expected {' or '.join(accepted)}; {_MARK}"
             )
-        if name in parameters:
-            raise bad_query(name, "Expected this parameter once")
-        parameters[name] = _query_text(raw_value, name)
-    return parameters
+        yield name, _query_text(raw_value, name)
 
 
 def _query_text(text: bytes, name: str | None = None) -> str:

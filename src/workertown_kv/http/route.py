@@ -7,7 +7,8 @@ from ..errors import MethodNotAllowed, StorageError
 from .answer import Answer
 from .exchange import Exchange
 
-Handler = Callable[[Exchange], Awaitable[Answer]]
+Handler = Callable[[Exchange], Awaitable[Answer | None]]
+"""Returns the answer, or `None` once it has streamed the answer itself."""
 
 StorageFailed = Callable[[StorageError], None]
 """Called with each failure of the storage that a request has met."""
@@ -78,7 +79,7 @@ class Route:
         """Return the methods that the path of a request has; none if there is no such path."""
         return self.templates.get(self.template_of(exchange), frozenset())
 
-    def answer(self, exchange: Exchange) -> Awaitable[Answer]:
+    def answer(self, exchange: Exchange) -> Awaitable[Answer | None]:
         """Answer a request with the handler of its method."""
         handler = self._handlers.get(exchange.method)
         if handler is None:

@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
+from ..entry import RESERVED_NAMESPACE as _REGISTRY
 from ..entry import Entry
 from ..operations import MUST_NOT_EXIST, Delete, Get, List, Precondition, Set
 from .namespace import Namespace
 
-_REGISTRY: Final = "workertown-kv"
 _IDS: Final = "{namespaces}id:"
 _TITLES: Final = "{namespaces}title:"
 _TOMBSTONES: Final = "{namespaces}gone:"

@@ -13,6 +13,7 @@ CORS_HEADERS: Final = (
     "Content-Type",
     "If-Match",
     "If-None-Match",
+    "Last-Event-ID",
     "Prefer",
     "X-Auth-Email",
     "X-Auth-Key",

@@ -180,6 +180,7 @@ class V1OptionsDict(TypedDict, total=False):
 
     admin: str | Literal[False]
     kv: str | Literal[False]
+    changes: str | Literal[False]
 
 
 class CloudflareEndpointsOptionsDict(TypedDict, total=False):
@@ -229,6 +230,7 @@ class ChangesOptionsDict(TypedDict, total=False):
 
     seconds: int
     entries: int
+    streams: int
 
 
 class CloudflareOptionsDict(TypedDict, total=False):

@@ -34,9 +34,11 @@ class V1Options(Group, frozen=True):
     """The admin endpoints."""
     kv: str | Literal[False] = "/v1/kv"
     """Values, keys and batches."""
+    changes: str | Literal[False] = "/v1/changes"
+    """The feed of changes, if the option `changes` is on and the storage records them."""
 
     def check(self) -> None:
-        check_paths(admin=self.admin, kv=self.kv)
+        check_paths(admin=self.admin, kv=self.kv, changes=self.changes)
 
 
 class CloudflareEndpointsOptions(Group, frozen=True):
@@ -135,6 +137,8 @@ class ChangesOptions(Group, frozen=True):
     """The seconds for which a change is kept, so that a reader can resume after it."""
     entries: int = 100_000
     """The most changes that are kept."""
+    streams: int = 1000
+    """The most streams of server-sent events that a process has at once; more get 503."""
 
     def check(self) -> None:
         self.check_at_least(1, *self.__struct_fields__)

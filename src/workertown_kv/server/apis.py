@@ -11,6 +11,7 @@ from ..endpoints.cloudflare.rest import describe_rest, rest_routes
 from ..endpoints.document import Group, document
 from ..endpoints.public import describe_public, public_routes
 from ..endpoints.v1.admin import admin_routes, describe_admin
+from ..endpoints.v1.changes import ChangeHandlers, change_routes, describe_changes
 from ..endpoints.v1.envelope import NATIVE_API
 from ..endpoints.v1.kv import describe_kv, kv_routes
 from ..errors import OptionsError
@@ -41,6 +42,7 @@ def routes_of(
     namespaces: Namespaces,
     health: Health,
     strategies: Sequence[Strategy],
+    changes: ChangeHandlers | None,
 ) -> list[Route]:
     """Return the routes of the APIs that the options ask for.
 
@@ -75,6 +77,10 @@ def routes_of(
         routes = admin_routes(options, storage, namespaces, prefix, health)
         found["endpoints.v1.admin"] = endpoints.v1.admin, routes
         native.append(describe_admin(storage, prefix))
+    if endpoints.v1.changes is not False and changes is not None:
+        prefix = options.path(endpoints.v1.changes)
+        found["endpoints.v1.changes"] = endpoints.v1.changes, change_routes(changes, prefix)
+        native.append(describe_changes(storage, options.limits, prefix))
     if endpoints.public is not False:
         prefix = options.path(endpoints.public)
         described = [*native, *others, describe_public(prefix)]

@@ -142,6 +142,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.is_in_body or not self.is_answering() or self.scheme == "https":
             return False  # the event loop closes the connection
         self.shutdown()
+        self.cycle.message_event.set()  # an application that streams may want to end
         return True
 
     # Called by the parser

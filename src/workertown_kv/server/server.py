@@ -21,9 +21,11 @@ from ..access import (
     configured_report,
 )
 from ..auth import Guard, configured_strategies
+from ..changes import Feed
+from ..endpoints.v1.changes import ChangeHandlers
 from ..errors import NotFound
 from ..files import Files
-from ..http.exchange import AsgiExchange
+from ..http.exchange import AsgiExchange, Exchange
 from ..http.memory import Memory
 from ..namespaces import Namespaces
 from ..options import Options
@@ -55,7 +57,17 @@ class Server(Starlette):
         self.strategies = configured_strategies(options, storage.clock, files)
         self.namespaces = Namespaces(storage, options.cloudflare.accounts)
         self.health = Health(storage, background=self.runtime.background)
-        self.api_routes = routes_of(options, storage, self.namespaces, self.health, self.strategies)
+        self.feed = Feed(storage, self.health.failed)
+        self.changes = (
+            None
+            if options.changes is False
+            else ChangeHandlers(
+                self.feed, self.namespaces, options.changes, options.limits, self._is_valid
+            )
+        )
+        self.api_routes = routes_of(
+            options, storage, self.namespaces, self.health, self.strategies, self.changes
+        )
         """The routes of the APIs; `routes` has the operator's own routes."""
         limiter = configured_limiter(options)
         report = configured_report(options)
@@ -134,6 +146,14 @@ class Server(Starlette):
             route.matches(scope)[0] is not Match.NONE for route in self.routes
         )
 
+    def end_streams(self) -> None:
+        """End the streams of changes, since the server stops, or another replaces it."""
+        if self.changes is not None:
+            self.changes.end()
+
+    async def _is_valid(self, exchange: Exchange) -> bool:
+        return await self.guard.is_valid(exchange)
+
     async def open(self) -> None:
         """Open the storage and, if the runtime allows it, sweep it. Repeating it does no harm.
 
@@ -144,6 +164,7 @@ class Server(Starlette):
 
     async def close(self) -> None:
         """Finish the operations under way and close the storage. Repeating it does no harm."""
+        self.end_streams()
         await self.lifecycle.close()
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,7 @@
+"""Follow the changes of a storage: one reader for all who watch, and cursors that tell nothing."""
+
+from .feed import Feed, Overlap, Published, Subscriber
+from .interest import Interest, apart
+from .sealing import Sealer
+
+__all__ = ["Feed", "Interest", "Overlap", "Published", "Sealer", "Subscriber", "apart"]

@@ -1,0 +1,320 @@
+"""Read the changes of a storage once for all watchers of this process, while there are some."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from time import perf_counter
+from typing import Final, Protocol
+
+import msgspec
+
+from ..entry import Entry
+from ..errors import CursorGone, KvError, StorageError, ValueTooLarge
+from ..operations import Batch, Change, ChangePage, Event, Get, ReadChanges
+from ..storage import Storage
+from ..storage.change_log import Waiting
+from .interest import Interest, is_reserved
+
+PAGE_CHANGES: Final = 1000
+"""The most changes of a page that the feed reads."""
+
+WAIT_SECONDS: Final = 30.0
+"""How long a read of the feed waits for a change."""
+
+TURN_SECONDS: Final = 0.005
+"""How long the feed may deliver changes before it lets requests run."""
+
+VALUE_BYTES: Final = 64 * 1024
+"""The largest value that is delivered with a change."""
+
+_RETRY_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 0.005
+"""The shortest pause between two pages, in which changes that come together gather."""
+_GETS: Final = 50
+"""How many entries are read at once for watchers who want values."""
+_LOOK_SECONDS: Final = 0.05
+
+Identity = tuple[Event, str, str, str | None, float | None]
+
+
+class Published(msgspec.Struct, eq=False):
+    """A change on its way to watchers, who share the texts that are made of it."""
+
+    change: Change
+    cursor: str | None
+    """The position after the change, if it is known."""
+    value: bytes | None = None
+    """The value, while it has the version of the change and a watcher wants it."""
+    is_json: bool = True
+    value_bytes: int | None = None
+    """The size of a value that is too large to be delivered."""
+    texts: dict[object, bytes] = msgspec.field(default_factory=dict)
+    """Texts of the change, by their kinds."""
+
+    def take(self, entry: Entry) -> None:
+        """Take the value of the entry, if it is small enough."""
+        if len(entry.value) <= VALUE_BYTES:
+            self.value, self.is_json = entry.value, entry.is_json
+        else:
+            self.value_bytes = len(entry.value)
+
+    @property
+    def identity(self) -> Identity:
+        """Return what distinguishes the change from others."""
+        change = self.change
+        return change.event, change.namespace, change.key, change.version, change.expires_at
+
+
+class Subscriber(Protocol):
+    """Receives changes, and never waits."""
+
+    interest: Interest
+    wants_values: bool
+
+    def push(self, published: Published) -> None:
+        """Receive a change."""
+
+    def reset(self) -> None:
+        """Learn that changes were missed. Nothing more is delivered."""
+
+
+class _Prefixes:
+    """Finds the subscribers of one namespace, or of all, by the prefixes of a key."""
+
+    def __init__(self) -> None:
+        self._by_prefix: dict[str, dict[Subscriber, None]] = {}
+        self._lengths: Sequence[int] = ()
+
+    def add(self, subscriber: Subscriber) -> None:
+        for prefix in subscriber.interest.prefixes:
+            self._by_prefix.setdefault(prefix, {})[subscriber] = None
+        self._note_lengths()
+
+    def discard(self, subscriber: Subscriber) -> None:
+        for prefix in subscriber.interest.prefixes:
+            found = self._by_prefix.get(prefix, {})
+            found.pop(subscriber, None)
+            if not found:
+                self._by_prefix.pop(prefix, None)
+        self._note_lengths()
+
+    def watching(self, change: Change) -> Iterator[Subscriber]:
+        """Return the subscribers that see a change. A change of their set may end it."""
+        if change.event is Event.DELETE_PREFIX:
+            for subscribers in list(self._by_prefix.values()):
+                yield from list(subscribers)
+            return
+        for length in self._lengths:
+            if length > len(change.key):
+                return
+            found = self._by_prefix.get(change.key[:length])
+            if found is not None:
+                yield from list(found)
+
+    def _note_lengths(self) -> None:
+        self._lengths = sorted({len(prefix) for prefix in self._by_prefix})
+
+
+class Feed:
+    """Delivers the changes of a storage to subscribers, each by its interest.
+
+    A task reads the storage while there are subscribers, and at no other time. It belongs to the
+    event loop of the first of them.
+    """
+
+    def __init__(
+        self, storage: Storage, failed: Callable[[StorageError], None] = lambda _: None
+    ) -> None:
+        self.storage = storage
+        self._failed = failed
+        self._by_namespace: dict[str | None, _Prefixes] = {}
+        self._subscribers: dict[Subscriber, None] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._cursor = ""
+        self._is_publishing = False
+        self._boundary = Waiting()
+        """Woken after each page."""
+        self._completed_from = 0.0
+        """When the read of the last page began after which there were no more changes."""
+        self._starting = asyncio.Lock()
+
+    def __len__(self) -> int:
+        return len(self._subscribers)
+
+    async def join(self, subscriber: Subscriber) -> str:
+        """Deliver all changes after a position, which this returns."""
+        async with self._starting:
+            if self._reading is None or self._reading.done():
+                self._cursor = (await self.storage.changes(ReadChanges(None))).cursor
+                self._reading = asyncio.create_task(self._read())
+        while self._is_publishing:
+            await self._boundary.wait(_LOOK_SECONDS)
+        self._subscribers[subscriber] = None
+        name = subscriber.interest.namespace
+        self._by_namespace.setdefault(name, _Prefixes()).add(subscriber)
+        return self._cursor
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Deliver nothing more."""
+        if self._subscribers.pop(subscriber, self) is self:
+            return
+        name = subscriber.interest.namespace
+        self._by_namespace[name].discard(subscriber)
+        if not self._subscribers:
+            self._by_namespace.clear()
+            self._stop()
+
+    async def synced(self) -> None:
+        """Wait until all changes that were made before are delivered to the subscribers."""
+        began = perf_counter()
+        while self._reading is not None and self._completed_from < began:
+            if not self._is_publishing:
+                cursor = self._cursor
+                page = await self.storage.changes(ReadChanges(cursor, 1))
+                if page.complete and not page.changes and self._is_at(cursor):
+                    return
+            await self._boundary.wait(_LOOK_SECONDS)
+
+    @property
+    def cursor(self) -> str | None:
+        """The position of all subscribers, unless a page is being delivered."""
+        return None if self._is_publishing else self._cursor
+
+    async def published(
+        self, since: str, subscriber: Subscriber
+    ) -> AsyncIterator[tuple[Sequence[Published], str]]:
+        """Read the changes after a cursor up to now for one subscriber, in pages.
+
+        Yields what the subscriber sees of each page, and the position after the page.
+        """
+        complete = False
+        while not complete:
+            page = await self.storage.changes(ReadChanges(since, PAGE_CHANGES))
+            seen = [
+                Published(part, cursor)
+                for change, cursor in _with_cursors(page)
+                for part in subscriber.interest.parts(change)
+            ]
+            if subscriber.wants_values:
+                await self.load_values(seen)
+            yield seen, page.cursor
+            since, complete = page.cursor, page.complete
+
+    async def load_values(self, published: Sequence[Published]) -> None:
+        """Read the values that still have the version of their change."""
+        wanted = [one for one in published if one.change.event in (Event.SET, Event.TOUCH)]
+        for start in range(0, len(wanted), _GETS):
+            some = wanted[start : start + _GETS]
+            gets = [Get(one.change.namespace, one.change.key) for one in some]
+            batch = Batch(gets, read_bytes=_GETS * VALUE_BYTES)
+            for one, found in zip(some, await self.storage.batch(batch), strict=True):
+                change, entry = one.change, found
+                if isinstance(entry, ValueTooLarge):
+                    entry = await self.storage.get(Get(change.namespace, change.key))
+                if isinstance(entry, Entry) and entry.version == change.version:
+                    one.take(entry)
+
+    def _is_at(self, cursor: str) -> bool:
+        return not self._is_publishing and self._cursor == cursor
+
+    def _stop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+        self._is_publishing = False
+        self._boundary.wake()
+
+    async def _read(self) -> None:
+        while True:
+            began = perf_counter()
+            try:
+                page = await self.storage.changes(
+                    ReadChanges(self._cursor, PAGE_CHANGES, WAIT_SECONDS)
+                )
+                self._is_publishing = True
+                delivered_from = perf_counter()
+                await self._deliver(page)
+            except CursorGone:
+                self._end()
+                return
+            except KvError as error:
+                if isinstance(error, StorageError):
+                    self._failed(error)
+                self._is_publishing = False
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._cursor = page.cursor
+            self._is_publishing = False
+            if page.complete:
+                self._completed_from = began
+            self._boundary.wake()
+            # Requests get at least half of the time, and changes that come together gather.
+            await asyncio.sleep(max(_PAUSE_SECONDS, perf_counter() - delivered_from))
+
+    async def _deliver(self, page: ChangePage) -> None:
+        published = [
+            Published(change, cursor)
+            for change, cursor in _with_cursors(page)
+            if not is_reserved(change.namespace)
+        ]
+        watching = [list(self._watching(one.change)) for one in published]
+        await self.load_values(
+            [
+                one
+                for one, subscribers in zip(published, watching, strict=True)
+                if any(subscriber.wants_values for subscriber in subscribers)
+            ]
+        )
+        turn = perf_counter()
+        for one, subscribers in zip(published, watching, strict=True):
+            for subscriber in subscribers:
+                if subscriber not in self._subscribers:
+                    continue
+                if one.change.event is Event.DELETE_PREFIX:
+                    for part in subscriber.interest.parts(one.change):
+                        subscriber.push(Published(part, one.cursor))
+                else:
+                    subscriber.push(one)
+                if perf_counter() - turn > TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turn = perf_counter()
+
+    def _watching(self, change: Change) -> Iterator[Subscriber]:
+        for name in (change.namespace, None):
+            prefixes = self._by_namespace.get(name)
+            if prefixes is not None:
+                yield from prefixes.watching(change)
+
+    def _end(self) -> None:
+        """Tell all subscribers that changes were missed."""
+        for subscriber in list(self._subscribers):
+            self.leave(subscriber)
+            subscriber.reset()
+
+
+class Overlap:
+    """Finds the changes that a subscriber has got already, while it catches up."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[Identity] = Counter()
+
+    def note(self, published: Sequence[Published]) -> None:
+        """Note changes that the subscriber has got."""
+        self._seen.update(one.identity for one in published)
+
+    def has(self, published: Published) -> bool:
+        """Return whether the subscriber has got a change, which comes again only once."""
+        found = self._seen[published.identity] > 0
+        if found:
+            self._seen[published.identity] -= 1
+        return found
+
+
+def _with_cursors(page: ChangePage) -> Iterator[tuple[Change, str | None]]:
+    """Return each change with the position after it, which only the last change may have."""
+    last = len(page.changes) - 1
+    for index, change in enumerate(page.changes):
+        if page.cursors:
+            yield change, page.cursors[index]
+        else:
+            yield change, page.cursor if index == last else None

@@ -1,0 +1,45 @@
+"""Read the entries that are there already, as changes that set them."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from ....changes import Feed, Interest, Published
+from ....operations import Change, Event, List
+from ....storage import Storage
+from .watch import Position
+
+
+async def initial_pages(
+    feed: Feed, storage: Storage, interest: Interest, begin: Position, *, limit: int, values: bool
+) -> AsyncIterator[tuple[Sequence[Published], Position]]:
+    """Read the entries page by page, each page with the position after it.
+
+    `storage` is as the user may use it. A position without a prefix is after all entries.
+    """
+    assert interest.namespace is not None
+    prefixes = interest.prefixes
+    index, page_cursor = prefixes.index(begin.prefix or prefixes[0]), begin.page
+    while index < len(prefixes):
+        prefix = prefixes[index]
+        page = await storage.list(List(interest.namespace, prefix, limit, page_cursor))
+        entries = [
+            Published(
+                Change(
+                    event=Event.SET,
+                    namespace=interest.namespace,
+                    key=info.key,
+                    version=info.version,
+                    expires_at=info.expires_at,
+                    metadata=info.metadata,
+                ),
+                None,
+            )
+            for info in page.keys
+        ]
+        if values:
+            await feed.load_values(entries)
+        page_cursor = page.cursor
+        if page_cursor is None:
+            index += 1
+        is_last = index == len(prefixes)
+        after = None if is_last else prefixes[index]
+        yield entries, Position(begin.cursor, after, page_cursor)

@@ -1,0 +1,468 @@
+"""The feed of changes over HTTP: pages as JSON, and streams of server-sent events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import pytest
+
+from caller import API_KEY, Caller, make_server
+from served_socket import SECONDS, Served, request, serving, until
+from workertown_kv import Server
+from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.testing import MovedClock
+from workertown_kv.user import Scope
+
+pytestmark = pytest.mark.anyio
+
+FEED = "/v1/changes"
+
+
+def make(clock: MovedClock, **options: Any) -> Server:
+    return make_server(MemoryStorage(clock=clock), **options)
+
+
+@pytest.fixture
+def call(clock: MovedClock) -> Caller:
+    return Caller(make(clock))
+
+
+async def now(call: Caller) -> str:
+    page = await call.data("GET", FEED)
+    assert page["changes"] == []
+    cursor: str = page["cursor"]
+    return cursor
+
+
+async def page(call: Caller, cursor: str, **parameters: str) -> Any:
+    return await call.data("GET", FEED, params={"since": cursor, **parameters})
+
+
+# Pages
+
+
+async def test_a_page_has_the_changes_after_its_cursor(call: Caller, clock: MovedClock) -> None:
+    begin = await now(call)
+    put = await call.put("a/1", "x", ttl=5, metadata={"b": 1})
+    await call.put("b", 2)
+    await call("DELETE", "/v1/kv/b")
+    clock.move(5)
+    found = await page(call, begin)
+    version = put.headers["etag"].strip('"')
+    assert found["changes"][0] == {
+        "event": "set",
+        "key": "a/1",
+        "version": version,
+        "expires_at": int(clock()),
+        "metadata": {"b": 1},
+    }
+    assert [one["event"] for one in found["changes"]] == ["set", "set", "delete", "expire"]
+    assert found["changes"][3] == {"event": "expire", "key": "a/1", "version": version}
+    assert found["complete"] is True
+    assert (await page(call, found["cursor"]))["changes"] == []
+
+
+async def test_pages_follow_each_other(call: Caller) -> None:
+    begin = await now(call)
+    for i in range(5):
+        await call.put(f"k{i}", i)
+    keys, complete = [], False
+    while not complete:
+        found = await page(call, begin, limit="2")
+        keys += [one["key"] for one in found["changes"]]
+        begin, complete = found["cursor"], found["complete"]
+    assert keys == [f"k{i}" for i in range(5)]
+
+
+async def test_prefixes_choose_changes(call: Caller) -> None:
+    begin = await now(call)
+    for key in ("a/1", "b/1", "c/1", "a/2"):
+        await call.put(key, 1)
+    found = await call.data("GET", f"{FEED}?since={begin}&prefix=a/&prefix=c/")
+    assert [one["key"] for one in found["changes"]] == ["a/1", "c/1", "a/2"]
+
+
+async def test_values_come_while_they_are_current(call: Caller) -> None:
+    begin = await now(call)
+    await call.put("old", 1)
+    await call.put("old", {"new": True})
+    await call.put("large", "x" * 70_000)
+    found = await page(call, begin, values="true")
+    assert [one.get("value") for one in found["changes"]] == [None, {"new": True}, None]
+    assert found["changes"][2]["value_bytes"] == 70_002
+
+
+async def test_bytes_come_as_base64(call: Caller) -> None:
+    begin = await now(call)
+    account = "/client/v4/accounts/a/storage/kv/namespaces/" + "0" * 32
+    await call("PUT", f"{account}/values/a", content=b"\0\1")
+    found = await page(call, begin, values="true")
+    assert found["changes"][0]["base64"] == "AAE="
+
+
+async def test_a_page_can_begin_with_the_entries(call: Caller) -> None:
+    for key in ("a/1", "a/2", "a/3", "b/1"):
+        await call.put(key, key)
+    query = "initial=true&values=true&limit=2&prefix=a/&prefix=c/"
+    found = await call.data("GET", f"{FEED}?{query}")
+    assert [(one["event"], one["key"], one["value"]) for one in found["changes"]] == [
+        ("set", "a/1", "a/1"),
+        ("set", "a/2", "a/2"),
+    ]
+    assert found["complete"] is False
+    await call.put("a/4", 4)
+    keys = []
+    while not found["complete"]:
+        found = await call.data("GET", f"{FEED}?{query}&since={found['cursor']}")
+        keys += [one["key"] for one in found["changes"]]
+    assert keys in (["a/3", "a/4"], ["a/3", "a/4", "a/4"])
+
+
+async def test_a_request_waits_for_a_change(call: Caller) -> None:
+    begin = await now(call)
+    waiting = asyncio.ensure_future(page(call, begin, wait="60", prefix="a"))
+    await until(lambda: len(call.server.feed) == 1)
+    await call.put("b", 1)
+    await call.put("a", 1)
+    found = await asyncio.wait_for(waiting, SECONDS)
+    assert [one["key"] for one in found["changes"]] == ["a"]
+    assert len(call.server.feed) == 0
+    empty = await page(call, found["cursor"], wait="0.01")
+    assert (empty["changes"], empty["complete"]) == ([], True)
+
+
+async def test_a_cursor_that_is_not_kept_is_410(clock: MovedClock) -> None:
+    call = Caller(make(clock, changes={"seconds": 10}))
+    begin = await now(call)
+    await call.put("a", 1)
+    clock.move(11)
+    answer = await call("GET", FEED, params={"since": begin})
+    assert answer.status_code == 410
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=x",
+        "since=" + "A" * 60,
+        "wait=61",
+        "wait=-1",
+        "wait=x",
+        "limit=0",
+        "limit=1001",
+        "initial=yes",
+        "values=1",
+        "namespace=*&initial=true",
+        "unknown=1",
+        "wait=1&wait=1",
+        "&".join(f"prefix={i}" for i in range(101)),
+    ],
+)
+async def test_a_wrong_query_is_400(call: Caller, query: str) -> None:
+    assert (await call("GET", f"{FEED}?{query}")).status_code == 400
+
+
+async def test_a_cursor_tells_nothing_and_is_of_its_storage(
+    call: Caller, clock: MovedClock
+) -> None:
+    first, second = await now(call), await now(call)
+    assert first != second
+    assert len(first) == len(second)
+    other = Caller(make(clock))
+    assert (await other("GET", FEED, params={"since": first})).status_code == 400
+    # Another server of the same storage takes it.
+    twin = Caller(make_server(call.server.runtime.storage))
+    assert (await page(twin, first))["changes"] == []
+
+
+# Namespaces and scopes
+
+
+async def test_a_namespace_has_changes_of_its_own(call: Caller) -> None:
+    made = await call.data("POST", "/admin/namespaces", json={"title": "photos"})
+    begin = await now(call)
+    await call.put("a", 1)
+    await call("PUT", "/v1/kv/b?namespace=photos", json={"value": 1})
+    assert [one["key"] for one in (await page(call, begin))["changes"]] == ["a"]
+    found = await page(call, begin, namespace="photos")
+    assert found["changes"][0]["key"] == "b"
+    assert "namespace" not in found["changes"][0]
+    found = await page(call, begin, namespace="*")
+    assert [(one["namespace"], one["key"]) for one in found["changes"]] == [
+        ("default", "a"),
+        (made["id"], "b"),
+    ]
+    assert (await call("GET", f"{FEED}?namespace=unknown")).status_code == 404
+    # The registry is in a namespace too.
+    await call.data("POST", "/admin/namespaces", json={"title": "more"})
+    assert (await page(call, found["cursor"], namespace="*"))["changes"] == []
+
+
+def scoped(clock: MovedClock, *scopes: Scope) -> Caller:
+    keys = [{"name": "ada", "api_key": API_KEY, "scopes": scopes}]
+    return Caller(make(clock, auth={"api_key": {"api_keys": keys}}))
+
+
+async def test_scopes_hold_for_changes(clock: MovedClock) -> None:
+    call = scoped(
+        clock,
+        Scope(verbs=("read",), prefixes=("a/", "b/")),
+        Scope(verbs=("write",)),
+        Scope(verbs=("read",), namespaces=("f" * 32,)),
+    )
+    begin = await now(call)
+    for key in ("a/1", "b/1", "c/1"):
+        await call.put(key, 1)
+    found = await page(call, begin, values="true")
+    assert [one["key"] for one in found["changes"]] == ["a/1", "b/1"]
+    found = await page(call, begin, prefix="a/1")
+    assert [one["key"] for one in found["changes"]] == ["a/1"]
+    for query in ("prefix=c/", "namespace=*"):
+        assert (await call("GET", f"{FEED}?{query}")).status_code == 403
+    # Reading all entries at the beginning is a listing.
+    assert (await call("GET", f"{FEED}?initial=true")).status_code == 403
+
+
+async def test_it_can_be_turned_off(clock: MovedClock) -> None:
+    for options in ({"changes": False}, {"endpoints": {"v1": {"changes": False}}}):
+        call = Caller(make(clock, **options))
+        assert (await call("GET", FEED)).status_code == 404
+
+
+# Streams
+
+
+class Events:
+    """Reads the events of a stream from a socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+        self._left = b""
+        self.head = b""
+        self.id = ""
+
+    async def begin(self) -> Self:
+        self.head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), SECONDS)
+        return self
+
+    async def next(self) -> tuple[str, Any]:
+        """Return the next event with data; pass over comments."""
+        import json
+
+        while True:
+            while b"\n\n" not in self._left:
+                size = int(await asyncio.wait_for(self._reader.readline(), SECONDS), 16)
+                if not size:
+                    return "end", None
+                self._left += await self._reader.readexactly(size)
+                await self._reader.readexactly(2)
+            text, _, self._left = self._left.partition(b"\n\n")
+            fields: dict[str, str] = {}
+            for line in text.decode().split("\n"):
+                name, _, value = line.partition(":")
+                value = value.removeprefix(" ")
+                fields[name] = f"{fields[name]}\n{value}" if name == "data" in fields else value
+            self.id = fields.get("id", self.id)
+            if "data" in fields:
+                return fields["event"], json.loads(fields["data"])
+
+    async def names(self, count: int) -> list[tuple[str, str]]:
+        found = [await self.next() for _ in range(count)]
+        return [(event, data.get("key", "")) for event, data in found]
+
+
+@asynccontextmanager
+async def stream(served: Served, query: str = "", *fields: bytes) -> AsyncIterator[Events]:
+    reader, writer = await served.connect()
+    line = b"GET /v1/changes%b" % query.encode()
+    writer.write(request(line, b"Accept: text/event-stream", *fields))
+    yield await Events(reader, writer).begin()
+    writer.close()
+
+
+async def test_a_stream_goes_on(call: Caller, clock: MovedClock) -> None:
+    async with serving(call.server) as served, stream(served, "?values=true&prefix=a") as events:
+        assert b"200 OK" in events.head
+        for field in (
+            b"content-type: text/event-stream",
+            b"cache-control: no-store",
+            b"x-accel-buffering: no",
+        ):
+            assert field in events.head
+        assert (await events.next())[0] == "ready"
+        await call.put("b", 1)
+        put = await call.put("a", {"b": [1]}, ttl=5)
+        version = put.headers["etag"].strip('"')
+        assert await events.next() == (
+            "set",
+            {
+                "event": "set",
+                "key": "a",
+                "version": version,
+                "expires_at": int(clock()) + 5,
+                "value": {"b": [1]},
+            },
+        )
+        await call("DELETE", "/v1/kv/a")
+        assert await events.names(1) == [("delete", "a")]
+
+
+async def test_a_value_with_line_breaks_comes_whole(call: Caller) -> None:
+    async with serving(call.server) as served, stream(served, "?values=true") as events:
+        await events.next()
+        body = '{"value": [1,\r\n 2,\n\r 3]}'
+        json = {"Content-Type": "application/json"}
+        assert (await call("PUT", "/v1/kv/a", content=body, headers=json)).status_code == 200
+        assert (await events.next())[1]["value"] == [1, 2, 3]
+
+
+async def test_a_stream_resumes_after_the_last_event(call: Caller) -> None:
+    async with serving(call.server) as served:
+        async with stream(served) as events:
+            await events.next()
+            for i in range(5):
+                await call.put(f"k{i}", i)
+            assert await events.names(3) == [("set", f"k{i}") for i in range(3)]
+        await until(lambda: len(call.server.feed) == 0)
+        await call.put("k5", 5)
+        last = b"Last-Event-ID: %b" % events.id.encode()
+        # The query is that of the first request, as a browser repeats it.
+        async with stream(served, "?initial=true&since=old", last) as again:
+            assert await again.names(4) == [
+                *(("set", f"k{i}") for i in range(3, 6)),
+                ("ready", ""),
+            ]
+            await call.put("k6", 6)
+            assert await again.names(1) == [("set", "k6")]
+        found = await page(call, events.id)
+        assert [one["key"] for one in found["changes"]] == ["k3", "k4", "k5", "k6"]
+
+
+async def test_a_stream_can_begin_with_the_entries(call: Caller) -> None:
+    for i in range(3):
+        await call.put(f"a{i}", i)
+    async with serving(call.server) as served, stream(served, "?initial=true") as events:
+        assert await events.names(4) == [*(("set", f"a{i}") for i in range(3)), ("ready", "")]
+        await call.put("a3", 3)
+        assert await events.names(1) == [("set", "a3")]
+
+
+async def test_no_change_is_missed_while_a_stream_catches_up(call: Caller) -> None:
+    begin = await now(call)
+    is_over = False
+
+    async def write() -> list[str]:
+        versions: list[str] = []
+        while not is_over:
+            put = await call.put(f"k{len(versions) % 7}", 1)
+            versions.append(put.headers["etag"].strip('"'))
+            await asyncio.sleep(0)
+        return versions
+
+    async with serving(call.server) as served:
+        writing = asyncio.ensure_future(write())
+        found: list[str] = []
+        last = begin
+        async with stream(served, f"?since={begin}"):
+            for _ in range(10):
+                async with stream(served, f"?since={last}") as events:
+                    for _ in range(150):
+                        event, data = await events.next()
+                        if event == "set":
+                            found.append(data["version"])
+                    last = events.id
+        is_over = True
+        versions = await writing
+        async with stream(served, f"?since={last}") as events:
+            while (named := await events.next())[0] != "ready":
+                found.append(named[1]["version"])
+    assert found == versions
+
+
+async def test_a_cursor_that_is_not_kept_resets_a_stream(clock: MovedClock) -> None:
+    call = Caller(make(clock, changes={"seconds": 10}))
+    begin = await now(call)
+    await call.put("a", 1)
+    clock.move(11)
+    async with serving(call.server) as served, stream(served, f"?since={begin}") as events:
+        assert (await events.next())[0] == "reset"
+        assert events.id == ""
+        assert (await events.next())[0] == "end"
+
+
+async def test_a_silent_stream_shows_that_it_is_alive(call: Caller) -> None:
+    async with serving(call.server) as served, stream(served, "?prefix=a") as events:
+        await events.next()
+        ready = events.id
+        assert call.server.changes is not None
+        streams = call.server.changes.streams
+        await call.put("b", 1)
+        await call.server.feed.synced()
+        time = asyncio.get_running_loop().time()
+        await streams.tick(time + 16)
+        await streams.tick(time + 31)
+        assert (await events.next())[0] == "bookmark"
+        assert events.id not in ("", ready)
+        assert (await page(call, events.id))["changes"] == []
+
+
+async def test_a_stream_ends_with_its_credentials(clock: MovedClock) -> None:
+    keys = [{"name": "ada", "api_key": API_KEY, "expires_at": 1_800_000_060}]
+    call = Caller(make(clock, auth={"api_key": {"api_keys": keys}}))
+    async with serving(call.server) as served, stream(served) as events:
+        await events.next()
+        clock.move(3600)
+        assert call.server.changes is not None
+        await call.server.changes.streams.tick(asyncio.get_running_loop().time() + 6)
+        assert (await events.next())[0] == "revoked"
+        assert (await events.next())[0] == "end"
+
+
+async def test_too_many_streams_are_refused(clock: MovedClock) -> None:
+    call = Caller(make(clock, changes={"streams": 1}))
+    async with serving(call.server) as served, stream(served) as events:
+        await events.next()
+        async with stream(served) as refused:
+            assert b" 503 " in refused.head
+    assert call.server.changes is not None
+    streams = call.server.changes.streams
+    await until(lambda: len(streams) == 0)
+
+
+async def test_a_client_that_does_not_read_is_cut_off(call: Caller) -> None:
+    async with serving(call.server, seconds=1) as served, stream(served, "?values=true") as events:
+        await events.next()
+        assert call.server.changes is not None
+        streams = call.server.changes.streams
+        value = "x" * 60_000
+        for i in range(400):
+            await call.put(f"k{i}", value)
+            if not len(streams):
+                break
+            served.sweep(1)
+        await until(lambda: not len(streams))
+
+
+async def test_streams_end_when_the_server_stops(call: Caller) -> None:
+    async with serving(call.server) as served, stream(served) as events:
+        await events.next()
+        waiting = asyncio.ensure_future(page(call, events.id, wait="60"))
+        await until(lambda: len(call.server.feed) == 2)
+        call.server.end_streams()
+        assert (await events.next())[0] == "end"
+        assert (await asyncio.wait_for(waiting, SECONDS))["changes"] == []
+
+
+async def test_a_deletion_of_a_prefix_shows_only_what_is_watched() -> None:
+    from workertown_kv.changes import Interest
+    from workertown_kv.operations import Change, Event
+
+    def gone(prefix: str) -> Change:
+        return Change(event=Event.DELETE_PREFIX, namespace="default", key=prefix)
+
+    interest = Interest("default", ("a/", "b/"))
+    assert interest.parts(gone("")) == [gone("a/"), gone("b/")]
+    assert interest.parts(gone("a/1")) == (gone("a/1"),)
+    assert not list(interest.parts(gone("c")))
