@@ -20,7 +20,8 @@ ALWAYS_SYNCED: Final = ("--appendonly", "yes", "--appendfsync", "always")
 
 PERMISSIONS: Final = (
     "~kv:* +hmget +hset +hsetnx +hdel +hstrlen +del +zadd +zrem +zrangebylex +zrangebyscore "
-    "+pexpire +persist +eval +evalsha +wait +select +set +get"
+    "+zscore +pexpire +persist +xadd +xrange +xrevrange +xread +xtrim +eval +evalsha +wait "
+    "+select +set +get"
 )
 """The permissions that a user of Redis needs; a cluster and sentinels need more."""
 

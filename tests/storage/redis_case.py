@@ -6,7 +6,16 @@ from contextlib import asynccontextmanager
 
 from redis.crc import key_slot
 
-from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
+from workertown_kv.operations import (
+    Batch,
+    Delete,
+    Get,
+    List,
+    Operation,
+    Precondition,
+    ReadChanges,
+    Set,
+)
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.redis import RedisStorage
 
@@ -61,6 +70,7 @@ def acts_on(storage: Storage) -> dict[str, Callable[[], Awaitable[object]]]:
         "batch": lambda: storage.batch(Batch(batch)),
         "atomic batch": lambda: storage.batch(Batch(batch, atomic=True)),
         "sweep": lambda: storage.sweep(10),
+        "changes": lambda: storage.changes(ReadChanges(None)),
     }
 
 

@@ -34,7 +34,6 @@ async def storage(
 
 
 class OnRedis(StorageConformance):
-    lacks = RedisStorage.lacks
     parameters = ""
 
     @pytest.fixture(autouse=True)

@@ -11,13 +11,21 @@ from redis.crc import key_slot
 from caller import Caller, make_server
 from servers.redis import PERMISSIONS, RunningRedis
 from servers.redis_cluster import RunningCluster
+from storage.following import Following
 from storage.redis_case import SPACE, opened, put, slot_of
 from workertown_kv.entry import Entry
-from workertown_kv.errors import PreconditionFailed, StorageError, StorageUnsupported, ValueTooLarge
-from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition
+from workertown_kv.errors import (
+    InputError,
+    PreconditionFailed,
+    StorageError,
+    StorageUnsupported,
+    ValueTooLarge,
+)
+from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, ReadChanges
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import StorageConformance
+from workertown_kv.testing.conformance.changes import cursor_of_now
 from workertown_kv.testing.conformance.listings import all_keys
 
 pytestmark = [pytest.mark.anyio]
@@ -32,7 +40,6 @@ async def storage(url: str) -> AsyncIterator[RedisStorage]:
 class TestRedisStorageInOneSlot(StorageConformance):
     """Tests one bucket, in which everything can be changed at one moment."""
 
-    lacks = RedisStorage.lacks
     examples = 5
 
     @pytest.fixture(autouse=True)
@@ -47,7 +54,6 @@ class TestRedisStorageInOneSlot(StorageConformance):
 class TestRedisStorageInManySlots(StorageConformance):
     """Tests many buckets, in which only keys that share a hash tag can be."""
 
-    lacks = RedisStorage.lacks
     examples = 5
 
     def together(self, key: str) -> str:
@@ -150,6 +156,8 @@ async def test_a_slot_that_moves_is_followed(
 ) -> None:
     keys = [f"{{t}}{i}" for i in range(10)]
     await storage.batch(Batch([put(key) for key in keys]))
+    following = Following(storage)
+    await following.start()
     slot = slot_of("{t}")
     source = cluster.primary_of(slot)
     target = next(
@@ -178,6 +186,30 @@ async def test_a_slot_that_moves_is_followed(
         entry = await storage.get(Get(SPACE, key))
         assert entry is not None
         assert entry.value == b"2"
+    await following.stop()
+    assert (following.begun, len(following.seen)) == (1, len(keys))
+    assert await following.matches()
+
+
+async def test_a_reader_of_changes_follows_all_buckets(url: str) -> None:
+    async with opened(url) as storage, opened(url) as other:
+        following = Following(storage)
+        await following.start()
+        keys = [str(i) for i in range(200)]
+        for one in (storage, other) * 3:
+            await asyncio.gather(*(one.set(put(key)) for key in keys))
+        await other.batch(Batch([Delete(SPACE, key) for key in keys[:50]]))
+        await following.stop()
+        assert (following.begun, len(following.seen)) == (1, 1200)
+        assert await following.matches()
+
+
+async def test_a_cursor_of_other_buckets_is_refused(url: str) -> None:
+    async with opened(url) as storage:
+        cursor = await cursor_of_now(storage)
+        assert len(cursor) < 500
+        with pytest.raises(InputError):
+            await storage.changes(ReadChanges(cursor.rpartition(",")[0]))
 
 
 async def test_a_server_without_cluster_mode_is_refused(

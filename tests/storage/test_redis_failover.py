@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from servers.redis_cluster import RunningCluster
+from storage.following import Following
 from storage.redis_case import SPACE, opened, put, slot_of
 from workertown_kv.errors import PreconditionFailed, StorageUnavailable
 from workertown_kv.operations import Batch, Get, Precondition
@@ -126,6 +127,8 @@ async def test_a_primary_is_killed_under_load(url: str, cluster: RunningCluster)
     other = [key for key in keys if key not in doomed]
     async with opened(f"{url}&wait=1&timeout=2") as careful, opened(f"{url}&timeout=2") as fast:
         safe, unsafe = Load(careful), Load(fast, 50_000)
+        following = Following(careful)
+        await following.start()
         counters = Counters(careful, [f"counter {i}" for i in range(6)])
         await counters.start(clients=2)
         safe.start([*doomed[:6], *other[:6]])
@@ -148,12 +151,16 @@ async def test_a_primary_is_killed_under_load(url: str, cluster: RunningCluster)
         await asyncio.gather(safe.stop(), unsafe.stop(), counters.stop())
         await counters.check()
         assert not await safe.lost()
+        await following.stop()
+        assert await following.matches(), "changes are missing"
+        assert len(set(following.seen)) == len(following.seen), "a change came twice"
         lost = await unsafe.lost()
         print(
             f"\nAll is written again {seconds:.1f} s after the kill. Of acknowledged writes, lost:"
         )
         print(f"with wait=1: 0 of {safe.written}")
         print(f"without: {lost} of {unsafe.written}")
+        print(f"The reader of changes began {following.begun} times")
     cluster.wait_until_well()
 
 

@@ -279,7 +279,7 @@ async def test_a_probe_finds_what_keeps_redis_from_writing(
             await storage.probe()
             assert client.hgetall("kv:layout") == before
             assert sorted(client.keys()) == [
-                *("kv:layout", "kv:{0}:entry:default:a", "kv:{0}:keys:default"),
+                *("kv:layout", "kv:{0}:changes", "kv:{0}:entry:default:a", "kv:{0}:keys:default"),
             ]
         master = ("--replicaof", "127.0.0.1", str(own.port))
         with RunningRedis(program, tmp_path, *master) as replica, replica.client() as client:
@@ -290,7 +290,7 @@ async def test_a_probe_finds_what_keeps_redis_from_writing(
                 assert caught.value.kind is StorageFailure.READ_ONLY
 
 
-@pytest.mark.parametrize("right", ["evalsha", "hmget", "hset", "hdel", "pexpire", "del"])
+@pytest.mark.parametrize("right", ["evalsha", "hmget", "hset", "hdel", "pexpire", "del", "xadd"])
 async def test_a_probe_finds_a_right_that_is_missing(own: RunningRedis, right: str) -> None:
     async with opened(own.url) as storage:
         await storage.set(put("a"))

@@ -67,7 +67,7 @@ async def test_redis_cli_reads_what_was_written(
         "kv:{0}:entry:default:a/é",
         "1800000100.5",
     ]
-    assert shell("HGETALL", "kv:layout") == ["buckets", "1", "version", "1"]
+    assert shell("HGETALL", "kv:layout") == ["buckets", "1", "version", "2"]
     assert len(shell("--scan", "--pattern", "kv:*:entry:default:*")) == 2
 
 
@@ -145,9 +145,9 @@ async def test_how_many_buckets_there_are_is_found_in_the_data(
         await storage.set(put("foo"))
     async with opened(running.url) as storage:
         assert await storage.get(Get(SPACE, "foo")) is not None
-        assert inside.hgetall("kv:layout") == {"version": "1", "buckets": "8"}
+        assert inside.hgetall("kv:layout") == {"version": "2", "buckets": "8"}
         inside.flushall()
         await storage.check()
-        assert inside.hgetall("kv:layout") == {"version": "1", "buckets": "1"}
+        assert inside.hgetall("kv:layout") == {"version": "2", "buckets": "1"}
         await storage.set(put("foo"))
     assert inside.exists("kv:{0}:entry:default:foo")

@@ -29,12 +29,22 @@ from workertown_kv.errors import (
     StorageUnavailable,
     ValueTooLarge,
 )
-from workertown_kv.operations import Batch, Get, List, Operation, Precondition, Set
+from workertown_kv.operations import (
+    Batch,
+    Event,
+    Get,
+    List,
+    Operation,
+    Precondition,
+    ReadChanges,
+    Set,
+)
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.storage.upstash import UpstashStorage
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock, StorageConformance
+from workertown_kv.testing.conformance.changes import cursor_of_now, seen
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +76,6 @@ async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[UpstashS
 
 
 class TestUpstashStorage(StorageConformance):
-    lacks = UpstashStorage.lacks
     value_bytes = 9_900_000  # Upstash takes 10 MB at once
     examples = 8
 
@@ -176,6 +185,23 @@ async def test_a_server_does_not_pay_for_looking_for_expired_entries_all_the_tim
         clock.move(1)
         await storage.sweep(10)
         assert upstash.requests == asked + 1
+
+
+async def test_a_reader_of_changes_polls_as_often_as_the_url_says(
+    upstash: StandInUpstash, inside: "Redis"
+) -> None:
+    async with opened(f"{upstash.url}?poll=0.2") as storage:
+        begin = await cursor_of_now(storage)
+        asked = upstash.requests
+        page = await storage.changes(ReadChanges(begin, wait=1))
+        assert not page.changes
+        # One more at the end, since a pause may end a little early.
+        assert upstash.requests - asked <= 1 / 0.2 + 2
+        waiting = asyncio.ensure_future(storage.changes(ReadChanges(begin, wait=60)))
+        version = await storage.set(put("a"))
+        assert seen((await waiting).changes) == [(Event.SET, "a", version)]
+    with pytest.raises(OptionsError, match="poll"):
+        UpstashStorage(f"{upstash.url}?poll=0")
 
 
 async def test_a_probe_finds_a_database_that_takes_no_writes(

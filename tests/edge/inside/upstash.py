@@ -15,7 +15,6 @@ KEY = {"Authorization": "Bearer k"}
 
 
 class TestUpstashStorage(StorageConformance):
-    lacks = UpstashStorage.lacks
     value_bytes = 1_000_000
     examples = 2
 

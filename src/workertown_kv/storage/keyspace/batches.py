@@ -129,7 +129,7 @@ class Run:
         versions = [self.versions[index] for index in indexes]
         keys, arguments = batch_arguments(self._session.layout, operations, versions, now)
         writes = not all(isinstance(one, Get) for one in operations)
-        given = (repr(now), read_bytes, mode, *arguments)
+        given = (repr(now), read_bytes, mode, self._session.kept, *arguments)
         return script_call(self._slots[indexes[0]], BATCH, keys, given, writes=writes)
 
     def _fill(self, outcomes: list[Outcome], indexes: Sequence[int], answers: Any) -> list[int]:

@@ -22,7 +22,7 @@ async def delete_some(
     members: dict[int, list[bytes]] = defaultdict(list)
     for key, bucket in found_keys:
         members[bucket].append(key)
-    now = repr(clock())
+    given = (repr(clock()), session.kept)
     calls = [
         script_call(
             layout.slot(bucket),
@@ -30,9 +30,10 @@ async def delete_some(
             [
                 layout.index(bucket, namespace),
                 layout.expiring(bucket),
+                layout.log(bucket),
                 *(layout.entry(bucket, namespace, key.decode()) for key in some),
             ],
-            (now, *some),
+            (*given, *some),
             writes=True,
         )
         for bucket, some in members.items()

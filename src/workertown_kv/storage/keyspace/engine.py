@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import KvError, StorageError, StorageUnavailable
 from .call import Call
-from .layout import LAYOUT, Layout, checked_buckets, default_buckets, key_slot, layout_key
+from .layout import LAYOUT, Layout, default_buckets, key_slot, layout_key, parsed_layout
 from .parameters import KeyspaceParameters
 from .transport import Lost, Transport
 
@@ -26,6 +26,8 @@ class Engine:
         buckets: int | None = None,
     ) -> None:
         self.seconds = parameters.timeout
+        self.kept = 0
+        """How many changes each log keeps; 0 if changes are not recorded."""
         self._connect = connect
         self._prefix = parameters.prefix
         self._buckets = buckets
@@ -114,7 +116,7 @@ class Engine:
             given = {"buckets": asked or default_buckets(clustered=clustered), "version": LAYOUT}
             writes = [Call(slot, ("HSETNX", name, *one)) for one in given.items()]
             version, buckets = (await session.all([*writes, read]))[-1]
-        return Layout(prefix, checked_buckets(version, buckets, asked), clustered)
+        return Layout(prefix, *parsed_layout(version, buckets, asked), clustered)
 
 
 class Session:
@@ -125,6 +127,8 @@ class Session:
     def __init__(self, engine: Engine, transport: Transport, deadline: float) -> None:
         self.seconds = engine.seconds
         """How long all calls may take together."""
+        self.kept = engine.kept
+        """How many changes each log keeps; 0 if changes are not recorded."""
         self.read_bytes = transport.read_bytes
         """The most bytes of values that an answer may have, where there is a limit."""
         self._transport = transport
@@ -133,6 +137,13 @@ class Session:
     async def ask(self, calls: Sequence[Call]) -> list[Any]:
         """Return the answer to each call, or its `KvError`."""
         return await self._transport.run(calls, self._deadline)
+
+    async def wait(self, call: Call | None, seconds: float) -> float:
+        """Wait for the answer to a call that blocks for some seconds, and for the timeout.
+
+        Returns for how many seconds to pause now.
+        """
+        return await self._transport.wait(call, seconds + self.seconds)
 
     async def one(self, call: Call) -> Any:
         """Return the answer to one call. Raises `KvError`."""

@@ -32,7 +32,11 @@ def batch_arguments(
         keys.append(layout.entry(bucket, operation.namespace, operation.key))
         arguments += (_act(operation), *_guard(operation.precondition))
         if not isinstance(operation, Get):
-            keys += (layout.index(bucket, operation.namespace), layout.expiring(bucket))
+            keys += (
+                layout.index(bucket, operation.namespace),
+                layout.expiring(bucket),
+                layout.log(bucket),
+            )
             arguments.append(operation.key.encode())
         if isinstance(operation, Set):
             arguments += (version, *_written(operation), *_lifetime(operation, now))

@@ -8,7 +8,7 @@ the slot that its key would have, so keys with the same hash tag are in the same
 from binascii import crc_hqx
 from functools import lru_cache
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -16,8 +16,16 @@ from ...errors import StorageError
 
 SLOTS: Final = 16384
 
-LAYOUT: Final = 1
-"""The layout of new data, and the newest layout that can be read."""
+LAYOUT: Final = 2
+"""The layout of new data, and the newest layout that can be read.
+
+In layout 1, there may be servers that do not record changes.
+"""
+
+OLDER_SERVERS: Final = (
+    "Changes cannot be read yet, since an older server that does not record them may write to this "
+    "Redis; run `workertown-kv migrate` after the last of them has stopped"
+)
 
 CLUSTER_BUCKETS: Final = 64
 """Enough to spread entries over many servers. Each bucket makes every listing a little slower."""
@@ -27,6 +35,7 @@ class Layout(msgspec.Struct, frozen=True):
     """The names and slots of all keys."""
 
     prefix: str
+    version: int
     buckets: int
     clustered: bool
 
@@ -47,8 +56,19 @@ class Layout(msgspec.Struct, frozen=True):
         return f"{self._tagged(bucket)}:keys:{_plain(namespace)}".encode()
 
     def expiring(self, bucket: int) -> bytes:
-        """Name the sorted set of the hashes that expire, whose scores are the times."""
+        """Name the sorted set of the hashes that expire, whose scores are the times.
+
+        The score is negative if the expiry is in the log of changes.
+        """
         return f"{self._tagged(bucket)}:expiring".encode()
+
+    def log(self, bucket: int) -> bytes:
+        """Name the stream of changes."""
+        return f"{self._tagged(bucket)}:changes".encode()
+
+    def probed_log(self, bucket: int) -> bytes:
+        """Name the stream that exists only while a probe finds out whether changes can be kept."""
+        return f"{self._tagged(bucket)}:probing".encode()
 
     @property
     def sweeping(self) -> bytes:
@@ -63,6 +83,11 @@ class Layout(msgspec.Struct, frozen=True):
         """Return the index and its member for an entry, found by the name of its hash."""
         namespace, _, key = entry.removeprefix(self._entries(bucket)).partition(b":")
         return f"{self._tagged(bucket)}:keys:".encode() + namespace, key
+
+    def entry_key(self, bucket: int, entry: bytes) -> tuple[str, str]:
+        """Return the namespace and the key of an entry, found by the name of its hash."""
+        namespace, _, key = entry.removeprefix(self._entries(bucket)).partition(b":")
+        return _whole(namespace), key.decode()
 
     def _entries(self, bucket: int) -> bytes:
         return f"{self._tagged(bucket)}:entry:".encode()
@@ -88,8 +113,10 @@ def default_buckets(*, clustered: bool) -> int:
     return CLUSTER_BUCKETS if clustered else 1
 
 
-def checked_buckets(version: bytes | None, buckets: bytes | None, configured: int | None) -> int:
-    """Return how many buckets Redis has. `configured` is the number in the URL.
+def parsed_layout(
+    version: bytes | None, buckets: bytes | None, configured: int | None
+) -> tuple[int, int]:
+    """Return the layout of Redis and the number of buckets. `configured` is that of the URL.
 
     Raises `StorageError` if this is no layout, or a newer one, or if the numbers differ.
     """
@@ -109,10 +136,16 @@ def checked_buckets(version: bytes | None, buckets: bytes | None, configured: in
             f"The data in Redis is spread over {found} buckets and the URL says {configured}; "
             "leave buckets out of the URL"
         )
-    return found
+    return known, found
 
 
 @lru_cache(maxsize=1000)
 def _plain(namespace: str) -> str:
     """Return a namespace without colons, which separate it from the key."""
     return quote(namespace, safe="")
+
+
+@lru_cache(maxsize=1000)
+def _whole(namespace: bytes) -> str:
+    """Return the namespace that `_plain` has encoded."""
+    return unquote(namespace.decode())

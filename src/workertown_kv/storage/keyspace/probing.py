@@ -12,7 +12,7 @@ from ..contract import Clock
 from .call import Call, script_call
 from .engine import Session
 from .fields import FIELDS, batch_arguments
-from .layout import layout_key
+from .layout import LAYOUT, OLDER_SERVERS, layout_key
 from .scripts import BATCH
 
 _POLICY: Final = re.compile(r"maxmemory_policy:(\S+)")
@@ -35,6 +35,8 @@ async def warnings(session: Session, clock: Clock) -> Sequence[str]:
     (time,) = await session.ask([Call(session.layout.slot_of(name), ("TIME",))])
     after = clock()
     found: list[str] = []
+    if session.kept and session.layout.version < LAYOUT:
+        found.append(OLDER_SERVERS)
     if not isinstance(time, KvError):
         seconds, microseconds = time
         found += skew_warnings("Redis", int(seconds) + int(microseconds) / 1e6, before, after)
@@ -57,9 +59,13 @@ def _calls(session: Session, now: float) -> Iterator[Call]:
     _, arguments = batch_arguments(layout, operations, [""] * len(operations), now)
     for bucket in range(layout.buckets):
         slot, entry = layout.slot(bucket), layout.entry(bucket, namespace, "")
-        keys = [entry, layout.index(bucket, namespace), layout.expiring(bucket)] * len(operations)
+        log = layout.probed_log(bucket)
+        keys = [entry, layout.index(bucket, namespace), layout.expiring(bucket), log]
+        given = (repr(now), 0, "each", session.kept, *arguments)
         yield Call(slot, ("HMGET", entry, *FIELDS))
-        yield script_call(slot, BATCH, keys, (repr(now), 0, "each", *arguments), writes=True)
+        yield script_call(slot, BATCH, keys * len(operations), given, writes=True)
+        if session.kept:
+            yield Call(slot, ("DEL", log))
 
 
 def _policies(answer: object) -> Sequence[str]:

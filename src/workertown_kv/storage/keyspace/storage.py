@@ -1,46 +1,45 @@
 """Define the storage in the keys of a Redis. The other modules of this folder do its work."""
 
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from itertools import groupby
-from typing import ClassVar
 
 from ...entry import Entry
 from ...operations import (
     Batch,
+    ChangePage,
     Delete,
     DeletePrefix,
     Deletion,
     Get,
     List,
     Page,
+    ReadChanges,
     Result,
     Set,
     Touch,
     Update,
 )
 from ..batch import ReadBudget
-from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from ..contract import Clock, Migration, Storage
 from ..deletion import Step, delete_in_steps
 from ..gathering import Found, GatheredOperations, Write
 from ..listing import KeyRange
 from ..tasks import in_task
 from .batches import run_batch, run_one, write_each
+from .changes import read_changes
 from .deletion import delete_some
 from .engine import Engine
 from .gets import get_each, get_one
 from .listing import list_keys
+from .migrating import migrate
 from .probing import probe, warnings
-from .sweeping import sweep
+from .sweeping import Sweeper
 from .transactions import run_transaction
 
 
 class KeyspaceStorage(Storage):
     """Entries in the Redis that an engine reaches."""
-
-    lacks: ClassVar[Mapping[Capability, str]] = {
-        Capability.CHANGES: "Redis does not record changes yet.",
-    }
 
     needs_task = False
 
@@ -48,9 +47,13 @@ class KeyspaceStorage(Storage):
         super().__init__(clock=clock)
         self._engine = engine
         self._gathered: dict[Hashable, GatheredOperations] = {}
+        self._sweeper = Sweeper()
 
     async def open(self) -> Sequence[Migration]:
         self._gathered = {}
+        retention = self.retention
+        # A reader that has read all but the newest changes needs the item before them as well.
+        self._engine.kept = 0 if retention is None else retention.entries + 1
         await self._engine.open()
         return ()
 
@@ -69,6 +72,12 @@ class KeyspaceStorage(Storage):
     async def warnings(self) -> Sequence[str]:
         async with self._engine.session() as session:
             return await warnings(session, self.clock)
+
+    async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
+        async with self._engine.session(refresh_layout=True) as session:
+            ran = await migrate(session, to)
+        await self._engine.check()
+        return ran
 
     async def get(self, operation: Get) -> Entry | None:
         return await self._of_server(operation.key).get(operation)
@@ -119,9 +128,12 @@ class KeyspaceStorage(Storage):
             results += found
         return results
 
+    async def changes(self, operation: ReadChanges) -> ChangePage:
+        return await read_changes(self._engine, operation, self.clock)
+
     async def sweep(self, limit: int) -> int:
         async with self._engine.session() as session:
-            return await sweep(session, limit, self.clock() - SWEEP_MARGIN_SECONDS)
+            return await self._sweeper.sweep(session, limit, self.clock(), self.retention)
 
     def _of_server(self, key: str) -> GatheredOperations:
         """Return the operations of the server that has a key: one that hangs delays no other."""

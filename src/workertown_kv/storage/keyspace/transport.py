@@ -34,6 +34,17 @@ class Transport(ABC):
         write may have happened.
         """
 
+    poll_seconds: float = 0.05
+    """How long a reader pauses before it looks for changes again, if no call can wait for them."""
+
+    async def wait(self, call: Call | None, seconds: float) -> float:
+        """Wait for the answer to a call that blocks until there are changes, at most some seconds.
+
+        Returns for how many seconds the reader should pause now. `None` stands for changes in
+        several slots, for which no call can wait.
+        """
+        return self.poll_seconds
+
     @abstractmethod
     async def close(self) -> None:
         """Close the connections. No call is under way."""

@@ -12,7 +12,6 @@ from ..keyspace import Lost
 from ..url_parts import Address
 from .connection import Connector, PlainConnection
 from .request import NotConnected, Request, TooFewReplicas
-from .settings import Settings
 
 WAITED: Final = 0.9
 """The part of the remaining time that replicas have. The rest is for the answer of Redis."""
@@ -21,11 +20,13 @@ WAITED: Final = 0.9
 class Pool:
     """The connections to a server. Requests get one in the order in which they came."""
 
-    def __init__(self, address: Address, connector: Connector, settings: Settings) -> None:
+    def __init__(
+        self, address: Address, connector: Connector, *, connections: int, replicas: int
+    ) -> None:
         self.address = address
         self._connector = connector
-        self._replicas = settings.parameters.wait
-        self._turns = asyncio.Semaphore(settings.parameters.connections)
+        self._replicas = replicas
+        self._turns = asyncio.Semaphore(connections)
         self._connections = Connections(self._open, NotConnected)
 
     async def exchange(self, requests: Sequence[Request], deadline: float) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from redis.exceptions import RedisError
 
@@ -11,6 +11,9 @@ from ..url_parts import Address
 from .connection import Connector
 from .pool import Pool
 from .settings import Settings
+
+MOST_BLOCKING: Final = 100
+"""How many calls may block at a server. As a rule, one reader of changes waits in a process."""
 
 
 class Servers(ABC):
@@ -22,6 +25,7 @@ class Servers(ABC):
         self._settings = settings
         self._connector = Connector(settings)
         self._pools: dict[Address, Pool] = {}
+        self._blocking: dict[Address, Pool] = {}
 
     @abstractmethod
     async def pool_for(self, slot: int) -> Pool:
@@ -39,10 +43,11 @@ class Servers(ABC):
 
     def at(self, address: Address) -> Pool:
         """Return the pool of the server at an address."""
-        pool = self._pools.get(address)
-        if pool is None:
-            pool = self._pools[address] = Pool(address, self._connector, self._settings)
-        return pool
+        return self._one_of(self._pools, address, self._settings.parameters.connections)
+
+    def blocking_at(self, address: Address) -> Pool:
+        """Return the pool for calls that block at the server, which other calls do not share."""
+        return self._one_of(self._blocking, address, MOST_BLOCKING)
 
     async def ask_in_turn(
         self, hosts: Sequence[Address], command: Sequence[Argument], unknown: RedisError
@@ -66,8 +71,19 @@ class Servers(ABC):
 
     async def close(self) -> None:
         """Close the connections. No call is under way."""
-        for pool in self._pools.values():
+        for pool in (*self._pools.values(), *self._blocking.values()):
             await pool.drop_idle()
+
+    def _one_of(self, pools: dict[Address, Pool], address: Address, connections: int) -> Pool:
+        pool = pools.get(address)
+        if pool is None:
+            pool = pools[address] = Pool(
+                address,
+                self._connector,
+                connections=connections,
+                replicas=self._settings.parameters.wait,
+            )
+        return pool
 
 
 class Single(Servers):

@@ -21,6 +21,7 @@ class UpstashTransport(Transport):
 
     def __init__(self, settings: Settings) -> None:
         self._rest = Rest(settings.endpoint, settings.token)
+        self.poll_seconds = settings.parameters.poll
 
     async def run(self, calls: Sequence[Call], deadline: float) -> list[Any]:
         outcomes = await self._sent(calls, deadline, by_text=False)

@@ -11,9 +11,9 @@ from ..url_parts import UrlForm, UrlParts
 
 FORM: Final = UrlForm(
     name="URL of a database at Upstash",
-    expected="upstash://TOKEN@HOST[:PORT], with ?timeout=SECONDS&sweep=SECONDS&prefix=TEXT if you "
-    "like; upstash+http is for an emulator without TLS. Special characters in a token are "
-    "percent-encoded",
+    expected="upstash://TOKEN@HOST[:PORT], with "
+    "?timeout=SECONDS&sweep=SECONDS&poll=SECONDS&prefix=TEXT if you like; upstash+http is for an "
+    "emulator without TLS. Special characters in a token are percent-encoded",
     ports={"upstash": 443, "upstash+http": 80},
 )
 
@@ -25,6 +25,8 @@ class Parameters(KeyspaceParameters, frozen=True, kw_only=True):
         60.0
     )
     """Seconds until the next sweep, if the last sweep found no expired entry."""
+    poll: Annotated[float, Meta(ge=0.05, le=3600, description="seconds from 0.05 to 3600")] = 1.0
+    """Seconds between two reads of the changes, while there is a reader that waits for them."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -57,7 +57,7 @@ class D1BindingStorage(Storage):
     """
 
     lacks: ClassVar[Mapping[Capability, str]] = {
-        Capability.CHANGES: "D1 does not record changes yet.",
+        Capability.CHANGES: "D1 charges for each row that is written, and would have to be polled.",
     }
 
     def __init__(self, binding: Any, *, clock: Clock = time.time) -> None:

@@ -1,0 +1,54 @@
+"""Encode a position in the logs of all buckets as the text of a cursor.
+
+Most ids in a cursor differ little. So the text has the newest time, and how much older each id is.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from ...errors import InputError
+
+_CURSOR: Final = re.compile(r"([0-9]{1,18}):([0-9a-f.,]+)")
+_PART: Final = re.compile(r"([0-9a-f]{1,15})(?:\.([0-9a-f]{1,15}))?")
+
+
+class ItemId(NamedTuple):
+    """The id of an item in a stream of Redis: milliseconds, and a number within them."""
+
+    milliseconds: int
+    number: int
+
+    @classmethod
+    def of(cls, text: bytes) -> "ItemId":
+        """Return the id that Redis writes so."""
+        milliseconds, _, number = text.partition(b"-")
+        return cls(int(milliseconds), int(number))
+
+    def __str__(self) -> str:
+        """Return the id as Redis writes it."""
+        return f"{self.milliseconds}-{self.number}"
+
+
+def cursor_of(ids: Sequence[ItemId]) -> str:
+    """Return the cursor for the ids of the items that were read last, one of each bucket."""
+    newest = max(one.milliseconds for one in ids)
+    parts = [
+        f"{newest - milliseconds:x}.{number:x}" if number else f"{newest - milliseconds:x}"
+        for milliseconds, number in ids
+    ]
+    return f"{newest}:{','.join(parts)}"
+
+
+def ids_of(cursor: str, buckets: int) -> list[ItemId]:
+    """Return the ids in a cursor. Raises `InputError` if it is not a cursor of these buckets."""
+    whole = _CURSOR.fullmatch(cursor)
+    parts = [_PART.fullmatch(part) for part in whole[2].split(",")] if whole else []
+    ids = [
+        ItemId(int(whole[1]) - int(part[1], 16), int(part[2] or "0", 16))
+        for part in parts
+        if whole and part
+    ]
+    if len(ids) != buckets or len(parts) != buckets or min(ids).milliseconds < 0:
+        raise InputError("This is no cursor of changes; expected a cursor from an earlier page")
+    return ids
