@@ -32,7 +32,12 @@ INSTALLED: Final = {"npm", "modules", "packages", "libraries", "sdk"}
 STARTING: Final = (
     *("access/test_sentry.py", "cli", "clients", "docs/test_pages.py", "docs/test_readme.py"),
     *("bench/test_run.py", "endpoints/test_memory.py", "examples", "failover"),
-    *("hosts/test_servers.py", "storage/test_redis", "storage/test_sqlite_files.py"),
+    *(
+        "hosts/test_servers.py",
+        "hosts/test_streams.py",
+        "storage/test_redis",
+        "storage/test_sqlite_files.py",
+    ),
     *("test_durability.py", "test_large_values.py", "test_races.py", "workerd"),
 )
 """The tests that start processes: servers, the command, engines."""

@@ -298,3 +298,14 @@ def test_the_example_runs_in_the_runtime_of_aws(upstash: StandInUpstash) -> None
             f"\ninit {function.init_seconds * 1000:.0f} ms, first request {first * 1000:.0f} ms, "
             f"later ones {(monotonic() - started) * 10:.1f} ms each"
         )
+
+
+def test_changes_come_as_pages_and_not_as_a_stream(send: Send) -> None:
+    cursor = send("GET", "/v1/changes", headers=KEY).data["cursor"]
+    send("PUT", "/v1/kv/a", headers=JSON, body=body(1))
+    found = send("GET", "/v1/changes", query=f"since={cursor}&wait=30", headers=KEY)
+    assert [change["key"] for change in found.data["changes"]] == ["a"]
+    query = f"since={found.data['cursor']}&wait=0.05"
+    assert send("GET", "/v1/changes", query=query, headers=KEY).data["changes"] == []
+    refused = send("GET", "/v1/changes", headers={**KEY, "Accept": "text/event-stream"})
+    assert refused.status == 406

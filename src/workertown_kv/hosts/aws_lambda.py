@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..endpoints.v1.envelope import error_answer
 from ..errors import InputError, MissingExtra, ValueTooLarge
-from ..http.exchange import AsgiExchange
+from ..http.exchange import WHOLE, AsgiExchange
 from ..http.memory import Memory
 
 try:
@@ -139,7 +139,7 @@ class _AsSent:
             await AsgiExchange(scope, receive, send, Memory(0)).answer(error_answer(error))
             return
         raw = _raw_path(event)
-        scope = {**scope, "raw_path": raw.encode(), "path": unquote(raw)}
+        scope = {**scope, "raw_path": raw.encode(), "path": unquote(raw), WHOLE: True}
         if "elb" in event.get("requestContext", ()):
             # A load balancer passes on the addresses that the client claims, and appends the
             # address from which the request came.

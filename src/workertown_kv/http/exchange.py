@@ -21,6 +21,9 @@ client has read some."""
 NOBODY: Final = User(id="", strategy="", scopes=())
 """The user of a request that the guard has not admitted, or that needs no credentials."""
 
+WHOLE: Final = "workertown_kv.whole"
+"""In the scope of a host that passes on an answer only once it is whole."""
+
 _NONE: Final[frozenset[bytes]] = frozenset()
 
 
@@ -175,6 +178,11 @@ class AsgiExchange(Exchange):
         message = await self._receive()
         self.is_unread = message.get("more_body", False)
         return message
+
+    @property
+    def can_stream(self) -> bool:
+        """Return whether the client gets each piece of an answer at once."""
+        return WHOLE not in self._scope
 
     async def begin_stream(self, fields: Fields) -> None:
         """Begin an answer 200 whose body comes in pieces, as they are made."""

@@ -1,15 +1,20 @@
 """The feed of changes over HTTP: pages as JSON, and streams of server-sent events."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from caller import API_KEY, Caller, make_server
 from served_socket import SECONDS, Served, request, serving, until
 from workertown_kv import Server
+from workertown_kv.changes import Interest
+from workertown_kv.operations import Change, Event
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 from workertown_kv.user import Scope
@@ -249,8 +254,6 @@ class Events:
 
     async def next(self) -> tuple[str, Any]:
         """Return the next event with data; pass over comments."""
-        import json
-
         while True:
             while b"\n\n" not in self._left:
                 size = int(await asyncio.wait_for(self._reader.readline(), SECONDS), 16)
@@ -274,9 +277,11 @@ class Events:
 
 
 @asynccontextmanager
-async def stream(served: Served, query: str = "", *fields: bytes) -> AsyncIterator[Events]:
+async def stream(
+    served: Served, query: str = "", *fields: bytes, path: str = FEED
+) -> AsyncIterator[Events]:
     reader, writer = await served.connect()
-    line = b"GET /v1/changes%b" % query.encode()
+    line = b"GET %b%b" % (path.encode(), query.encode())
     writer.write(request(line, b"Accept: text/event-stream", *fields))
     yield await Events(reader, writer).begin()
     writer.close()
@@ -313,8 +318,8 @@ async def test_a_value_with_line_breaks_comes_whole(call: Caller) -> None:
     async with serving(call.server) as served, stream(served, "?values=true") as events:
         await events.next()
         body = '{"value": [1,\r\n 2,\n\r 3]}'
-        json = {"Content-Type": "application/json"}
-        assert (await call("PUT", "/v1/kv/a", content=body, headers=json)).status_code == 200
+        fields = {"Content-Type": "application/json"}
+        assert (await call("PUT", "/v1/kv/a", content=body, headers=fields)).status_code == 200
         assert (await events.next())[1]["value"] == [1, 2, 3]
 
 
@@ -455,10 +460,16 @@ async def test_streams_end_when_the_server_stops(call: Caller) -> None:
         assert (await asyncio.wait_for(waiting, SECONDS))["changes"] == []
 
 
-async def test_a_deletion_of_a_prefix_shows_only_what_is_watched() -> None:
-    from workertown_kv.changes import Interest
-    from workertown_kv.operations import Change, Event
+async def test_a_server_inside_another_application_streams(call: Caller) -> None:
+    app = Starlette(routes=[Mount("/store", call.server)])
+    async with serving(app) as served, stream(served, path=f"/store{FEED}") as events:
+        assert (await events.next())[0] == "ready"
+        await call.put("a", 1)
+        assert await events.names(1) == [("set", "a")]
+    await until(lambda: len(call.server.feed) == 0)
 
+
+async def test_a_deletion_of_a_prefix_shows_only_what_is_watched() -> None:
     def gone(prefix: str) -> Change:
         return Change(event=Event.DELETE_PREFIX, namespace="default", key=prefix)
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from ....changes import Feed, Sealer
+from ....errors import NotAcceptable
 from ....http.answer import Answer
 from ....http.exchange import AsgiExchange, Exchange
 from ....http.fields import list_field
@@ -45,6 +46,8 @@ class ChangeHandlers:
         if not streams:
             return await self._pages.answer(exchange, watch)
         assert isinstance(exchange, AsgiExchange)
+        if not exchange.can_stream:
+            raise NotAcceptable("This host has no streams; expected ?wait= without this Accept")
         await self.streams.run(exchange, watch)
         return None
 

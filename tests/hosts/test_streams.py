@@ -1,0 +1,119 @@
+"""Streams of changes from real servers: several processes, nginx, Lambda, another application."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from docs.pages import ROOT, blocks
+
+from servers.nginx import RunningNginx
+from workertown_kv.testing import ServedStore
+
+PAGE = ROOT / "docs" / "how-to" / "behind-a-proxy.md"
+EVENTS = {"Accept": "text/event-stream"}
+
+
+class Events:
+    """Reads the events of a stream."""
+
+    def __init__(self, answer: httpx2.Response) -> None:
+        self.answer = answer
+        self._lines = answer.iter_lines()
+        self.id = ""
+
+    def next(self) -> tuple[str, Any]:
+        """Return the next event that has data, or `end`."""
+        event, data = "", ""
+        for line in self._lines:
+            name, _, value = line.partition(":")
+            value = value.removeprefix(" ")
+            if name == "id":
+                self.id = value
+            elif name == "event":
+                event = value
+            elif name == "data":
+                data += value
+            elif not line and data:
+                return event, json.loads(data)
+        return "end", None
+
+    def keys_until(self, last: str) -> list[str]:
+        keys = []
+        while not keys or keys[-1] != last:
+            event, data = self.next()
+            assert event != "end"
+            if event == "set":
+                keys.append(data["key"])
+        return keys
+
+
+@contextmanager
+def stream(client: httpx2.Client, query: str = "", **fields: str) -> Iterator[Events]:
+    with client.stream("GET", f"/v1/changes{query}", headers=EVENTS | fields) as answer:
+        assert answer.status_code == 200
+        yield Events(answer)
+
+
+def test_every_process_of_every_server_streams_all_changes(tmp_path: Path) -> None:
+    file = tmp_path / "kv.sqlite"
+    args = ("--no-access-log", "--workers", "2")
+    with (
+        ServedStore(file, args=args) as one,
+        ServedStore(file) as other,
+        one.client() as client,
+        other.client() as of_other,
+    ):
+        with stream(of_other) as events:
+            assert events.next()[0] == "ready"
+            for i in range(20):  # a connection of its own each, for both workers
+                httpx2.put(f"{one.url}/v1/kv/k{i}", json={"value": i}, headers=one.headers)
+            assert events.keys_until("k19") == [f"k{i}" for i in range(20)]
+            client.put("/v1/kv/k20", json={"value": 1})
+            other.kill()
+            client.put("/v1/kv/k21", json={"value": 1})
+            last = events.id
+        # The changes are in the file, and any server knows the position.
+        with stream(client, **{"Last-Event-ID": last}) as events:
+            assert events.keys_until("k21") == ["k20", "k21"]
+
+
+def test_streams_end_cleanly_with_their_server(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.jsonl"
+    keys.write_text('{"name": "old", "api_key": "the-old-key"}\n')
+    env = {"KV_API_KEYS_FILE": str(keys), "KV_OPTIONS__AUTH__FAILURE_SECONDS": "0"}
+    with (
+        ServedStore(tmp_path / "kv.sqlite", env=env) as store,
+        store.client() as client,
+        httpx2.Client(base_url=store.url, headers={"Authorization": "Bearer the-old-key"}) as old,
+    ):
+        with stream(old) as events:
+            assert events.next()[0] == "ready"
+            keys.write_text('{"name": "new", "api_key": "the-new-key"}\n')
+            os.kill(store.pid, signal.SIGHUP)
+            assert events.next()[0] == "end"
+        assert old.get("/v1/changes").status_code == 401
+        with stream(client) as events:
+            assert events.next()[0] == "ready"
+            assert store.stop() == 0
+            assert events.next()[0] == "end"
+    assert "Requests cut off" not in store.output
+
+
+def test_the_configuration_of_the_docs_streams(require_program: Callable[[str, str], str]) -> None:
+    program = require_program("nginx", "nginx-light")
+    (documented,) = (one.text for one in blocks(PAGE) if one.text.startswith("upstream "))
+    with (
+        ServedStore() as store,
+        RunningNginx(program, store.url.removeprefix("http://"), documented) as nginx,
+        httpx2.Client(base_url=nginx.url, headers=store.headers, timeout=30) as client,
+        stream(client) as events,
+    ):
+        assert events.next()[0] == "ready"
+        for key in "ab":  # each must arrive before the next is written
+            client.put(f"/v1/kv/{key}", json={"value": 1})
+            assert events.next()[1]["key"] == key
