@@ -43,7 +43,7 @@ class Events:
         return "end", None
 
     def keys_until(self, last: str) -> list[str]:
-        keys = []
+        keys: list[str] = []
         while not keys or keys[-1] != last:
             event, data = self.next()
             assert event != "end"
