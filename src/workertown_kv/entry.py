@@ -108,7 +108,7 @@ _TOO_LATE: Final = "Expected an expiry before the year 10000"
 
 
 def lifetime(
-    *, ttl: int | None, expires_at: int | None, now: float, path: tuple[str | int, ...] = ()
+    *, ttl: int | None, expires_at: float | None, now: float, path: tuple[str | int, ...] = ()
 ) -> float | None:
     """Return the time at which an entry that is written now expires; `None` if it never does.
 

@@ -136,6 +136,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     """Checked before `decide` is called."""
     reads: bool = True
     """Whether the answer shows something of the value, so that the user must be able to read it."""
+    shown_bytes: int = 0
+    """How many bytes of a value the answer may show, where that is known."""
 
 
 class Updated(msgspec.Struct, frozen=True, gc=False):

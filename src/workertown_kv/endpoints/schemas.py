@@ -28,7 +28,13 @@ Ttl = Annotated[
         description="A lifetime in seconds; not with expires_at", extra_json_schema={"minimum": 1}
     ),
 ]
-ExpiresAt = Annotated[int, Meta(description="When the value expires, in Unix seconds")]
+ExpiresAt = Annotated[
+    int | float,
+    Meta(description="When the value expires, in Unix seconds; whole ones unless asked precisely"),
+]
+GivenExpiresAt = Annotated[
+    int | float, Meta(description="When the value expires, in Unix seconds; not with ttl")
+]
 Metadata = Annotated[Raw, Meta(extra_json_schema=ref("Metadata"))]
 # OpenAPI Generator fails on a field of type null, and takes a constant boolean for a text.
 NOTHING: Final[Json] = {

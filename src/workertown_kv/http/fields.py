@@ -18,6 +18,7 @@ SINGLE: Final = frozenset(
         b"x-auth-email",
         b"x-auth-key",
         b"x-auth-user-service-key",
+        b"x-kv-metadata",
         b"x-kv-namespace",
     }
 )

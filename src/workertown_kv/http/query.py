@@ -1,6 +1,6 @@
 """Parse the parameters in the query of a request."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -67,3 +67,11 @@ def _query_text(text: bytes, name: str | None = None) -> str:
 def bad_query(name: str, message: str) -> InputError:
     """Return the error for a query parameter that cannot be used."""
     return InputError("Invalid query", details=[Detail("query", (name,), message)])
+
+
+def is_true(parameters: Mapping[str, str], name: str) -> bool:
+    """Return whether a parameter is `true`; without it, it is not."""
+    text = parameters.get(name, "false")
+    if text not in ("true", "false"):
+        raise bad_query(name, "Expected true or false")
+    return text == "true"

@@ -18,6 +18,7 @@ CORS_HEADERS: Final = (
     "X-Auth-Email",
     "X-Auth-Key",
     "X-Auth-User-Service-Key",
+    "X-KV-Metadata",
     "X-KV-Namespace",
 )
 CORS_EXPOSED: Final = (
@@ -27,6 +28,7 @@ CORS_EXPOSED: Final = (
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "X-KV-Expires-At",
     "X-KV-Metadata",
     "X-Request-Id",
 )

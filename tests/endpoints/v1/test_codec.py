@@ -7,13 +7,15 @@ import pytest
 
 from workertown_kv.endpoints.v1.admin.namespaces import decode_title
 from workertown_kv.endpoints.v1.envelope import JOINED_BYTES, error_answer
-from workertown_kv.endpoints.v1.kv.bodies import decode_batch, decode_put
+from workertown_kv.endpoints.v1.kv.batch_bodies import decode_batch
+from workertown_kv.endpoints.v1.kv.bodies import decode_put
 from workertown_kv.endpoints.v1.kv.collection import (
     ANSWER_COPIES,
     batch_answer_bytes,
     encode_results,
 )
 from workertown_kv.endpoints.v1.kv.listing import decode_list, encode_page
+from workertown_kv.endpoints.v1.kv.raw import is_raw
 from workertown_kv.endpoints.v1.kv.value import (
     decode_delete,
     decode_get,
@@ -128,8 +130,9 @@ async def test_the_body_of_a_put_becomes_a_set() -> None:
 def test_a_put_is_checked_before_its_body_is_read() -> None:
     put = exchange("PUT", content_type="application/json", if_match='"v1"')
     assert precondition_of_put(put, "n", "a", LIMITS) == Precondition(("v1",))
+    assert not is_raw(put)
     with pytest.raises(UnsupportedMediaType):
-        precondition_of_put(exchange("PUT"), "n", "a", LIMITS)
+        is_raw(exchange("PUT"))
     put.user = User(id="u", strategy="test", scopes=(Scope(verbs=("read",)),))
     with pytest.raises(Forbidden):
         precondition_of_put(put, "n", "a", LIMITS)

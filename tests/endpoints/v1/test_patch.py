@@ -393,7 +393,7 @@ async def test_metadata_is_changed_without_the_value(call: Caller, clock: MovedC
         ({"increment": None}, ["increment"], "Expected a number"),
         ({"increment": 1, "min": []}, ["min"], "Expected a number"),
         ({"increment": 1, "min": 2, "max": 1}, ["max"], "Expected at least as much as min"),
-        ({"increment": 1, "metadata": {}}, ["metadata"], "Unknown; expected increment, initial"),
+        ({"increment": 1, "metadata": {}}, ["metadata"], "Unknown; expected initial, min, max"),
         ({"increment": 1, "expires_at": None}, ["expires_at"], "Expected a whole number"),
         ({"ttl": 0}, ["ttl"], "Expected a whole number of at least 1"),
         ({"ttl": 1.5}, ["ttl"], "Expected a whole number of at least 1"),

@@ -7,7 +7,7 @@ import msgspec
 
 from ...entry import METADATA_BYTES, check_key, check_value_size, is_utf8, lifetime
 from ...errors import InputError, KeyTooLong, ValueTooLarge
-from ...http.json_depth import is_deeper_in_turns
+from ...http.json_depth import is_json_in_turns
 from ...nesting import is_deeper, too_deep
 from ...options import Options
 from .errors import CloudflareError, invalid
@@ -133,13 +133,7 @@ class Limits(msgspec.Struct, frozen=True):
 
         The value is kept as it was sent, with the white space around it.
         """
-        if not value or not (value.isascii() or is_utf8(value)):
-            return False
-        try:
-            _JSON.decode(value)
-        except (msgspec.DecodeError, RecursionError):
-            return False
-        return len(value) <= self.json_depth or not await is_deeper_in_turns(value, self.json_depth)
+        return await is_json_in_turns(value, self.json_depth)
 
     def page(self, text: str | None, *, least: int = MIN_PAGE) -> int:
         """Return the size of a page of keys, at least `least` unless the limits are relaxed."""

@@ -1,17 +1,19 @@
 """Encode the results of batches to answers."""
 
+import base64
 from collections.abc import Sequence
 from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from ....entry import Entry, KeyInfo, whole_seconds
-from ....errors import KvError
+from ....entry import Entry
+from ....errors import KvError, NotFound
 from ....http.answer import Answer
-from ....operations import Batch, Get, Operation, Result
+from ....operations import Batch, Get, Operation, Result, Touch, Update, Updated
 from ....options import LimitsOptions
 from ...schemas import ExpiresAt, Key, Metadata
 from ..envelope import object_answer
+from .expiry import shown_expiry
 
 ANSWER_COPIES: Final = 2
 """How often values are in memory: as the batch reads them, and in the JSON of the answer."""
@@ -24,13 +26,23 @@ class BatchResult(Struct, gc=False):
 
     key: Key
     value: (
-        Annotated[Raw, Meta(description="Of a get: the value; null where there is none")]
+        Annotated[
+            Raw,
+            Meta(
+                description="Of a get: the value; null where there is none. Of a patch or an "
+                "increment: the new value. Of a take: the removed value"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    base64: (
+        Annotated[str, Meta(description="In place of value: the bytes of one that is not JSON")]
         | UnsetType
     ) = UNSET
     version: (
         Annotated[
             str | None,
-            Meta(description="Of a get or set: the version; null where there is no value"),
+            Meta(description="The version of the value; null where a get finds none"),
         ]
         | UnsetType
     ) = UNSET
@@ -50,35 +62,66 @@ def batch_answer_bytes(batch: Batch, limits: LimitsOptions) -> int:
 
     A batch that only reads can be refused after the values have been read.
     """
-    gets = sum(isinstance(item, Get) for item in batch.operations)
-    if not 0 < gets < len(batch.operations):
+    shown = gets = 0
+    for item in batch.operations:
+        if isinstance(item, Get):
+            gets += 1
+            shown += limits.value_bytes
+        elif isinstance(item, Update):
+            shown += item.shown_bytes
+    if gets == len(batch.operations):
         return 0
-    return ANSWER_COPIES * min(limits.batch_bytes, gets * limits.value_bytes)
+    return ANSWER_COPIES * min(limits.batch_bytes, shown)
 
 
-def encode_results(batch: Batch, results: Sequence[Result]) -> Answer:
+def shown_bytes(result: Result) -> int:
+    """Return how many bytes of a value the answer shows for a result."""
+    entry = shown_entry(result)
+    return 0 if entry is None else len(entry.value)
+
+
+def shown_entry(result: Result) -> Entry | None:
+    """Return the entry that the answer shows for a result, `None` if there is none."""
+    if isinstance(result, Updated):
+        return result.after or result.before
+    return result if isinstance(result, Entry) else None
+
+
+def encode_results(batch: Batch, results: Sequence[Result], *, is_precise: bool = False) -> Answer:
     """Return the answer with the result of each operation of a batch."""
     pairs = zip(batch.operations, results, strict=True)
-    return object_answer([_result(*pair) for pair in pairs])
+    return object_answer([_result(*pair, is_precise) for pair in pairs])
 
 
-def _result(operation: Operation, result: Result) -> BatchResult:
+def _result(operation: Operation, result: Result, is_precise: bool) -> BatchResult:
     key = operation.key
     match result:
         case KvError():
             return BatchResult(key, status=result.status, error=result.message)
-        case Entry(is_json=False):
-            unreadable = "The value is not JSON; read it by itself as bytes"
-            return BatchResult(key, status=406, error=unreadable)
         case Entry():
-            return BatchResult(key, Raw(result.value), result.version, *_optional(result))
+            return _shown(result, is_precise)
+        case Updated():
+            entry = shown_entry(result)
+            if entry is None or not (isinstance(operation, Update) and operation.reads):
+                return BatchResult(key, version=None if entry is None else entry.version)
+            return _shown(entry, is_precise)
         case str():
             return BatchResult(key, version=result)
-    return BatchResult(key, _NULL, None) if isinstance(operation, Get) else BatchResult(key)
+    match operation:
+        case Get():
+            return BatchResult(key, _NULL, version=None)
+        case Touch():
+            error = NotFound()
+            return BatchResult(key, status=error.status, error=error.message)
+    return BatchResult(key)
 
 
-def _optional(info: KeyInfo) -> tuple[int | UnsetType, Raw | UnsetType]:
-    return (
-        UNSET if info.expires_at is None else whole_seconds(info.expires_at),
-        UNSET if info.metadata is None else Raw(info.metadata),
+def _shown(entry: Entry, is_precise: bool) -> BatchResult:
+    return BatchResult(
+        entry.key,
+        Raw(entry.value) if entry.is_json else UNSET,
+        UNSET if entry.is_json else base64.b64encode(entry.value).decode(),
+        entry.version,
+        shown_expiry(entry.expires_at, is_precise=is_precise),
+        UNSET if entry.metadata is None else Raw(entry.metadata),
     )

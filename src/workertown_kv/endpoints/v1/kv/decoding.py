@@ -97,16 +97,17 @@ _HALF_PAIR: Final = re.compile(
 )
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _NAMED: Final = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
-_IN_OPERATION: Final = "op, key, if_version, and in a set what a PUT takes"
+_IN_OPERATION: Final = "op, key, if_version, and what the op takes"
 _EXPECTED: Final = {
     "ttl": "a whole number of at least 1",
     "expires_at": "a whole number of Unix seconds",
     "operations": "an array of operations",
-    "op": '"get", "set" or "delete"',
+    "op": '"get", "set", "delete", "patch", "increment", "touch" or "take"',
     "atomic": "true or false",
     "key": "a string",
     "if_version": "a version, or null for none",
     "metadata": "a JSON object, or null",
+    "base64": "base64 text",
 }
 
 

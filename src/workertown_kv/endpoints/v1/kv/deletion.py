@@ -8,11 +8,11 @@ from msgspec import Meta, Struct
 from ....errors import Detail, InputError
 from ....http.answer import Answer
 from ....http.exchange import Exchange
-from ....http.query import bad_query
+from ....http.query import bad_query, is_true
 from ....operations import DeletePrefix, Deletion, List
 from ....storage import Storage
 from ..envelope import object_answer
-from .listing import MOST_KEYS, decode_cursor, encode_cursor, is_true
+from .listing import MOST_KEYS, decode_cursor, encode_cursor
 
 MOST_DELETED: Final = 10_000
 """The most keys that a request deletes or counts."""

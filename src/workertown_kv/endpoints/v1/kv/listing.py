@@ -7,12 +7,13 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from ....entry import Entry, KeyInfo, whole_seconds
+from ....entry import Entry, KeyInfo
 from ....http.answer import Answer
-from ....http.query import bad_query
+from ....http.query import bad_query, is_true
 from ....operations import List, Page
 from ...schemas import ExpiresAt, Key, Metadata, Value, Version
 from ..envelope import object_answer
+from .expiry import shown_expiry
 
 MOST_KEYS: Final = 1000
 """The largest page of a listing, and the default."""
@@ -66,10 +67,12 @@ def decode_list(namespace: str, parameters: Mapping[str, str]) -> List:
     )
 
 
-def encode_page(operation: List, page: Page, *, with_values: bool = False) -> Answer:
+def encode_page(
+    operation: List, page: Page, *, with_values: bool = False, is_precise: bool = False
+) -> Answer:
     """Return the answer with a page of keys or entries."""
     cursor = encode_cursor(_kind(operation.is_reverse, operation.delimiter), page.cursor)
-    keys = [_listed(info, with_values) for info in page.keys]
+    keys = [_listed(info, with_values, is_precise) for info in page.keys]
     folders = UNSET if operation.delimiter is None else list(page.folders)
     return object_answer(KeyPage(keys, cursor, cursor is None, folders))
 
@@ -77,14 +80,6 @@ def encode_page(operation: List, page: Page, *, with_values: bool = False) -> An
 def values_bytes(page: Page) -> int:
     """Return how many bytes the values of a page have."""
     return sum(len(info.value) for info in page.keys if isinstance(info, Entry))
-
-
-def is_true(parameters: Mapping[str, str], name: str) -> bool:
-    """Return whether a parameter is `true`; without it, it is not."""
-    text = parameters.get(name, "false")
-    if text not in ("true", "false"):
-        raise bad_query(name, "Expected true or false")
-    return text == "true"
 
 
 # A cursor of the storage may be any text; base64 makes it safe in every URL. A cursor of another
@@ -122,11 +117,11 @@ def _kind(is_reverse: bool, delimiter: str | None) -> str:
     return "" if delimiter is None else f"forward{delimiter}"
 
 
-def _listed(info: KeyInfo, with_value: bool) -> ListedKey:
+def _listed(info: KeyInfo, with_value: bool, is_precise: bool) -> ListedKey:
     listed = ListedKey(
         info.key,
         info.version,
-        UNSET if info.expires_at is None else whole_seconds(info.expires_at),
+        shown_expiry(info.expires_at, is_precise=is_precise),
         UNSET if info.metadata is None else Raw(info.metadata),
     )
     if with_value and isinstance(info, Entry):

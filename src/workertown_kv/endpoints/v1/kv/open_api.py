@@ -1,7 +1,7 @@
 """Describe `endpoints.v1.kv` in the OpenAPI document."""
 
 from functools import partial
-from typing import Final
+from typing import Final, get_args
 
 from ....entry import MAX_EXPIRES_AT
 from ....options import LimitsOptions
@@ -10,7 +10,8 @@ from ...document import Group
 from ...open_api import NATIVE, described, operation, parameter, without_body
 from ...schemas import METADATA, Json, ref
 from . import open_api_patch
-from .bodies import BatchBody, BatchOperation, PutBody
+from .batch_bodies import BatchBody, BatchOperation
+from .bodies import PutBody
 from .collection import BatchResult
 from .deletion import MOST_DELETED, DeletedKeys
 from .listing import KeyPage
@@ -21,11 +22,14 @@ from .open_api_parts import (
     DELETED_KEYS,
     GOT,
     LISTED,
+    PRECISE,
     PREFER,
+    RAW,
     READ,
     RESULTS,
     SET,
     SPACE,
+    TAKE,
     WHAT_TO_LIST,
     WRITE,
 )
@@ -60,11 +64,11 @@ def describe_kv(storage: Storage, limits: LimitsOptions, prefix: str) -> Group:
             **open_api_patch.NARROWED,
             "PutBody": _ONE_LIFETIME,
             "SetOperation": _ONE_LIFETIME,
-            "PutBody.expires_at": {"maximum": MAX_EXPIRES_AT},
-            "SetOperation.expires_at": {"maximum": MAX_EXPIRES_AT},
-            "GetOperation.key": named,
-            "SetOperation.key": named,
-            "DeleteOperation.key": named,
+            **{
+                f"{name}.expires_at": {"type": "integer", "maximum": MAX_EXPIRES_AT}
+                for name in ("PutBody", "SetOperation")
+            },
+            **{f"{operation.__name__}.key": named for operation in get_args(BatchOperation)},
             "BatchBody.operations": {
                 "items": ref("BatchOperation"),
                 "maxItems": limits.batch_operations,
@@ -86,15 +90,16 @@ def _collection(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
             f"its `cursor`, until `complete` is `true`.{_BY_QUERY.format(prefix)}",
             LISTED,
             failures=[404, *([501] if _LISTINGS & storage.lacks.keys() else [])],
-            parameters=[*WHAT_TO_LIST, *SPACE],
+            parameters=[*WHAT_TO_LIST, *SPACE, PRECISE],
         ),
         **_by_query(storage, in_query),
         "post": _operation(
             "batch",
             _KEYS,
             "Do several operations",
-            "Gets, sets and deletes, done in order. Without `atomic`, an operation that fails has "
-            "the error as its result, and the others are done.",
+            "Gets, sets, deletes, patches, increments, touches and takes, done in order. Without "
+            "`atomic`, an operation that fails has the error as its result, and the others are "
+            "done.",
             RESULTS,
             failures=[
                 404,
@@ -104,7 +109,7 @@ def _collection(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
                 414,
                 *([501] if storage.lacks.keys() - {Capability.CHANGES} else []),
             ],
-            parameters=SPACE,
+            parameters=[*SPACE, PRECISE],
             body={"application/json": described(ref("BatchBody"), batch=BATCH_SHOWN)},
         ),
     }
@@ -123,8 +128,8 @@ def _by_query(storage: Storage, in_query: Json) -> dict[str, Json]:
         f"{MOST_DELETED:,} keys, and answers how many. If that is not all, `complete` is `false`, "
         "and a request with the `cursor` continues.",
         DELETED_KEYS,
-        failures=[404, 412, 414, *{*unconditional, *unlisted}],
-        parameters=[{**in_query, "required": False}, *BY_PREFIX, *WRITE],
+        failures=[404, 406, 412, 414, *{*unconditional, *unlisted}],
+        parameters=[{**in_query, "required": False}, *BY_PREFIX, *WRITE, TAKE],
     )
     return methods
 
@@ -175,13 +180,14 @@ def _writes(suffix: str, when: str, key: Json, storage: Storage) -> dict[str, Js
             "value is durable.",
             SET,
             failures=[404, 408, 412, 413, 414, *unconditional],
-            parameters=[key, *WRITE, PREFER],
+            parameters=[key, *WRITE, PREFER, PRECISE, *RAW],
             body={
                 "application/json": described(
                     ref("PutBody"),
                     value={"value": {"theme": "dark"}},
                     session={"value": "ada", "ttl": 3600, "metadata": {"from": "web"}},
-                )
+                ),
+                "*/*": described({"type": "string", "format": "binary"}, bytes="the value itself"),
             },
         ),
         "patch": describe_patch(suffix, when, key, storage),
@@ -189,10 +195,11 @@ def _writes(suffix: str, when: str, key: Json, storage: Storage) -> dict[str, Js
             f"delete_value{suffix}",
             _VALUES,
             "Delete a value",
-            f"{when}Answers `true`, whether or not there was a value.",
+            f"{when}Answers `true`, whether or not there was a value. With `take`, answers the "
+            "value, which is removed only if the answer can have its form.",
             DELETED,
-            failures=[404, 412, 414, *unconditional],
-            parameters=[key, *WRITE],
+            failures=[404, 406, 412, 414, *unconditional],
+            parameters=[key, *WRITE, TAKE],
         ),
     }
 

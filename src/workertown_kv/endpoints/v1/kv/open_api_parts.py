@@ -3,7 +3,7 @@
 from typing import Final
 
 from ...open_api import described, header_field, parameter, success
-from ...schemas import TRUE, ref
+from ...schemas import ref
 from .listing import MOST_KEYS
 
 _VERSION: Final = "0641b2f0c8a7d3e1"
@@ -15,6 +15,7 @@ _DESCRIBED: Final = {
     "Expires": header_field(
         "When the value expires, where it does", "Fri, 01 Jan 2027 00:00:00 GMT"
     ),
+    "X-KV-Expires-At": header_field("With precise: the expiry in Unix seconds", "1798761600.25"),
     "X-KV-Metadata": header_field(
         "The metadata, as JSON in ASCII, where there is some", '{"from":"web"}'
     ),
@@ -50,16 +51,25 @@ SET: Final = {
         headers=ETAG | APPLIED,
     ),
 }
-DELETED: Final = {"200": success("DeletedAnswer", "There is no value any more", TRUE, True)}
 DELETED_KEYS: Final = {
     "200": success(
         "DeletedByQueryAnswer",
         "There is no value any more, or fewer",
         {
-            "oneOf": [ref("DeletedKeys"), TRUE],
-            "description": "With a prefix, how many; with a key, true",
+            "anyOf": [ref("DeletedKeys"), {"description": "Of a key: as delete_value"}],
+            "description": "With a prefix, how many",
         },
         {"deleted": 3, "cursor": None, "complete": True},
+    )
+}
+DELETED: Final = {
+    "200": success(
+        "RemovedAnswer",
+        "There is no value any more",
+        {"description": "`true`; with `take`, the value that was removed"},
+        True,
+        headers={"ETag": header_field("With take: the version", f'"{_VERSION}"')},
+        content=_AS_BYTES,
     )
 }
 LISTED: Final = {
@@ -109,9 +119,48 @@ SPACE: Final = [
     ),
     parameter("header", "X-KV-Namespace", "The same as `namespace`", _TEXT, example="default"),
 ]
+_BOOLEAN: Final = {"type": "boolean", "default": False}
+PRECISE: Final = parameter(
+    "query",
+    "precise",
+    "Whether expiries may have, and are given with, fractions of a second",
+    _BOOLEAN,
+    example=True,
+)
+TAKE: Final = parameter(
+    "query",
+    "take",
+    "Whether to answer with the value; 404 where there is none",
+    _BOOLEAN,
+    example=False,
+)
+RAW: Final = [
+    parameter(
+        "query",
+        "ttl",
+        "The lifetime in seconds, where the body is the value itself",
+        {"type": "integer", "minimum": 1},
+        example=3600,
+    ),
+    parameter(
+        "query",
+        "expires_at",
+        "The expiry in Unix seconds, where the body is the value itself",
+        {"type": "integer"},
+        example=1798761600,
+    ),
+    parameter(
+        "header",
+        "X-KV-Metadata",
+        "The metadata, a JSON object, where the body is the value itself",
+        _TEXT,
+        example='{"from":"web"}',
+    ),
+]
 _TAGS: Final = f'"{_VERSION}"'
 READ: Final = [
     *SPACE,
+    PRECISE,
     parameter(
         "header",
         "If-None-Match",

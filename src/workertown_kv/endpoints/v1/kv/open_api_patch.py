@@ -6,17 +6,36 @@ from ....entry import MAX_EXPIRES_AT
 from ....storage import Capability, Storage
 from ...open_api import NATIVE, described, header_field, operation, success
 from ...schemas import Json, ref
-from .open_api_parts import APPLIED, ETAG, PREFER, WRITE
+from .open_api_parts import APPLIED, ETAG, PRECISE, PREFER, WRITE
 from .patch_bodies import MOST_OPERATIONS, DescribeBody, IncrementBody, JsonPatchStep
 
 STRUCTS: Final = [IncrementBody, DescribeBody]
 UNIONS: Final = {"JsonPatchOperation": JsonPatchStep}
+_WITH_EXPIRY: Final = (
+    "IncrementBody",
+    "DescribeBody",
+    "IncrementOperation",
+    "TouchOperation",
+)
 NARROWED: Final[dict[str, Json]] = {
-    f"{name}.expires_at": {"maximum": MAX_EXPIRES_AT} for name in ("IncrementBody", "DescribeBody")
-} | {
-    name: {"not": {"properties": {"ttl": {}, "expires_at": {}}, "required": ["ttl", "expires_at"]}}
-    for name in ("IncrementBody", "DescribeBody")
+    **{
+        f"{name}.expires_at": {
+            "type": ["integer", "null"]
+            if name in ("DescribeBody", "TouchOperation")
+            else "integer",
+            "maximum": MAX_EXPIRES_AT,
+        }
+        for name in _WITH_EXPIRY
+    },
+    **{
+        name: {
+            "not": {"properties": {"ttl": {}, "expires_at": {}}, "required": ["ttl", "expires_at"]}
+        }
+        for name in _WITH_EXPIRY
+    },
+    "PatchOperation.json_patch": ref("JsonPatch"),
 }
+
 SCHEMAS: Final[dict[str, Json]] = {
     "PatchBody": {
         "title": "PatchBody",
@@ -57,7 +76,7 @@ def describe_patch(suffix: str, when: str, key: Json, storage: Storage) -> Json:
         _PATCHED,
         failures=[404, 408, 409, 412, 413, 414, *([501] if lacking else [])],
         form=NATIVE,
-        parameters=[key, *WRITE, PREFER],
+        parameters=[key, *WRITE, PREFER, PRECISE],
         body={
             "application/json": described(
                 ref("PatchBody"),

@@ -1,18 +1,17 @@
 """Handle `PATCH`: changes of a value, a number, a lifetime or metadata, in one step."""
 
-import msgspec
-
-from ....entry import Entry, check_key
+from ....entry import check_key
 from ....errors import NotFound
 from ....http.answer import Answer
 from ....http.body import read_body
 from ....http.conditions import write_precondition
 from ....http.exchange import Exchange
-from ....operations import Decision, Delete, Set, Touch, Update
+from ....operations import Touch
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
-from ..envelope import ENVELOPE_BYTES
+from .expiry import is_precise
 from .patch_bodies import decode_patch, patch_type_of
+from .reserving import reserving
 from .target import Find
 from .updates import Target
 from .value import BODY_SLACK, version_answer, wants_minimum
@@ -28,7 +27,7 @@ class Patches:
 
     async def patch(self, exchange: Exchange) -> Answer:
         """Patch the value, and answer once the change is durable."""
-        namespace, key = await self._find(exchange)
+        namespace, key, parameters = await self._find(exchange)
         limits = self._limits
         check_key(key, limits.key_bytes)
         target = Target(namespace, key, write_precondition(exchange))
@@ -37,7 +36,14 @@ class Patches:
         exchange.user.check_key("write", namespace, key)
         most = limits.patch_bytes + BODY_SLACK
         body = await read_body(exchange, most, "the body of a PATCH", seconds=limits.body_seconds)
-        operation = await decode_patch(media_type, body, target, limits, self._storage.clock())
+        operation = await decode_patch(
+            media_type,
+            body,
+            target,
+            limits,
+            self._storage.clock(),
+            is_precise=is_precise(parameters),
+        )
         del body
         is_minimal = wants_minimum(exchange)
         storage = permitted(self._storage, exchange.user)
@@ -52,28 +58,3 @@ class Patches:
         assert after is not None
         data = after.value if operation.reads else b"true"
         return version_answer(data, after.version, is_minimal=is_minimal)
-
-
-def reserving(exchange: Exchange, operation: Update) -> Update:
-    """Return the update, which is refused where there is no memory for the value in the answer.
-
-    After the write, the answer could no longer be refused.
-    """
-    decide = operation.decide
-    reserved = 0
-
-    def decide_in_memory(entry: Entry | None) -> Decision:
-        nonlocal reserved
-        write = decide(entry)
-        size = 0
-        if isinstance(write, Set):
-            size = len(write.value) + ENVELOPE_BYTES
-        elif isinstance(write, Delete) and entry is not None:
-            size = len(entry.value) + ENVELOPE_BYTES
-        # An update may decide several times.
-        if size > reserved:
-            exchange.expect(size - reserved)
-            reserved = size
-        return write
-
-    return msgspec.structs.replace(operation, decide=decide_in_memory)

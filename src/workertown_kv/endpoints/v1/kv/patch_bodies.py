@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from ....entry import compact_metadata, lifetime
+from ....entry import compact_metadata
 from ....errors import UnsupportedPatch
 from ....http.body import media_type_of
 from ....http.exchange import Exchange
@@ -15,8 +15,9 @@ from ....options import LimitsOptions
 from ....patches.increment import Amount, Increment
 from ....patches.number import exact
 from ....patches.tree import Tree, parsed
-from ...schemas import Metadata, Ttl
+from ...schemas import Ttl, ref
 from .decoding import Body, check_depth, check_syntax, decode, explained, invalid
+from .expiry import expiry_of
 from .updates import Target, describe, increment, json_patch, merge
 
 PATCH_TYPES: Final = (
@@ -31,12 +32,9 @@ _NUMBER: Final = {"type": "number"}
 _Path = tuple[str | int, ...]
 
 
-class IncrementBody(Body, frozen=True, gc=False):
-    """Add to a number. A key without a value gets one, which may expire."""
+class IncrementFields(Body, frozen=True, gc=False):
+    """The bounds of an increment, and what a key without a value gets."""
 
-    example: ClassVar = '{"increment": 1}'
-
-    increment: Annotated[Raw, Meta(description="What to add", extra_json_schema=_NUMBER)]
     initial: (
         Annotated[
             Raw,
@@ -59,9 +57,19 @@ class IncrementBody(Body, frozen=True, gc=False):
     ) = UNSET
     ttl: Ttl | UnsetType = UNSET
     expires_at: (
-        Annotated[int, Meta(description="When a value that this creates expires, in Unix seconds")]
+        Annotated[
+            int | float, Meta(description="When a value that this creates expires, in Unix seconds")
+        ]
         | UnsetType
     ) = UNSET
+
+
+class IncrementBody(IncrementFields, frozen=True, gc=False, kw_only=True):
+    """Add to a number. A key without a value gets one, which may expire."""
+
+    example: ClassVar = '{"increment": 1}'
+
+    increment: Annotated[Raw, Meta(description="What to add", extra_json_schema=_NUMBER)]
 
 
 class DescribeBody(Body, frozen=True, gc=False):
@@ -73,12 +81,15 @@ class DescribeBody(Body, frozen=True, gc=False):
     ttl: Ttl | UnsetType = UNSET
     expires_at: (
         Annotated[
-            int | None,
+            int | float | None,
             Meta(description="When the value expires, in Unix seconds; null: never"),
         ]
         | UnsetType
     ) = UNSET
-    metadata: Metadata | UnsetType = UNSET
+    metadata: (
+        Annotated[Raw, Meta(extra_json_schema={"anyOf": [ref("Metadata"), {"type": "null"}]})]
+        | UnsetType
+    ) = UNSET
 
 
 _Pointer = Annotated[
@@ -155,6 +166,8 @@ async def decode_patch(
     target: Target,
     limits: LimitsOptions,
     now: float,
+    *,
+    is_precise: bool,
 ) -> Update | Touch:
     """Return the operation in the body of a `PATCH`."""
     if media_type == b"application/merge-patch+json":
@@ -167,8 +180,11 @@ async def decode_patch(
         return json_patch(target, steps_in(bytes(body), ()), limits)
     await check_depth(body, limits.json_depth, 1)
     if _counts(body):
-        return increment_of(decode(_INCREMENT, body), target, now)
-    return description_of(decode(_DESCRIBE, body), target, now)
+        counting = decode(_INCREMENT, body)
+        return increment_of(
+            counting, counting.increment, "increment", target, now, is_precise=is_precise
+        )
+    return description_of(decode(_DESCRIBE, body), target, now, is_precise=is_precise)
 
 
 _STEP_DEPTH: Final = 2
@@ -195,45 +211,40 @@ def steps_in(text: bytes, path: _Path) -> list[dict[str, Tree]]:
     return tree
 
 
-def increment_of(body: IncrementBody, target: Target, now: float, path: _Path = ()) -> Update:
-    """Return the update by an increment."""
-    amounts = {
-        name: _amount(getattr(body, field), (*path, field))
-        for name, field in (
-            ("by", "increment"),
-            ("initial", "initial"),
-            ("least", "min"),
-            ("most", "max"),
-        )
-        if getattr(body, field) is not UNSET
-    }
-    by = Increment(**amounts)
-    if by.least is not None and by.most is not None and by.least > by.most:
-        raise invalid((*path, "max"), "Expected at least as much as min")
-    expires_at = lifetime(
-        ttl=None if body.ttl is UNSET else body.ttl,
-        expires_at=None if body.expires_at is UNSET else body.expires_at,
-        now=now,
-        path=path,
+def increment_of(
+    body: IncrementFields,
+    by: Raw,
+    name: str,
+    target: Target,
+    now: float,
+    path: _Path = (),
+    *,
+    is_precise: bool,
+) -> Update:
+    """Return the update that adds `by`, which has this name in the body."""
+    counting = Increment(
+        by=_amount(by, (*path, name)) or 0,
+        initial=_amount(body.initial, (*path, "initial")) or 0,
+        least=_amount(body.min, (*path, "min")),
+        most=_amount(body.max, (*path, "max")),
     )
-    return increment(target, by, expires_at)
+    if counting.least is not None and counting.most is not None and counting.least > counting.most:
+        raise invalid((*path, "max"), "Expected at least as much as min")
+    expires_at = expiry_of(body.ttl, body.expires_at, now, path, is_precise=is_precise)
+    return increment(target, counting, expires_at)
 
 
 def description_of(
-    body: DescribeBody, target: Target, now: float, path: _Path = ()
+    body: DescribeBody, target: Target, now: float, path: _Path = (), *, is_precise: bool
 ) -> Update | Touch:
     """Return the change of a lifetime, of metadata, or of both."""
     ttl, given, metadata = body.ttl, body.expires_at, body.metadata
     if ttl is UNSET and given is UNSET and metadata is UNSET:
-        raise invalid(path, "Expected increment, or some of ttl, expires_at and metadata")
+        other = "" if path else "increment, or "
+        raise invalid(path, f"Expected {other}some of ttl, expires_at and metadata")
     if ttl is not UNSET and given is None:
         raise invalid((*path, "expires_at"), "Expected ttl or expires_at, not both")
-    expires_at = lifetime(
-        ttl=None if ttl is UNSET else ttl,
-        expires_at=None if given is UNSET else given,
-        now=now,
-        path=path,
-    )
+    expires_at = expiry_of(ttl, given, now, path, is_precise=is_precise)
     if metadata is UNSET:
         return Touch(
             namespace=target.namespace,
@@ -256,7 +267,9 @@ def _counts(body: bytes | bytearray) -> bool:
         return True  # so does that of an increment
 
 
-def _amount(text: Raw, path: _Path) -> Amount:
+def _amount(text: Raw | UnsetType, path: _Path) -> Amount | None:
+    if text is UNSET:
+        return None
     amount = exact(bytes(text))
     if amount is None:
         raise invalid(path, "Expected a number")

@@ -2,25 +2,30 @@
 
 from typing import Final
 
-from ....entry import Entry
 from ....errors import StorageError
 from ....http.answer import Answer
 from ....http.body import check_json, read_body
 from ....http.exchange import Exchange
-from ....http.query import bad_query, query
+from ....http.query import bad_query, is_true, query
 from ....http.route import Route, StorageFailed
 from ....namespaces import Namespaces
+from ....operations import Delete
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
 from ....storage.tasks import in_task
 from ....user import Verb
 from ..envelope import ENVELOPE_BYTES, NATIVE_API, data_answer
-from .bodies import decode_batch, decode_put
-from .collection import batch_answer_bytes, encode_results
+from .batch_bodies import decode_batch
+from .bodies import decode_put
+from .collection import batch_answer_bytes, encode_results, shown_bytes
 from .deletion import WHAT_TO_DELETE, count, decode_deletion, encode_deletion, is_dry_run
-from .listing import WHAT_TO_LIST, decode_list, encode_page, is_true, values_bytes
+from .expiry import is_precise
+from .listing import WHAT_TO_LIST, decode_list, encode_page, values_bytes
 from .patch import Patches
+from .raw import check_no_lifetime, decode_raw, is_raw
+from .reserving import reserving
 from .target import KEY_PARAMETERS, Find, Targets
+from .updates import Target, take
 from .value import (
     BODY_SLACK,
     decode_delete,
@@ -28,13 +33,15 @@ from .value import (
     encode_entry,
     encode_version,
     precondition_of_put,
+    taken_answer,
+    wants_bytes,
     wants_minimum,
 )
 
 _PLAIN: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-_DELETION: Final = (*KEY_PARAMETERS, *WHAT_TO_DELETE)
+_DELETION: Final = ("key", "namespace", "take", *WHAT_TO_DELETE)
 _COUNTING: Final[tuple[Verb, ...]] = ("write", "list")
-_LISTING: Final = ("key", *WHAT_TO_LIST, "namespace")
+_LISTING: Final = (*WHAT_TO_LIST, *KEY_PARAMETERS)
 
 
 class Values:
@@ -47,25 +54,47 @@ class Values:
 
     async def get(self, exchange: Exchange) -> Answer:
         """Answer with the value."""
-        operation = decode_get(*await self._find(exchange), self._limits)
+        namespace, key, parameters = await self._find(exchange)
+        operation = decode_get(namespace, key, self._limits)
         entry = await permitted(self._storage, exchange.user).get(operation)
+        if parameters:
+            return encode_entry(exchange, entry, is_precise=is_precise(parameters))
         return encode_entry(exchange, entry)
 
     async def put(self, exchange: Exchange) -> Answer:
         """Write the value, and answer once it is durable."""
-        namespace, key = await self._find(exchange)
+        namespace, key, parameters = await self._find(exchange)
         limits = self._limits
         precondition = precondition_of_put(exchange, namespace, key, limits)
-        most = limits.value_bytes + BODY_SLACK
-        body = await read_body(exchange, most, "the body of a PUT", seconds=limits.body_seconds)
-        operation = await decode_put(
-            body,
-            namespace=namespace,
-            key=key,
-            precondition=precondition,
-            limits=limits,
-            now=self._storage.clock(),
-        )
+        now = self._storage.clock()
+        if is_raw(exchange):
+            body = await read_body(
+                exchange, limits.value_bytes, "a value", seconds=limits.body_seconds
+            )
+            operation = await decode_raw(
+                exchange,
+                body,
+                parameters,
+                namespace=namespace,
+                key=key,
+                precondition=precondition,
+                limits=limits,
+                now=now,
+            )
+        else:
+            if parameters:
+                check_no_lifetime(parameters)
+            most = limits.value_bytes + BODY_SLACK
+            body = await read_body(exchange, most, "the body of a PUT", seconds=limits.body_seconds)
+            operation = await decode_put(
+                body,
+                namespace=namespace,
+                key=key,
+                precondition=precondition,
+                limits=limits,
+                now=now,
+                is_precise=bool(parameters) and is_precise(parameters),
+            )
         del body
         is_minimal = wants_minimum(exchange)
         if not is_minimal:
@@ -74,10 +103,21 @@ class Values:
         return encode_version(operation, version, is_minimal=is_minimal)
 
     async def delete(self, exchange: Exchange) -> Answer:
-        """Remove the value, if it exists."""
-        operation = decode_delete(exchange, *await self._find(exchange), self._limits)
+        """Remove the value, if it exists; `?take=true` also answers with it."""
+        namespace, key, parameters = await self._find(exchange)
+        operation = decode_delete(exchange, namespace, key, self._limits)
+        if parameters and is_true(parameters, "take"):
+            return await self._take(exchange, operation)
         await permitted(self._storage, exchange.user).delete(operation)
         return data_answer(b"true")
+
+    async def _take(self, exchange: Exchange, operation: Delete) -> Answer:
+        target = Target(operation.namespace, operation.key, operation.precondition)
+        as_bytes = wants_bytes(exchange)
+        taking = reserving(exchange, take(target, self._limits, as_bytes=as_bytes))
+        taken = (await permitted(self._storage, exchange.user).update(taking)).before
+        assert taken is not None
+        return taken_answer(taken, as_bytes=as_bytes)
 
 
 class Collection:
@@ -104,15 +144,16 @@ class Collection:
             raise bad_query("key", "Expected either a key or what to list, not both")
         namespace = await self._targets.namespace(exchange, parameters)
         storage = permitted(self._storage, exchange.user)
+        precise = is_precise(parameters)
         if "key" not in parameters:
             listing = decode_list(namespace, parameters)
             if not is_true(parameters, "values"):
-                return encode_page(listing, await storage.list(listing))
+                return encode_page(listing, await storage.list(listing), is_precise=precise)
             page = await in_task(storage.list_entries(listing, self._limits.batch_bytes))
             exchange.hold(values_bytes(page))
-            return encode_page(listing, page, with_values=True)
+            return encode_page(listing, page, with_values=True, is_precise=precise)
         operation = decode_get(namespace, parameters["key"], self._limits)
-        return encode_entry(exchange, await storage.get(operation))
+        return encode_entry(exchange, await storage.get(operation), is_precise=precise)
 
     async def delete(self, exchange: Exchange) -> Answer:
         """Remove the key in the query, or all keys with the prefix in the query."""
@@ -121,6 +162,8 @@ class Collection:
             if "key" not in parameters:
                 raise bad_query("key", "Expected key, prefix or all=true, or a key in the path")
             return await self._by_query.delete(exchange)
+        if "take" in parameters:
+            raise bad_query("take", "Expected this only together with a key")
         namespace = await self._targets.namespace(exchange, parameters)
         operation = decode_deletion(exchange, namespace, parameters)
         user = exchange.user
@@ -134,7 +177,9 @@ class Collection:
 
     async def batch(self, exchange: Exchange) -> Answer:
         """Run a batch, and answer with the result of each operation."""
-        namespace = await self._targets.namespace(exchange, query(exchange, ("namespace",)))
+        parameters = query(exchange, ("namespace", "precise"))
+        namespace = await self._targets.namespace(exchange, parameters)
+        precise = is_precise(parameters)
         check_json(exchange)
         limits, user = self._limits, exchange.user
         # The storage would refuse the batch too, but only after the whole body has arrived.
@@ -142,16 +187,20 @@ class Collection:
         seconds = limits.body_seconds
         body = await read_body(exchange, limits.batch_bytes, "a batch", seconds=seconds)
         batch = await decode_batch(
-            body, namespace=namespace, limits=limits, now=self._storage.clock()
+            body,
+            namespace=namespace,
+            limits=limits,
+            now=self._storage.clock(),
+            is_precise=precise,
         )
         del body
         exchange.expect(batch_answer_bytes(batch, limits))
         results = await permitted(self._storage, user).batch(batch)
-        exchange.hold(sum(len(result.value) for result in results if isinstance(result, Entry)))
+        exchange.hold(sum(map(shown_bytes, results)))
         for result in results:
             if isinstance(result, StorageError):
                 self._failed(result)
-        return encode_results(batch, results)
+        return encode_results(batch, results, is_precise=precise)
 
 
 def kv_routes(

@@ -22,7 +22,13 @@ class Target(msgspec.Struct, frozen=True):
     key: str
     precondition: Precondition | None
 
-    def update(self, decide: Callable[[Entry | None], Decision], *, reads: bool = True) -> Update:
+    def update(
+        self,
+        decide: Callable[[Entry | None], Decision],
+        *,
+        reads: bool = True,
+        shown_bytes: int = 0,
+    ) -> Update:
         """Return an update of the entry."""
         return Update(
             namespace=self.namespace,
@@ -30,6 +36,7 @@ class Target(msgspec.Struct, frozen=True):
             decide=decide,
             precondition=self.precondition,
             reads=reads,
+            shown_bytes=shown_bytes,
         )
 
     def replaced(self, entry: Entry | None, value: bytes, *, expires_at: float | None) -> Set:
@@ -74,7 +81,8 @@ def _patch(target: Target, change: Callable[[bytes], bytes], limits: LimitsOptio
             raise InputError(too_deep(limits.json_depth))
         return target.replaced(entry, value, expires_at=entry.expires_at)
 
-    return target.update(decide)
+    # The value, what the patch adds, and what it copies.
+    return target.update(decide, shown_bytes=3 * limits.patch_bytes)
 
 
 def increment(target: Target, by: Increment, expires_at: float | None) -> Update:
@@ -109,7 +117,7 @@ def describe(
     return target.update(decide, reads=False)
 
 
-def take(target: Target, *, as_bytes: bool) -> Update:
+def take(target: Target, limits: LimitsOptions, *, as_bytes: bool) -> Update:
     """Return the update that removes the entry and shows it; `as_bytes` also if it is not JSON."""
 
     def decide(entry: Entry | None) -> Decision:
@@ -122,4 +130,4 @@ def take(target: Target, *, as_bytes: bool) -> Update:
             )
         return Delete(target.namespace, target.key)
 
-    return target.update(decide)
+    return target.update(decide, shown_bytes=limits.value_bytes)

@@ -6,7 +6,6 @@ from typing import Final
 from ....entry import Entry, ascii_json, check_key, whole_seconds
 from ....errors import NotAcceptable, NotFound
 from ....http.answer import Answer
-from ....http.body import check_json
 from ....http.conditions import etag, unchanged, write_precondition
 from ....http.exchange import Exchange
 from ....http.fields import list_field
@@ -31,7 +30,7 @@ def decode_get(namespace: str, key: str, limits: LimitsOptions) -> Get:
     return Get(namespace, key)
 
 
-def encode_entry(exchange: Exchange, entry: Entry | None) -> Answer:
+def encode_entry(exchange: Exchange, entry: Entry | None, *, is_precise: bool = False) -> Answer:
     """Return the value in the envelope or as its own bytes, or 304 if the client has it.
 
     Without an entry, it is 404.
@@ -42,12 +41,14 @@ def encode_entry(exchange: Exchange, entry: Entry | None) -> Answer:
     if entry.expires_at is not None:
         expires = formatdate(whole_seconds(entry.expires_at), usegmt=True)
         fields.append((b"expires", expires.encode()))
+        if is_precise:
+            fields.append((b"x-kv-expires-at", repr(entry.expires_at).encode()))
     if entry.metadata is not None:
         fields.append((b"x-kv-metadata", ascii_json(entry.metadata).encode()))
     known = unchanged(exchange, entry.version, fields)
     if known is not None:
         return known
-    if _wants_bytes(exchange):
+    if wants_bytes(exchange):
         fields.append((b"content-type", _BYTES))
         return Answer(200, fields, (entry.value,))
     if not entry.is_json:
@@ -63,7 +64,6 @@ def precondition_of_put(
     """Check a `PUT` before its body is read, and return its precondition."""
     check_key(key, limits.key_bytes)
     precondition = write_precondition(exchange)
-    check_json(exchange)
     # The storage would refuse the write too, but only after the whole body has arrived.
     exchange.user.check_key("write", namespace, key)
     return precondition
@@ -79,8 +79,12 @@ def wants_minimum(exchange: Exchange) -> bool:
 
 
 def encode_version(operation: Set, version: str, *, is_minimal: bool) -> Answer:
-    """Return the answer to a write: the value or, if the client prefers that, null."""
-    return version_answer(operation.value, version, is_minimal=is_minimal)
+    """Return the answer to a write: the value or, if the client prefers that, null.
+
+    It is also null after a write of bytes that are not JSON.
+    """
+    data = operation.value if operation.is_json else b"null"
+    return version_answer(data, version, is_minimal=is_minimal)
 
 
 def version_answer(data: bytes, version: str, *, is_minimal: bool) -> Answer:
@@ -90,13 +94,23 @@ def version_answer(data: bytes, version: str, *, is_minimal: bool) -> Answer:
     return data_answer(data, (etag(version),))
 
 
+def taken_answer(entry: Entry, *, as_bytes: bool) -> Answer:
+    """Return the answer with a value that was taken."""
+    fields = [etag(entry.version)]
+    if entry.metadata is not None:
+        fields.append((b"x-kv-metadata", ascii_json(entry.metadata).encode()))
+    if as_bytes:
+        return Answer(200, [*fields, (b"content-type", _BYTES)], (entry.value,))
+    return data_answer(entry.value, fields)
+
+
 def decode_delete(exchange: Exchange, namespace: str, key: str, limits: LimitsOptions) -> Delete:
     """Return the operation of a `DELETE`."""
     check_key(key, limits.key_bytes)
     return Delete(namespace, key, write_precondition(exchange))
 
 
-def _wants_bytes(exchange: Exchange) -> bool:
+def wants_bytes(exchange: Exchange) -> bool:
     """Return whether `Accept` names the value's own bytes, and does not prefer JSON."""
     accept = list_field(exchange.fields, b"accept")
     if accept is None or _BYTES not in accept.lower():
