@@ -364,17 +364,12 @@ class PlainExchange(Exchange):
         if self.disconnected:
             return
         self.response_started = True
-        block = [STATUS_LINE[status]]
-        for name, value in protocol.server_state.default_headers:
-            block += (name, b": ", value, b"\r\n")
-        for name, value in fields:
-            block += (name, b": ", value, b"\r\n")
-        block.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        lines = b"\r\n".join(map(b": ".join, (*protocol.server_state.default_headers, *fields)))
         if size <= PIECE_BYTES:
-            block += parts
-            writer.gather(b"".join(block))
+            writer.gather(b"".join((STATUS_LINE[status], lines, end, *parts)))
             return
-        writer.write(b"".join(block))
+        writer.write(b"".join((STATUS_LINE[status], lines, end)))
         for part in parts:
             for start in range(0, len(part), PIECE_BYTES):
                 if flow.write_paused:
