@@ -12,7 +12,8 @@ from workertown_kv.testing import ServedStore
 
 LIMIT = 25 * 1024 * 1024
 CHUNK = 1024 * 1024
-MOST_MEMORY = 400 * 1024 * 1024
+MOST_MEMORY = 60 * 1024 * 1024 + 3 * LIMIT
+"""The most that a process may take: what it has at the start, and three copies of a value."""
 
 JSON = {"Content-Type": "application/json"}
 BYTES = {"Accept": "application/octet-stream"}

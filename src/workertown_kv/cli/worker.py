@@ -1,12 +1,15 @@
 """Run a worker: a process that answers requests, with uvicorn's protocol on uvloop."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from multiprocessing.connection import Connection
@@ -28,6 +31,9 @@ from .log import LogFormat, LogLevel, access_logger, set_up_log
 
 HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 """The signals for the main process; workers also get SIGTERM, and the signals of a terminal."""
+
+_M_MMAP_THRESHOLD: Final = -3
+_LARGE_BLOCK_BYTES: Final = 1024 * 1024
 
 _AGAIN_SECONDS: Final = 3
 _DRAIN_STEP_SECONDS: Final = 0.02
@@ -69,6 +75,7 @@ def work(
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     set_up_log(flags.log_format, flags.log_level)
+    _return_large_blocks()
     try:
         with asyncio.Runner(loop_factory=_event_loop()) as runner:
             runner.run(Worker(flags, bounds, files, sockets, tls, control).run())
@@ -76,6 +83,17 @@ def work(
         # Otherwise the process would print the traceback itself, ignoring the format of the log.
         _LOG.critical("A worker failed", exc_info=True)
         raise SystemExit(1) from None
+
+
+def _return_large_blocks() -> None:
+    """Let glibc return each large block of memory to the system as soon as it is free.
+
+    By default, glibc keeps blocks of up to 32 MiB once it has seen some: two or three values for
+    as long as the process lives.
+    """
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # musl has no such setting, and keeps nothing
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
 
 
 def _event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
