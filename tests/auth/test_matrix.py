@@ -262,7 +262,7 @@ async def check_unchanged(storage: MemoryStorage) -> None:
 
 def test_the_routes_are_walked(server: Server) -> None:
     found = set(requests_to(server))
-    assert len(found) == 63
+    assert len(found) == 64
     assert {
         ("PUT", "/v1/kv/x"),
         ("POST", "/v1/kv"),

@@ -119,6 +119,12 @@ class Basic:
         fits = await self._fits(expected, username, password)
         return known.user_at(self._clock()) if known is not None and fits else None
 
+    def renewed(self, user: User) -> User | None:
+        if self._verify is not None:
+            return user
+        known = self._users.get(normalize("NFC", user.id).encode())
+        return None if known is None else known[1].user_at(self._clock())
+
     async def _fits(self, expected: bytes | PasswordHash, username: bytes, password: bytes) -> bool:
         if isinstance(expected, bytes):
             return compare_digest(password, expected)

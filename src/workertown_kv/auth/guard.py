@@ -1,10 +1,12 @@
 """Guard the routes: authenticate requests, and refuse those without valid credentials."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, Final
 
+from ..changes import TicketUser
 from ..errors import MethodNotAllowed, Unauthorized, UnsupportedMediaType
 from ..files import Files
 from ..http.exchange import Exchange
@@ -51,12 +53,14 @@ class Guard:
         options: AuthOptions,
         is_allowed_origin: Callable[[str], bool] = lambda _: False,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        clock: Clock = time.time,
     ) -> None:
         self.strategies = strategies
         self._is_allowed_origin = is_allowed_origin
         self._final_hook = options.authenticate_request
         self._failure_seconds = options.failure_seconds
         self._sleep = sleep
+        self._clock = clock
         reads_request = _has_hook(options, "get_credentials")
         self._sent_anywhere = self._final_hook is not None or reads_request
         self.has_hooks = self._sent_anywhere or _has_hook(options, "verify_credentials")
@@ -86,11 +90,22 @@ class Guard:
 
     async def is_valid(self, exchange: Exchange) -> bool:
         """Return whether the credentials of a request that was admitted are still valid."""
+        if isinstance(exchange.user, TicketUser):
+            return self.renewed(exchange.user) is not None
         try:
             user = await self._user(exchange)
         except HookRefused:
             return False
         return user == exchange.user
+
+    def renewed(self, user: TicketUser) -> User | None:
+        """Return the user of a ticket if the credential for which it was made is still valid."""
+        if user.until is not None and self._clock() >= user.until:
+            return None
+        for strategy in self.strategies:
+            if strategy.name == user.strategy:
+                return strategy.renewed(user)
+        return user  # a hook has named the strategy
 
     def _check_page(self, exchange: Exchange) -> None:
         method = exchange.method
@@ -123,7 +138,8 @@ class Guard:
                 user = await strategy.authenticate(exchange, authorization)
                 if user is not None:
                     return user
-        return None
+        route = exchange.route
+        return None if route.admit is None else await route.admit(exchange)
 
     async def _slow_down(self, exchange: Exchange, started: float) -> None:
         """Slow down guesses. A request without credentials is not a guess, and need not wait."""

@@ -24,6 +24,12 @@ class Strategy(Protocol):
         fields.
         """
 
+    def renewed(self, user: User) -> User | None:
+        """Return a user that this strategy has found, with the scopes of now.
+
+        Returns `None` if the credential of the user is no longer valid.
+        """
+
 
 def credentials_in(authorization: bytes, scheme: bytes) -> bytes | None:
     """Return the credentials in an `Authorization` field of this scheme (in lower case)."""

@@ -3,5 +3,16 @@
 from .feed import Feed, Overlap, Published, Subscriber
 from .interest import Interest, apart
 from .sealing import Sealer
+from .tickets import Tickets, TicketUser
 
-__all__ = ["Feed", "Interest", "Overlap", "Published", "Sealer", "Subscriber", "apart"]
+__all__ = [
+    "Feed",
+    "Interest",
+    "Overlap",
+    "Published",
+    "Sealer",
+    "Subscriber",
+    "TicketUser",
+    "Tickets",
+    "apart",
+]

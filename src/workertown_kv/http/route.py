@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from ..errors import MethodNotAllowed, StorageError
+from ..user import User
 from .answer import Answer
 from .exchange import Exchange
 
@@ -50,6 +51,7 @@ class Route:
         is_for_admins: bool = False,
         mark: bytes | None = None,
         plain_methods: frozenset[str] = frozenset(),
+        admit: Callable[[Exchange], Awaitable[User | None]] | None = None,
     ) -> None:
         self.api = api
         self.path = path
@@ -64,6 +66,8 @@ class Route:
             path + (f"{{{rest}}}" if rest else ""): frozenset(handlers)
         }
         """The paths as the OpenAPI document writes them, and the methods of each."""
+        self.admit = admit
+        """Returns the user of a request that has no other credentials; `None` if it has none."""
         self._is_for_admins = is_for_admins
         self._handlers = dict(handlers)
 

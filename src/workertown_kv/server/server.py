@@ -21,7 +21,7 @@ from ..access import (
     configured_report,
 )
 from ..auth import Guard, configured_strategies
-from ..changes import Feed
+from ..changes import Feed, TicketUser
 from ..endpoints.v1.changes import ChangeHandlers
 from ..errors import NotFound
 from ..files import Files
@@ -31,6 +31,7 @@ from ..namespaces import Namespaces
 from ..options import Options
 from ..runtime import Runtime, resolve_runtime
 from ..storage import Health
+from ..user import User
 from .apis import ELSEWHERE, RouteTable, routes_of
 from .background import Background
 from .failures import Failures
@@ -61,9 +62,7 @@ class Server(Starlette):
         self.changes = (
             None
             if options.changes is False
-            else ChangeHandlers(
-                self.feed, self.namespaces, options.changes, options.limits, self._is_valid
-            )
+            else ChangeHandlers(self.feed, self.namespaces, options, self._is_valid, self._renewed)
         )
         self.api_routes = routes_of(
             options, storage, self.namespaces, self.health, self.strategies, self.changes
@@ -83,7 +82,7 @@ class Server(Starlette):
         self.router.redirect_slashes = False
         self.router.default = _not_found
         is_allowed_origin = allowed_origins(options.cors)
-        self.guard = Guard(self.strategies, options.auth, is_allowed_origin)
+        self.guard = Guard(self.strategies, options.auth, is_allowed_origin, clock=storage.clock)
         address_of = client_address(options.access.trusted_proxies)
         allowed = options.access.ip
         self._is_plain = not (
@@ -153,6 +152,9 @@ class Server(Starlette):
 
     async def _is_valid(self, exchange: Exchange) -> bool:
         return await self.guard.is_valid(exchange)
+
+    def _renewed(self, user: TicketUser) -> User | None:
+        return self.guard.renewed(user)
 
     async def open(self) -> None:
         """Open the storage and, if the runtime allows it, sweep it. Repeating it does no harm.

@@ -469,6 +469,109 @@ async def test_a_server_inside_another_application_streams(call: Caller) -> None
     await until(lambda: len(call.server.feed) == 0)
 
 
+# Tickets
+
+
+async def ticket_for(call: Caller, **body: Any) -> str:
+    made = await call.data("POST", f"{FEED}/tickets", json=body)
+    ticket: str = made["ticket"]
+    return ticket
+
+
+@asynccontextmanager
+async def ticket_stream(served: Served, ticket: str, query: str = "") -> AsyncIterator[Events]:
+    reader, writer = await served.connect()
+    line = f"GET {FEED}?ticket={ticket}{query} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream"
+    writer.write(f"{line}\r\n\r\n".encode())
+    yield await Events(reader, writer).begin()
+    writer.close()
+
+
+async def test_a_ticket_opens_one_stream_on_any_server(call: Caller, clock: MovedClock) -> None:
+    ticket = await ticket_for(call, prefixes=["a/", "b/"])
+    twin = make_server(call.server.runtime.storage)
+    async with serving(twin) as served:
+        async with ticket_stream(served, ticket, "&values=true") as events:
+            assert (await events.next())[0] == "ready"
+            await call.put("c", 1)
+            await call.put("b/1", 1)
+            assert (await events.next())[1]["key"] == "b/1"
+        async with ticket_stream(served, ticket) as events:
+            assert b" 401 " in events.head
+        late = await ticket_for(call)
+        clock.move(60)
+        async with ticket_stream(served, late) as events:
+            assert b" 401 " in events.head
+        async with ticket_stream(served, "x" * 80) as events:
+            assert b" 401 " in events.head
+
+
+async def test_a_ticket_is_for_changes_alone(call: Caller) -> None:
+    ticket = await ticket_for(call)
+    for path in ("/v1/kv", "/admin/info", f"{FEED}/tickets"):
+        refused = await call.server.request("GET", f"{path}?ticket={ticket}")
+        assert refused.status_code == 401
+    for query in ("&prefix=a", "&namespace=default"):
+        fresh = await ticket_for(call)
+        refused = await call.server.request("GET", f"{FEED}?ticket={fresh}{query}")
+        assert refused.status_code == 400
+    both = await call("GET", f"{FEED}?ticket={ticket}")
+    assert both.status_code == 400
+
+
+async def test_a_ticket_permits_no_more_than_its_credential(clock: MovedClock) -> None:
+    call = scoped(clock, Scope(verbs=("read",), prefixes=("a/",)), Scope(verbs=("write",)))
+    for body in ({"prefixes": ["b/"]}, {"namespace": "*"}):
+        assert (await call("POST", f"{FEED}/tickets", json=body)).status_code == 403
+    for wrong in ({"prefixes": "a"}, {"other": 1}, {"prefixes": ["a"] * 101}):
+        assert (await call("POST", f"{FEED}/tickets", json=wrong)).status_code == 400
+    ticket = await ticket_for(call)
+    # The scopes have become narrower.
+    keys = [
+        {"name": "ada", "api_key": "other", "scopes": [Scope(verbs=("read",), prefixes=("a/1",))]}
+    ]
+    storage = call.server.runtime.storage
+    narrower = make_server(storage, auth={"api_key": {"api_keys": keys}})
+    async with serving(narrower) as served, ticket_stream(served, ticket) as events:
+        await events.next()
+        for key in ("b/1", "a/2", "a/1"):
+            await call.put(key, 1)
+        assert await events.names(1) == [("set", "a/1")]
+    # The key exists no longer.
+    ticket = await ticket_for(call)
+    gone = make_server(storage)
+    async with serving(gone) as served, ticket_stream(served, ticket) as events:
+        assert b" 401 " in events.head
+
+
+async def test_a_stream_by_a_ticket_ends_with_the_credential(clock: MovedClock) -> None:
+    keys = [{"name": "ada", "api_key": API_KEY, "expires_at": 1_800_000_090}]
+    call = Caller(make(clock, auth={"api_key": {"api_keys": keys}}))
+    ticket = await ticket_for(call)
+    async with serving(call.server) as served, ticket_stream(served, ticket) as events:
+        assert (await events.next())[0] == "ready"
+        assert call.server.changes is not None
+        streams = call.server.changes.streams
+        now = asyncio.get_running_loop().time()
+        await streams.tick(now + 6)
+        await call.put("a", 1)
+        assert await events.names(1) == [("set", "a")]
+        clock.move(100)
+        await streams.tick(now + 20)
+        assert (await events.next())[0] == "revoked"
+
+
+async def test_a_ticket_is_in_no_log(clock: MovedClock, caplog: pytest.LogCaptureFixture) -> None:
+    lines: list[object] = []
+    call = Caller(make(clock, logger=lambda *given: lines.append(given)))
+    ticket = await ticket_for(call)
+    caplog.set_level(0)
+    assert (await call.server.request("GET", f"{FEED}?ticket={ticket}")).status_code == 200
+    assert len(lines) == 2
+    assert ticket not in repr(lines)
+    assert ticket not in caplog.text.replace("HTTP Request", "")
+
+
 async def test_a_deletion_of_a_prefix_shows_only_what_is_watched() -> None:
     def gone(prefix: str) -> Change:
         return Change(event=Event.DELETE_PREFIX, namespace="default", key=prefix)

@@ -10,6 +10,7 @@ from ...open_api import NATIVE, described, operation, parameter, success
 from ...schemas import METADATA, Json, ref
 from ..kv.open_api_parts import SPACE
 from .encoding import ChangeData, ChangesPage
+from .tickets import TicketBody, TicketData
 from .watch import MOST_CHANGES, MOST_PREFIXES, MOST_SECONDS
 
 _TAG: Final = "Changes"
@@ -23,6 +24,7 @@ _SHOWN: Final = {
     "cursor": _CURSOR,
     "complete": True,
 }
+_TICKET_SHOWN: Final = {"ticket": _CURSOR, "expires_at": 1798761600}
 _STREAM: Final = (
     "retry: 2309\n\nid: gN1vX8TqQ2Zk0c3bW5yJtA\nevent: ready\ndata: {}\n\n"
     'id: hQ0c5xWmT1Yf8d2aV6zKuB\nevent: set\ndata: {"event":"set","key":"theme","version":"…"}\n\n'
@@ -44,8 +46,11 @@ def describe_changes(storage: Storage, limits: LimitsOptions, prefix: str) -> Gr
     """Describe the group."""
     return Group(
         tags={_TAG: "What was set, touched, deleted or expired, as it happens."},
-        paths={prefix: _methods(storage, limits)},
-        structs=[ChangeData, ChangesPage],
+        paths={
+            prefix: _methods(storage, limits),
+            f"{prefix.rstrip('/')}/tickets": {"post": _make_ticket(storage)},
+        },
+        structs=[ChangeData, ChangesPage, TicketBody, TicketData],
         schemas={"Metadata": METADATA},
         narrowed={"ChangesPage.changes": {"items": ref("ChangeData")}},
         failures=NATIVE,
@@ -67,6 +72,19 @@ def _methods(storage: Storage, limits: LimitsOptions) -> Json:
         parameters=parameters,
     )
     return {"get": get}
+
+
+def _make_ticket(storage: Storage) -> Json:
+    return _operation(
+        "make_ticket",
+        _TAG,
+        "Make a ticket for a stream",
+        "For a browser's `EventSource`, which cannot send credentials: `?ticket=` opens one stream "
+        "within 60 seconds.",
+        {"200": success("TicketAnswer", "A ticket", ref("TicketData"), _TICKET_SHOWN)},
+        failures=[404, 408, 413, *([501] if Capability.CHANGES in storage.lacks else [])],
+        body={"application/json": described(ref("TicketBody"), flags={"prefixes": ["flags/"]})},
+    )
 
 
 def _parameters(text: Json) -> list[Json]:
@@ -109,6 +127,13 @@ def _parameters(text: Json) -> list[Json]:
             "How many seconds to wait if there is no change",
             {"type": "number", "minimum": 0, "maximum": MOST_SECONDS, "default": 0},
             example=30,
+        ),
+        parameter(
+            "query",
+            "ticket",
+            "A ticket, in place of credentials, prefixes and a namespace",
+            _TEXT,
+            example=_CURSOR,
         ),
         parameter(
             "header",

@@ -1,22 +1,30 @@
 """Make the routes of `endpoints.v1.changes`."""
 
+from collections.abc import Callable
 from typing import Final
 
-from ....changes import Feed, Sealer
+import msgspec
+
+from ....changes import Feed, Sealer, Tickets, TicketUser
 from ....errors import NotAcceptable
 from ....http.answer import Answer
 from ....http.exchange import AsgiExchange, Exchange
 from ....http.fields import list_field
 from ....http.route import Route
 from ....namespaces import Namespaces
-from ....options import ChangesOptions, LimitsOptions
+from ....options import Options
 from ....storage import Capability
+from ....user import User
 from ..envelope import NATIVE_API
 from .pages import Pages
 from .streams import IsValid, Streams
+from .tickets import TicketHandlers, ticket_in
 from .watch import WatchDecoder
 
 _EVENTS: Final = b"text/event-stream"
+
+Renewed = Callable[[TicketUser], User | None]
+"""Returns the user of a ticket with the scopes of now, `None` if the credential has ended."""
 
 
 class ChangeHandlers:
@@ -26,21 +34,24 @@ class ChangeHandlers:
         self,
         feed: Feed,
         namespaces: Namespaces,
-        options: ChangesOptions,
-        limits: LimitsOptions,
+        options: Options,
         is_valid: IsValid,
+        renewed: Renewed,
     ) -> None:
+        assert options.changes is not False
         self._storage = feed.storage
         sealer = Sealer(feed.storage)
-        self.streams = Streams(feed, sealer, options.streams, is_valid)
+        self.streams = Streams(feed, sealer, options.changes.streams, is_valid)
         self._pages = Pages(feed, sealer)
-        self._watches = WatchDecoder(namespaces, sealer, limits.key_bytes)
+        self._tickets = Tickets(feed.storage, sealer)
+        limits = options.limits
+        self._watches = WatchDecoder(namespaces, sealer, self._tickets, limits.key_bytes)
+        self._making = TicketHandlers(self._tickets, self._watches, limits.body_seconds)
+        self._renewed = renewed
 
     async def get(self, exchange: Exchange) -> Answer | None:
         """Answer with a page of changes, or with a stream."""
-        storage = self._storage
-        if Capability.CHANGES in storage.lacks:
-            raise storage.unsupported(Capability.CHANGES)
+        self._check_able()
         streams = exchange.method == "GET" and _wants_events(exchange)
         watch = await self._watches.decode(exchange, streams=streams)
         if not streams:
@@ -50,6 +61,27 @@ class ChangeHandlers:
             raise NotAcceptable("This host has no streams; expected ?wait= without this Accept")
         await self.streams.run(exchange, watch)
         return None
+
+    async def make_ticket(self, exchange: Exchange) -> Answer:
+        """Answer with a ticket for one stream."""
+        self._check_able()
+        return await self._making.make(exchange)
+
+    async def user_of_ticket(self, exchange: Exchange) -> User | None:
+        """Return the user whose ticket is in the query of a request, if it is valid."""
+        text = ticket_in(exchange)
+        if text is None or Capability.CHANGES in self._storage.lacks:
+            return None
+        user = await self._tickets.use(text)
+        if user is None:
+            return None
+        now = self._renewed(user)
+        # The scopes may have become narrower since the ticket was made.
+        return None if now is None else msgspec.structs.replace(user, scopes=now.scopes)
+
+    def _check_able(self) -> None:
+        if Capability.CHANGES in self._storage.lacks:
+            raise self._storage.unsupported(Capability.CHANGES)
 
     def end(self) -> None:
         """End all streams and all waiting, so that the server can stop."""
@@ -64,4 +96,9 @@ def _wants_events(exchange: Exchange) -> bool:
 
 def change_routes(handlers: ChangeHandlers, prefix: str) -> list[Route]:
     """Return the routes of the group."""
-    return [Route(NATIVE_API, prefix, {"GET": handlers.get, "HEAD": handlers.get})]
+    methods = {"GET": handlers.get, "HEAD": handlers.get}
+    tickets = f"{prefix.rstrip('/')}/tickets"
+    return [
+        Route(NATIVE_API, prefix, methods, admit=handlers.user_of_ticket),
+        Route(NATIVE_API, tickets, {"POST": handlers.make_ticket}),
+    ]

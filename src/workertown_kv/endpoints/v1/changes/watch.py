@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from ....changes import Interest, Sealer, apart
+from ....changes import Interest, Sealer, Tickets, TicketUser, apart
 from ....changes.sealing import Seal
 from ....errors import InputError
 from ....http.exchange import Exchange
@@ -65,9 +65,12 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 class WatchDecoder:
     """Decodes requests, whose users see only what they may read."""
 
-    def __init__(self, namespaces: Namespaces, sealer: Sealer, key_bytes: int) -> None:
+    def __init__(
+        self, namespaces: Namespaces, sealer: Sealer, tickets: Tickets, key_bytes: int
+    ) -> None:
         self._namespaces = namespaces
         self._sealer = sealer
+        self._tickets = tickets
         self._key_bytes = key_bytes
 
     async def decode(self, exchange: Exchange, *, streams: bool) -> Watch:
@@ -83,7 +86,13 @@ class WatchDecoder:
                 raise bad_query(name, "Expected without Accept: text/event-stream only")
         initial = _flag(parameters, "initial")
         since = await self._since(exchange, parameters.get("since"))
-        interest = await self._interest(exchange, parameters.get("namespace"), prefixes or [""])
+        ticket = parameters.get("ticket")
+        if ticket is None:
+            interest = await self.interest(exchange, parameters.get("namespace"), prefixes or [""])
+        elif prefixes or "namespace" in parameters:
+            raise bad_query("ticket", "Expected no prefix or namespace, since the ticket has them")
+        else:
+            interest = await self._interest_of_ticket(exchange, ticket)
         if initial and interest.namespace is None:
             raise bad_query("initial", "Expected a single namespace to begin with its entries")
         if since is not None and since.prefix not in (None, *interest.prefixes):
@@ -103,9 +112,18 @@ class WatchDecoder:
         sealed = since if not last_id else last_id.decode("latin-1")
         return None if sealed is None else Position.opened(sealed, await self._sealer.ready())
 
-    async def _interest(
-        self, exchange: Exchange, name: str | None, prefixes: list[str]
-    ) -> Interest:
+    async def _interest_of_ticket(self, exchange: Exchange, text: str) -> Interest:
+        ticket = await self._tickets.opened(text)
+        if ticket is None or not isinstance(exchange.user, TicketUser):
+            raise bad_query("ticket", "Expected a ticket without other credentials")
+        if ticket.namespace is None:
+            exchange.user.check_reads_everything()
+            return ticket.interest
+        prefixes = exchange.user.readable_prefixes(ticket.namespace, ticket.prefixes)
+        return Interest(ticket.namespace, apart(prefixes))
+
+    async def interest(self, exchange: Exchange, name: str | None, prefixes: list[str]) -> Interest:
+        """Return the interest in these prefixes, as far as the user may read them."""
         user = exchange.user
         if name == _ALL and FIELD not in exchange.fields:
             user.check_reads_everything()
