@@ -6,6 +6,7 @@ KvError
 ├── InputError               400   the request is malformed; `details` say where
 │   ├── KeyTooLong           414
 │   ├── ValueTooLarge        413
+│   ├── IdempotencyKeyReused 422   another request has used the idempotency key
 │   └── UnsupportedMediaType 415
 │       └── UnsupportedPatch 415   the content type is none of a patch
 ├── Unauthorized             401   the credentials are missing or wrong
@@ -107,6 +108,18 @@ class UnsupportedPatch(UnsupportedMediaType):
     def __init__(self, message: str, accepted: Sequence[str]) -> None:
         super().__init__(message)
         self.accepted = tuple(accepted)
+
+
+class IdempotencyKeyReused(InputError):
+    """Another request has used this idempotency key, within the last minutes."""
+
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key belongs to another request; expected a new one for each request, "
+            "and the same only for its repetitions"
+        )
 
 
 class Unauthorized(KvError):

@@ -211,6 +211,20 @@ class Deletion(msgspec.Struct, frozen=True, gc=False):
 Operation = Get | Set | Delete | Touch | Update
 
 
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Write an entry with a batch, made from its results, if there is no such entry yet."""
+
+    namespace: str
+    key: str
+    expires_at: float
+    make: "Callable[[Sequence[Result]], bytes]"
+    """Takes the results of the operations and returns the value, which need not be JSON.
+
+    A storage may call it several times. If it raises a `KvError`, nothing is written, and the
+    storage raises that error.
+    """
+
+
 class Batch(msgspec.Struct, frozen=True):
     """Run several operations in order."""
 
@@ -219,6 +233,11 @@ class Batch(msgspec.Struct, frozen=True):
     """Whether nothing is changed if the precondition of one operation does not hold."""
     read_bytes: int = 32 * 1024 * 1024
     """The most bytes of values that all gets may return together."""
+    record: Record | None = None
+    """Written at the same moment as all operations, also if the batch is not atomic.
+
+    If its entry exists already, nothing is done: `Conflict` names the index after the operations.
+    """
 
 
 Result = Entry | Updated | str | KvError | None

@@ -189,6 +189,10 @@ _REASONS: Final = {
         "The media type or the encoding of the body is not accepted here",
         "Expected Content-Type: application/json; got text/plain",
     ),
+    422: (
+        "The idempotency key belongs to another request",
+        "This Idempotency-Key belongs to another request",
+    ),
     429: ("Too many requests", "Too many requests"),
     500: ("Internal error", "Internal error (request id 6f1d3b0c52a4e879)"),
     501: ("The storage of this server cannot do this", "The storage cannot do this"),

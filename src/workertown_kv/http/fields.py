@@ -13,6 +13,7 @@ SINGLE: Final = frozenset(
         b"content-length",
         b"content-type",
         b"host",
+        b"idempotency-key",
         b"origin",
         b"sec-fetch-site",
         b"x-auth-email",

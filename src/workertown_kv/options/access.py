@@ -11,6 +11,7 @@ CORS_HEADERS: Final = (
     "Authorization",
     "CF-KV-Metadata",
     "Content-Type",
+    "Idempotency-Key",
     "If-Match",
     "If-None-Match",
     "Last-Event-ID",

@@ -45,10 +45,34 @@ class ReadBudget:
 def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
     """Run the operations in order. If an atomic batch raises an error, the caller undoes it."""
     budget = ReadBudget(batch.read_bytes)
+    record = batch.record
+    if record is not None and table.get_up_to(Get(record.namespace, record.key), 0) is not None:
+        raise Conflict([len(batch.operations)])
     results = [_attempt(table, operation, budget) for operation in batch.operations]
     if batch.atomic:
         _raise_first(results)
+    if record is not None:
+        table.set(
+            Set(
+                namespace=record.namespace,
+                key=record.key,
+                value=record.make(results),
+                is_json=False,
+                expires_at=record.expires_at,
+            )
+        )
     return results
+
+
+def depends(operation: Operation) -> bool:
+    """Return whether the result of an operation depends on the entry that is there before."""
+    return isinstance(operation, Get | Touch | Update) or operation.precondition is not None
+
+
+def keys_of(batch: Batch) -> Sequence[Get]:
+    """Return a get of each operation, and of the record."""
+    everything = (*batch.operations, *([] if batch.record is None else [batch.record]))
+    return [Get(one.namespace, one.key) for one in everything]
 
 
 def guarded(operation: Get | Update, entry: Entry | None) -> Entry | None:

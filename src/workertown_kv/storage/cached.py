@@ -24,6 +24,7 @@ from ..operations import (
     List,
     Page,
     ReadChanges,
+    Record,
     Result,
     Set,
     Touch,
@@ -100,6 +101,9 @@ class CachedStorage(Storage):
     async def changes(self, operation: ReadChanges) -> ChangePage:
         return await self._storage.changes(operation)
 
+    def key_beside(self, key: str, name: str) -> str:
+        return self._storage.key_beside(key, name)
+
     async def list(self, operation: List) -> Page:
         return await self._storage.list(operation)
 
@@ -146,11 +150,18 @@ class CachedStorage(Storage):
             self._forget_prefix(operation)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
-        with self._writing([item for item in operation.operations if not isinstance(item, Get)]):
+        with self._writing(
+            [
+                *(item for item in operation.operations if not isinstance(item, Get)),
+                *([] if operation.record is None else [operation.record]),
+            ]
+        ):
             return await self._storage.batch(operation)
 
     @contextmanager
-    def _writing(self, operations: Sequence[Set | Delete | Touch | Update]) -> Iterator[None]:
+    def _writing(
+        self, operations: Sequence[Set | Delete | Touch | Update | Record]
+    ) -> Iterator[None]:
         """Keep no entry that was read before the end of the write, even of a failed write."""
         keys = [(operation.namespace, operation.key) for operation in operations]
         self._forget(keys)

@@ -250,7 +250,7 @@ class Storage(ABC):
         names the operations whose precondition did not hold. If the values of all gets have more
         than `read_bytes` together, the results of the gets beyond are `ValueTooLarge`.
         """
-        if operation.atomic:
+        if operation.atomic or operation.record is not None:
             raise self.unsupported(Capability.ATOMIC_BATCHES)
         budget = ReadBudget(operation.read_bytes)
         return [await self._attempt(item, budget) for item in operation.operations]
@@ -267,6 +267,13 @@ class Storage(ABC):
         cursor that this storage did not make. Without `retention`, it raises `StorageUnsupported`.
         """
         raise self.unsupported(Capability.CHANGES)
+
+    def key_beside(self, key: str, name: str) -> str:
+        """Return a key made of `name` that a batch can change together with `key`.
+
+        `name` has at most 100 characters. By default, a batch can change any keys together.
+        """
+        return name
 
     async def sweep(self, limit: int) -> int:
         """Reclaim the space of at most `limit` expired entries. Returns how many were removed.

@@ -30,7 +30,7 @@ from ..operations import (
     Update,
     Updated,
 )
-from .batch import run_batch, touched, update
+from .batch import keys_of, run_batch, touched, update
 from .change_log import ChangeLog, Waiting
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from .deletion import Step, delete_in_steps
@@ -106,7 +106,7 @@ class MemoryStorage(Storage):
     async def batch(self, operation: Batch) -> Sequence[Result]:
         table = self._opened()
         length = len(table.log)
-        before = [(item, table.stored(item)) for item in operation.operations]
+        before = [(item, table.stored(item)) for item in keys_of(operation)]
         try:
             return run_batch(table, operation)
         except KvError:

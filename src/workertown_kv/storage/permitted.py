@@ -82,6 +82,9 @@ class PermittedStorage(Storage):
         self._user.check(operation)
         return await self._storage.batch(operation)
 
+    def key_beside(self, key: str, name: str) -> str:
+        return self._storage.key_beside(key, name)
+
     async def changes(self, operation: ReadChanges) -> ChangePage:
         page = await self._storage.changes(operation)
         is_seen = [self._user.may_see(change) for change in page.changes]

@@ -89,6 +89,10 @@ class Engine:
             return None
         return self._transport.server(self._layout.slot(self._layout.bucket(key)))
 
+    def key_beside(self, key: str, name: str) -> str:
+        """Return a key that is in the same bucket as another, as far as the buckets are known."""
+        return name if self._layout is None else self._layout.key_beside(key, name)
+
     def late(self, in_doubt: bool) -> StorageUnavailable:
         """Return the error of what had no answer in time."""
         name = "Redis" if self._transport is None else self._transport.name

@@ -43,6 +43,12 @@ class Layout(msgspec.Struct, frozen=True):
         """Return the bucket of the key of an entry."""
         return key_slot(key.encode()) % self.buckets if self.buckets > 1 else 0
 
+    def key_beside(self, key: str, name: str) -> str:
+        """Return a key made of a name that is in the same bucket as another key."""
+        if self.buckets == 1:
+            return name
+        return f"{{{_tag_of(self.bucket(key), self.buckets)}}}{name}"
+
     def slot(self, bucket: int) -> int:
         """Return the slot of a bucket. A server can change all keys of a slot at one moment."""
         return key_slot(str(bucket).encode()) if self.clustered else 0
@@ -137,6 +143,15 @@ def parsed_layout(
             "leave buckets out of the URL"
         )
     return known, found
+
+
+@lru_cache(maxsize=1000)
+def _tag_of(bucket: int, buckets: int) -> int:
+    """Return a hash tag whose keys are in a bucket."""
+    tag = 0
+    while key_slot(b"%d" % tag) % buckets != bucket:
+        tag += 1
+    return tag
 
 
 @lru_cache(maxsize=1000)

@@ -106,13 +106,15 @@ class KeyspaceStorage(Storage):
         return await delete_in_steps(operation, delete)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
-        if any(isinstance(item, Update) for item in operation.operations):
-            return await self._batch_with_updates(operation)
+        if operation.record is not None or any(
+            isinstance(item, Update) for item in operation.operations
+        ):
+            return await self._decided_batch(operation)
         async with self._engine.session() as session:
             return await run_batch(session, operation, self.clock)
 
-    async def _batch_with_updates(self, batch: Batch) -> Sequence[Result]:
-        if batch.atomic:
+    async def _decided_batch(self, batch: Batch) -> Sequence[Result]:
+        if batch.atomic or batch.record is not None:
             async with self._engine.session() as session:
                 return await run_transaction(session, batch, self.clock)
         budget = ReadBudget(batch.read_bytes)
@@ -130,6 +132,9 @@ class KeyspaceStorage(Storage):
 
     async def changes(self, operation: ReadChanges) -> ChangePage:
         return await read_changes(self._engine, operation, self.clock)
+
+    def key_beside(self, key: str, name: str) -> str:
+        return self._engine.key_beside(key, name)
 
     async def sweep(self, limit: int) -> int:
         async with self._engine.session() as session:

@@ -1,4 +1,4 @@
-"""Run atomic batches with updates: read, decide, and write if nothing has changed meanwhile."""
+"""Run batches that decide outside of Redis: read, decide, and write if nothing has changed."""
 
 import asyncio
 import random
@@ -16,10 +16,9 @@ from ...operations import (
     Result,
     Set,
     Touch,
-    Update,
     unchanged,
 )
-from ..batch import run_batch
+from ..batch import depends, keys_of, run_batch
 from ..contract import Clock
 from ..sql.snapshot import Found, Snapshot
 from .batches import Run
@@ -32,7 +31,9 @@ _Key = tuple[str, str]
 async def run_transaction(session: Session, batch: Batch, clock: Clock) -> Sequence[Result]:
     """Do all operations at one moment, or none, until the deadline of the session."""
     pause = 0.001
-    read_first = [*dict.fromkeys(_key(one) for one in batch.operations if _depends(one))]
+    read_first = [*dict.fromkeys(_key(one) for one in batch.operations if depends(one))]
+    if batch.record is not None:
+        read_first.append(_key(keys_of(batch)[-1]))
     gets = [Get(*at) for at in read_first]
     while True:
         entries = dict(zip(read_first, await _read(session, gets, batch, clock), strict=True))
@@ -105,7 +106,3 @@ def _found(entries: Mapping[_Key, Entry | None]) -> dict[_Key, Found]:
 
 def _key(operation: Operation) -> _Key:
     return operation.namespace, operation.key
-
-
-def _depends(operation: Operation) -> bool:
-    return isinstance(operation, Get | Touch | Update) or operation.precondition is not None

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from ...entry import Entry
 from ...operations import Batch, Get, Result, Update
-from ..batch import run_batch
+from ..batch import keys_of, run_batch
 from ..gathering import JOB_BYTES
 from ..version import new_version
 from .rows import EntryKey, entry_key
@@ -53,7 +53,7 @@ async def batch_in_transaction(
     on nobody else can change these keys: the reads stay true until the transaction ends, and all
     operations happen at that moment.
     """
-    keys = sorted({entry_key(item) for item in batch.operations})
+    keys = sorted({entry_key(item) for item in keys_of(batch)})
     async with session.transaction():
         placeholder = new_version()
         placed = 0
@@ -133,10 +133,12 @@ def _read_first(batch: Batch) -> Sequence[EntryKey]:
     written = set()
     for operation in batch.operations:
         at = entry_key(operation)
-        # The write before an update may fail, and then the update needs the value that was there.
-        if isinstance(operation, Update) or (isinstance(operation, Get) and at not in written):
+        # A write may fail, and then the operations after it need the value that was there. Only in
+        # an atomic batch it does not matter what a get after the failure finds.
+        is_get = isinstance(operation, Get)
+        if isinstance(operation, Update) or (is_get and not (batch.atomic and at in written)):
             read[at] = None
-        if not isinstance(operation, Get):
+        if not is_get:
             written.add(at)
     return list(read)
 

@@ -119,9 +119,10 @@ class SqlStorage(Storage):
     async def batch(self, operation: Batch) -> Sequence[Result]:
         pool = self._database.opened()
         with pool.job():
-            if all(isinstance(item, Get) for item in operation.operations):
+            recorded = operation.record is not None
+            if not recorded and all(isinstance(item, Get) for item in operation.operations):
                 return await self._read(pool, operation)
-            if operation.atomic:
+            if operation.atomic or recorded:
                 return await self._database.ask(
                     pool,
                     lambda session: batch_in_transaction(

@@ -202,7 +202,7 @@ class SqliteStorage(Storage):
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         self._check_open()
-        if all(isinstance(item, Get) for item in operation.operations):
+        if operation.record is None and all(isinstance(item, Get) for item in operation.operations):
             return await self._in(self._reading, lambda: self._read_batch(operation))
         return cast("Sequence[Result]", await self._submit(operation))
 

@@ -16,6 +16,7 @@ from .lifetimes import Lifetimes
 from .listings import Listings
 from .namespaces import NamespaceCases
 from .preconditions import Preconditions
+from .records import Records
 from .seeking import Seeking
 from .updates import Updates
 
@@ -29,6 +30,7 @@ class StorageConformance(
     Deletions,
     Batches,
     Updates,
+    Records,
     Changes,
     NamespaceCases,
     Lifecycle,

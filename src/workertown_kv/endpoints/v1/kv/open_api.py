@@ -21,6 +21,7 @@ from .open_api_parts import (
     DELETED,
     DELETED_KEYS,
     GOT,
+    IDEMPOTENCY_KEY,
     LISTED,
     PRECISE,
     PREFER,
@@ -107,9 +108,10 @@ def _collection(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
                 409,
                 413,
                 414,
+                422,
                 *([501] if storage.lacks.keys() - {Capability.CHANGES} else []),
             ],
-            parameters=[*SPACE, PRECISE],
+            parameters=[*SPACE, PRECISE, IDEMPOTENCY_KEY],
             body={"application/json": described(ref("BatchBody"), batch=BATCH_SHOWN)},
         ),
     }
@@ -128,8 +130,8 @@ def _by_query(storage: Storage, in_query: Json) -> dict[str, Json]:
         f"{MOST_DELETED:,} keys, and answers how many. If that is not all, `complete` is `false`, "
         "and a request with the `cursor` continues.",
         DELETED_KEYS,
-        failures=[404, 406, 412, 414, *{*unconditional, *unlisted}],
-        parameters=[{**in_query, "required": False}, *BY_PREFIX, *WRITE, TAKE],
+        failures=[404, 406, 412, 414, 422, *{*unconditional, *unlisted}],
+        parameters=[{**in_query, "required": False}, *BY_PREFIX, *WRITE, TAKE, IDEMPOTENCY_KEY],
     )
     return methods
 
@@ -166,7 +168,8 @@ def _key(limits: LimitsOptions, form: str) -> tuple[str, Json]:
 
 
 def _unconditional(storage: Storage) -> list[int]:
-    return [501] if Capability.PRECONDITIONS in storage.lacks else []
+    needed = {Capability.PRECONDITIONS, Capability.ATOMIC_BATCHES, Capability.NAMESPACES}
+    return [501] if needed & storage.lacks.keys() else []
 
 
 def _writes(suffix: str, when: str, key: Json, storage: Storage) -> dict[str, Json]:
@@ -198,8 +201,8 @@ def _writes(suffix: str, when: str, key: Json, storage: Storage) -> dict[str, Js
             f"{when}Answers `true`, whether or not there was a value. With `take`, answers the "
             "value, which is removed only if the answer can have its form.",
             DELETED,
-            failures=[404, 406, 412, 414, *unconditional],
-            parameters=[key, *WRITE, TAKE],
+            failures=[404, 406, 412, 414, 422, *unconditional],
+            parameters=[key, *WRITE, TAKE, IDEMPOTENCY_KEY],
         ),
     }
 

@@ -172,6 +172,14 @@ READ: Final = [
         "header", "If-Match", "Answer 412 where the version is none of these", _TEXT, example=_TAGS
     ),
 ]
+IDEMPOTENCY_KEY: Final = parameter(
+    "header",
+    "Idempotency-Key",
+    "A text of the client's own; a repetition with the same key gets the first answer again, for "
+    "10 minutes, and changes nothing",
+    {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[ -~]*$"},
+    example="8e03978e-40d5-43dd-bc93-6894a57f9324",
+)
 WRITE: Final = [
     *SPACE,
     parameter(

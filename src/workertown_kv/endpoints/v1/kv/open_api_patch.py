@@ -6,7 +6,7 @@ from ....entry import MAX_EXPIRES_AT
 from ....storage import Capability, Storage
 from ...open_api import NATIVE, described, header_field, operation, success
 from ...schemas import Json, ref
-from .open_api_parts import APPLIED, ETAG, PRECISE, PREFER, WRITE
+from .open_api_parts import APPLIED, ETAG, IDEMPOTENCY_KEY, PRECISE, PREFER, WRITE
 from .patch_bodies import MOST_OPERATIONS, DescribeBody, IncrementBody, JsonPatchStep
 
 STRUCTS: Final = [IncrementBody, DescribeBody]
@@ -65,7 +65,12 @@ _PATCHED: Final = {
 
 def describe_patch(suffix: str, when: str, key: Json, storage: Storage) -> Json:
     """Describe the method of a path that has `key` as a parameter."""
-    lacking = {Capability.PRECONDITIONS, Capability.TOUCH} & storage.lacks.keys()
+    lacking = storage.lacks.keys() & {
+        Capability.PRECONDITIONS,
+        Capability.TOUCH,
+        Capability.ATOMIC_BATCHES,
+        Capability.NAMESPACES,
+    }
     described_patch = operation(
         f"patch_value{suffix}",
         "Values",
@@ -74,9 +79,9 @@ def describe_patch(suffix: str, when: str, key: Json, storage: Storage) -> Json:
         "changes the lifetime or the metadata. What the patch leaves out stays. A change of the "
         "lifetime alone keeps the version.",
         _PATCHED,
-        failures=[404, 408, 409, 412, 413, 414, *([501] if lacking else [])],
+        failures=[404, 408, 409, 412, 413, 414, 422, *([501] if lacking else [])],
         form=NATIVE,
-        parameters=[key, *WRITE, PREFER, PRECISE],
+        parameters=[key, *WRITE, PREFER, PRECISE, IDEMPOTENCY_KEY],
         body={
             "application/json": described(
                 ref("PatchBody"),

@@ -1,15 +1,16 @@
 """Handle `PATCH`: changes of a value, a number, a lifetime or metadata, in one step."""
 
-from ....entry import check_key
-from ....errors import NotFound
+from ....entry import Entry, check_key
+from ....errors import KvError, NotFound
 from ....http.answer import Answer
 from ....http.body import read_body
 from ....http.conditions import write_precondition
 from ....http.exchange import Exchange
-from ....operations import Touch
+from ....operations import Result, Touch, Update, Updated
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
 from .expiry import is_precise
+from .idempotency import FIELD, Once
 from .patch_bodies import decode_patch, patch_type_of
 from .reserving import reserving
 from .target import Find
@@ -36,6 +37,7 @@ class Patches:
         exchange.user.check_key("write", namespace, key)
         most = limits.patch_bytes + BODY_SLACK
         body = await read_body(exchange, most, "the body of a PATCH", seconds=limits.body_seconds)
+        once = Once(exchange, self._storage, limits, body) if FIELD in exchange.fields else None
         operation = await decode_patch(
             media_type,
             body,
@@ -46,15 +48,28 @@ class Patches:
         )
         del body
         is_minimal = wants_minimum(exchange)
-        storage = permitted(self._storage, exchange.user)
-        if isinstance(operation, Touch):
-            version = await storage.touch(operation)
-            if version is None:
-                raise NotFound
-            return version_answer(b"true", version, is_minimal=is_minimal)
-        if operation.reads and not is_minimal:
+        if isinstance(operation, Update) and operation.reads and not is_minimal:
             operation = reserving(exchange, operation)
-        after = (await storage.update(operation)).after
-        assert after is not None
-        data = after.value if operation.reads else b"true"
-        return version_answer(data, after.version, is_minimal=is_minimal)
+        if once is not None:
+            return await once.answer(
+                [operation], lambda results: _answer(operation, results[0], is_minimal=is_minimal)
+            )
+        storage = permitted(self._storage, exchange.user)
+        result: Result
+        if isinstance(operation, Touch):
+            result = await storage.touch(operation)
+        else:
+            result = await storage.update(operation)
+        return _answer(operation, result, is_minimal=is_minimal)
+
+
+def _answer(operation: Touch | Update, result: Result, *, is_minimal: bool) -> Answer:
+    match result:
+        case KvError():
+            raise result
+        case Updated(after=Entry() as after):
+            data = after.value if isinstance(operation, Update) and operation.reads else b"true"
+            return version_answer(data, after.version, is_minimal=is_minimal)
+        case str() as version:
+            return version_answer(b"true", version, is_minimal=is_minimal)
+    raise NotFound

@@ -20,6 +20,7 @@ from .bodies import decode_put
 from .collection import batch_answer_bytes, encode_results, shown_bytes
 from .deletion import WHAT_TO_DELETE, count, decode_deletion, encode_deletion, is_dry_run
 from .expiry import is_precise
+from .idempotency import FIELD, Once
 from .listing import WHAT_TO_LIST, decode_list, encode_page, values_bytes
 from .patch import Patches
 from .raw import check_no_lifetime, decode_raw, is_raw
@@ -115,8 +116,12 @@ class Values:
         target = Target(operation.namespace, operation.key, operation.precondition)
         as_bytes = wants_bytes(exchange)
         taking = reserving(exchange, take(target, self._limits, as_bytes=as_bytes))
-        taken = (await permitted(self._storage, exchange.user).update(taking)).before
-        assert taken is not None
+        if FIELD in exchange.fields:
+            once = Once(exchange, self._storage, self._limits)
+            return await once.answer(
+                [taking], lambda results: taken_answer(results[0], as_bytes=as_bytes)
+            )
+        taken = await permitted(self._storage, exchange.user).update(taking)
         return taken_answer(taken, as_bytes=as_bytes)
 
 
@@ -193,8 +198,15 @@ class Collection:
             now=self._storage.clock(),
             is_precise=precise,
         )
+        once = Once(exchange, self._storage, limits, body) if FIELD in exchange.fields else None
         del body
         exchange.expect(batch_answer_bytes(batch, limits))
+        if once is not None:
+            return await once.answer(
+                batch.operations,
+                lambda results: encode_results(batch, results, is_precise=precise),
+                is_atomic=batch.atomic,
+            )
         results = await permitted(self._storage, user).batch(batch)
         exchange.hold(sum(map(shown_bytes, results)))
         for result in results:

@@ -4,12 +4,12 @@ from email.utils import formatdate
 from typing import Final
 
 from ....entry import Entry, ascii_json, check_key, whole_seconds
-from ....errors import NotAcceptable, NotFound
+from ....errors import KvError, NotAcceptable, NotFound
 from ....http.answer import Answer
 from ....http.conditions import etag, unchanged, write_precondition
 from ....http.exchange import Exchange
 from ....http.fields import list_field
-from ....operations import Delete, Get, Precondition, Set
+from ....operations import Delete, Get, Precondition, Result, Set, Updated
 from ....options import LimitsOptions
 from ..envelope import data_answer, error_answer
 
@@ -94,8 +94,13 @@ def version_answer(data: bytes, version: str, *, is_minimal: bool) -> Answer:
     return data_answer(data, (etag(version),))
 
 
-def taken_answer(entry: Entry, *, as_bytes: bool) -> Answer:
-    """Return the answer with a value that was taken."""
+def taken_answer(result: Result, *, as_bytes: bool) -> Answer:
+    """Return the answer with a value that was taken. Raises the error of a take that failed."""
+    if isinstance(result, KvError):
+        raise result
+    assert isinstance(result, Updated)
+    entry = result.before
+    assert entry is not None
     fields = [etag(entry.version)]
     if entry.metadata is not None:
         fields.append((b"x-kv-metadata", ascii_json(entry.metadata).encode()))

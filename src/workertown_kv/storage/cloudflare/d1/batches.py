@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, TypeVar
 
-from ....operations import Batch, Get, Operation, Result, Touch, Update
-from ...batch import run_batch
+from ....operations import Batch, Operation, Result
+from ...batch import depends, keys_of, run_batch
 from ...sql.dialects.sqlite import SqliteStatements
 from ...sql.rows import EntryKey
 from ...sql.snapshot import Found, Snapshot
@@ -50,7 +50,9 @@ async def atomic_batch(
     now: float,
 ) -> Sequence[Result]:
     """Run all operations or, if this raises, none."""
-    read_first = [*dict.fromkeys(key_of(item) for item in batch.operations if _depends(item))]
+    read_first = [*dict.fromkeys(key_of(item) for item in batch.operations if depends(item))]
+    if batch.record is not None:
+        read_first.append(key_of(keys_of(batch)[-1]))
     tries = 0
     while True:
         found = await read(database, statements, read_first, now, batch.read_bytes)
@@ -73,10 +75,6 @@ async def atomic_batch(
                 raise
         else:
             return results
-
-
-def _depends(operation: Operation) -> bool:
-    return isinstance(operation, Get | Touch | Update) or operation.precondition is not None
 
 
 def _of_one_namespace(keys: Sequence[EntryKey]) -> Iterator[Sequence[EntryKey]]:

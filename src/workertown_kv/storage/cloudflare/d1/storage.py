@@ -122,7 +122,7 @@ class D1BindingStorage(Storage):
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         now = self.clock()
-        if operation.atomic:
+        if operation.atomic or operation.record is not None:
             return await atomic_batch(self._open_database(), _SQL, operation, _entry_key, now)
         if all(isinstance(item, Get) for item in operation.operations):
             keys = [*dict.fromkeys(_entry_keys(operation.operations))]

@@ -1,0 +1,143 @@
+"""Answer the repetition of a request with its first answer, which is kept with the write.
+
+The answer is an entry in the reserved namespace, written in the same step as the changes of the
+request. A repetition finds it there and changes nothing, whichever server takes it.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from ....entry import RESERVED_NAMESPACE
+from ....errors import (
+    Conflict,
+    Detail,
+    IdempotencyKeyReused,
+    InputError,
+    StorageUnavailable,
+    ValueTooLarge,
+)
+from ....http.answer import Answer
+from ....http.exchange import Exchange
+from ....operations import Batch, Get, Operation, Record, Result
+from ....options import LimitsOptions
+from ....storage import Capability, Storage, permitted
+from ....storage.tasks import in_task
+
+FIELD: Final = b"idempotency-key"
+
+KEPT_SECONDS: Final = 600.0
+"""How long the first answer to a request is kept."""
+
+_NEEDED: Final = (Capability.NAMESPACES, Capability.PRECONDITIONS, Capability.ATOMIC_BATCHES)
+_KEY: Final = re.compile(rb"[\x20-\x7e]{1,64}")
+_TRIES: Final = 3
+_DEPENDS_ON: Final = (b"accept", b"content-type", b"if-match", b"if-none-match", b"prefer")
+"""The header fields on which an answer depends."""
+
+
+class _Kept(msgspec.Struct, array_like=True, frozen=True):
+    """An answer, and the digest of the request that it belongs to."""
+
+    request: bytes
+    status: int
+    fields: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(_Kept)
+
+
+class Once:
+    """Does the operations of a request that has an idempotency key."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        storage: Storage,
+        limits: LimitsOptions,
+        body: bytes | bytearray = b"",
+    ) -> None:
+        """Raise `InputError` for a wrong key, and `StorageUnsupported` if the storage cannot."""
+        key = exchange.fields[FIELD]
+        if not _KEY.fullmatch(key):
+            expected = "Expected 1 to 64 printable ASCII characters"
+            raise InputError(
+                "Invalid header", details=[Detail("header", (FIELD.decode(),), expected)]
+            )
+        for capability in _NEEDED:
+            if capability in storage.lacks:
+                raise storage.unsupported(capability)
+        user = exchange.user
+        self._user = user
+        self._storage = storage
+        self._limits = limits
+        self._name = _digest(user.strategy.encode(), user.id.encode(), key).hex()
+        sent = [exchange.fields.get(name, b"") for name in _DEPENDS_ON]
+        self._request = _digest(
+            exchange.method.encode(),
+            exchange.path.encode("utf-8", "surrogateescape"),
+            exchange.query,
+            *sent,
+            body,
+        )
+
+    async def answer(
+        self,
+        operations: Sequence[Operation],
+        make_answer: Callable[[Sequence[Result]], Answer],
+        *,
+        is_atomic: bool = False,
+    ) -> Answer:
+        """Do the operations and return their answer, or return the answer of the first time."""
+        key = self._storage.key_beside(operations[0].key if operations else "", self._name)
+        found = Get(RESERVED_NAMESPACE, key)
+        answers: list[Answer] = []
+
+        def kept(results: Sequence[Result]) -> bytes:
+            answer = make_answer(results)
+            answers[:] = [answer]
+            body = b"".join(answer.parts)
+            if len(body) > self._limits.value_bytes:
+                raise ValueTooLarge(
+                    f"The answer has {len(body):,} bytes; with an Idempotency-Key, "
+                    f"at most {self._limits.value_bytes:,} are allowed"
+                )
+            fields = [(name, value) for name, value in answer.fields]
+            return msgspec.msgpack.encode(_Kept(self._request, answer.status, fields, body))
+
+        record = Record(
+            namespace=RESERVED_NAMESPACE,
+            key=key,
+            expires_at=round(self._storage.clock() + KEPT_SECONDS, 3),
+            make=kept,
+        )
+        batch = Batch(
+            operations, atomic=is_atomic, read_bytes=self._limits.batch_bytes, record=record
+        )
+        for _ in range(_TRIES):
+            try:
+                await in_task(permitted(self._storage, self._user).batch(batch))
+            except Conflict as error:
+                if error.failed != (len(operations),):
+                    raise
+            else:
+                return answers[0]
+            entry = await in_task(self._storage.get(found))
+            if entry is not None:  # else it has expired meanwhile
+                first = _DECODER.decode(entry.value)
+                if first.request != self._request:
+                    raise IdempotencyKeyReused
+                return Answer(first.status, first.fields, (first.body,))
+        raise StorageUnavailable("The first answer to this request is not to be found")
+
+
+def _digest(*parts: bytes | bytearray) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.digest()
