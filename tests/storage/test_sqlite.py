@@ -14,8 +14,20 @@ import apsw
 import pytest
 
 from workertown_kv.errors import PreconditionFailed, StorageError, StorageUnavailable, ValueTooLarge
-from workertown_kv.operations import Batch, Get, List, Operation, Page, Precondition, Set
+from workertown_kv.operations import (
+    Batch,
+    DeletePrefix,
+    Deletion,
+    Get,
+    List,
+    Operation,
+    Page,
+    Precondition,
+    Set,
+)
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
+from workertown_kv.storage.deletion import DeleteRange
+from workertown_kv.storage.listing import KeyRange
 from workertown_kv.storage.sql.dialects.sqlite import SCANNED_ROWS
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock, StorageConformance
@@ -414,4 +426,53 @@ async def test_several_processes_may_open_and_write_one_file(tmp_path: Path) -> 
     assert total is not None
     assert json.loads(total.value) == 80
     assert len((await storage.list(List("default", "", 1000))).keys) == 201
+    await storage.close()
+
+
+# Deleting by prefix
+
+
+async def test_a_deletion_goes_over_few_keys_at_a_time(
+    tmp_path: Path, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite", clock=clock)
+    await storage.open()
+    with storage._writer.db as db:
+        rows = ((f"k/{i:06}", clock() - 1 if i % 2 else None) for i in range(2500))
+        db.executemany("INSERT INTO entry VALUES ('default', ?, 'v', ?, NULL, '1')", rows)
+    groups: list[Any] = []
+    commit = storage._writer.commit
+
+    def counted(jobs: Any, *given: Any) -> Any:
+        outcomes = commit(jobs, *given)
+        if any(isinstance(job, DeleteRange) for job in jobs):
+            groups.append(outcomes)
+        return outcomes
+
+    monkeypatch.setattr(storage._commits, "_commit", counted)
+    deleting = asyncio.create_task(storage.delete_prefix(DeletePrefix("default", "k/", 10_000)))
+    sets = [storage.set(put(f"other{i}")) for i in range(50)]
+    await asyncio.gather(*sets)
+    assert await deleting == Deletion(1250)
+    assert [[deleted for deleted, _ in group] for group in groups] == [[500], [500], [250]]
+    await storage.close()
+
+
+async def test_a_deletion_of_large_values_takes_smaller_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    for i in range(12):
+        await storage.set(put(f"k/{i:02}", b"x" * 1_000_000, is_json=False))
+    sizes: list[int] = []
+    delete_range = storage._writer._table.delete_range
+
+    def counted(namespace: str, keys: KeyRange) -> int:
+        sizes.append(delete_range(namespace, keys))
+        return sizes[-1]
+
+    monkeypatch.setattr(storage._writer._table, "delete_range", counted)
+    assert await storage.delete_prefix(DeletePrefix("default", "k/", 10_000)) == Deletion(12)
+    assert sizes == [9, 3]
     await storage.close()

@@ -8,7 +8,15 @@ import apsw
 import pytest
 
 from workertown_kv.errors import CursorGone, StorageUnsupported
-from workertown_kv.operations import Batch, Event, ReadChanges, Set
+from workertown_kv.operations import (
+    Batch,
+    Delete,
+    DeletePrefix,
+    Deletion,
+    Event,
+    ReadChanges,
+    Set,
+)
 from workertown_kv.storage import Retention
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.storage.sqlite.change_log import MOST_EXPIRED
@@ -151,3 +159,32 @@ async def test_a_write_of_another_process_wakes_a_reader(
     )
     assert seen(page.changes) == [(Event.SET, "a", version)]
     await other.close()
+
+
+async def test_a_deletion_by_prefix_is_recorded_as_triggers_record_it(
+    storage: SqliteStorage, clock: MovedClock
+) -> None:
+    versions = {key: await storage.set(put(key)) for key in ("a/1", "a/2", "b")}
+    await storage.set(put("a/3", expires_at=clock() + 1))
+    clock.move(1)
+    begin = await cursor_of_now(storage)
+    assert await storage.delete_prefix(DeletePrefix("default", "a/", 10)) == Deletion(2)
+    expected = [(Event.DELETE, key, versions[key]) for key in ("a/1", "a/2")]
+    changes = seen(await changes_since(storage, begin))
+    assert [change for change in changes if change[0] is Event.DELETE] == expected
+    # The triggers are in force again.
+    await storage.delete(Delete("default", "b"))
+    assert seen(await changes_since(storage, begin))[-1] == (Event.DELETE, "b", versions["b"])
+
+
+async def test_a_deletion_by_prefix_without_a_log_records_nothing(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    storage.retention = None
+    await storage.open()
+    for key in ("a/1", "a/2"):
+        await storage.set(put(key))
+    assert await storage.delete_prefix(DeletePrefix("default", "a/", 10)) == Deletion(2)
+    await storage.close()
+    with apsw.Connection(str(storage.path)) as db:
+        assert db.execute("SELECT count(*) FROM change").get == 0
+    db.close()

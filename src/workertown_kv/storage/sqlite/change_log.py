@@ -1,6 +1,7 @@
 """Read and trim the log of changes, whose rows the triggers of the table `entry` write."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, cast
 
 import apsw
@@ -9,8 +10,14 @@ from ...errors import CursorGone, StorageUnsupported
 from ...operations import Change, ChangePage, Event, ReadChanges
 from ..change_log import Position, new_log
 from ..contract import Retention
+from ..listing import KeyRange
+from ..sql.dialects.sqlite import SqliteFileStatements
 from ..sql.dialects.sqlite_changes import CREATE_TRIGGERS, DROP_TRIGGERS
+from ..sql.statements import alive
+from ..sql.writing import Writing
 from .connection import savepoint
+
+_SQL: Final = SqliteFileStatements()
 
 MOST_EXPIRED: Final = 1000
 """How many expiries may be recorded on the event loop."""
@@ -74,6 +81,29 @@ class Recorder:
         )
         self._db.execute("UPDATE change_log SET expired_until = ?", (now,))
         return True
+
+    @contextmanager
+    def deleting(self, namespace: str, keys: KeyRange, now: float) -> Iterator[None]:
+        """Record the deletes of all entries in a range, which the block deletes.
+
+        One statement takes less time than a trigger that runs for each row.
+        """
+        to = Writing(_SQL.mark)
+        self._db.execute(
+            *to.statement(
+                "INSERT INTO change (event, namespace, key, version) "
+                "SELECT 'delete', namespace, key, version FROM entry "
+                f"WHERE {_SQL.in_range(to, namespace, keys)} AND {alive(to.add(now))} "
+                "AND (expires_at IS NULL OR expires_at > (SELECT expired_until FROM change_log)) "
+                "AND (SELECT log FROM change_log) IS NOT NULL ORDER BY key"
+            )
+        )
+        # Only for this connection.
+        self._db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+        try:
+            yield
+        finally:
+            self._db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
 
     def trim_after_writes(self, now: float) -> None:
         """Trim the log if enough has been written since the last time."""

@@ -48,7 +48,7 @@ from .change_log import read_changes
 from .connection import Patience, connect, savepoint
 from .failures import translated
 from .files import Files
-from .group_commit import GroupCommit
+from .group_commit import MOST_BYTES, GroupCommit
 from .recent_reads import HEADER_BYTES, RecentReads
 from .table import EntryTable
 from .writer import Job, Outcome, Probe, RecordExpired, Sweep, Writer, size_of
@@ -196,7 +196,9 @@ class SqliteStorage(Storage):
 
     async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
         async def delete_some(keys: KeyRange, limit: int) -> Step:
-            return cast("Step", await self._submit(DeleteRange(operation.namespace, keys, limit)))
+            # As large as a group, so that no other write waits in its group.
+            job = DeleteRange(operation.namespace, keys, limit)
+            return cast("Step", await self._submit(job, MOST_BYTES))
 
         return await delete_in_steps(operation, delete_some)
 
@@ -227,9 +229,9 @@ class SqliteStorage(Storage):
     async def sweep(self, limit: int) -> int:
         return cast("int", await self._submit(Sweep(limit)))
 
-    async def _submit(self, job: Job) -> Outcome:
+    async def _submit(self, job: Job, size: int | None = None) -> Outcome:
         self._check_open()
-        outcome = await self._commits.submit(job, size_of(job))
+        outcome = await self._commits.submit(job, size_of(job) if size is None else size)
         if self._waiting:
             self._waiting.wake()
         return outcome

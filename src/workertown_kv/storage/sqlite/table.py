@@ -10,7 +10,7 @@ from ...errors import PreconditionFailed
 from ...operations import Delete, Get, List, Set, Touch, Update, Updated
 from ..batch import update
 from ..contract import SWEEP_MARGIN_SECONDS, Clock
-from ..deletion import DeleteRange, Step, up_to
+from ..deletion import DeleteRange, up_to
 from ..listing import KeyRange
 from ..sql.dialects.sqlite import SqliteFileStatements
 from ..sql.rows import entry_of, keys_of
@@ -104,29 +104,26 @@ class EntryTable:
         rest = None if last is None else keys.past(last, is_reverse=is_reverse)
         return keys_of(rows), rest
 
-    def delete_some(self, job: DeleteRange) -> Step:
-        """Delete the entries among the first keys of a range, as `DeleteSome` says.
+    def first_keys(self, job: DeleteRange) -> tuple[KeyRange, KeyRange | None]:
+        """Return the part of a range that a step deletes, and the rest of the range.
 
-        Removing large values takes long, so it goes over fewer keys then.
+        Removing large values takes long, so the part has fewer keys then.
         """
         rows = cast(
             "list[tuple[str, int]]",
             self.db.execute(*_SQL.sizes(job.namespace, job.keys, job.limit)).fetchall(),
         )
-        if not rows:
-            return 0, None
-        count = size = 0
-        for _, value_bytes in rows:
-            count += 1
+        size = 0
+        for count, (last, value_bytes) in enumerate(rows, 1):
             size += value_bytes
-            if size > SWEEP_BYTES:
-                break
-        last = rows[count - 1][0]
-        keys = up_to(job.keys, last)
-        self.db.execute(*_SQL.delete_range(job.namespace, keys, self._clock()))
-        deleted = self.db.changes()
-        is_end = count == len(rows) < job.limit
-        return deleted, None if is_end else job.keys.past(last, is_reverse=False)
+            if size > SWEEP_BYTES or count == job.limit:
+                return up_to(job.keys, last), job.keys.past(last, is_reverse=False)
+        return job.keys, None
+
+    def delete_range(self, namespace: str, keys: KeyRange) -> int:
+        """Delete the entries in a range of keys, and return how many there were."""
+        self.db.execute(*_SQL.delete_range(namespace, keys, self._clock()))
+        return self.db.changes()
 
     def to_sweep(self, limit: int) -> Sequence[int]:
         """Return the rows of entries to sweep, those that expired first at the beginning."""

@@ -233,7 +233,7 @@ class Writer:
                     with savepoint(table.db):
                         return run_batch(table, job)
                 case DeleteRange():
-                    return table.delete_some(job)
+                    return self._delete_range(table, job)
                 case Sweep():
                     return self._sweep(table, job.limit)
                 case Probe():
@@ -245,6 +245,11 @@ class Writer:
             raise
         except Exception as error:  # noqa: BLE001  (`submit` raises it)
             return error
+
+    def _delete_range(self, table: EntryTable, job: DeleteRange) -> Step:
+        keys, rest = table.first_keys(job)
+        with self._recorder.deleting(job.namespace, keys, self._now):
+            return table.delete_range(job.namespace, keys), rest
 
     def _sweep(self, table: EntryTable, limit: int) -> int:
         self._recorder.trim(self._now)

@@ -1,16 +1,18 @@
 """Test deleting all entries with a prefix."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from ...errors import InputError
-from ...operations import DeletePrefix, Get, List
+from ...operations import Change, DeletePrefix, Event, Get, List
 from ...storage import Capability, Storage
 from ..clock import MovedClock
 from ..listings import all_pages
 from ..strategies import ODD_KEYS
 from .case import SPACE, StorageCase, put
+from .changes import changes_since, cursor_of_now
 
 
 class Deletions(StorageCase):
@@ -82,6 +84,29 @@ class Deletions(StorageCase):
         assert not set(there) & set(left)
         assert len([key for key in left if key.startswith("b/")]) == 60
 
+    async def test_readers_of_changes_learn_which_keys_are_gone(
+        self, storage: Storage, clock: MovedClock
+    ) -> None:
+        self._needs(Capability.LISTING)
+        self._needs(Capability.CHANGES)
+        there = {f"{folder}/{i}" for folder in "ab" for i in range(7)}
+        for key in there:
+            await storage.set(put(key))
+        await storage.set(put("a/expired", expires_at=clock() + 1))
+        clock.move(1)
+        begin = await cursor_of_now(storage)
+        deletion = await storage.delete_prefix(DeletePrefix(SPACE, "a/", 3))
+        await storage.set(put("a/0"))
+        await storage.set(put("a/z"))
+        left = [info.key for info in (await storage.list(List(SPACE, "", 1000))).keys]
+        assert _known(there, await changes_since(storage, begin)) == set(left)
+        while deletion.cursor is not None:
+            operation = DeletePrefix(SPACE, "a/", 3, deletion.cursor)
+            deletion = await storage.delete_prefix(operation)
+        left = [info.key for info in (await storage.list(List(SPACE, "", 1000))).keys]
+        assert _known(there, await changes_since(storage, begin)) == set(left)
+        assert "b/0" in left
+
     async def test_a_cursor_of_another_prefix_is_refused(self, storage: Storage) -> None:
         self._needs(Capability.LISTING)
         for key in ("a1", "a2", "b1", "b2"):
@@ -91,6 +116,20 @@ class Deletions(StorageCase):
         with pytest.raises(InputError):
             await storage.delete_prefix(DeletePrefix(SPACE, "b", 1, cursor))
         assert len((await storage.list(List(SPACE, "b", 10))).keys) == 2
+
+
+def _known(keys: set[str], changes: Sequence[Change]) -> set[str]:
+    """Return the keys that a reader knows who knew these keys before the changes."""
+    known = set(keys)
+    for change in changes:
+        match change.event:
+            case Event.SET:
+                known.add(change.key)
+            case Event.DELETE:
+                known.remove(change.key)
+            case Event.DELETE_PREFIX:
+                known = {key for key in known if not key.startswith(change.key)}
+    return known
 
 
 async def delete_all(storage: Storage, prefix: str, limit: int) -> list[int]:
