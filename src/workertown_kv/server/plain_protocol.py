@@ -221,7 +221,7 @@ class PlainProtocol(BoundedProtocol):
         """Let the answer go on once it has what it waits for."""
         if type(awaited) is OutcomeFuture:
             awaited._asyncio_future_blocking = False  # noqa: SLF001  (a task does so too)
-            awaited.add_done_callback(partial(self._resume, exchange, answering))
+            awaited.then = partial(self._resume, exchange, answering, awaited)
             self.tasks.add(cast("asyncio.Task[None]", awaited))
             return
         task = self.loop.create_task(self._go_on(exchange, answering, awaited))

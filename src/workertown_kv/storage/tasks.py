@@ -1,14 +1,33 @@
 """Serve callers that run without a task: see `Storage.needs_task`."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
 
 class OutcomeFuture(asyncio.Future[_T]):
-    """A future whose awaiting code needs no task afterwards, either."""
+    """A future whose awaiting code needs no task afterwards, either.
+
+    `end` calls that code at once, if it is not in a task: each turn of a busy event loop that it
+    would wait for takes a millisecond.
+    """
+
+    then: Callable[[], None] | None = None
+    """Called at the end, instead of the task that waits."""
+
+    def end(self, outcome: _T | Exception) -> None:
+        """Set the result or, if the outcome is an exception, the exception."""
+        if self.cancelled():
+            return
+        if isinstance(outcome, Exception):
+            self.set_exception(outcome)
+        else:
+            self.set_result(outcome)
+        then, self.then = self.then, None
+        if then is not None:
+            then()
 
 
 def in_task(coroutine: Coroutine[Any, Any, _T]) -> Awaitable[_T]:

@@ -130,12 +130,7 @@ class GroupCommit(Generic[_Job, _Done]):
                 group = self._given_up(group)
             outcomes = [error] * len(group)
         for (_, _, _, future), outcome in zip(group, outcomes, strict=True):
-            if future.cancelled():
-                continue
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+            future.end(outcome)
         self._begin(loop)
 
     def _next_group(self) -> list[_Waiting[_Job, _Done]]:
