@@ -413,6 +413,7 @@ class SqlCases(SqlCase):
         dump = self.dump()
         await storage.migrate(to=0)
         self.server.sql(f"DROP TABLE {self.table}_migration")
+        await storage.migrate()
         self.restore(dump)
         assert await storage.batch(Batch(gets)) == before
         assert list(await storage.migrate()) == []
@@ -465,7 +466,7 @@ class SqlCases(SqlCase):
                 "list": (1, lambda: storage.list(List("default", "", 10))),
                 "read batch": (1, lambda: storage.batch(Batch([Get("default", "a")] * 3))),
                 "check": (1, storage.check),
-                "sweep": (1, lambda: storage.sweep(10)),
+                "sweep": (2, lambda: storage.sweep(10)),
                 "atomic": (5, lambda: storage.batch(Batch([put("a"), put("b")], atomic=True))),
                 "batch": (2, lambda: storage.batch(Batch([put("a"), Delete("default", "b")]))),
             }

@@ -121,7 +121,10 @@ class SqlFailures(SqlCase):
         assert f"127.0.0.1:{self.server.port}" in warned.getMessage()
         versions = await asyncio.gather(*(storage.set(put(str(i))) for i in range(20)))
         assert len(set(versions)) == 20
-        assert self.server.sql(f"SELECT name FROM {self.table}_migration") == "0001_entry"
+        assert (
+            self.server.sql(f"SELECT name FROM {self.table}_migration")
+            == "0001_entry\n0002_changes"
+        )
 
     @pytest.mark.parametrize("other", ["is down", "hangs"])
     async def test_of_several_hosts_one_that_answers_is_enough(self, other: str) -> None:

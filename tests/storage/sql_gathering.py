@@ -36,7 +36,8 @@ class SqlGathering(SqlCase, GatheringCases):
         method = getattr(self.session_type, name)
 
         async def counted(session: Session, statement: Any) -> Any:
-            self._statements += 1
+            # The clock of the database is only moved in tests.
+            self._statements += "moved" not in str(statement)
             try:
                 return await method(session, statement)
             except Undone:

@@ -4,13 +4,17 @@ import asyncio
 import logging
 import subprocess
 import sys
+from typing import Final
 
 import pytest
 
 from storage.sql_case import SqlCase, put
 from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
-from workertown_kv.operations import Get
+from workertown_kv.operations import Event, Get
 from workertown_kv.storage import Migration, Storage
+from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now, seen
+
+BOTH: Final = [Migration("0001_entry"), Migration("0002_changes")]
 
 
 class SqlMigrations(SqlCase):
@@ -19,7 +23,7 @@ class SqlMigrations(SqlCase):
     async def test_of_many_workers_who_start_at_once_one_migrates(self) -> None:
         storages = [self.at() for _ in range(8)]
         ran = await asyncio.gather(*(storage.open() for storage in storages))
-        assert sum(map(len, ran)) == 1
+        assert sum(map(len, ran)) == 2
         for storage in storages:
             await storage.set(put("a"))
             assert list(await storage.migrate()) == []
@@ -28,10 +32,10 @@ class SqlMigrations(SqlCase):
     async def test_a_schema_of_a_newer_version_is_refused(self) -> None:
         storage = await self.opened()
         await storage.close()
-        self.server.sql(f"INSERT INTO {self.table}_migration (name) VALUES ('0002_later')")
+        self.server.sql(f"INSERT INTO {self.table}_migration (name) VALUES ('0003_later')")
         for migrate in ("auto", "manual"):
             refusing = self.at(migrate=migrate)
-            with pytest.raises(StorageError, match=r"schema 2.*newer"):
+            with pytest.raises(StorageError, match=r"schema 3.*newer"):
                 await refusing.open()
             with pytest.raises(StorageUnavailable, match="closed"):
                 await refusing.get(Get("default", "a"))
@@ -47,12 +51,15 @@ class SqlMigrations(SqlCase):
             with pytest.raises(StorageError, match="workertown-kv migrate") as caught:
                 await storage.set(put("a"))
             assert not isinstance(caught.value, StorageUnavailable)
-        assert list(await storage.migrate()) == [Migration("0001_entry")]
+        assert list(await storage.migrate()) == BOTH
         await storage.set(put("a"))
 
     async def test_the_command_that_migrates_does_not_advise_to_run_it(self) -> None:
         url = f"{self.server.url}?table={self.table}&migrate=manual"
-        for printed in ("0001_entry up: executed", "Nothing to do: the schema is up to date"):
+        for printed in (
+            "0001_entry up: executed\n0002_changes up: executed",
+            "Nothing to do: the schema is up to date",
+        ):
             ran = await asyncio.to_thread(
                 subprocess.run,
                 [sys.executable, "-m", "workertown_kv", "migrate", "--database", url],
@@ -64,11 +71,13 @@ class SqlMigrations(SqlCase):
 
     async def test_undone_and_done_again_it_begins_empty(self) -> None:
         storage = self.at()
-        assert list(await storage.open()) == [Migration("0001_entry")]
+        assert list(await storage.open()) == BOTH
         await storage.set(put("a"))
-        with pytest.raises(StorageError, match="2 of them"):
-            await storage.migrate(to=2)
-        assert list(await storage.migrate(to=0)) == [Migration("0001_entry", "down")]
+        with pytest.raises(StorageError, match="3 of them"):
+            await storage.migrate(to=3)
+        assert list(await storage.migrate(to=0)) == [
+            Migration(one.migration, "down") for one in reversed(BOTH)
+        ]
         with pytest.raises(StorageError, match="run `workertown-kv migrate`"):
             await storage.get(Get("default", "a"))
         assert list(await storage.migrate(to=0)) == []
@@ -98,6 +107,19 @@ class SqlMigrations(SqlCase):
         with pytest.raises(StorageError) as caught:
             await other.open()
         assert not isinstance(caught.value, StorageUnavailable)
+
+    async def test_a_store_without_rights_on_its_log_warns_and_works(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        mighty = await self.opened()
+        cursor = await cursor_of_now(mighty)
+        humble = self.humble()
+        await humble.open()
+        version = await humble.set(put("a"))
+        assert await humble.sweep(10) == 0
+        assert "Old changes are not removed" in caplog.text
+        await humble.close()
+        assert seen(await changes_since(mighty, cursor)) == [(Event.SET, "a", version)]
 
     @pytest.mark.parametrize("right", ["SELECT", "INSERT", "UPDATE", "DELETE"])
     async def test_a_probe_finds_a_right_that_is_missing(self, right: str) -> None:

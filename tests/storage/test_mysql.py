@@ -12,11 +12,18 @@ from servers.certificate import write_certificate
 from servers.mariadb import RunningMariadb, mariadb_program
 from storage.sql_case import put, table_of
 from storage.sql_cases import SqlCases
+from storage.sql_changes import SqlChanges, keys_of
 from storage.sql_failures import SqlFailures
 from storage.sql_gathering import SqlGathering
 from storage.sql_migrations import SqlMigrations
-from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
-from workertown_kv.operations import Batch, Get, Operation
+from workertown_kv.errors import (
+    CursorGone,
+    StorageError,
+    StorageFailure,
+    StorageUnavailable,
+    StorageUnsupported,
+)
+from workertown_kv.operations import Batch, Get, Operation, ReadChanges
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.mysql.errors import translated
@@ -25,6 +32,7 @@ from workertown_kv.storage.sql.dialects.mysql import MIGRATIONS
 from workertown_kv.storage.sql.session import Lost, NotDone, TooManyConnections, Undone
 from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import StorageConformance
+from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +44,6 @@ def server(require_program: Callable[[str, str], str]) -> Iterator[RunningMariad
 
 
 class TestMysqlStorage(StorageConformance):
-    lacks = MysqlStorage.lacks
     examples = 20
     url: str
 
@@ -76,8 +83,9 @@ class TestMysql(SqlCases):
         self.server.as_root(f"SET GLOBAL innodb_flush_log_at_trx_commit = {number}")
 
     def dump(self) -> str:
-        options = ["--single-transaction", "--hex-blob"]
-        tables = ["kv", self.table, f"{self.table}_migration"]
+        options = ["--single-transaction", "--hex-blob", "--no-create-info", "--skip-triggers"]
+        options += ["--skip-add-locks"]
+        tables = ["kv", self.table]
         return self.server.run("mariadb-dump", *self.server.arguments, *options, *tables)
 
     def restore(self, dump: str) -> None:
@@ -119,6 +127,54 @@ class TestMysql(SqlCases):
         finally:
             self.server.as_root("SET GLOBAL read_only = 0")
         await storage.set(put("a"))
+
+
+class TestMysqlChanges(SqlChanges):
+    storage_type: ClassVar = MysqlStorage
+    triggers: ClassVar = [f"DROP TRIGGER {{table}}_{one}" for one in ("insert", "update")]
+    key: ClassVar = "`key`"
+    server: RunningMariadb
+
+    async def test_a_number_that_a_replacing_server_uses_again_is_another_change(self) -> None:
+        storage = await self.opened()
+        begin = await cursor_of_now(storage)
+        await storage.set(put("a"))
+        page = await storage.changes(ReadChanges(begin))
+        assert keys_of(page.changes) == ["a"]
+        self.server.sql(f"UPDATE {self.table}_change SET recorded_at = recorded_at + 1")
+        with pytest.raises(CursorGone):
+            await storage.changes(ReadChanges(page.cursor))
+        assert keys_of(await changes_since(storage, begin)) == ["a"]
+
+    async def test_servers_that_number_changes_in_turn_have_no_changes(self) -> None:
+        self.server.as_root("SET GLOBAL auto_increment_increment = 2")
+        try:
+            storage = await self.opened()
+            with pytest.raises(StorageUnsupported, match="auto_increment_increment is 2"):
+                await storage.changes(ReadChanges(None))
+        finally:
+            self.server.as_root("SET GLOBAL auto_increment_increment = 1")
+
+    async def test_a_user_who_may_not_create_triggers_has_a_store_without_changes(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        self.server.as_root(
+            "CREATE USER untriggered@'%' IDENTIFIED BY 'u'; GRANT ALL ON kv.* TO untriggered@'%';"
+            "REVOKE TRIGGER ON kv.* FROM untriggered@'%'"
+        )
+        url = self.server.url.replace("kv:s3cr%2Fet", "untriggered:u")
+        storage = await self.opened(url=url)
+        assert "MySQL may not record changes" in caplog.text
+        assert "TRIGGER command denied" in caplog.text
+        await storage.set(put("a"))
+        with pytest.raises(StorageUnsupported, match="workertown-kv migrate"):
+            await storage.changes(ReadChanges(None))
+        with pytest.raises(StorageError, match="TRIGGER command denied"):
+            await storage.migrate()
+        mighty = await self.opened()
+        cursor = await cursor_of_now(mighty)
+        await storage.set(put("b"))
+        assert keys_of(await changes_since(mighty, cursor)) == ["b"]
 
 
 class TestMysqlFailures(SqlFailures):

@@ -11,19 +11,22 @@ from servers.certificate import write_certificate
 from servers.postgres import RunningPostgres, postgres_programs
 from storage.sql_case import put, table_of
 from storage.sql_cases import SqlCases
+from storage.sql_changes import SqlChanges
 from storage.sql_failures import SqlFailures
 from storage.sql_gathering import SqlGathering
 from storage.sql_migrations import SqlMigrations
-from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
-from workertown_kv.operations import Batch, Get, Operation
+from workertown_kv.errors import CursorGone, StorageError, StorageFailure, StorageUnavailable
+from workertown_kv.operations import Batch, Event, Get, Operation, ReadChanges
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.postgres import PostgresStorage
+from workertown_kv.storage.postgres.changes import Cursor, Snapshot
 from workertown_kv.storage.postgres.errors import not_begun, translated
 from workertown_kv.storage.postgres.session import PostgresSession
 from workertown_kv.storage.sql.dialects.postgres import MIGRATIONS
 from workertown_kv.storage.sql.session import Lost, Session
 from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import StorageConformance
+from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now, seen
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +38,6 @@ def server(require_program: Callable[[str, str], str]) -> Iterator[RunningPostgr
 
 
 class TestPostgresStorage(StorageConformance):
-    lacks = PostgresStorage.lacks
     examples = 20
     url: str
 
@@ -91,7 +93,9 @@ class TestPostgres(SqlCases):
         self.server.sql(f"ALTER USER kv SET synchronous_commit = {'off' if careless else 'on'}")
 
     def dump(self) -> str:
-        return self.server.run("pg_dump", "--table", f"{self.table}*", **self.server.environment)
+        return self.server.run(
+            "pg_dump", "--data-only", "--table", self.table, **self.server.environment
+        )
 
     def restore(self, dump: str) -> None:
         self.server.sql(dump)
@@ -118,6 +122,43 @@ class TestPostgres(SqlCases):
         finally:
             self.server.sql("SET default_transaction_read_only = off; ALTER ROLE kv RESET ALL")
         await storage.set(put("a"))
+
+
+class TestPostgresChanges(SqlChanges):
+    storage_type: ClassVar = PostgresStorage
+    triggers: ClassVar = ["DROP TRIGGER {table}_record ON {table}"]
+    server: RunningPostgres
+
+    async def test_a_server_that_replaces_another_begins_another_log(self) -> None:
+        storage = await self.opened()
+        begin = await cursor_of_now(storage)
+        await storage.set(put("a"))
+        self.server.sql(
+            f"UPDATE {self.table}_log SET origin = 'another server';"
+            f"UPDATE {self.table}_change SET transaction = 1000000000"
+        )
+        with pytest.raises(CursorGone):
+            await storage.changes(ReadChanges(begin))
+        begin = await cursor_of_now(storage)
+        version = await storage.set(put("a"))
+        assert seen(await changes_since(storage, begin)) == [(Event.SET, "a", version)]
+
+    async def test_changes_are_found_by_an_index_in_a_table_without_statistics(self) -> None:
+        storage = await self.opened()
+        await storage.set(put("a"))
+        await storage.changes(ReadChanges(await cursor_of_now(storage)))
+        self.server.sql(
+            f"ALTER TABLE {self.table}_change SET (autovacuum_enabled = false);"
+            f"INSERT INTO {self.table}_change "
+            "(transaction, event, namespace, key, version, recorded_at) "
+            "SELECT i, 'set', 'default', '', i, 0 FROM generate_series(1, 30000) i"
+        )
+        reader: Any = storage._feed._reader
+        after = Cursor("", Snapshot(25_000, 29_000, (25_000, 26_000)))
+        async with storage._database.opened().session() as session:
+            sql, values = reader._read(after, 1000)
+            plan = str(await session.fetch((f"EXPLAIN {sql}", values)))
+            assert "Seq Scan on " + self.table + "_change" not in plan
 
 
 class TestPostgresFailures(SqlFailures):

@@ -34,7 +34,7 @@ _TOO_MANY_CONNECTIONS: Final = frozenset({1040, 1203, 1226})
 _UNAVAILABLE: Final = {
     **dict.fromkeys((1129, 1047, 2003), StorageFailure.UNREACHABLE),  # it accepts no client now
     1461: StorageFailure.BUSY,  # too many prepared statements
-    **dict.fromkeys((1205, 1317, 1969, 3024), StorageFailure.BUSY),  # a timeout
+    **dict.fromkeys((1205, 1317, 1969, 3024, 3572), StorageFailure.BUSY),  # a timeout
     **dict.fromkeys((1021, 1114), StorageFailure.FULL),
     **dict.fromkeys((1290, 1836), StorageFailure.READ_ONLY),  # a replica, which takes no writes
 }

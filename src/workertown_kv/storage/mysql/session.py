@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
+from ..sql.changes.mysql import MOVED
 from ..sql.schema import MIGRATION_SECONDS
 from ..sql.session import Session, Undone
 from ..sql.writing import Statement
@@ -70,6 +71,9 @@ class MysqlSession(Session):
             # If the connection has ended, so has the lock.
             with suppress(KvError):
                 await self.run(f"DO RELEASE_LOCK('{name}')")
+
+    async def set_moved(self, seconds: float) -> None:
+        await self.run(f"SET {MOVED} = {seconds}")
 
     @property
     def is_mariadb(self) -> bool:

@@ -5,6 +5,7 @@ from typing import Final
 
 from ...errors import MissingExtra, OptionsError
 from ..contract import Clock
+from ..sql.changes.mysql import RECORDER
 from ..sql.database import Database
 from ..sql.dialects.mysql import MIGRATIONS, RECORD, MysqlStatements
 from ..sql.schema import Schema
@@ -12,6 +13,7 @@ from ..sql.session import Session
 from ..sql.storage import SqlStorage
 from ..sql.tls import tls_context
 from ..sql.url import parse_url
+from .changes import MysqlChanges
 
 SCHEMES: Final = "mysql|mariadb"
 PORT: Final = 3306
@@ -41,7 +43,8 @@ class MysqlStorage(SqlStorage):
             return await connect(host, port, parts, encryption, patient=patient)
 
         super().__init__(
-            Database("MySQL", parts, connected, Schema(table, RECORD, MIGRATIONS)),
+            Database("MySQL", parts, connected, Schema(table, RECORD, MIGRATIONS, RECORDER), clock),
             MysqlStatements(table),
+            MysqlChanges,
             clock=clock,
         )

@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg  # type: ignore[import-untyped]  # asyncpg has no types
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
-from ..sql.session import Lost, MissingTable, TooManyConnections, Undone, reason
+from ..sql.session import Lost, MissingTable, NotDone, TooManyConnections, Undone, reason
 
 ERRORS: Final = (
     *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
@@ -52,6 +52,9 @@ def translated(error: Exception, *, is_connected: bool) -> StorageError:
         case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
             # asyncpg forgets its prepared statements, but cannot repeat a transaction.
             return Undone(f"PostgreSQL's table has changed: {error}")
+        case asyncpg.DatatypeMismatchError():
+            # The trigger that records changes keeps its plans as long as the connection lasts.
+            return NotDone(f"PostgreSQL's table has changed: {error}")
         case asyncpg.PostgresError():
             code, message = error.sqlstate or "", error.args[0]
             if code.startswith(_UNDONE):

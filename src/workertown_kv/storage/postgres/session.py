@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 import asyncpg  # type: ignore[import-untyped]  # asyncpg has no types
 
 from ...errors import StorageError, StorageUnavailable
+from ..sql.changes.postgres import MOVED
 from ..sql.dialects.postgres import lock_number
 from ..sql.schema import MIGRATION_SECONDS
 from ..sql.session import Lost, NotDone, Session, Undone
@@ -68,6 +69,9 @@ class PostgresSession(Session):
             await self.run(f"SET LOCAL lock_timeout = '{MIGRATION_SECONDS}s'")
             await self.run(f"SELECT pg_advisory_xact_lock({lock_number(table)})")
             yield
+
+    async def set_moved(self, seconds: float) -> None:
+        await self.run(f"SET {MOVED} = '{seconds}'")
 
     @property
     def usable(self) -> bool:

@@ -5,6 +5,7 @@ from typing import Final
 
 from ...errors import MissingExtra
 from ..contract import Clock
+from ..sql.changes.postgres import RECORDER
 from ..sql.database import Database
 from ..sql.dialects.postgres import MIGRATIONS, RECORD, PostgresStatements
 from ..sql.schema import Schema
@@ -12,6 +13,7 @@ from ..sql.session import Session
 from ..sql.storage import SqlStorage
 from ..sql.tls import tls_context
 from ..sql.url import parse_url
+from .changes import PostgresChanges
 
 SCHEMES: Final = "postgres|postgresql"
 PORT: Final = 5432
@@ -36,7 +38,10 @@ class PostgresStorage(SqlStorage):
             return await connect(host, port, parts, encryption, patient=patient)
 
         super().__init__(
-            Database("PostgreSQL", parts, connected, Schema(table, RECORD, MIGRATIONS)),
+            Database(
+                "PostgreSQL", parts, connected, Schema(table, RECORD, MIGRATIONS, RECORDER), clock
+            ),
             PostgresStatements(table),
+            PostgresChanges,
             clock=clock,
         )

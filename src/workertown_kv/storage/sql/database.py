@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, TypeVar
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
-from ..contract import Migration
+from ..contract import Clock, Migration
 from .pool import Pool
 from .schema import MIGRATION_SECONDS, OutdatedSchema, Schema
 from .session import Lost, MissingTable, NotDone, Session, TooManyConnections, Undone
@@ -36,13 +37,19 @@ class Database:
     engine says that it undid the write, or ended the connection before it.
     """
 
-    def __init__(self, engine: str, url: ServerUrl, connect: Connect, schema: Schema) -> None:
+    def __init__(
+        self, engine: str, url: ServerUrl, connect: Connect, schema: Schema, clock: Clock
+    ) -> None:
         self.engine = engine
+        # The engine has the same time as a clock that tests move.
+        self.records = True
+        """Whether the database should record changes."""
+        self._moved_clock = None if clock is time.time else clock
         self._url = url
         self._hosts = list(url.hosts)
         self.timeout = url.parameters.timeout
         self._connect_to = connect
-        self._schema = schema
+        self.schema = schema
         self._pool: Pool | None = None
         self._preparing: asyncio.Task[Sequence[Migration]] | None = None
         self._prepared = False
@@ -88,6 +95,8 @@ class Database:
             session = await pool.take()
             asked = True
             try:
+                if self._moved_clock is not None:
+                    await session.move_clock(self._moved_clock() - time.time())
                 outcome = await act(session)
             except BaseException as error:
                 pool.give_back(session, error)
@@ -111,7 +120,11 @@ class Database:
     async def migrate(self, to: int | None) -> Sequence[Migration]:
         """Change the schema; see `Storage.migrate`."""
         with self.opened().job():
-            return await self._migrate(to)
+            ran = await self._migrate(to)
+            if to is None:
+                async with self._patient_session() as session:
+                    await self._within(MIGRATION_SECONDS, self.schema.repair_recorder(session))
+            return ran
 
     async def _repeated(
         self, pool: Pool, attempt: Callable[[], Awaitable[_T]], *, writes: bool
@@ -143,7 +156,7 @@ class Database:
                 pool.forget()
                 raise
             except MissingTable as error:
-                raise self._schema.missing() from error.__cause__
+                raise self.schema.missing() from error.__cause__
 
     async def _prepare_once(self) -> None:
         """Wait until the schema is up to date. All requests that wait share one preparation."""
@@ -157,17 +170,28 @@ class Database:
         ran: Sequence[Migration] = ()
         if self._url.parameters.migrate == "auto":
             ran = await self._migrate(None)
+            await self._record()
         else:
             async with self._patient_session() as session:
-                await self._within(self.timeout, self._schema.check(session))
+                await self._within(self.timeout, self.schema.check(session))
         self._prepared = True
         return ran
 
     async def _migrate(self, to: int | None) -> Sequence[Migration]:
         async with self._patient_session() as session:
-            if not await self._within(self.timeout, self._schema.is_due(session, to)):
+            if not await self._within(self.timeout, self.schema.is_due(session, to)):
                 return ()
-            return await self._within(MIGRATION_SECONDS, self._schema.migrate(session, to))
+            return await self._within(MIGRATION_SECONDS, self.schema.migrate(session, to))
+
+    async def _record(self) -> None:
+        """Let the database record changes, or not. It can be used if that fails."""
+        try:
+            async with self._patient_session() as session:
+                act = self.schema.record(session, records=self.records)
+                await self._within(MIGRATION_SECONDS, act)
+        except StorageError as error:
+            what = "may not record changes" if self.records else "may still record changes"
+            _LOG.warning("%s %s: %s", self.engine, what, error)
 
     @asynccontextmanager
     async def _patient_session(self) -> AsyncIterator[Session]:

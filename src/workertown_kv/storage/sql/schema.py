@@ -5,6 +5,7 @@ from typing import Final
 
 from ...errors import StorageError, StorageFailure
 from ..contract import Migration
+from .changes.layout import Recorder
 from .migrations import Migrations, Script
 from .session import MissingTable, Session
 
@@ -19,10 +20,13 @@ class OutdatedSchema(StorageError):
 class Schema:
     """The schema of one table. `record` is the statement that makes its table of migrations."""
 
-    def __init__(self, table: str, record: str, scripts: Mapping[str, Script]) -> None:
+    def __init__(
+        self, table: str, record: str, scripts: Mapping[str, Script], recorder: Recorder
+    ) -> None:
         self._table = table
         self._record = record.format(table=table)
         self._migrations = Migrations(scripts, table)
+        self._recorder = recorder
 
     def missing(self) -> StorageError:
         """Return the error for a table that does not exist, although it should."""
@@ -53,6 +57,38 @@ class Schema:
                     await session.run(text)
                 await self._record_migration(session, migration)
             return [migration for migration, _ in due]
+
+    async def record(self, session: Session, *, records: bool) -> None:
+        """Create the triggers that record changes, or remove them, if that is not done.
+
+        In a cluster whose servers only compare what was written, changes have no common order.
+        """
+        records = records and not session.certifies
+        asked = f"""SELECT 1 FROM "{self._table}_log" WHERE id <> ''"""
+        is_recorded = bool(await session.fetch((asked, ())))
+        if is_recorded is not records:
+            await self._change_recorder(session, records=records)
+
+    async def repair_recorder(self, session: Session) -> None:
+        """Create the triggers that record changes, if there are none, whatever the log says."""
+        if not session.certifies and not await self.is_recorded(session):
+            await self._change_recorder(session, records=True)
+
+    async def is_recorded(self, session: Session) -> bool:
+        """Write an entry that nobody sees, and return whether that was recorded."""
+        entry = "VALUES ('default', '', 'check', 'null')"
+        await session.run(session.begin)
+        await session.run(f'INSERT INTO "{self._table}" (namespace, "key", version, value) {entry}')
+        recorded = await session.fetch(
+            (f"""SELECT 1 FROM "{self._table}_change" WHERE "key" = '' AND version = 'check'""", ())
+        )
+        await session.run("ROLLBACK")
+        return bool(recorded)
+
+    async def _change_recorder(self, session: Session, *, records: bool) -> None:
+        async with session.migrating(self._table):
+            for text in self._recorder.create if records else self._recorder.drop:
+                await session.run(text.format(table=self._table))
 
     async def _record_migration(self, session: Session, migration: Migration) -> None:
         name = migration.migration

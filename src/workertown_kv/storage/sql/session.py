@@ -5,10 +5,13 @@ import select
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
 from .writing import Statement
+
+MOVE_SECONDS: Final = 0.05
+"""How exact the clock of the database is that tests move."""
 
 
 class Undone(StorageUnavailable):
@@ -60,6 +63,7 @@ class Session(ABC):
     """Whether other servers also accept writes, and only compare the rows that were written."""
 
     _readable: "select.poll | None" = None
+    _moved = 0.0
 
     @abstractmethod
     async def fetch(self, statement: Statement) -> Sequence[Any]:
@@ -76,6 +80,16 @@ class Session(ABC):
     @abstractmethod
     def migrating(self, table: str) -> AbstractAsyncContextManager[None]:
         """Keep others from changing the schema of this table at the same time."""
+
+    @abstractmethod
+    async def set_moved(self, seconds: float) -> None:
+        """Move the clock of the database by this much, as far as triggers see it."""
+
+    async def move_clock(self, seconds: float) -> None:
+        """Move the clock of the database, if it is not there yet."""
+        if abs(seconds - self._moved) > MOVE_SECONDS:
+            await self.set_moved(seconds)
+            self._moved = seconds
 
     @property
     @abstractmethod

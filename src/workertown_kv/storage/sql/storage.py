@@ -1,7 +1,7 @@
 """Run the operations of a storage on a database server, in few round trips."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import ClassVar, Final, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -9,6 +9,7 @@ from ...entry import Entry, KeyInfo
 from ...errors import KvError, PreconditionFailed, StorageUnavailable
 from ...operations import (
     Batch,
+    ChangePage,
     Delete,
     DeletePrefix,
     Deletion,
@@ -16,6 +17,7 @@ from ...operations import (
     List,
     Operation,
     Page,
+    ReadChanges,
     Result,
     Set,
     Touch,
@@ -25,13 +27,21 @@ from ...operations import (
 )
 from ..batch import ReadBudget, guarded, run_batch
 from ..clock_skew import skew_warnings
-from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
+from ..contract import (
+    SWEEP_MARGIN_SECONDS,
+    Capability,
+    Clock,
+    Migration,
+    Retention,
+    Storage,
+)
 from ..deletion import Step, delete_in_steps, up_to
 from ..gathering import GatheredOperations, Write
 from ..listing import KeyRange, list_page
 from ..tasks import in_task
 from ..version import new_version
 from .batches import batch_in_transaction, read_entries
+from .changes.feed import ChangeFeed, ChangeReader
 from .database import Database
 from .groups import get_each, write_each
 from .pool import Pool
@@ -53,20 +63,25 @@ _T = TypeVar("_T")
 class SqlStorage(Storage):
     """Keeps entries in a table of a database server. A subclass chooses the engine."""
 
-    lacks: ClassVar[Mapping[Capability, str]] = {
-        Capability.CHANGES: "SQL servers do not record changes yet.",
-    }
-
     needs_task = False
 
-    def __init__(self, database: Database, statements: ServerStatements, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        statements: ServerStatements,
+        changes: Callable[[ServerStatements], ChangeReader],
+        *,
+        clock: Clock,
+    ) -> None:
         super().__init__(clock=clock)
         self._database = database
         self._statements = statements
+        self._feed = ChangeFeed(changes(statements), statements, database.schema, clock)
         self._gathered = self._gather()
 
     async def open(self) -> Sequence[Migration]:
         self._gathered = self._gather()
+        self._database.records = self.retention is not None
         return await self._database.open()
 
     async def close(self) -> None:
@@ -105,8 +120,16 @@ class SqlStorage(Storage):
     async def list(self, operation: List) -> Page:
         return await in_task(self._do(lambda session: self._list(session, operation), writes=False))
 
+    async def changes(self, operation: ReadChanges) -> ChangePage:
+        if self.retention is None:
+            raise self.unsupported(Capability.CHANGES)
+        return await in_task(self._feed.read(operation, lambda act: self._do(act, writes=False)))
+
     async def sweep(self, limit: int) -> int:
-        return await self._do(lambda session: self._sweep(session, limit), writes=True)
+        swept = await self._do(lambda session: self._sweep(session, limit), writes=True)
+        retention = self.retention or Retention()
+        await self._do(lambda session: self._feed.remove_old(session, retention), writes=True)
+        return swept
 
     async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
         async def delete_some(keys: KeyRange, limit: int) -> Step:

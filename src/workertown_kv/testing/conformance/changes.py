@@ -228,19 +228,21 @@ class Changes(StorageCase):
         async def follow() -> list[Change]:
             changes: list[Change] = []
             cursor = begin
-            while len(changes) < 120:
+            while not changes or changes[-1].key != "end":
                 page = await storage.changes(ReadChanges(cursor, 7, wait=30))
                 changes += page.changes
                 cursor = page.cursor
-            return changes
+            return changes[:-1]
 
         following = asyncio.ensure_future(follow())
         writers = [storage, other, storage, other, storage, other]
         written = await asyncio.gather(*(write(to) for to in writers))
+        await storage.set(put("end"))
         changes = await following
-        assert sorted(str(one.version) for one in changes) == sorted(
-            version for versions in written for version in versions
-        )
+        # An engine may record only the last of the writes to a key that it does together.
+        each = [one.version for one in changes]
+        assert len(each) == len({*each})
+        assert {*each} <= {version for versions in written for version in versions}
         for key in keys:
             of_key = [one.version for one in changes if one.key == key]
             assert of_key[-1] == await _version(storage, key)

@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from ....entry import Entry
 from ...gathering import JOB_BYTES
+from ..changes.mysql import CHANGES
 from ..migrations import Script
 from ..rows import EntryKey
 from ..server_statements import ServerStatements
@@ -50,6 +51,7 @@ MIGRATIONS: Final = {
         ],
         down=['DROP TABLE IF EXISTS "{table}"'],
     ),
+    "0002_changes": CHANGES,
 }
 """Every change of the schema, in order."""
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from ....entry import Entry
 from ...gathering import JOB_BYTES
+from ..changes.postgres import CHANGES
 from ..migrations import Script
 from ..rows import EntryKey
 from ..server_statements import ServerStatements
@@ -43,6 +44,7 @@ MIGRATIONS: Final = {
         ],
         down=['DROP TABLE "{table}"'],
     ),
+    "0002_changes": CHANGES,
 }
 """Every change of the schema, in order."""
 

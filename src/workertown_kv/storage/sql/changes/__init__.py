@@ -1,0 +1,1 @@
+"""Record the changes of a table on a server, and read them in order."""
