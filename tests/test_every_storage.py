@@ -86,6 +86,56 @@ def test_counters_that_many_count_at_once_lose_nothing(clients: list[httpx2.Clie
     assert clients[0].get("/v1/kv/counter").json()["data"] == 40
 
 
+INCREMENTS: Final = 25
+
+
+def test_increments_by_many_clients_are_all_counted(clients: list[httpx2.Client]) -> None:
+    def count(client: httpx2.Client) -> int:
+        answers = [client.patch("/v1/kv/visits", json={"increment": 1}) for _ in range(INCREMENTS)]
+        return sum(one.status_code == 200 for one in answers)
+
+    def count_once(numbered: tuple[int, httpx2.Client]) -> int:
+        number, client = numbered
+        for i in range(INCREMENTS):
+            key = {"Idempotency-Key": f"{number}-{i}"}
+            answers = [
+                client.patch("/v1/kv/orders", json={"increment": 1}, headers=key) for _ in range(2)
+            ]
+            assert [one.status_code for one in answers] == [200, 200]
+            assert answers[0].content == answers[1].content
+        return INCREMENTS
+
+    with ThreadPoolExecutor(4) as pool:
+        counted = sum(pool.map(count, clients * 2))
+        ordered = sum(pool.map(count_once, enumerate(clients * 2)))
+    assert counted == 4 * INCREMENTS
+    assert clients[0].get("/v1/kv/visits").json()["data"] == counted
+    assert clients[0].get("/v1/kv/orders").json()["data"] == ordered
+
+
+def test_each_value_is_taken_once(clients: list[httpx2.Client]) -> None:
+    operations = [{"op": "set", "key": f"job/{i}", "value": i} for i in range(60)]
+    assert clients[0].post("/v1/kv", json={"operations": operations}).status_code == 200
+
+    def take_all(client: httpx2.Client) -> list[int]:
+        answers = [client.delete(f"/v1/kv/job/{i}?take=true") for i in range(60)]
+        return [one.json()["data"] for one in answers if one.status_code == 200]
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [one for some in pool.map(take_all, clients * 2) for one in some]
+    assert sorted(taken) == list(range(60))
+
+
+def test_a_touch_is_seen_by_the_other_server(clients: list[httpx2.Client]) -> None:
+    one, other = clients
+    put = one.put("/v1/kv/session", json={"value": 1, "ttl": 60})
+    assert other.patch("/v1/kv/session", json={"ttl": 600}).headers["etag"] == put.headers["etag"]
+    got = one.get("/v1/kv/session", headers={"If-None-Match": put.headers["etag"]})
+    assert got.status_code == 304
+    assert got.headers["expires"] == other.get("/v1/kv/session").headers["expires"]
+    assert got.headers["expires"] != put.headers.get("expires")
+
+
 def test_an_atomic_batch_does_all_or_nothing(clients: list[httpx2.Client]) -> None:
     one, other = clients
     one.put("/v1/kv/taken", json={"value": 1})

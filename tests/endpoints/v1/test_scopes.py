@@ -6,6 +6,7 @@ import pytest
 
 from caller import make_server
 from workertown_kv import OptionsError, Server
+from workertown_kv.operations import Set
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +50,53 @@ async def test_what_one_scope_permits_is_permitted() -> None:
     assert (await ask(server, "DELETE", "/v1/kv?key=session/1"))[0] == 200
     assert (await ask(server, "DELETE", "/v1/kv?key=session"))[0] == 403
     assert (await ask(server, "GET", "/admin/info"))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("verbs", "permitted"),
+    [
+        (["read"], ()),
+        (["write"], ("touch", "describe")),
+        (["read", "write"], ("touch", "describe", "increment", "merge", "patch", "take")),
+    ],
+)
+async def test_each_change_in_one_step_needs_its_verbs(
+    verbs: list[str], permitted: tuple[str, ...]
+) -> None:
+    server = server_for({"verbs": verbs, "prefixes": ["n/"]})
+    acts: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+        "touch": ("PATCH", "", {"json": {"ttl": 60}}, {"op": "touch", "ttl": 60}),
+        "describe": ("PATCH", "", {"json": {"metadata": {}}}, {"op": "touch", "metadata": {}}),
+        "increment": ("PATCH", "", {"json": {"increment": 1}}, {"op": "increment", "by": 1}),
+        "merge": ("PATCH", "", merge("merge", "{}"), {"op": "patch", "merge": {}}),
+        "patch": ("PATCH", "", merge("json", "[]"), {"op": "patch", "json_patch": []}),
+        "take": ("DELETE", "?take=true", {}, {"op": "take"}),
+    }
+    storage = server.runtime.storage
+    for name, (method, query, given, operation) in acts.items():
+        wanted = 200 if name in permitted else 403
+        for once in ({}, {"Idempotency-Key": name}):
+            await storage.set(Set(namespace="default", key="n/1", value=b"1"))
+            headers = {"Authorization": "Bearer k", **once, **given.get("headers", {})}
+            answer = await server.request(
+                method, f"/v1/kv/n/1{query}", **{**given, "headers": headers}
+            )
+            assert answer.status_code == wanted, (name, answer.text)
+            batch = {"operations": [{"key": "n/1", **operation}]}
+            await storage.set(Set(namespace="default", key="n/1", value=b"1"))
+            headers = {"Authorization": "Bearer k", **once}
+            answer = await server.request("POST", "/v1/kv", json=batch, headers=headers)
+            assert answer.status_code == (422 if once and wanted == 200 else wanted), name
+        headers = {"Authorization": "Bearer k", **given.get("headers", {})}
+        outside = await server.request(
+            method, f"/v1/kv/other{query}", **{**given, "headers": headers}
+        )
+        assert outside.status_code == 403
+
+
+def merge(kind: str, text: str) -> dict[str, Any]:
+    media_type = f"application/{kind}-patch+json"
+    return {"content": text, "headers": {"Content-Type": media_type}}
 
 
 @pytest.mark.parametrize("path", ["/v1/kv/config%2Fa", "/v1/kv?key=config/a", "/v1/kv/con%66ig/a"])
