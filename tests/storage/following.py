@@ -66,10 +66,11 @@ class Following:
         for change in page.changes:
             if not change.key.startswith(self._prefix):
                 continue
-            if change.event is Event.SET:
+            if change.event in (Event.SET, Event.TOUCH):
                 self.versions[change.key] = change.version
+            if change.event is Event.SET:
                 self.seen.append((change.key, change.version))
-            else:
+            elif change.event is not Event.TOUCH:
                 # Nothing goes that was not there, or was there in another version.
                 assert self.versions.pop(change.key, change.version) == change.version
 
