@@ -10,6 +10,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from caller import Caller, make_server
 from servers.proxy import Proxy
 from servers.redis import RunningRedis, until
 from storage.following import Following
@@ -35,6 +36,7 @@ from workertown_kv.operations import (
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Retention
 from workertown_kv.storage.keyspace import changes as reading
 from workertown_kv.storage.redis import RedisStorage
+from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now, seen
 
@@ -322,7 +324,7 @@ async def test_a_reader_that_waits_takes_no_connection_from_others(
         waiting = [
             asyncio.ensure_future(storage.changes(ReadChanges(begin, wait=60))) for _ in range(3)
         ]
-        await asyncio.to_thread(until, lambda: inside.info("clients")["blocked_clients"] == 3)
+        await asyncio.to_thread(until, lambda: blocked_readers(running) == 3)
         for _ in range(20):
             await storage.get(Get(SPACE, "a"))
         version = await storage.set(put("a"))
@@ -365,7 +367,41 @@ async def test_a_reader_that_waits_sees_an_expiry(
     assert seen((await waiting).changes) == [(Event.EXPIRE, "a", version)]
 
 
+async def test_a_reader_that_waits_notices_that_redis_is_down(own: RunningRedis) -> None:
+    async with opened(own.url) as storage:
+        begin = await cursor_of_now(storage)
+        waiting = asyncio.ensure_future(storage.changes(ReadChanges(begin, wait=60)))
+        await asyncio.to_thread(until, lambda: blocked_readers(own) == 1)
+        own.kill()
+        with pytest.raises(StorageUnavailable, match="does not answer"):
+            await waiting
+        own.start()
+        with pytest.raises(CursorGone):  # this Redis keeps nothing
+            await storage.changes(ReadChanges(begin, wait=60))
+
+
+def blocked_readers(redis: RunningRedis) -> int:
+    with redis.client() as client:
+        return int(client.info("clients")["blocked_clients"])
+
+
 # Several servers
+
+
+async def test_a_server_tells_its_clients_what_another_has_written(
+    running: RunningRedis, inside: Any
+) -> None:
+    one, two = (make_server(storage_from_url(running.url)) for _ in range(2))
+    async with one, two:
+        call = Caller(one)
+        cursor = (await call.data("GET", "/v1/changes"))["cursor"]
+        path = f"/v1/changes?since={cursor}&values=true&wait=60"
+        waiting = asyncio.ensure_future(call.data("GET", path))
+        await asyncio.to_thread(until, lambda: blocked_readers(running) == 1)
+        await Caller(two).put("a", [1])
+        (change,) = (await waiting)["changes"]
+        assert (change["event"], change["key"], change["value"]) == ("set", "a", [1])
+
 
 WRITER = """
 import asyncio, itertools, random, sys, time

@@ -9,7 +9,7 @@ from ...errors import CursorGone, StorageUnsupported
 from ...operations import Change, ChangePage, Event, ReadChanges
 from ..contract import Clock
 from .call import Argument, Call, script_call
-from .cursor import ItemId, cursor_of, ids_of
+from .cursor import ItemId, Position, ids_of
 from .engine import Engine, Session
 from .layout import LAYOUT, OLDER_SERVERS, Layout
 from .scripts import BEGIN, EXPIRE
@@ -69,7 +69,7 @@ async def _beginning(session: Session, now: float) -> ChangePage:
             for bucket in range(layout.buckets)
         ]
     )
-    return ChangePage((), cursor_of([ItemId.of(one) for one in ids]), complete=True)
+    return ChangePage((), Position([ItemId.of(one) for one in ids]).cursor, complete=True)
 
 
 async def _page(
@@ -99,15 +99,16 @@ async def _page(
     if layout.buckets > 1:
         items.sort(key=itemgetter(0))  # this keeps the order within each bucket
     is_more = is_more or len(items) > limit
+    position = Position(ids, [name for name, _, _ in items[:limit]])
     changes: list[Change] = []
     cursors: list[str] = []
     for name, bucket, fields in items[:limit]:
-        ids[bucket] = name
+        position.move(bucket, name)
         change = _change(layout, bucket, fields)
         if change is not None:
             changes.append(change)
-            cursors.append(cursor_of(ids))
-    return ChangePage(changes, cursor_of(ids), not is_more, cursors)
+            cursors.append(position.cursor)
+    return ChangePage(changes, position.cursor, not is_more, cursors)
 
 
 def _due(layout: Layout, now: float) -> list[Call]:

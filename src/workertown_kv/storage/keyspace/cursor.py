@@ -30,14 +30,28 @@ class ItemId(NamedTuple):
         return f"{self.milliseconds}-{self.number}"
 
 
-def cursor_of(ids: Sequence[ItemId]) -> str:
-    """Return the cursor for the ids of the items that were read last, one of each bucket."""
-    newest = max(one.milliseconds for one in ids)
-    parts = [
-        f"{newest - milliseconds:x}.{number:x}" if number else f"{newest - milliseconds:x}"
-        for milliseconds, number in ids
-    ]
-    return f"{newest}:{','.join(parts)}"
+class Position:
+    """The ids of the items that were read last, one of each bucket.
+
+    `following` has the ids that it will move to.
+    """
+
+    def __init__(self, ids: Sequence[ItemId], following: Sequence[ItemId] = ()) -> None:
+        self._newest = max(one.milliseconds for one in (*ids, *following))
+        self._parts = [self._part(one) for one in ids]
+
+    @property
+    def cursor(self) -> str:
+        """The cursor of this position."""
+        return f"{self._newest}:{','.join(self._parts)}"
+
+    def move(self, bucket: int, item: ItemId) -> None:
+        """Move past an item of a bucket."""
+        self._parts[bucket] = self._part(item)
+
+    def _part(self, item: ItemId) -> str:
+        age = self._newest - item.milliseconds
+        return f"{age:x}.{item.number:x}" if item.number else f"{age:x}"
 
 
 def ids_of(cursor: str, buckets: int) -> list[ItemId]:
