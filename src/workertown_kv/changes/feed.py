@@ -147,11 +147,16 @@ class Feed:
             if self._reading is None or self._reading.done():
                 self._cursor = (await self.storage.changes(ReadChanges(None))).cursor
                 self._reading = asyncio.create_task(self._read())
-        while self._is_publishing:
-            await self._boundary.wait(_LOOK_SECONDS)
+        cursor = await self.position()
         self._subscribers[subscriber] = None
         name = subscriber.interest.namespace
         self._by_namespace.setdefault(name, _Prefixes()).add(subscriber)
+        return cursor
+
+    async def position(self) -> str:
+        """Return the position of all subscribers, once no page is being delivered."""
+        while self._is_publishing:
+            await self._boundary.wait(_LOOK_SECONDS)
         return self._cursor
 
     def leave(self, subscriber: Subscriber) -> None:

@@ -227,6 +227,7 @@ class Stream:
                 cursor = after
             # Whatever was made until now is among the changes that are held.
             await feed.synced()
+            cursor = await feed.position()
             # Their positions may be before changes that were sent already.
             held = [
                 Published(one.change, None, one.value, one.is_json, one.value_bytes)
@@ -235,13 +236,13 @@ class Stream:
             ]
             for one in held:
                 self.write(change_event(one, self._form, self.sealed))
-            self._go_live(feed.cursor)
+            self._go_live(cursor)
 
-    def _go_live(self, cursor: str | None) -> None:
+    def _go_live(self, cursor: str) -> None:
         self._held.clear()
         self._pending_bytes = sum(map(len, self._pending))
         self.is_live = True
-        self.write(event("ready", id=None if cursor is None else self.sealed(cursor)))
+        self.write(event("ready", id=self.sealed(cursor)))
 
     async def _send_entries(self, begin: Position) -> None:
         storage = permitted(self._feed.storage, self.exchange.user)
