@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 from ..entry import Entry
 from ..errors import KvError, StorageUnavailable
 from ..operations import Delete, Get, Result, Set, Touch, Update, Updated
-from .tasks import in_task
+from .tasks import OutcomeFuture, in_task
 
 MOST_GROUPS: Final = 2
 """How many groups are under way at the same time."""
@@ -43,7 +43,7 @@ class _Waiting(Generic[_Job, _Outcome]):
         self,
         job: _Job,
         size: int,
-        future: "asyncio.Future[_Outcome | Literal[Apart.APART]]",
+        future: OutcomeFuture[_Outcome | Literal[Apart.APART]],
         deadline: float,
     ) -> None:
         self.job = job
@@ -79,7 +79,10 @@ class Gathering(Generic[_Job, _Outcome]):
         self._seconds = seconds
         self._late = late
         self._waiting: deque[_Waiting[_Job, _Outcome]] = deque()
-        self._groups: dict[asyncio.Task[None], Sequence[_Waiting[_Job, _Outcome]]] = {}
+        self._groups: dict[
+            asyncio.Task[Sequence[_Outcome | Exception | Literal[Apart.APART]]],
+            Sequence[_Waiting[_Job, _Outcome]],
+        ] = {}
         self._free = MOST_GROUPS
         self._is_leaving = False
         self._timer: asyncio.TimerHandle | None = None
@@ -99,7 +102,7 @@ class Gathering(Generic[_Job, _Outcome]):
         try:
             if not self._free or self._accepted > MOST_GROUPS:
                 outcome = await self._gathered(job, size)
-                return await self._alone(job) if outcome is APART else outcome
+                return await in_task(self._alone(job)) if outcome is APART else outcome
             self._free -= 1
             try:
                 return await in_task(self._alone(job))
@@ -122,7 +125,7 @@ class Gathering(Generic[_Job, _Outcome]):
 
     async def _gathered(self, job: _Job, size: int) -> _Outcome | Literal[Apart.APART]:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[_Outcome | Literal[Apart.APART]] = loop.create_future()
+        future: OutcomeFuture[_Outcome | Literal[Apart.APART]] = OutcomeFuture(loop=loop)
         deadline = loop.time() + self._seconds
         self._waiting.append(_Waiting(job, size, future, deadline))
         if self._free and not self._is_leaving:
@@ -151,28 +154,26 @@ class Gathering(Generic[_Job, _Outcome]):
                 size += one.size
         return group
 
-    async def _run(self, group: Sequence[_Waiting[_Job, _Outcome]]) -> None:
-        outcomes: Sequence[_Outcome | Exception | Literal[Apart.APART]]
+    async def _run(
+        self, group: Sequence[_Waiting[_Job, _Outcome]]
+    ) -> Sequence[_Outcome | Exception | Literal[Apart.APART]]:
         try:
             if len(group) == 1:
-                outcomes = [await self._alone(group[0].job)]
-            else:
-                outcomes = await self._together([one.job for one in group])
+                return [await self._alone(group[0].job)]
+            return await self._together([one.job for one in group])
         except Exception as error:  # noqa: BLE001  (it is raised where the jobs came from)
             refused = isinstance(error, KvError) and not isinstance(error, StorageUnavailable)
-            outcomes = [APART if refused and len(group) > 1 else error] * len(group)
-        for one, outcome in zip(group, outcomes, strict=True):
-            if one.future.done():
-                continue
-            if isinstance(outcome, Exception):
-                one.future.set_exception(outcome)
-            else:
-                one.future.set_result(outcome)
+            return [APART if refused and len(group) > 1 else error] * len(group)
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        del self._groups[task]
+    def _end(
+        self, task: asyncio.Task[Sequence[_Outcome | Exception | Literal[Apart.APART]]]
+    ) -> None:
+        group = self._groups.pop(task)
         self._free += 1
         self._leave()
+        if not task.cancelled():
+            for one, outcome in zip(group, task.result(), strict=True):
+                one.future.end(outcome)
 
     def _expire(self) -> None:
         """Raise an error for the jobs whose time is over, and come back for the next one."""
@@ -188,7 +189,7 @@ class Gathering(Generic[_Job, _Outcome]):
                 if one.deadline > now:
                     left.append(one.deadline)
                 else:
-                    one.future.set_exception(self._late(sent))
+                    one.future.end(self._late(sent))
         self._timer = loop.call_at(min(left), self._expire) if left else None
 
 

@@ -18,8 +18,12 @@ class OutcomeFuture(asyncio.Future[_T]):
     """Called at the end, instead of the task that waits."""
 
     def end(self, outcome: _T | Exception) -> None:
-        """Set the result or, if the outcome is an exception, the exception."""
-        if self.cancelled():
+        """Set the result or, if the outcome is an exception, the exception.
+
+        Does nothing if the future has ended. No task may call this, since the code that continues
+        would take that task for its own.
+        """
+        if self.done():
             return
         if isinstance(outcome, Exception):
             self.set_exception(outcome)
