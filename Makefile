@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve check check-lowest check-newest test test-all coverage lint format bench docs lock clean
+.PHONY: help install serve check check-lowest check-newest test test-all coverage lint format bench chaos docs lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Compare the server with others, in 15 minutes (only some: make bench ARGS="get put")
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: $(VENV)/.dev ## Kill servers while clients write and watch (make chaos ARGS="redis --seconds 120")
+	PYTHONPATH=tests $(BIN)/python -m chaos $(ARGS)
 
 docs: $(VENV)/.dev ## Write the pages that are made from the code
 	$(BIN)/python -m docs.generate

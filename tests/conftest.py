@@ -31,7 +31,13 @@ INSTALLED: Final = {"npm", "modules", "packages", "libraries", "sdk"}
 
 STARTING: Final = (
     *("access/test_sentry.py", "cli", "clients", "docs/test_pages.py", "docs/test_readme.py"),
-    *("bench/test_run.py", "endpoints/test_memory.py", "examples", "failover"),
+    *(
+        "bench/test_run.py",
+        "chaos/test_chaos.py",
+        "endpoints/test_memory.py",
+        "examples",
+        "failover",
+    ),
     *(
         "hosts/test_servers.py",
         "hosts/test_streams.py",
