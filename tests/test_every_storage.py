@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 import pytest
@@ -64,6 +64,35 @@ def test_every_odd_key_comes_back(clients: list[httpx2.Client]) -> None:
             break
         cursor = {"cursor": page["cursor"]}
     assert listed == sorted((f"odd/{key}" for key in ODD_KEYS), key=str.encode)
+
+
+def test_folders_are_listed_and_deleted(clients: list[httpx2.Client]) -> None:
+    one, other = clients
+    for key in ("f/a/1", "f/a/2", "f/b/1", "f/c"):
+        put = one.put("/v1/kv", params={"key": key}, json={"value": key})
+        assert put.status_code == 200, put.text
+
+    def listed(**more: str) -> dict[str, Any]:
+        answer = other.get("/v1/kv", params={"prefix": "f/", **more})
+        assert answer.status_code == 200, answer.text
+        page: dict[str, Any] = answer.json()["data"]
+        return page
+
+    for reverse, folders in (("false", ["f/a/", "f/b/"]), ("true", ["f/b/", "f/a/"])):
+        page = listed(delimiter="/", reverse=reverse, values="true")
+        assert page["prefixes"] == folders
+        assert [(item["key"], item["value"]) for item in page["keys"]] == [("f/c", "f/c")]
+    page = listed(values="true", start_after="f/a/1", limit="2")
+    assert [(item["key"], item["value"]) for item in page["keys"]] == [
+        ("f/a/2", "f/a/2"),
+        ("f/b/1", "f/b/1"),
+    ]
+    counted = one.delete("/v1/kv", params={"prefix": "f/a/", "dry_run": "true"})
+    assert counted.json()["data"]["deleted"] == 2
+    deleted = one.delete("/v1/kv", params={"prefix": "f/a/"})
+    assert deleted.json()["data"] == {"deleted": 2, "cursor": None, "complete": True}
+    assert [item["key"] for item in listed()["keys"]] == ["f/b/1", "f/c"]
+    assert other.get("/v1/kv", params={"key": "f/a/1"}).status_code == 404
 
 
 def test_counters_that_many_count_at_once_lose_nothing(clients: list[httpx2.Client]) -> None:
