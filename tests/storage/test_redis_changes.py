@@ -300,6 +300,22 @@ async def test_the_log_has_about_as_many_changes_as_it_keeps(
     await storage.close()
 
 
+async def test_a_reader_may_be_behind_by_as_many_changes_as_are_kept(
+    running: RunningRedis, inside: Any
+) -> None:
+    storage = RedisStorage(running.url)
+    storage.retention = Retention(entries=100)
+    await storage.open()
+    cursors = [await cursor_of_now(storage)]
+    for turn in range(250):
+        await storage.set(put("a"))
+        cursors.append((await storage.changes(ReadChanges(cursors[-1]))).cursor)
+        if turn >= 100:
+            page = await storage.changes(ReadChanges(cursors[-101], 1))
+            assert len(page.changes) == 1
+    await storage.close()
+
+
 # Waiting
 
 
