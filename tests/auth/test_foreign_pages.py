@@ -29,6 +29,7 @@ SPACES = "/client/v4/accounts/{account_id}/storage/kv/namespaces"
 POSTED: Mapping[str, object] = {
     "/v1/kv": {"operations": [{"op": "delete", "key": "x"}]},
     "/admin/migrate": {},
+    "/v1/changes/tickets": {},
     "/admin/namespaces": {"title": "made"},
     SPACES: {"title": "made too"},
     f"{SPACES}/{{namespace_id}}/bulk/get": {"keys": ["x"]},

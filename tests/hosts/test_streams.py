@@ -3,10 +3,15 @@
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import Any
+from urllib.parse import unquote
 
 import httpx2
 from docs.pages import ROOT, blocks
@@ -117,3 +122,67 @@ def test_the_configuration_of_the_docs_streams(require_program: Callable[[str, s
         for key in "ab":  # each must arrive before the next is written
             client.put(f"/v1/kv/{key}", json={"value": 1})
             assert events.next()[1]["key"] == key
+
+
+PAGE_OF_FLAGS = """<!DOCTYPE html><meta charset="utf-8"><script>
+const source = new EventSource("{url}/v1/changes?ticket={ticket}&initial=true&values=true");
+for (const name of ["set", "ready", "delete"]) {{
+  source.addEventListener(name, (event) => fetch("/" + name + "?" + event.data));
+}}
+</script>"""
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves a page, and takes what the page reports."""
+
+    def __init__(self, page: str) -> None:
+        self.page = page
+        self.reports: Queue[str] = Queue()
+        super().__init__(("127.0.0.1", 0), PageHandler)
+
+
+class PageHandler(BaseHTTPRequestHandler):
+    server: PageServer
+
+    def do_GET(self) -> None:
+        path = unquote(self.path)
+        if path.startswith(("/set", "/ready", "/delete")):
+            self.server.reports.put(path)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(self.server.page.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+def test_an_event_source_in_a_real_browser_follows_by_a_ticket(
+    tmp_path: Path, require_program: Callable[[str, str], str]
+) -> None:
+    chromium = require_program("chromium", "chromium")
+    env = {"KV_OPTIONS__CORS": "true"}
+    with ServedStore(env=env) as store, store.client() as client:
+        client.put("/v1/kv/flags/beta", json={"value": "é"})
+        made = client.post("/v1/changes/tickets", json={"prefixes": ["flags/"]})
+        page = PAGE_OF_FLAGS.format(url=store.url, ticket=made.json()["data"]["ticket"])
+        with PageServer(page) as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+            url = f"http://127.0.0.1:{server.server_port}/"
+            browser = subprocess.Popen(
+                [chromium, *options, f"--user-data-dir={tmp_path}", url],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            try:
+                reports = server.reports
+                assert '"value":"é"' in reports.get(timeout=60)
+                assert reports.get(timeout=60).startswith("/ready")
+                client.delete("/v1/kv/flags/beta")
+                assert "flags/beta" in reports.get(timeout=60)
+            finally:
+                os.killpg(browser.pid, signal.SIGKILL)
+                browser.wait()
+                server.shutdown()
