@@ -215,9 +215,10 @@ def requests_to(server: Server) -> Iterator[tuple[str, str]]:
             if path not in PUBLIC:
                 for method in sorted(methods):
                     yield method, path.format(**NAMED)
-    # The collection has four requests on one path, which differ in their query.
+    # The collection has five requests on one path, which differ in their query.
     yield "GET", "/v1/kv?key=x"
     yield "PUT", "/v1/kv?key=x"
+    yield "PATCH", "/v1/kv?key=x"
     yield "DELETE", "/v1/kv?key=x"
 
 
@@ -236,6 +237,10 @@ def body_of(method: str, path: str) -> dict[str, Any]:
         return {"json": pairs if method == "PUT" else ["x"]}
     if path.startswith("/client/v4") and method == "POST":
         return {"json": {"title": "made"}}
+    if path.endswith("/tickets"):
+        return {"json": {}}
+    if method == "PATCH":
+        return {"json": {"increment": 1}}
     operations = [{"op": "get", "key": "x"}, {"op": "set", "key": "y", "value": 2}]
     if method == "POST":
         return {"json": {"operations": operations}}
@@ -262,7 +267,7 @@ async def check_unchanged(storage: MemoryStorage) -> None:
 
 def test_the_routes_are_walked(server: Server) -> None:
     found = set(requests_to(server))
-    assert len(found) == 64
+    assert len(found) == 65
     assert {
         ("PUT", "/v1/kv/x"),
         ("POST", "/v1/kv"),
@@ -308,7 +313,7 @@ async def test_what_is_out_of_scope_is_403_everywhere(
         for method in ("GET", "HEAD"):
             assert answered.pop(f"{method} /client/v4/{path}") == 200
     # Without a key, nothing can be out of scope.
-    for request in ("PUT /v1/kv", "DELETE /v1/kv"):
+    for request in ("PUT /v1/kv", "PATCH /v1/kv", "DELETE /v1/kv"):
         assert answered.pop(request) == 400
     assert {request for request, status in answered.items() if status != 403} == set()
     await check_unchanged(storage)
