@@ -104,24 +104,35 @@ class SqlChanges(SqlCase):
         async with self.unfinished(storage, "a") as later:
             version = await storage.set(put("key"))
             first = await storage.changes(ReadChanges(begin))
-            later.append("key")
+            later += ["key", "b", "c"]
         expected = [
             (Event.SET, "a", "a of a transaction"),
             (Event.SET, "key", version),
-            (Event.SET, "key", "key of a transaction"),
+            *((Event.SET, key, f"{key} of a transaction") for key in ("key", "b", "c")),
         ]
         assert seen(await changes_since(storage, begin)) == expected
         assert seen(first.changes) == expected[1:2]
-        assert seen(await changes_since(storage, first.cursor)) == [expected[0], expected[2]]
+        rest = [expected[0], *expected[2:]]
+        assert seen(await changes_since(storage, first.cursor)) == rest
         one_by_one = await changes_since(storage, begin, limit=1)
         assert seen(one_by_one) == expected
+        for start, changes in ((begin, expected), (first.cursor, rest)):
+            page = await storage.changes(ReadChanges(start))
+            assert len(page.cursors) == len(changes)
+            for index, cursor in enumerate(page.cursors, 1):
+                assert seen(await changes_since(storage, cursor)) == changes[index:]
 
     async def test_a_transaction_may_last_long_or_be_undone(self, clock: MovedClock) -> None:
         storage = await self.opened(clock)
-        with suppress(StorageUnavailable):
-            async with self.unfinished(storage, "undone"):
-                raise StorageUnavailable("undone")
         cursor = await cursor_of_now(storage)
+        for _ in range(20):
+            await storage.set(put("done"))
+            with suppress(StorageUnavailable):
+                async with self.unfinished(storage, "undone"):
+                    raise StorageUnavailable("undone")
+        page = await storage.changes(ReadChanges(cursor))
+        assert {*keys_of(page.changes)} == {"done"}
+        cursor = page.cursor
         async with self.unfinished(storage, "a"):
             await storage.set(put("b"))
             for _ in range(3):

@@ -64,6 +64,17 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         except (msgspec.MsgspecError, UnicodeError) as error:
             raise InputError("This is not a cursor of changes") from error
 
+    def past(self, row: Sequence[Any], now: int) -> "Cursor":
+        """Return the position after another change. `now` is when a gap before it is found."""
+        number, recorded_at = row[:2]
+        if number < self.number:
+            gaps = tuple(_without(self.gaps, [number]))
+            return Cursor(self.log, self.number, self.recorded_at, gaps)
+        gaps = self.gaps
+        if number > self.number + 1:
+            gaps += (Gap(self.number + 1, number - 1, now),)
+        return Cursor(self.log, number, recorded_at, gaps)
+
     def __str__(self) -> str:
         return msgspec.json.encode(self).decode()
 
@@ -98,21 +109,22 @@ class MysqlChanges(ChangeReader):
         found = [row[4:] for row in rows if row[4] is not None]
         complete = len(found) <= limit
         found = found[:limit]
-        last = found[-1] if found else None
-        number, recorded_at = after.number, after.recorded_at
-        if last is not None and last[0] > number:
-            number, recorded_at = last[0], last[1]
+        largest = max(after.number, found[-1][0] if found else 0)
         gaps = _without(
-            [*after.gaps, Gap(after.number + 1, number, int(now))], [row[0] for row in found]
+            [*after.gaps, Gap(after.number + 1, largest, int(now))], [row[0] for row in found]
         )
         if gaps:
             # While the engine made the view of the first read, a change may have been committed
             # that the view has, after one of the same key that it does not have.
             late = await self._in_gaps(session, gaps, f"number, recorded_at, {COLUMNS}")
             found = sorted([*found, *late], key=_number)
-            gaps = await self._open(session, _without(gaps, [row[0] for row in late]), int(now))
-        cursor = Cursor(after.log, number, recorded_at, tuple(gaps))
-        return ChangePage([change_of(row[2:]) for row in found], str(cursor), complete)
+        last, cursors = after, []
+        for row in found:
+            last = last.past(row, int(now))
+            cursors.append(str(last))
+        open_gaps = await self._open(session, list(last.gaps), int(now))
+        cursor = str(Cursor(last.log, last.number, last.recorded_at, tuple(open_gaps)))
+        return ChangePage([change_of(row[2:]) for row in found], cursor, complete, cursors)
 
     def _read(self, after: Cursor, limit: int) -> Statement:
         to = Writing(self.mark)

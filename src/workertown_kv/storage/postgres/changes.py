@@ -86,10 +86,10 @@ class PostgresChanges(ChangeReader):
         if after is None:
             return ChangePage((), str(Cursor(log, now)), complete=True)
         until = after.until or now
-        if len(found) > limit:
-            cursor = Cursor(log, after.seen, until, found[limit - 1][0])
-            return ChangePage(changes, str(cursor), complete=False)
-        return ChangePage(changes, str(Cursor(log, until)), complete=after.until is None)
+        is_last = len(found) <= limit
+        cursors = [str(Cursor(log, after.seen, until, row[0])) for row in found[:limit]]
+        cursor = str(Cursor(log, until)) if is_last else cursors[-1]
+        return ChangePage(changes, cursor, is_last and after.until is None, cursors)
 
     def _read(self, after: Cursor | None, limit: int) -> Statement:
         seen = Snapshot(0, _ALL, ()) if after is None else after.seen
