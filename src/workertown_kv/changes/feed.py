@@ -9,7 +9,8 @@ from typing import Final, Protocol
 import msgspec
 
 from ..entry import Entry
-from ..errors import CursorGone, KvError, StorageError, ValueTooLarge
+from ..errors import CursorGone, StorageError, StorageUnsupported, ValueTooLarge
+from ..failure_log import FailureLog
 from ..operations import Batch, Change, ChangePage, Event, Get, ReadChanges
 from ..storage import Storage
 from ..storage.change_log import Waiting
@@ -127,6 +128,7 @@ class Feed:
     ) -> None:
         self.storage = storage
         self._failed = failed
+        self._log = FailureLog()
         self._by_namespace: dict[str | None, _Prefixes] = {}
         self._subscribers: dict[Subscriber, None] = {}
         self._reading: asyncio.Task[None] | None = None
@@ -144,7 +146,8 @@ class Feed:
     async def join(self, subscriber: Subscriber) -> str:
         """Deliver all changes after a position, which this returns."""
         async with self._starting:
-            if self._reading is None or self._reading.done():
+            reading, loop = self._reading, asyncio.get_running_loop()
+            if reading is None or reading.done() or reading.get_loop() is not loop:
                 self._cursor = (await self.storage.changes(ReadChanges(None))).cursor
                 self._reading = asyncio.create_task(self._read())
         cursor = await self.position()
@@ -239,15 +242,15 @@ class Feed:
                 self._is_publishing = True
                 delivered_from = perf_counter()
                 await self._deliver(page)
-            except CursorGone:
+            except (CursorGone, StorageUnsupported):
                 self._end()
                 return
-            except KvError as error:
-                if isinstance(error, StorageError):
-                    self._failed(error)
+            except Exception as error:  # noqa: BLE001  (the next read may succeed)
+                self._note(error)
                 self._is_publishing = False
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            self._log.recovered("Changes can be read again")
             self._cursor = page.cursor
             self._is_publishing = False
             if page.complete:
@@ -255,6 +258,13 @@ class Feed:
             self._boundary.wake()
             # Requests get at least half of the time, and changes that come together gather.
             await asyncio.sleep(max(_PAUSE_SECONDS, perf_counter() - delivered_from))
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, StorageError):
+            self._failed(error)
+        else:
+            kind = type(error).__name__
+            self._log.failed(kind, f"Reading changes failed: {error}", traceback_of=error)
 
     async def _deliver(self, page: ChangePage) -> None:
         published = [

@@ -14,7 +14,8 @@ from caller import API_KEY, Caller, make_server
 from served_socket import SECONDS, Served, request, serving, until
 from workertown_kv import Server
 from workertown_kv.changes import Interest
-from workertown_kv.operations import Change, Event
+from workertown_kv.errors import StorageUnavailable, StorageUnsupported
+from workertown_kv.operations import Change, ChangePage, Event, ReadChanges
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 from workertown_kv.user import Scope
@@ -458,6 +459,38 @@ async def test_streams_end_when_the_server_stops(call: Caller) -> None:
         call.server.end_streams()
         assert (await events.next())[0] == "end"
         assert (await asyncio.wait_for(waiting, SECONDS))["changes"] == []
+
+
+class Failing(MemoryStorage):
+    """Fails to read changes as often as it is told."""
+
+    def __init__(self, clock: MovedClock) -> None:
+        super().__init__(clock=clock)
+        self.errors: list[Exception] = []
+
+    async def changes(self, operation: ReadChanges) -> ChangePage:
+        page = await super().changes(operation)
+        if self.errors and page.changes:
+            raise self.errors.pop()
+        return page
+
+
+async def test_a_stream_outlives_failures_of_the_storage(
+    clock: MovedClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("workertown_kv.changes.feed._RETRY_SECONDS", 0)
+    storage = Failing(clock)
+    call = Caller(make_server(storage))
+    async with serving(call.server) as served, stream(served) as events:
+        await events.next()
+        storage.errors = [StorageUnavailable("It is away"), ValueError("It has a bug")]
+        await call.put("a", 1)
+        assert await events.names(1) == [("set", "a")]
+        assert "It has a bug" in caplog.text
+        storage.errors = [StorageUnsupported("Another server has turned changes off")]
+        await call.put("b", 1)
+        assert (await events.next())[0] == "reset"
+        assert (await events.next())[0] == "end"
 
 
 async def test_a_server_inside_another_application_streams(call: Caller) -> None:

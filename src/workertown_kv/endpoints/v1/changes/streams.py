@@ -85,20 +85,25 @@ class Streams:
         """Show silent clients that their streams are alive, and end those without credentials."""
         cursor = self.feed.cursor
         bookmark = None
-        for stream in list(self._streams):
-            if now >= stream.check_at:
-                stream.check_at = now + CHECK_SECONDS
-                if not await self._is_valid(stream.exchange):
-                    stream.write(_REVOKED)
-                    stream.finish()
-            if stream.is_live and now >= stream.bookmark_at and cursor == self.feed.cursor:
-                if bookmark is None and cursor is not None:
-                    bookmark = event("bookmark", id=stream.sealed(cursor))
-                if bookmark is not None:
-                    stream.bookmark_at = now + BOOKMARK_SECONDS
-                    stream.write(bookmark)
+        for stream in self._streams:
+            if stream.is_live and now >= stream.bookmark_at and cursor is not None:
+                bookmark = bookmark or event("bookmark", id=stream.sealed(cursor))
+                stream.bookmark_at = now + BOOKMARK_SECONDS
+                stream.write(bookmark)
             elif now >= stream.written_at + COMMENT_SECONDS:
                 stream.write(_COMMENT)
+        due = [stream for stream in self._streams if now >= stream.check_at]
+        await asyncio.gather(*(self._check(stream, now) for stream in due))
+
+    async def _check(self, stream: "Stream", now: float) -> None:
+        stream.check_at = now + CHECK_SECONDS
+        try:
+            is_valid = await self._is_valid(stream.exchange)
+        except Exception:  # noqa: BLE001  (whatever it is, the next check may know)
+            return
+        if not is_valid:
+            stream.write(_REVOKED)
+            stream.finish()
 
     async def _tick_often(self) -> None:
         while True:
