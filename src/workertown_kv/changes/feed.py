@@ -9,11 +9,12 @@ from typing import Final, Protocol
 import msgspec
 
 from ..entry import Entry
-from ..errors import CursorGone, StorageError, StorageUnsupported, ValueTooLarge
+from ..errors import CursorGone, InputError, StorageError, StorageUnsupported, ValueTooLarge
 from ..failure_log import FailureLog
 from ..operations import Batch, Change, ChangePage, Event, Get, ReadChanges
 from ..storage import Storage
 from ..storage.change_log import Waiting
+from ..storage.tasks import leave_task
 from .interest import Interest, is_reserved
 
 PAGE_CHANGES: Final = 1000
@@ -79,6 +80,23 @@ class Subscriber(Protocol):
         """Learn that changes were missed. Nothing more is delivered."""
 
 
+class Follower(Protocol):
+    """Receives all changes, before they are delivered to subscribers. Never waits."""
+
+    def begin_following(self) -> None:
+        """Learn that all changes from now on will come."""
+
+    def follow(self, changes: Sequence[Change], age: float | None) -> None:
+        """Receive changes.
+
+        With them, the follower has all changes until so many seconds ago. `None` if more changes
+        wait to be read.
+        """
+
+    def end_following(self) -> None:
+        """Learn that changes may be missed until `begin_following`."""
+
+
 class _Prefixes:
     """Finds the subscribers of one namespace, or of all, by the prefixes of a key."""
 
@@ -117,18 +135,21 @@ class _Prefixes:
 
 
 class Feed:
-    """Delivers the changes of a storage to subscribers, each by its interest.
+    """Delivers the changes of a storage to subscribers, each by its interest, and to a follower.
 
-    A task reads the storage while there are subscribers, and at no other time. It belongs to the
-    event loop of the first of them.
+    A task reads the storage while there are subscribers or a follower, and at no other time. It
+    belongs to the event loop of the first of them.
     """
 
     def __init__(
         self, storage: Storage, failed: Callable[[StorageError], None] = lambda _: None
     ) -> None:
         self.storage = storage
+        self.wait_seconds = WAIT_SECONDS
+        """How long a read waits for a change, before the follower learns that there is none."""
         self._failed = failed
         self._log = FailureLog()
+        self._follower: Follower | None = None
         self._by_namespace: dict[str | None, _Prefixes] = {}
         self._subscribers: dict[Subscriber, None] = {}
         self._reading: asyncio.Task[None] | None = None
@@ -145,11 +166,7 @@ class Feed:
 
     async def join(self, subscriber: Subscriber) -> str:
         """Deliver all changes after a position, which this returns."""
-        async with self._starting:
-            reading, loop = self._reading, asyncio.get_running_loop()
-            if reading is None or reading.done() or reading.get_loop() is not loop:
-                self._cursor = (await self.storage.changes(ReadChanges(None))).cursor
-                self._reading = asyncio.create_task(self._read())
+        await self._started()
         cursor = await self.position()
         self._subscribers[subscriber] = None
         name = subscriber.interest.namespace
@@ -170,7 +187,23 @@ class Feed:
         self._by_namespace[name].discard(subscriber)
         if not self._subscribers:
             self._by_namespace.clear()
-            self._stop()
+            self._stop_if_unused()
+
+    async def follow(self, follower: Follower) -> None:
+        """Give all changes from now on to a follower, until changes were missed.
+
+        The feed has one follower at a time. Raises the errors of the storage.
+        """
+        reading = await self._started()
+        self._follower = follower
+        # Changes that were read before were made before.
+        follower.begin_following()
+        try:
+            await asyncio.wait([reading])
+        finally:
+            follower.end_following()
+            self._follower = None
+            self._stop_if_unused()
 
     async def synced(self) -> None:
         """Wait until all changes that were made before are delivered to the subscribers."""
@@ -225,10 +258,23 @@ class Feed:
     def _is_at(self, cursor: str) -> bool:
         return not self._is_publishing and self._cursor == cursor
 
-    def _stop(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
+    async def _started(self) -> asyncio.Task[None]:
+        """Return the task that reads the storage; start it if it does not run on this loop."""
+        async with self._starting:
+            reading = self._reading
+            loop = asyncio.get_running_loop()
+            if reading is None or reading.done() or reading.get_loop() is not loop:
+                self._cursor = (await self.storage.changes(ReadChanges(None))).cursor
+                self._is_publishing = False
+                reading = self._reading = asyncio.create_task(self._read())
+        return reading
+
+    def _stop_if_unused(self) -> None:
+        if self._subscribers or self._follower is not None:
+            return
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            leave_task(reading)
         self._is_publishing = False
         self._boundary.wake()
 
@@ -237,12 +283,15 @@ class Feed:
             began = perf_counter()
             try:
                 page = await self.storage.changes(
-                    ReadChanges(self._cursor, PAGE_CHANGES, WAIT_SECONDS)
+                    ReadChanges(self._cursor, PAGE_CHANGES, self.wait_seconds)
                 )
                 self._is_publishing = True
                 delivered_from = perf_counter()
+                if self._follower is not None:
+                    age = delivered_from - began if page.complete else None
+                    self._follower.follow(page.changes, age)
                 await self._deliver(page)
-            except (CursorGone, StorageUnsupported):
+            except (CursorGone, InputError, StorageUnsupported):
                 self._end()
                 return
             except Exception as error:  # noqa: BLE001  (the next read may succeed)

@@ -221,6 +221,7 @@ class CacheOptionsDict(TypedDict, total=False):
     """Gives a `CacheOptions` as a mapping."""
 
     ttl: int
+    follow: bool
     entries: int
     bytes: int
 

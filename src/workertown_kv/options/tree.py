@@ -121,13 +121,16 @@ class CacheOptions(Group, frozen=True):
 
     ttl: int = 60
     """The seconds for which a value is kept, even if another process writes the key meanwhile."""
+    follow: bool = False
+    """Whether the cache follows the changes of the storage: it drops a value as soon as another
+    process writes the key, and keeps values for longer than `ttl` while it hears of changes."""
     entries: int = 10_000
     """The most values that are kept; the least recently used go first."""
     bytes: int = 64 * 1024 * 1024
     """The most bytes of memory that the kept values take, approximately."""
 
     def check(self) -> None:
-        self.check_at_least(1, *self.__struct_fields__)
+        self.check_at_least(1, "ttl", "entries", "bytes")
 
 
 class ChangesOptions(Group, frozen=True):

@@ -19,7 +19,7 @@ from ..http.exchange import Exchange
 from ..http.route import Route
 from ..namespaces import Namespaces
 from ..options import Options
-from ..storage import CachedStorage, Health, Storage
+from ..storage import Health, Storage
 
 
 class Elsewhere(Route):
@@ -39,17 +39,17 @@ ELSEWHERE: Final = Elsewhere()
 def routes_of(
     options: Options,
     storage: Storage,
+    cached: Storage,
     namespaces: Namespaces,
     health: Health,
     strategies: Sequence[Strategy],
     changes: ChangeHandlers | None,
 ) -> list[Route]:
-    """Return the routes of the APIs that the options ask for.
+    """Return the routes of the APIs that the options ask for; those of values read from `cached`.
 
     Raises `OptionsError` if an API has paths of another.
     """
     endpoints, cloudflare = options.endpoints, options.endpoints.cloudflare
-    cached = storage if options.cache is False else CachedStorage(storage, options.cache)
     challenges = {strategy.name: strategy.challenge for strategy in strategies} or {
         ApiKey.name: ApiKey.challenge
     }

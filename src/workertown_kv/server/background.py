@@ -1,47 +1,49 @@
 """Watch the storage in the background, and reclaim its space in small steps."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
-from ..errors import StorageError
+from ..changes import Feed, Follower
+from ..errors import StorageError, StorageUnsupported
 from ..failure_log import FailureLog
 from ..namespaces import Namespaces
 from ..storage import Health, Storage
+from ..storage.tasks import leave_task
 
 SWEEP_SECONDS: Final = 1.0
 SWEEP_ENTRIES: Final = 200
 PURGE_SECONDS: Final = 60.0
 PURGE_KEYS: Final = 200
+FOLLOW_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.01
 """The pause between two steps, in which requests run."""
-
-
-def leave_task(task: asyncio.Task[None]) -> None:
-    """End a task of an event loop that does not run, and may never run again."""
-    if not task.get_loop().is_closed():
-        task.cancel()
-        return
-    coroutine = task.get_coro()
-    assert isinstance(coroutine, Coroutine)
-    # If it waits in `asyncio.timeout`, the garbage collector may crash Python 3.11 by closing it.
-    with suppress(RuntimeError):
-        coroutine.close()
 
 
 class Background:
     """Runs the background tasks of an open server."""
 
-    def __init__(self, storage: Storage, namespaces: Namespaces, health: Health) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        namespaces: Namespaces,
+        health: Health,
+        feed: Feed,
+        follower: Follower | None,
+    ) -> None:
         self._storage = storage
         self._namespaces = namespaces
         self._health = health
+        self._feed = feed
+        self._follower = follower
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Start the tasks on the running event loop."""
-        acts = (self._health.run, self._sweep, self._purge)
+        acts = [self._health.run, self._sweep, self._purge]
+        if self._follower is not None:
+            acts.append(partial(self._follow, self._follower))
         self._tasks = [asyncio.create_task(act()) for act in acts]
 
     async def stop(self) -> None:
@@ -49,6 +51,7 @@ class Background:
         for task in self._tasks:
             task.cancel()
         self._tasks = []
+        await asyncio.sleep(0)  # so that the feed does not read a storage that closes
         await self._health.stop()
 
     def leave(self) -> None:
@@ -73,6 +76,17 @@ class Background:
             lambda: self._namespaces.wait_for_deleted(PURGE_SECONDS),
         )
 
+    async def _follow(self, follower: Follower) -> None:
+        """Give a follower all changes of the storage."""
+
+        async def step() -> int:
+            await self._feed.follow(follower)
+            return 0
+
+        await self._repeat(
+            "Following the changes of the storage", step, lambda: asyncio.sleep(FOLLOW_SECONDS)
+        )
+
     async def _repeat(
         self, what: str, step: Callable[[], Awaitable[int]], wait: Callable[[], Awaitable[None]]
     ) -> None:
@@ -82,6 +96,8 @@ class Background:
             done = 0
             try:
                 done = await step()
+            except StorageUnsupported as error:
+                log.failed(error.message, f"{what} is not possible: {error}")
             except StorageError as error:
                 self._health.failed(error)
             except Exception as error:  # noqa: BLE001  (the next step may succeed)

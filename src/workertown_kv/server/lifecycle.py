@@ -9,7 +9,8 @@ from ..endpoints.public import LIVE
 from ..errors import StorageError
 from ..http.exchange import Exchange
 from ..storage import Health, Storage
-from .background import Background, leave_task
+from ..storage.tasks import leave_task
+from .background import Background
 from .event_loop import UsedLoop
 
 WARNINGS_SECONDS: Final = 5.0

@@ -34,6 +34,7 @@ from ..storage import Health
 from ..user import User
 from .apis import ELSEWHERE, RouteTable, routes_of
 from .background import Background
+from .caching import configured_cache
 from .failures import Failures
 from .lifecycle import Lifecycle
 from .memory import memory_for
@@ -58,14 +59,24 @@ class Server(Starlette):
         self.strategies = configured_strategies(options, storage.clock, files)
         self.namespaces = Namespaces(storage, options.cloudflare.accounts)
         self.health = Health(storage, background=self.runtime.background)
+        cache = configured_cache(options, self.runtime)
+        follower = cache if options.cache is not False and options.cache.follow else None
         self.feed = Feed(storage, self.health.failed)
+        if follower is not None:
+            self.feed.wait_seconds = follower.heartbeat_seconds
         self.changes = (
             None
             if options.changes is False
             else ChangeHandlers(self.feed, self.namespaces, options, self._is_valid, self._renewed)
         )
         self.api_routes = routes_of(
-            options, storage, self.namespaces, self.health, self.strategies, self.changes
+            options,
+            storage,
+            cache or storage,
+            self.namespaces,
+            self.health,
+            self.strategies,
+            self.changes,
         )
         """The routes of the APIs; `routes` has the operator's own routes."""
         limiter = configured_limiter(options)
@@ -73,7 +84,7 @@ class Server(Starlette):
         self.lifecycle = Lifecycle(
             storage,
             self.health,
-            Background(storage, self.namespaces, self.health),
+            Background(storage, self.namespaces, self.health, self.feed, follower),
             limiter,
             report,
             works_between_requests=self.runtime.background,

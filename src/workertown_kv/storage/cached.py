@@ -1,7 +1,7 @@
 """Cache reads in front of a distant storage. Cloudflare calls this `cacheTtl`.
 
-A kept entry may be stale: reads see a write of another process at most `ttl` seconds later. They
-see writes through this object at once.
+A kept entry may be stale: reads see a write of another process at most `ttl` seconds later, or as
+soon as the cache follows it. They see writes through this object at once.
 """
 
 import asyncio
@@ -10,16 +10,19 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from sys import getsizeof
+from typing import Final
 
 import msgspec
 
 from ..entry import Entry
 from ..operations import (
     Batch,
+    Change,
     ChangePage,
     Delete,
     DeletePrefix,
     Deletion,
+    Event,
     Get,
     List,
     Page,
@@ -40,9 +43,22 @@ _OVERHEAD_BYTES = 350
 """The memory that an entry takes besides its texts and bytes, as tracemalloc shows."""
 
 
+GAP_SECONDS: Final = 5.0
+"""How long a cache that follows may hear nothing of the storage before its `ttl` counts again."""
+
+FOLLOWED_SECONDS: Final = 3600.0
+"""The longest time for which a cache that follows keeps an entry.
+
+An engine may lose a write without a change, as in a failover of Redis.
+"""
+
+_NEVER: Final = float("-inf")
+
+
 class _Kept(msgspec.Struct, frozen=True):
     entry: Entry | None
-    until: float
+    started: float
+    """When its read began."""
     size: int
 
 
@@ -51,6 +67,10 @@ class CachedStorage(Storage):
 
     Many requests that wait for the same entry cause one read. A missing entry is kept too. The age
     of an entry is measured by `stopwatch`, since the clock may be set back.
+
+    The cache follows the storage while it is given all changes: it drops the entries that changed,
+    and keeps the others for up to `FOLLOWED_SECONDS`. No entry is ever staler than `ttl`: if the
+    cache has heard nothing for a while, the `ttl` counts again.
     """
 
     def __init__(
@@ -61,6 +81,11 @@ class CachedStorage(Storage):
         self.lacks = storage.lacks  # type: ignore[misc]  # of the storage inside
         self._storage = storage
         self._options = options
+        self._ttl = options.ttl
+        self._longest = max(FOLLOWED_SECONDS, options.ttl)
+        self._gap = min(GAP_SECONDS, options.ttl)
+        self._followed_until = _NEVER
+        """Until when entries may be older than the ttl, if the cache hears nothing more."""
         self._stopwatch = stopwatch
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._bytes = 0
@@ -79,8 +104,7 @@ class CachedStorage(Storage):
         return await self._storage.open()
 
     async def close(self) -> None:
-        self._kept.clear()
-        self._bytes = 0
+        self._clear()
         await self._storage.close()
 
     async def check(self) -> None:
@@ -114,7 +138,9 @@ class CachedStorage(Storage):
         key = (operation.namespace, operation.key)
         kept = self._kept.get(key)
         now = self._stopwatch()
-        if kept is not None and now < kept.until:
+        if kept is not None and now - kept.started < (
+            self._longest if now < self._followed_until else self._ttl
+        ):
             self._kept.move_to_end(key)
             return kept.entry if kept.entry and kept.entry.is_alive(self.clock()) else None
         fetching = self._fetching.get(key)
@@ -143,11 +169,12 @@ class CachedStorage(Storage):
             return await self._storage.update(operation)
 
     async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
-        self._forget_prefix(operation)
+        space, prefixes = operation.namespace, (operation.prefix,)
+        self._forget_prefixes(space, prefixes)
         try:
             return await self._storage.delete_prefix(operation)
         finally:
-            self._forget_prefix(operation)
+            self._forget_prefixes(space, prefixes)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
         with self._writing(
@@ -157,6 +184,45 @@ class CachedStorage(Storage):
             ]
         ):
             return await self._storage.batch(operation)
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How often the cache needs to hear of the storage, so that it goes on following."""
+        return self._gap * 0.4
+
+    def begin_following(self) -> None:
+        """Learn that all changes from now on will come."""
+        # An older entry may have changed unnoticed, and so may one that is being read.
+        self._clear()
+        self._fetching.clear()
+
+    def follow(self, changes: Sequence[Change], age: float | None) -> None:
+        """Drop the entries that changed. Whatever happened until so many seconds ago is known."""
+        prefixes: dict[str, tuple[str, ...]] = {}
+        for change in changes:
+            space = change.namespace
+            if change.event is Event.DELETE_PREFIX:
+                prefixes[space] = (*prefixes.get(space, ()), change.key)
+            elif not self._has(change):
+                self._forget([(space, change.key)])
+        for space, some in prefixes.items():
+            self._forget_prefixes(space, some)
+        if age is not None:
+            self._followed_until = self._stopwatch() - age + self._gap
+
+    def end_following(self) -> None:
+        """Learn that changes may be missed until `begin_following`."""
+        self._followed_until = _NEVER
+
+    def _has(self, change: Change) -> bool:
+        """Return whether what is kept has the change, as after a write through this process."""
+        kept = self._kept.get((change.namespace, change.key))
+        return (
+            kept is not None
+            and kept.entry is not None
+            and change.event is Event.SET
+            and change.version == kept.entry.version
+        )
 
     @contextmanager
     def _writing(
@@ -176,10 +242,9 @@ class CachedStorage(Storage):
             self._fetching.pop(key, None)
             self._drop(key)
 
-    def _forget_prefix(self, operation: DeletePrefix) -> None:
-        space, prefix = operation.namespace, operation.prefix
+    def _forget_prefixes(self, space: str, prefixes: tuple[str, ...]) -> None:
         known = {*self._kept, *self._fetching}
-        self._forget([key for key in known if key[0] == space and key[1].startswith(prefix)])
+        self._forget([key for key in known if key[0] == space and key[1].startswith(prefixes)])
 
     def _keep(self, key: _Key, started: float, done: asyncio.Task[Entry | None]) -> None:
         failed = done.cancelled() or done.exception() is not None
@@ -195,10 +260,14 @@ class CachedStorage(Storage):
             return
         # The age counts from the start of the read, so that a kept entry is never older than
         # the ttl.
-        self._kept[key] = _Kept(entry, started + self._options.ttl, size)
+        self._kept[key] = _Kept(entry, started, size)
         self._bytes += size
         while len(self._kept) > self._options.entries or self._bytes > self._options.bytes:
             self._drop(next(iter(self._kept)))
+
+    def _clear(self) -> None:
+        self._kept.clear()
+        self._bytes = 0
 
     def _drop(self, key: _Key) -> None:
         kept = self._kept.pop(key, None)

@@ -1,7 +1,8 @@
-"""Serve callers that run without a task: see `Storage.needs_task`."""
+"""Serve callers that run without a task (see `Storage.needs_task`), and end tasks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -42,3 +43,15 @@ def in_task(coroutine: Coroutine[Any, Any, _T]) -> Awaitable[_T]:
     if asyncio.current_task() is not None:
         return coroutine
     return asyncio.get_running_loop().create_task(coroutine)
+
+
+def leave_task(task: asyncio.Task[None]) -> None:
+    """End a task, also of an event loop that does not run, and may never run again."""
+    if not task.get_loop().is_closed():
+        task.cancel()
+        return
+    coroutine = task.get_coro()
+    assert isinstance(coroutine, Coroutine)
+    # If it waits in `asyncio.timeout`, the garbage collector may crash Python 3.11 by closing it.
+    with suppress(RuntimeError):
+        coroutine.close()
