@@ -103,6 +103,22 @@ def test_a_value_is_put_got_and_deleted(send: Send) -> None:
     assert (missing.status, missing.headers["content-type"]) == (404, "application/json")
 
 
+def test_a_value_is_changed_in_one_step_and_taken(send: Send) -> None:
+    once = {**JSON, "Idempotency-Key": "one"}
+    for _ in range(2):
+        counted = send("PATCH", "/v1/kv/n", headers=once, body=b'{"increment": 1}')
+        assert (counted.status, counted.data) == (200, 1)
+    merge = {**KEY, "Content-Type": "application/merge-patch+json"}
+    assert send("PATCH", "/v1/kv/n", headers=merge, body=b'{"a": 1}').data == {"a": 1}
+    refused = send("PATCH", "/v1/kv/n", headers={**KEY, "Content-Type": "text/plain"}, body=b"1")
+    assert refused.status == 415
+    assert "application/merge-patch+json" in refused.headers["accept-patch"]
+    raw = {**KEY, "Content-Type": "image/png", "X-KV-Metadata": '{"m":1}'}
+    assert send("PUT", "/v1/kv/raw", headers=raw, body=b"\x89PNG").status == 200
+    taken = send("DELETE", "/v1/kv/n", query="take=true", headers=KEY)
+    assert (taken.status, taken.data) == (200, {"a": 1})
+
+
 def test_who_has_no_credentials_is_not_let_in(send: Send) -> None:
     refused = send("GET", "/v1/kv/theme")
     assert refused.status == 401

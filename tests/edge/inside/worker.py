@@ -166,6 +166,29 @@ async def test_a_worker_says_what_its_storage_cannot_do(call: Call) -> None:
         await call("DELETE", f"/v1/kv/{key}")
 
 
+async def test_a_worker_changes_values_in_one_step(call: Call) -> None:
+    counted = [
+        await call("PATCH", "/v1/kv/n", {"increment": 1}, idempotency_key="one") for _ in range(2)
+    ]
+    if call.lacks:  # type: ignore[attr-defined]  # the fixture set it
+        assert [one.status for one in counted] == [501, 501]
+        assert "Workers KV" in (await counted[0].json())["error"]
+        assert (await call("PATCH", "/v1/kv/n", {"ttl": 60})).status == 501
+        return
+    assert [await one.data() for one in counted] == [1, 1]
+    steps = [{"op": "replace", "path": "", "value": {"a": 1.50}}]
+    operations = [
+        {"op": "increment", "key": "n", "by": 2},
+        {"op": "patch", "key": "n", "json_patch": steps},
+        {"op": "patch", "key": "n", "merge": {"b": 2}},
+        {"op": "touch", "key": "n", "ttl": 600},
+    ]
+    results = await (await call("POST", "/v1/kv", {"operations": operations})).data()
+    assert [one.get("value") for one in results] == [3, {"a": 1.5}, {"a": 1.5, "b": 2}, None]
+    assert await (await call("DELETE", "/v1/kv/n?take=true")).data() == {"a": 1.5, "b": 2}
+    assert (await call("DELETE", "/v1/kv/n?take=true")).status == 404
+
+
 async def test_a_worker_does_batches(call: Call) -> None:
     operations = [
         {"op": "set", "key": "p", "value": [1]},

@@ -48,6 +48,30 @@ async def test_what_is_json_reads_natively_and_the_other_way(rest: Rest) -> None
     assert (await rest.call("GET", f"/v1/kv/c?{space}", headers=bytes_of)).content == b"{]"
 
 
+async def test_changes_by_the_native_api_are_ordinary_entries(
+    rest: Rest, clock: MovedClock
+) -> None:
+    space = f"namespace={rest.id}"
+    await rest.call.data("PATCH", f"/v1/kv/n?{space}", json={"increment": 2, "ttl": 600})
+    assert (await rest("GET", "/values/n")).content == b"2"
+    (listed,) = await rest.result("GET", "/keys")
+    assert listed == {"name": "n", "expiration": int(clock()) + 600}
+    await rest.call.data("PATCH", f"/v1/kv/n?{space}", json={"expires_at": None})
+    await rest.call.data("PATCH", f"/v1/kv/n?{space}", json={"metadata": {"m": 1}})
+    assert await rest.result("GET", "/keys") == [{"name": "n", "metadata": {"m": 1}}]
+    raw = {"Content-Type": "image/png"}
+    await rest.call("PUT", f"/v1/kv/raw?{space}", content=b"\x89PNG", headers=raw)
+    assert (await rest("GET", "/values/raw")).content == b"\x89PNG"
+    await rest.result("PUT", "/values/job", content=b"\xff")
+    taken = await rest.call(
+        "DELETE",
+        f"/v1/kv/job?take=true&{space}",
+        headers={"Accept": "application/octet-stream"},
+    )
+    assert taken.content == b"\xff"
+    assert (await rest("GET", "/values/job")).status_code == 404
+
+
 @given(value=st.binary(max_size=200))
 async def test_any_bytes_come_back_through_both_apis(value: bytes) -> None:
     async with make_server(MemoryStorage()) as server:
