@@ -7,10 +7,21 @@ from pathlib import Path
 import pytest
 
 from ...errors import CursorGone, InputError, KvError, StorageUnsupported
-from ...operations import MUST_NOT_EXIST, Batch, Change, Delete, Event, Get, Operation, ReadChanges
+from ...operations import (
+    MUST_NOT_EXIST,
+    Batch,
+    Change,
+    Delete,
+    DeletePrefix,
+    Event,
+    Get,
+    Operation,
+    ReadChanges,
+)
 from ...storage import Capability, Clock, Retention, Storage
 from ..clock import MovedClock
 from .case import SPACE, StorageCase, put
+from .updates import add, take, touch
 
 _Seen = tuple[str, str, str | None]
 
@@ -33,9 +44,9 @@ async def changes_since(storage: Storage, cursor: str, limit: int = 1000) -> Seq
             return changes
 
 
-def seen(changes: Sequence[Change]) -> list[_Seen]:
+def seen(changes: Sequence[Change], *, versions: bool = True) -> list[_Seen]:
     """Return the event, the key and the version of each change."""
-    return [(change.event, change.key, change.version) for change in changes]
+    return [(change.event, change.key, change.version if versions else None) for change in changes]
 
 
 class Changes(StorageCase):
@@ -64,6 +75,46 @@ class Changes(StorageCase):
             Change(event=Event.DELETE, namespace=SPACE, key="a", version=changes[-1].version),
         ]
         assert changes[-1].version in (second, None)
+
+    async def test_each_act_is_a_change(self, storage: Storage, clock: MovedClock) -> None:
+        self._needs(Capability.CHANGES)
+        self._needs(Capability.TOUCH)
+        begin = await cursor_of_now(storage)
+        first = await storage.set(put("n", b"1", metadata=b'{"b":1}'))
+        await storage.touch(touch("n", clock() + 60))
+        await storage.touch(touch("missing", clock() + 60))
+        await storage.update(add("n"))
+        await storage.update(take("n"))
+        changes = await changes_since(storage, begin)
+        assert [change.event for change in changes] == [
+            Event.SET,
+            Event.TOUCH,
+            Event.SET,
+            Event.DELETE,
+        ]
+        assert changes[1] == Change(
+            event=Event.TOUCH,
+            namespace=SPACE,
+            key="n",
+            version=first,
+            expires_at=clock() + 60,
+            metadata=b'{"b":1}',
+        )
+        assert changes[2].version != first
+
+    async def test_a_deletion_by_prefix_is_a_change_of_each_key(self, storage: Storage) -> None:
+        self._needs(Capability.CHANGES)
+        self._needs(Capability.LISTING)
+        for key in ("a/1", "a/2", "b/1"):
+            await storage.set(put(key))
+        begin = await cursor_of_now(storage)
+        await storage.delete_prefix(DeletePrefix(SPACE, "a/", 100))
+        changes = await changes_since(storage, begin)
+        # An engine may record the prefix instead.
+        assert sorted(seen(changes, versions=False)) in (
+            [(Event.DELETE, "a/1", None), (Event.DELETE, "a/2", None)],
+            [(Event.DELETE_PREFIX, "a/", None)],
+        )
 
     async def test_a_log_begins_with_the_cursor_of_now(self, storage: Storage) -> None:
         self._needs(Capability.CHANGES)
