@@ -46,7 +46,8 @@ assert.equal(results.length, 4);
 const [, read, failed] = results;
 assert.deepEqual(read.value, { x: [1, null] });
 assert.equal(failed.status, 412);
-const deleted: boolean | undefined = (await client.DELETE("/v1/kv/{key}", one)).data?.data;
+// With `take`, the data is the value instead.
+const deleted: unknown = (await client.DELETE("/v1/kv/{key}", one)).data?.data;
 assert.equal(deleted, true);
 const missing = await client.GET("/v1/kv/{key}", one);
 const words: string | undefined = missing.error?.error;

@@ -32,7 +32,6 @@ from generated.models import (
     CloudflareListNamespacesOrder,
     CloudflareMetadataAnswer,
     CloudflareNamespacesAnswer,
-    DeletedAnswer,
     DeleteOperation,
     Failure,
     GetOperation,
@@ -82,7 +81,9 @@ assert isinstance(done.data[0].version, str)
 assert done.data[1].value == {"x": [1, None]}
 assert (done.data[2].value, done.data[2].version) == (None, None)
 assert done.data[3].status == 412
-assert isinstance(delete_value.sync(KEY, client=client), DeletedAnswer)
+deleted = delete_value.sync(KEY, client=client)
+assert not isinstance(deleted, Failure)
+assert deleted.data is True
 missing = get_value.sync(KEY, client=client)
 assert isinstance(missing, Failure), missing
 assert (missing.status, missing.data, missing.error) == (404, None, "Not found")

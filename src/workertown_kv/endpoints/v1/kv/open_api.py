@@ -190,7 +190,9 @@ def _writes(suffix: str, when: str, key: Json, storage: Storage) -> dict[str, Js
                     value={"value": {"theme": "dark"}},
                     session={"value": "ada", "ttl": 3600, "metadata": {"from": "web"}},
                 ),
-                "*/*": described({"type": "string", "format": "binary"}, bytes="the value itself"),
+                "application/octet-stream": described(
+                    {"type": "string", "format": "binary"}, bytes="the value itself"
+                ),
             },
         ),
         "patch": describe_patch(suffix, when, key, storage),
