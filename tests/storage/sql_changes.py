@@ -249,6 +249,18 @@ class SqlChanges(SqlCase):
         await storage.set(put("a"))
         assert keys_of(await changes_since(other, cursor)) == ["a"]
 
+    async def test_servers_that_start_at_once_begin_one_log(self) -> None:
+        storages = [self.at() for _ in range(8)]
+
+        async def opened_and_read(storage: SqlStorage) -> str:
+            await storage.open()
+            return await cursor_of_now(storage)
+
+        cursors = await asyncio.gather(*map(opened_and_read, storages))
+        await storages[0].set(put("a"))
+        for cursor in cursors:
+            assert keys_of(await changes_since(storages[1], cursor)) == ["a"]
+
     async def test_a_server_that_records_nothing_ends_the_log_of_others(self) -> None:
         storage = await self.opened()
         begin = await cursor_of_now(storage)

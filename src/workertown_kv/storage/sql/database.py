@@ -190,6 +190,8 @@ class Database:
                 act = self.schema.record(session, records=self.records)
                 await self._within(MIGRATION_SECONDS, act)
         except StorageError as error:
+            if error.kind in (StorageFailure.UNREACHABLE, StorageFailure.BUSY):
+                raise
             what = "may not record changes" if self.records else "may still record changes"
             _LOG.warning("%s %s: %s", self.engine, what, error)
 

@@ -64,15 +64,18 @@ class Schema:
         In a cluster whose servers only compare what was written, changes have no common order.
         """
         records = records and not session.certifies
-        asked = f"""SELECT 1 FROM "{self._table}_log" WHERE id <> ''"""
-        is_recorded = bool(await session.fetch((asked, ())))
-        if is_recorded is not records:
-            await self._change_recorder(session, records=records)
+        if await self._has_log(session) is records:
+            return
+        async with session.migrating(self._table):
+            # Another process may have done it meanwhile. Doing it again would begin another log.
+            if await self._has_log(session) is not records:
+                await self._run(session, self._recorder.create if records else self._recorder.drop)
 
     async def repair_recorder(self, session: Session) -> None:
         """Create the triggers that record changes, if there are none, whatever the log says."""
         if not session.certifies and not await self.is_recorded(session):
-            await self._change_recorder(session, records=True)
+            async with session.migrating(self._table):
+                await self._run(session, self._recorder.create)
 
     async def is_recorded(self, session: Session) -> bool:
         """Write an entry that nobody sees, and return whether that was recorded."""
@@ -85,10 +88,13 @@ class Schema:
         await session.run("ROLLBACK")
         return bool(recorded)
 
-    async def _change_recorder(self, session: Session, *, records: bool) -> None:
-        async with session.migrating(self._table):
-            for text in self._recorder.create if records else self._recorder.drop:
-                await session.run(text.format(table=self._table))
+    async def _has_log(self, session: Session) -> bool:
+        asked = f"""SELECT 1 FROM "{self._table}_log" WHERE id <> ''"""
+        return bool(await session.fetch((asked, ())))
+
+    async def _run(self, session: Session, texts: Sequence[str]) -> None:
+        for text in texts:
+            await session.run(text.format(table=self._table))
 
     async def _record_migration(self, session: Session, migration: Migration) -> None:
         name = migration.migration
