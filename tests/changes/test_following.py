@@ -177,3 +177,63 @@ def test_a_follower_on_another_event_loop_gets_all_changes(storage: Counting) ->
 
     for _ in range(2):
         asyncio.run(follow())
+
+
+async def test_changes_made_while_the_feed_starts_are_delivered_before_it_is_synced() -> None:
+    class Slow(Counting):
+        began = asyncio.Event()
+        goes_on = asyncio.Event()
+
+        async def changes(self, operation: ReadChanges) -> ChangePage:
+            page = await super().changes(operation)
+            if operation.since is None:
+                self.began.set()
+                await self.goes_on.wait()
+            for _ in range(10):
+                await asyncio.sleep(0)  # a database takes its time
+            return page
+
+    storage = Slow()
+    first, late, feed = Noting(), Noting(), Feed(storage)
+    joining = asyncio.create_task(feed.join(first))
+    await storage.began.wait()
+    await storage.write("a")
+
+    async def join_late() -> None:
+        await feed.synced()
+        await feed.join(late)
+
+    joining_late = asyncio.create_task(join_late())
+    await asyncio.sleep(0)
+    storage.goes_on.set()
+    await asyncio.gather(joining, joining_late)
+    await storage.write("b")
+    await until(lambda: "b" in first.pushed and "b" in late.pushed)
+    assert first.pushed == ["a", "b"]
+    assert late.pushed == ["b"]
+    feed.leave(first)
+    feed.leave(late)
+
+
+async def test_a_subscriber_gets_changes_if_the_last_one_leaves_while_it_joins(
+    storage: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, late, feed = Noting(), Noting(), Feed(storage)
+    delivering = asyncio.Event()
+
+    async def deliver_for_ever(page: ChangePage) -> None:
+        delivering.set()
+        await asyncio.Event().wait()
+
+    await feed.join(first)
+    with monkeypatch.context() as patching:
+        patching.setattr(feed, "_deliver", deliver_for_ever)
+        await storage.write("a")
+        await delivering.wait()
+        joining = asyncio.create_task(feed.join(late))
+        await asyncio.sleep(0)
+    feed.leave(first)
+    await joining
+    await storage.write("b")
+    await until(lambda: "b" in late.pushed)
+    feed.leave(late)

@@ -166,8 +166,11 @@ class Feed:
 
     async def join(self, subscriber: Subscriber) -> str:
         """Deliver all changes after a position, which this returns."""
-        await self._started()
-        cursor = await self.position()
+        reading, cursor = None, ""
+        while reading is None or self._reading is not reading:
+            # The last subscriber may leave, and end the task, while a page is being delivered.
+            reading = await self._started()
+            cursor = await self.position()
         self._subscribers[subscriber] = None
         name = subscriber.interest.namespace
         self._by_namespace.setdefault(name, _Prefixes()).add(subscriber)
@@ -208,6 +211,8 @@ class Feed:
     async def synced(self) -> None:
         """Wait until all changes that were made before are delivered to the subscribers."""
         began = perf_counter()
+        async with self._starting:
+            pass  # a feed that is starting may begin at a position before these changes
         while self._reading is not None and self._completed_from < began:
             if not self._is_publishing:
                 cursor = self._cursor
