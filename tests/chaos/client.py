@@ -15,6 +15,8 @@ from .servers import API_KEY
 _SECONDS: Final = 60
 _PAUSE_SECONDS: Final = 0.05
 _EXPECTED: Final = (200, 404, 410, 412, 503)
+_TOO_LATE: Final = "Expected a time in the future"
+"""The error if a lifetime ends while a request waits for a server that starts."""
 
 
 class Client:
@@ -79,6 +81,8 @@ class Client:
         if status in _EXPECTED:
             return True
         text = answer.text if answer.is_closed else ""
+        if status == 400 and _TOO_LATE in text:
+            return True
         self._ledger.faults.append(f"{method} {path}: {status} {text}")
         return False
 

@@ -39,7 +39,7 @@ async def run_transaction(session: Session, batch: Batch, clock: Clock) -> Seque
         entries = dict(zip(read_first, await _read(session, gets, batch, clock), strict=True))
         table = Snapshot(_found(entries), clock(), _key)
         results = run_batch(table, batch)
-        if not (table.written or table.touched):
+        if not table.steps:
             return results
         writes, versions = _writes(table, entries)
         outcomes = await Run(session, writes, clock, versions).at_once(batch.read_bytes)
@@ -70,14 +70,17 @@ def _writes(
     guards: dict[_Key, Precondition] = {at: unchanged(entry) for at, entry in entries.items()}
     writes: list[Operation] = []
     versions: list[str] = []
-    for at, entry in table.written.items():
-        guard = guards.pop(at, None)
-        writes.append(Delete(*at, guard) if entry is None else _set(at[0], entry, guard))
-        versions.append("" if entry is None else entry.version)
-    for (space, key), expires_at in table.touched.items():
-        guard = guards.pop((space, key))
-        writes.append(Touch(namespace=space, key=key, expires_at=expires_at, precondition=guard))
-        versions.append("")
+    for step in table.steps:
+        for at, entry in step.written.items():
+            guard = guards.pop(at, None)
+            writes.append(Delete(*at, guard) if entry is None else _set(at[0], entry, guard))
+            versions.append("" if entry is None else entry.version)
+        for (space, key), expires_at in step.touched.items():
+            guard = guards.pop((space, key), None)
+            writes.append(
+                Touch(namespace=space, key=key, expires_at=expires_at, precondition=guard)
+            )
+            versions.append("")
     for at, guard in guards.items():
         writes.append(Get(*at, guard))
         versions.append("")

@@ -72,10 +72,11 @@ async def batch_in_transaction(
         results = run_batch(table, batch)
         if session.certifies:
             await _write_again(session, statements, table, read)
-        await _put(session, statements, table.kept)
-        for some in _chunks(table.removed, _key_size):
-            await session.execute(statements.remove(some))
-        await _touch(session, statements, table.touched)
+        for step in table.steps:
+            await _put(session, statements, step.kept)
+            for some in _chunks(step.removed, _key_size):
+                await session.execute(statements.remove(some))
+            await _touch(session, statements, step.touched)
         absent = [at for at in keys if at not in found and at not in table.written]
         if placed or session.certifies:
             # Only the rows made here: an expired row may be alive by the clock of another server.

@@ -34,16 +34,17 @@ async def write_each(
 
     `APART` stands for an update whose value is too large beside those of the others.
 
-    Sets without preconditions need only one statement, which locks rows in the order of their keys
-    as other groups and batches do.
+    Sets of different keys without preconditions need only one statement, which locks rows in the
+    order of their keys as other groups and batches do.
     """
     entries: dict[EntryKey, Entry] = {}
     versions: list[str] = []
     for one in operations:
-        if not isinstance(one, Set) or one.precondition is not None:
+        key = entry_key(one)
+        if not isinstance(one, Set) or one.precondition is not None or key in entries:
             results = await batch_in_transaction(session, statements, Batch(operations), now)
             return [APART if isinstance(one, ValueTooLarge) else one for one in results]
         versions.append(new_version())
-        entries[entry_key(one)] = one.entry(versions[-1])
+        entries[key] = one.entry(versions[-1])
     await session.execute(statements.put_each(sorted(entries.items())))
     return versions

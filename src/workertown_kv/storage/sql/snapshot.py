@@ -3,6 +3,7 @@
 This is for engines that get all writes of a batch at once, after all reads on which they depend.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -23,6 +24,25 @@ class Found(msgspec.Struct, frozen=True):
     entry: Entry | bool
 
 
+class Step:
+    """Writes on different keys, after which other writes on the same keys may follow."""
+
+    def __init__(self) -> None:
+        self.written: dict[EntryKey, Entry | None] = {}
+        self.touched: dict[EntryKey, float | None] = {}
+        """The new lifetimes of entries."""
+
+    @property
+    def kept(self) -> Sequence[tuple[EntryKey, Entry]]:
+        """The entries to write."""
+        return [(at, entry) for at, entry in self.written.items() if entry is not None]
+
+    @property
+    def removed(self) -> Sequence[EntryKey]:
+        """The keys of the entries to remove."""
+        return [at for at, entry in self.written.items() if entry is None]
+
+
 class Snapshot:
     """The entries that were read, and their changes; `run_batch` works on it.
 
@@ -38,6 +58,9 @@ class Snapshot:
         self.written: dict[EntryKey, Entry | None] = {}
         self.touched: dict[EntryKey, float | None] = {}
         """The new lifetimes of entries that are not written."""
+        self.steps: list[Step] = []
+        """All writes, for engines that record each of them as a change."""
+        self._counts = Counter[EntryKey]()
         self._entries = dict(found)
         self._key_of = key_of
         self._now = now
@@ -70,6 +93,7 @@ class Snapshot:
         """See `batch.Table`."""
         at = self._checked(operation)
         entry = self.written[at] = operation.entry(new_version())
+        self._next_step(at).written[at] = entry
         if entry.is_alive(self._now):
             self._entries[at] = Found(entry.version, entry.expires_at, entry)
         else:
@@ -81,6 +105,7 @@ class Snapshot:
         """See `batch.Table`."""
         at = self._checked(operation)
         self.written[at] = None
+        self._next_step(at).written[at] = None
         self._entries.pop(at, None)
         self.touched.pop(at, None)
 
@@ -91,6 +116,7 @@ class Snapshot:
         if found is None:
             return None
         expires_at = operation.expires_at
+        self._next_step(at).touched[at] = expires_at
         if at in self.written:
             self.written[at] = touched(self.written[at], operation)
         else:
@@ -102,6 +128,14 @@ class Snapshot:
         else:
             del self._entries[at]
         return found.version
+
+    def _next_step(self, at: EntryKey) -> Step:
+        """Return the first step that has no write on the key yet."""
+        index = self._counts[at]
+        self._counts[at] += 1
+        if index == len(self.steps):
+            self.steps.append(Step())
+        return self.steps[index]
 
     def _checked(self, operation: Set | Delete | Touch) -> EntryKey:
         at = self._key_of(operation)
