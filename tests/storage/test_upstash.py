@@ -152,8 +152,9 @@ async def test_each_operation_is_one_request(upstash: StandInUpstash) -> None:
             before = upstash.requests
             await act()
             assert upstash.requests - before == requests
-        upstash.commands.clear()
-        await asyncio.gather(*(storage.get(Get(SPACE, "a")) for _ in range(20)))
+        for _ in range(2):  # the first time, the script is not known
+            upstash.commands.clear()
+            await asyncio.gather(*(storage.get(Get(SPACE, "a")) for _ in range(20)))
         # One for each of two gets, and a script for the others.
         sent = sorted(command[0] for command in upstash.commands)
         assert sent == ["EVALSHA", "HMGET", "HMGET"]
