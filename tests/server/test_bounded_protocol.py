@@ -328,6 +328,16 @@ async def test_requests_are_answered_though_the_client_sends_nothing_more(store:
     await until(lambda: not store.protocols)
 
 
+async def test_a_stream_at_whose_end_workerd_sends_nothing_more_is_not_kept(store: Served) -> None:
+    fields = (b"CF-KV-FLPROD-405: https://fake-host/a", b"Transfer-Encoding: chunked")
+    reader, writer = await store.connect()
+    writer.write(request(b"PUT /a", *fields, body=b"4\r\nhalf\r\n0\r\n\r\n"))
+    writer.write_eof()
+    assert statuses(await reader.read(-1)) == [400]
+    writer.close()
+    assert statuses(await store.all(request(b"GET /v1/kv/a") + LAST)) == [404, 200]
+
+
 async def test_half_a_request_ends_with_its_connection(store: Served) -> None:
     for sent in (b"", b"GET / HT", put(b"a", b'{"val', length=100)):
         reader, writer = await store.connect()
