@@ -75,16 +75,20 @@ async def test_other_paths_are_404_for_those_who_may_know(call: Caller, path: st
 
 async def test_groups_of_endpoints_can_be_moved_and_turned_off(storage: Storage) -> None:
     off = {"rest": False, "binding": False}
-    endpoints = {"v1": {"kv": "/values", "admin": False}, "public": "/about", "cloudflare": off}
+    native = {"kv": "/values", "changes": "/news", "admin": False}
+    endpoints = {"v1": native, "public": "/about", "cloudflare": off}
     call = Caller(make_server(storage, base_path="/base/", endpoints=endpoints))
     assert await call.data("PUT", "/base/values/a", json={"value": 1}) == 1
     assert await call.data("GET", "/base/about/health") == "OK"
-    for path in ("/v1/kv/a", "/base/v1/kv/a", "/base/admin/info", "/health", "/base/health"):
+    moved = ("/v1/kv/a", "/base/v1/kv/a", "/base/v1/changes", "/health", "/base/health")
+    for path in (*moved, "/base/admin/info"):
         assert (await call("GET", path)).status_code == 404
     described = (await call("GET", "/base/about/open-api.json")).json()
     assert set(described["paths"]) == {
         "/base/values",
         "/base/values/{key}",
+        "/base/news",
+        "/base/news/tickets",
         "/base/about/health",
         "/base/about/health/live",
         "/base/about/health/ready",
@@ -97,6 +101,9 @@ async def test_values_may_be_at_the_root(storage: Storage) -> None:
     off = {"rest": False, "binding": False}
     endpoints = {"v1": {"kv": "/", "admin": False}, "public": False, "cloudflare": off}
     call = Caller(make_server(storage, endpoints=endpoints))
+    assert await call.data("PUT", "/v1/changes", json={"value": 2}) == 2
+    assert await call.data("GET", "/?key=v1/changes") == 2
+    assert (await call("DELETE", "/v1/changes")).status_code == 200
     assert await call.data("PUT", "/a/b", json={"value": 1}) == 1
     assert [one["key"] for one in (await call.data("GET", "/"))["keys"]] == ["a/b"]
     assert await call.data("GET", "/?key=a/b") == 1

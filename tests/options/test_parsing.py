@@ -98,6 +98,10 @@ def test_options_are_immutable() -> None:
         ({"limits": {"key_bytes": 0}}, ["limits.key_bytes is 0", "at least 1"]),
         ({"endpoints": {"v1": {"kv": "v1"}}}, ["endpoints.v1.kv is 'v1'"]),
         ({"endpoints": {"v1": {"kv": "/"}}}, ["endpoints.v1.kv is '/'", "/client/v4/", "cover"]),
+        (
+            {"endpoints": {"v1": {"kv": "/v1", "changes": "/v1/news"}}},
+            ["endpoints.v1.kv is '/v1'", "/v1/news of endpoints.v1.changes", "cover"],
+        ),
         ({"endpoints": {"public": "/v1/kv"}}, ["'/v1/kv'", "/v1/kv/health", "cover"]),
         ({"endpoints": {"v1": {"kv": "/health"}}}, ["'/health'", "cover"]),
         ({"endpoints": {"public": "/v1", "v1": {"kv": "/v1/health"}}}, ["/v1/health", "cover"]),

@@ -35,7 +35,8 @@ class V1Options(Group, frozen=True):
     kv: str | Literal[False] = "/v1/kv"
     """Values, keys and batches."""
     changes: str | Literal[False] = "/v1/changes"
-    """The feed of changes, if the option `changes` is on and the storage records them."""
+    """The feed of changes, if the option `changes` is on and the storage records them. There is
+    none if another API has the default path, as values at `/` have."""
 
     def check(self) -> None:
         check_paths(admin=self.admin, kv=self.kv, changes=self.changes)

@@ -18,7 +18,7 @@ from ..errors import OptionsError
 from ..http.exchange import Exchange
 from ..http.route import Route
 from ..namespaces import Namespaces
-from ..options import Options
+from ..options import Options, V1Options
 from ..storage import Health, Storage
 
 
@@ -34,6 +34,9 @@ class Elsewhere(Route):
 
 
 ELSEWHERE: Final = Elsewhere()
+
+_CHANGES: Final = V1Options().changes
+"""The path of changes if the options give none."""
 
 
 def routes_of(
@@ -79,8 +82,11 @@ def routes_of(
         native.append(describe_admin(storage, prefix))
     if endpoints.v1.changes is not False and changes is not None:
         prefix = options.path(endpoints.v1.changes)
-        found["endpoints.v1.changes"] = endpoints.v1.changes, change_routes(changes, prefix)
-        native.append(describe_changes(storage, options.limits, prefix))
+        routes = change_routes(changes, prefix)
+        # Nobody who has values at / or at /v1 has to turn off what they never asked for.
+        if endpoints.v1.changes != _CHANGES or not _is_covered(routes, found):
+            found["endpoints.v1.changes"] = endpoints.v1.changes, routes
+            native.append(describe_changes(storage, options.limits, prefix))
     if endpoints.public is not False:
         prefix = options.path(endpoints.public)
         described = [*native, *others, describe_public(prefix)]
@@ -95,6 +101,12 @@ def _refusals(options: Options) -> Sequence[int]:
     access = options.access
     on = {403: access.ip is not False, 429: access.rate_limit is not False}
     return [status for status in on if on[status]]
+
+
+def _is_covered(routes: Sequence[Route], found: Mapping[str, tuple[str, Sequence[Route]]]) -> bool:
+    """Return whether another API has the path of one of these routes."""
+    others = [other for _, others in found.values() for other in others]
+    return any(other.has_path(route.path) for other, route in product(others, routes))
 
 
 def _check_apart(found: Mapping[str, tuple[str, Sequence[Route]]]) -> None:
