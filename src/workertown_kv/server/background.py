@@ -84,20 +84,32 @@ class Background:
             return 0
 
         await self._repeat(
-            "Following the changes of the storage", step, lambda: asyncio.sleep(FOLLOW_SECONDS)
+            "Following the changes of the storage",
+            step,
+            lambda: asyncio.sleep(FOLLOW_SECONDS),
+            is_asked_for=True,
         )
 
     async def _repeat(
-        self, what: str, step: Callable[[], Awaitable[int]], wait: Callable[[], Awaitable[None]]
+        self,
+        what: str,
+        step: Callable[[], Awaitable[int]],
+        wait: Callable[[], Awaitable[None]],
+        *,
+        is_asked_for: bool = False,
     ) -> None:
-        """Repeat a step, and wait after a step that found nothing to do."""
+        """Repeat a step, and wait after a step that found nothing to do.
+
+        What the storage lacks is told only if the operator has asked for the step.
+        """
         log = FailureLog()
         while True:
             done = 0
             try:
                 done = await step()
             except StorageUnsupported as error:
-                log.failed(error.message, f"{what} is not possible: {error}")
+                if is_asked_for:
+                    log.failed(error.message, f"{what} is not possible: {error}")
             except StorageError as error:
                 self._health.failed(error)
             except Exception as error:  # noqa: BLE001  (the next step may succeed)
