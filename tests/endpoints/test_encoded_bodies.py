@@ -18,7 +18,10 @@ SPACE = SPACES + "/{namespace_id}"
 BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/v1/kv/{key}"): {"value": 2},
     ("PUT", "/v1/kv?key={key}"): {"value": 2},
+    ("PATCH", "/v1/kv/{key}"): {"increment": 2},
+    ("PATCH", "/v1/kv?key={key}"): {"increment": 2},
     ("POST", "/v1/kv"): {"operations": []},
+    ("POST", "/v1/changes/tickets"): {},
     ("POST", "/admin/namespaces"): {"title": "t"},
     ("PUT", "/admin/namespaces/{namespace}"): {"title": "u"},
     ("POST", SPACES): {"title": "v"},

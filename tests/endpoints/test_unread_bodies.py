@@ -54,7 +54,7 @@ class Client:
         (f"{VALUE}?expiration_ttl=5", AUTHORIZED, 400),
         (f"{REST}/{'f' * 32}/values/a", AUTHORIZED, 404),
         (VALUE, {"authorization": "Bearer wrong"}, 401),
-        ("/v1/kv/a", {**AUTHORIZED, "content-type": "text/plain"}, 415),
+        ("/v1/kv/a", {**AUTHORIZED, "content-type": "multipart/form-data"}, 415),
         ("/nowhere", AUTHORIZED, 404),
     ],
 )
