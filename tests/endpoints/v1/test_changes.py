@@ -594,6 +594,31 @@ async def test_a_stream_by_a_ticket_ends_with_the_credential(clock: MovedClock) 
         assert (await events.next())[0] == "revoked"
 
 
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {"api_key": {"verify_credentials": lambda key: key == API_KEY}},
+        {"api_key": {"api_key": API_KEY}, "authenticate_request": lambda _, user: user},
+    ],
+)
+async def test_a_stream_by_a_ticket_lasts_an_hour_if_a_hook_checks_credentials(
+    clock: MovedClock, auth: Any
+) -> None:
+    call = Caller(make(clock, auth=auth))
+    ticket = await ticket_for(call)
+    async with serving(call.server) as served, ticket_stream(served, ticket) as events:
+        assert (await events.next())[0] == "ready"
+        assert call.server.changes is not None
+        streams = call.server.changes.streams
+        time = asyncio.get_running_loop().time()
+        clock.move(3599)
+        await streams.tick(time + 6)
+        assert len(streams) == 1
+        clock.move(1)
+        await streams.tick(time + 12)
+        assert (await events.next())[0] == "revoked"
+
+
 async def test_a_ticket_is_in_no_log(clock: MovedClock, caplog: pytest.LogCaptureFixture) -> None:
     lines: list[object] = []
     call = Caller(make(clock, logger=lambda *given: lines.append(given)))

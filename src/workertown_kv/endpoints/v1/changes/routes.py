@@ -18,7 +18,7 @@ from ....user import User
 from ..envelope import NATIVE_API
 from .pages import Pages
 from .streams import IsValid, Streams
-from .tickets import TicketHandlers, ticket_in
+from .tickets import TicketHandlers, hooks_check, ticket_in
 from .watch import WatchDecoder
 
 _EVENTS: Final = b"text/event-stream"
@@ -46,7 +46,13 @@ class ChangeHandlers:
         self._tickets = Tickets(feed.storage, sealer)
         limits = options.limits
         self._watches = WatchDecoder(namespaces, sealer, self._tickets, limits.key_bytes)
-        self._making = TicketHandlers(self._tickets, self._watches, limits.body_seconds)
+        self._making = TicketHandlers(
+            self._tickets,
+            self._watches,
+            limits.body_seconds,
+            feed.storage.clock,
+            hooks_check=hooks_check(options.auth),
+        )
         self._renewed = renewed
 
     async def get(self, exchange: Exchange) -> Answer | None:

@@ -11,9 +11,17 @@ from ....http.answer import Answer
 from ....http.body import check_json, check_utf8, read_body
 from ....http.exchange import Exchange
 from ....http.query import query
+from ....options import AuthOptions
+from ....storage import Clock
 from ....user import User
 from ..envelope import object_answer
 from .watch import MOST_PREFIXES, WatchDecoder
+
+HOOK_SECONDS: Final = 3600
+"""How long a stream may last if only a hook knows whether the credential is still valid.
+
+The hook needs the credential or its request, and a ticket has neither.
+"""
 
 _BODY_BYTES: Final = 512 * 1024
 _NO_STORE: Final = [(b"cache-control", b"no-store")]
@@ -44,10 +52,20 @@ _DECODER: Final = msgspec.json.Decoder(TicketBody)
 class TicketHandlers:
     """Handles requests for tickets."""
 
-    def __init__(self, tickets: Tickets, watches: WatchDecoder, body_seconds: int) -> None:
+    def __init__(
+        self,
+        tickets: Tickets,
+        watches: WatchDecoder,
+        body_seconds: int,
+        clock: Clock,
+        *,
+        hooks_check: bool,
+    ) -> None:
         self._tickets = tickets
         self._watches = watches
         self._body_seconds = body_seconds
+        self._clock = clock
+        self._hooks_check = hooks_check
 
     async def make(self, exchange: Exchange) -> Answer:
         """Answer with a ticket for one stream."""
@@ -59,9 +77,21 @@ class TicketHandlers:
             exchange, wanted.namespace, list(wanted.prefixes or ("",))
         )
         user = exchange.user
+        until = _end_of(user)
+        if self._hooks_check:
+            latest = self._clock() + HOOK_SECONDS
+            until = latest if until is None else min(until, latest)
         return object_answer(
-            TicketData(*await self._tickets.make(user, _end_of(user), interest)), _NO_STORE
+            TicketData(*await self._tickets.make(user, until, interest)), _NO_STORE
         )
+
+
+def hooks_check(auth: AuthOptions) -> bool:
+    """Return whether hooks decide which credentials are valid."""
+    groups = (auth.api_key, auth.basic, auth.jwt)
+    return auth.authenticate_request is not None or any(
+        getattr(group, "verify_credentials", None) is not None for group in groups
+    )
 
 
 def ticket_in(exchange: Exchange) -> str | None:
