@@ -125,6 +125,24 @@ async def test_another_request_with_the_same_key_is_refused(call: Caller) -> Non
     assert await call.data("GET", "/v1/kv/n") == 1
 
 
+async def test_the_same_key_in_another_namespace_is_refused(call: Caller) -> None:
+    await call.data("POST", "/admin/namespaces", json={"title": "other"})
+    batch = {"operations": [{"op": "increment", "key": "n", "by": 1}]}
+    requests: list[tuple[str, str, dict[str, Any]]] = [
+        ("PATCH", "/v1/kv/n", {"json": {"increment": 1}}),
+        ("POST", "/v1/kv", {"json": batch}),
+        ("DELETE", "/v1/kv/n?take=true", {}),
+    ]
+    for method, url, given in requests:
+        await call.put("n", 1)
+        headers = {"Idempotency-Key": method}
+        assert (await call(method, url, headers=headers, **given)).status_code == 200
+        headers["X-KV-Namespace"] = "other"
+        answer = await call(method, url, headers=headers, **given)
+        assert answer.status_code == 422, method
+    assert (await call("GET", "/v1/kv/n?namespace=other")).status_code == 404
+
+
 async def test_an_answer_is_kept_for_ten_minutes(call: Caller, clock: MovedClock) -> None:
     for moved, wanted in ((0, 1), (599, 1), (1, 2)):
         clock.move(moved)

@@ -59,6 +59,7 @@ class Once:
         exchange: Exchange,
         storage: Storage,
         limits: LimitsOptions,
+        namespace: str,
         body: bytes | bytearray = b"",
     ) -> None:
         """Raise `InputError` for a wrong key, and `StorageUnsupported` if the storage cannot."""
@@ -81,6 +82,7 @@ class Once:
             exchange.method.encode(),
             exchange.path.encode("utf-8", "surrogateescape"),
             exchange.query,
+            namespace.encode(),
             *sent,
             body,
         )

@@ -37,7 +37,9 @@ class Patches:
         exchange.user.check_key("write", namespace, key)
         most = limits.patch_bytes + BODY_SLACK
         body = await read_body(exchange, most, "the body of a PATCH", seconds=limits.body_seconds)
-        once = Once(exchange, self._storage, limits, body) if FIELD in exchange.fields else None
+        once = None
+        if FIELD in exchange.fields:
+            once = Once(exchange, self._storage, limits, namespace, body)
         operation = await decode_patch(
             media_type,
             body,

@@ -117,7 +117,7 @@ class Values:
         as_bytes = wants_bytes(exchange)
         taking = reserving(exchange, take(target, self._limits, as_bytes=as_bytes))
         if FIELD in exchange.fields:
-            once = Once(exchange, self._storage, self._limits)
+            once = Once(exchange, self._storage, self._limits, operation.namespace)
             return await once.answer(
                 [taking], lambda results: taken_answer(results[0], as_bytes=as_bytes)
             )
@@ -198,7 +198,9 @@ class Collection:
             now=self._storage.clock(),
             is_precise=precise,
         )
-        once = Once(exchange, self._storage, limits, body) if FIELD in exchange.fields else None
+        once = None
+        if FIELD in exchange.fields:
+            once = Once(exchange, self._storage, limits, namespace, body)
         del body
         exchange.expect(batch_answer_bytes(batch, limits))
         if once is not None:
