@@ -7,6 +7,9 @@ from typing import Final
 MOST_WHOLE: Final = 2**53 - 1
 """The largest whole number that every reader of JSON keeps exactly (RFC 8259, 6)."""
 
+SPACE: Final = b" \t\n\r"
+"""The white space that may be around JSON."""
+
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _LONGEST: Final = 400
 """More characters than any useful number has; `1e400` is beyond every float."""
@@ -47,6 +50,7 @@ def exact(text: bytes) -> int | Decimal | None:
 
     A number without a fraction and an exponent is an `int`.
     """
+    text = text.strip(SPACE)
     if len(text) > _LONGEST:
         return None
     match = _NUMBER.fullmatch(text.decode("latin-1"))

@@ -291,6 +291,14 @@ async def test_an_increment_is_exact(call: Caller, value: str, increment: str, r
     assert await text_of(call) == result
 
 
+async def test_a_number_with_white_space_around_it_is_counted(call: Caller) -> None:
+    put = await call("PUT", "/v1/kv/a", content="\t5\r\n", headers={"Content-Type": "text/plain"})
+    assert put.status_code == 200, put.text
+    answer = await patched(call, {"increment": 1})
+    assert (answer.status_code, answer.json().get("data")) == (200, 6), answer.text
+    assert await text_of(call) == "6"
+
+
 @pytest.mark.parametrize(
     ("value", "body", "error"),
     [
