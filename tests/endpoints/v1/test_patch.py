@@ -153,6 +153,13 @@ async def test_a_json_patch_makes_what_the_rfc_says(
     assert (answer.status_code, answer.json().get("data")) == (200, result), answer.text
 
 
+async def test_a_json_patch_may_have_white_space_around_it(call: Caller) -> None:
+    await write(call, "{}")
+    text = ' \r\n\t[ {"op": "add", "path": "/a", "value": 1} ]\n'
+    answer = await patched(call, text, JSON_PATCH)
+    assert (answer.status_code, answer.json().get("data")) == (200, {"a": 1}), answer.text
+
+
 @pytest.mark.parametrize(
     "operation",
     [

@@ -13,7 +13,7 @@ from ....http.exchange import Exchange
 from ....operations import Touch, Update
 from ....options import LimitsOptions
 from ....patches.increment import Amount, Increment
-from ....patches.number import exact
+from ....patches.number import SPACE, exact
 from ....patches.tree import Tree, parsed
 from ...schemas import Ttl, ref
 from .decoding import Body, check_depth, check_syntax, decode, explained, invalid
@@ -193,6 +193,7 @@ _STEP_DEPTH: Final = 2
 
 def steps_in(text: bytes, path: _Path) -> list[dict[str, Tree]]:
     """Return the operations of a JSON Patch. `path` is where valid JSON text is in the body."""
+    text = text.lstrip(SPACE)
     if not text.startswith(b"["):
         raise invalid(path, f"E{_PATCH_EXAMPLE[1:]}")
     try:
