@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from ..entry import Entry
-from ..errors import Conflict, KvError, PreconditionFailed, ValueTooLarge
+from ..errors import Conflict, KvError, NotFound, PreconditionFailed, ValueTooLarge
 from ..operations import Batch, Delete, Get, Operation, Result, Set, Touch, Update, Updated
 
 
@@ -50,7 +50,7 @@ def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
         raise Conflict([len(batch.operations)])
     results = [_attempt(table, operation, budget) for operation in batch.operations]
     if batch.atomic:
-        _raise_first(results)
+        _raise_first(batch.operations, results)
     if record is not None:
         table.set(
             Set(
@@ -123,10 +123,12 @@ def _attempt(table: Table, operation: Operation, budget: ReadBudget) -> Result:
         return error.with_traceback(None)
 
 
-def _raise_first(results: Sequence[Result]) -> None:
+def _raise_first(operations: Sequence[Operation], results: Sequence[Result]) -> None:
     failed = [i for i, result in enumerate(results) if isinstance(result, PreconditionFailed)]
     if failed:
         raise Conflict(failed)
-    for result in results:
+    for operation, result in zip(operations, results, strict=True):
         if isinstance(result, KvError):
             raise result
+        if isinstance(operation, Touch) and result is None:
+            raise NotFound

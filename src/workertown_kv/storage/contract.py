@@ -247,8 +247,9 @@ class Storage(ABC):
 
         Without `atomic`, each operation succeeds or fails by itself, and the result of a failed
         operation is its error. With `atomic`, all happen at one moment or none does: `Conflict`
-        names the operations whose precondition did not hold. If the values of all gets have more
-        than `read_bytes` together, the results of the gets beyond are `ValueTooLarge`.
+        names the operations whose precondition did not hold, and a touch without an entry raises
+        `NotFound`. If the values of all gets have more than `read_bytes` together, the results of
+        the gets beyond are `ValueTooLarge`.
         """
         if operation.atomic or operation.record is not None:
             raise self.unsupported(Capability.ATOMIC_BATCHES)

@@ -69,16 +69,22 @@ async def test_each_change_of_a_batch_fails_by_itself(call: Caller) -> None:
 
 async def test_an_atomic_batch_with_a_change_that_fails_changes_nothing(call: Caller) -> None:
     await call.put("n", 1)
-    operations = [
+    operations: list[dict[str, Any]] = [
         {"op": "increment", "key": "n", "by": 1},
         {"op": "increment", "key": "n", "by": 1, "if_version": "other"},
     ]
     answer = await call("POST", "/v1/kv", json={"operations": operations, "atomic": True})
     assert answer.status_code == 409
     assert [one["path"] for one in answer.json()["errors"]] == [["operations", 1]]
-    operations[1] = {"op": "take", "key": "absent"}
-    answer = await call("POST", "/v1/kv", json={"operations": operations, "atomic": True})
-    assert answer.status_code == 404
+    changes: list[dict[str, Any]] = [
+        {"op": "take", "key": "absent"},
+        {"op": "touch", "key": "absent", "ttl": 60},
+        {"op": "touch", "key": "absent", "metadata": {}},
+    ]
+    for absent in changes:
+        operations[1] = absent
+        answer = await call("POST", "/v1/kv", json={"operations": operations, "atomic": True})
+        assert answer.status_code == 404, absent
     assert await call.data("GET", "/v1/kv/n") == 1
 
 

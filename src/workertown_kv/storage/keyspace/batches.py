@@ -6,7 +6,14 @@ from itertools import groupby
 from typing import Any, Literal
 
 from ...entry import Entry
-from ...errors import Conflict, KvError, PreconditionFailed, StorageUnsupported, ValueTooLarge
+from ...errors import (
+    Conflict,
+    KvError,
+    NotFound,
+    PreconditionFailed,
+    StorageUnsupported,
+    ValueTooLarge,
+)
 from ...operations import Batch, Delete, Get, Operation, Result, Set, Touch, Update
 from ..batch import ReadBudget
 from ..contract import Clock
@@ -14,7 +21,7 @@ from ..gathering import Write
 from ..version import new_version
 from .call import Call, script_call
 from .engine import Session
-from .fields import DONE, FAILED, TOO_LARGE, batch_arguments, entry_of
+from .fields import ABSENT, DONE, FAILED, TOO_LARGE, batch_arguments, entry_of
 from .scripts import BATCH
 
 Outcome = Result | Literal[False]
@@ -26,8 +33,7 @@ async def run_one(session: Session, operation: Write, clock: Clock) -> str | Non
     (outcome,) = await Run(session, [operation], clock).at_once(read_bytes=0)
     if isinstance(outcome, PreconditionFailed):
         raise outcome
-    assert outcome is None or isinstance(outcome, str)
-    return outcome
+    return outcome if isinstance(outcome, str) else None  # also of a touch without an entry
 
 
 async def write_each(
@@ -49,7 +55,7 @@ async def run_batch(session: Session, batch: Batch, clock: Clock) -> Sequence[Re
         raise Conflict(failed)
     results = _within_budget(outcomes, read_bytes)
     for result in results:
-        if isinstance(result, ValueTooLarge):
+        if isinstance(result, NotFound | ValueTooLarge):
             raise result
     return results
 
@@ -73,7 +79,10 @@ class Run:
         self._slots = [session.layout.slot(session.layout.bucket(one.key)) for one in operations]
 
     async def at_once(self, read_bytes: int) -> list[Outcome]:
-        """Do all operations or none. If one outcome is a failure, none was done."""
+        """Do all operations or none. If one outcome is a failure, none was done.
+
+        The outcome of a touch without an entry is `NotFound`.
+        """
         outcomes: list[Outcome] = [None] * len(self._operations)
         if len(set(self._slots)) > 1:
             raise StorageUnsupported(
@@ -95,6 +104,7 @@ class Run:
             answer if isinstance(answer, KvError) else self._outcome(index, answer[0])
             for index, answer in enumerate(answers)
         ]
+        outcomes = [None if isinstance(one, NotFound) else one for one in outcomes]
         return _within_budget(outcomes, 0)
 
     async def each(self, read_bytes: int) -> list[Outcome]:
@@ -145,6 +155,8 @@ class Run:
             return answer
         if answer == FAILED:
             return PreconditionFailed()
+        if answer == ABSENT:
+            return NotFound()
         if answer == TOO_LARGE:
             return False
         match self._operations[index]:

@@ -17,7 +17,7 @@ FIELDS: Final = ("value", "is_json", "metadata", "expires_at", "version")
 GRACE_SECONDS: Final = 2 * SWEEP_MARGIN_SECONDS
 """How long after its expiry Redis itself removes an entry that no server has swept."""
 
-DONE, FAILED, TOO_LARGE = 1, 0, -1
+DONE, FAILED, TOO_LARGE, ABSENT = 1, 0, -1, -2
 """The batch script's answers for an operation. A get is answered by the fields that it found."""
 
 

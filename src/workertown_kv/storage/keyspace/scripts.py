@@ -91,6 +91,7 @@ while argument < #ARGV do
         end
         if step.act == 'touch' then
             step.expires_at, step.lives, step.there = take(), take(), version
+            if answer == 1 and mode == 'all' and not version then answer = -2 end
             if answer == 1 then expiries[step.entry] = step.expires_at end
         elseif answer == 1 then
             versions[step.entry] = step.version or false

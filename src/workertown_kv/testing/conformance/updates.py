@@ -227,6 +227,36 @@ class Updates(StorageCase):
             (b"1", None, results[3]),
         ]
 
+    async def test_a_touch_without_an_entry_undoes_an_atomic_batch(
+        self, storage: Storage, clock: MovedClock
+    ) -> None:
+        self._needs(Capability.TOUCH)
+        self._needs(Capability.ATOMIC_BATCHES)
+        a, b, expired = map(self.together, "abc")
+        version = await storage.set(put(a, b"1"))
+        await storage.set(put(expired, expires_at=clock() + 1))
+        clock.move(1)
+        new = clock() + 10
+        others: list[Operation] = [touch(a, new), put(a, b"2"), put(b), Get(SPACE, a)]
+        for absent in (
+            touch(expired, new),
+            touch(self.together("d"), None),
+            touch(self.together("d"), None, MUST_NOT_EXIST),
+        ):
+            for more in ([], [add(a)]):
+                for operations in ([absent, *others, *more], [*others, *more, absent]):
+                    with pytest.raises(NotFound):
+                        await storage.batch(Batch(operations, atomic=True))
+        with pytest.raises(NotFound):
+            await storage.batch(Batch([put(b), Delete(SPACE, b), touch(b, new)], atomic=True))
+        with pytest.raises(Conflict) as caught:
+            await storage.batch(Batch([touch(b, new), put(a, precondition=MUST_NOT_EXIST)], True))
+        assert caught.value.failed == (1,)
+        entry = await storage.get(Get(SPACE, a))
+        assert entry is not None
+        assert (entry.value, entry.expires_at, entry.version) == (b"1", None, version)
+        assert await storage.get(Get(SPACE, b)) is None
+
     async def test_an_update_decides_on_the_present_entry(
         self, storage: Storage, clock: MovedClock
     ) -> None:
