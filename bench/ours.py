@@ -21,6 +21,7 @@ from .requests import fill
 from .server import Request, Server
 
 NAME: Final = "workertown-kv"
+UNRECORDED_NAME: Final = f"{NAME} that records no changes"
 BASE_NAME: Final = f"{NAME}, base case"
 """The name of the server with the base case, beside another of ours in the same scenario."""
 SECRET: Final = "a shared secret that has more than 32 bytes"
@@ -48,12 +49,19 @@ def ours(
     *args: str,
     credentials: str = "API key",
     engine: StartEngine = sqlite,
+    changes: bool = True,
 ) -> Callable[[Path, Data], AbstractContextManager[Server]]:
     """Return what starts the server: on SQLite or another engine, and with further flags."""
+    env, authorization = CREDENTIALS[credentials]
+    if not changes:
+        env = {**env, "KV_OPTIONS__CHANGES": "false"}
 
     @contextmanager
     def start(folder: Path, data: Data) -> Iterator[Server]:
-        with engine(folder) as behind, _filled(behind, folder, data, args, credentials) as server:
+        with (
+            engine(folder) as behind,
+            _filled(behind, folder, data, args, env, authorization) as server,
+        ):
             yield server
 
     return start
@@ -67,9 +75,13 @@ def command(port: int, database: str | Path, *args: str) -> list[str]:
 
 @contextmanager
 def _filled(
-    engine: Engine, folder: Path, data: Data, args: tuple[str, ...], credentials: str
+    engine: Engine,
+    folder: Path,
+    data: Data,
+    args: tuple[str, ...],
+    env: Mapping[str, str],
+    authorization: Callable[[], str],
 ) -> Iterator[Server]:
-    env, authorization = CREDENTIALS[credentials]
     port = free_port()
     is_much = data.keys * data.size >= _MUCH
     if is_much:

@@ -13,7 +13,7 @@ from .data import MIB_25, Data
 from .load import Load
 from .measure import Setup, always, served
 from .native import native
-from .ours import BASE_NAME, ours
+from .ours import BASE_NAME, UNRECORDED_NAME, ours
 from .peers.bare import bare_protocol, bare_uvicorn
 from .peers.etcd import etcd
 from .peers.kinto import kinto
@@ -49,6 +49,11 @@ class Scenario:
 
 def _over(engine: engines.StartEngine, client: clients.Client, name: str) -> tuple[Setup, Setup]:
     return served(ours(engine=engine)), native(name, client, engine)
+
+
+def _recording(engine: engines.StartEngine = engines.sqlite) -> tuple[Setup, Setup]:
+    without = ours(engine=engine, changes=False)
+    return served(ours(engine=engine)), always(without, UNRECORDED_NAME, _BASE_DATA, (_PUT,))
 
 
 _POSTGRES: Final = _over(engines.postgres, clients.asyncpg_client, "asyncpg, one by one")
@@ -121,6 +126,22 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     ),
     "mix-50-50": Scenario(
         "50% GET and 50% PUT, zipfian keys", (_OURS, _WEBDIS), (Load("mix", mix(0.5)),)
+    ),
+    "changes": Scenario("PUT, and the cost of recording changes", _recording(), (_PUT,)),
+    "changes-postgres": Scenario(
+        "PUT over PostgreSQL, and the cost of recording changes",
+        _recording(engines.postgres),
+        (_PUT,),
+        start_seconds=5,
+    ),
+    "changes-mariadb": Scenario(
+        "PUT over MariaDB, and the cost of recording changes",
+        _recording(engines.mariadb),
+        (_PUT,),
+        start_seconds=5,
+    ),
+    "changes-redis": Scenario(
+        "PUT over Redis, and the cost of recording changes", _recording(engines.redis), (_PUT,)
     ),
     "get-memory": Scenario("GET, values in memory", _MEMORY),
     "put-memory": Scenario("PUT, values in memory", _MEMORY, (_PUT,), beside="put"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from .measure import BYTES, CPU, RATE
-from .ours import BASE_NAME, NAME
+from .ours import BASE_NAME, NAME, UNRECORDED_NAME
 from .peers.nginx import NAME as NGINX
 from .peers.webdis import NAME as WEBDIS
 from .results import Result, Run
@@ -85,6 +85,10 @@ TARGETS: Final[Mapping[tuple[str, str, str, str], Target]] = {
     ("readers-and-writers", "GET", RATE, BASE_NAME): Target("≥", 0.85),
     ("readers-and-writers", "PUT", P50, ""): Target("≤", 2, "value"),
     ("readers-and-writers", "PUT", P99, ""): Target("≤", 10, "value"),
+    ("changes", "PUT", RATE, UNRECORDED_NAME): Target("≥", 0.9),
+    ("changes-postgres", "PUT", RATE, UNRECORDED_NAME): Target("≥", 0.7),
+    ("changes-mariadb", "PUT", RATE, UNRECORDED_NAME): Target("≥", 0.7),
+    ("changes-redis", "PUT", RATE, UNRECORDED_NAME): Target("≥", 0.7),
     ("get-25mib", "GET 25 MiB", BYTES, ""): Target("≥", 300, "value"),
     ("get-25mib", "GET 25 MiB", PEAK, ""): Target("≤", 79, "value"),
     ("get-25mib-beside", "GET 404", P99, ""): Target("≤", 40, "value"),
