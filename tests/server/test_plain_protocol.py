@@ -20,6 +20,7 @@ from workertown_kv.operations import Get, Set
 from workertown_kv.server.bounded_protocol import BoundedProtocol
 from workertown_kv.server.known_fields import MOST_BLOCKS, MOST_BYTES, KnownBlocks, KnownFields
 from workertown_kv.server.plain_protocol import BODY_BYTES, PlainExchange, PlainProtocol
+from workertown_kv.server.turn import Turn
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
 
@@ -533,6 +534,44 @@ class Slow(MemoryStorage):
         self.waiting += 1
         await self.may_write.wait()
         return await super().set(operation)
+
+
+async def test_a_client_that_is_gone_takes_no_answer_of_others() -> None:
+    storage = Slow()
+    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+        _, gone = await served.connect()
+        gone.write(put(b"a", b'{"value":1}') + request(b"GET /v1/kv/a"))
+        await until(lambda: storage.waiting == 1)
+        (lost,) = served.protocols
+        reader, writer = await served.connect()
+        writer.write(put(b"b", b'{"value":2}'))
+        await until(lambda: storage.waiting == 2)
+        lost.abort()
+        await until(lambda: len(served.protocols) == 1)
+        storage.may_write.set()
+        assert statuses(await one_answer(reader)) == [200]
+        for one in (gone, writer):
+            one.close()
+
+
+async def test_an_answer_that_cannot_be_written_holds_up_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Writing:
+        is_flushed = False
+
+        def flush(self) -> None:
+            self.is_flushed = True
+
+    class Broken:
+        def flush(self) -> None:
+            raise RuntimeError("closed")
+
+    turn, writing = Turn(), Writing()
+    turn.add(Broken())
+    turn.add(writing)
+    await until(lambda: writing.is_flushed)
+    assert "An answer could not be written" in caplog.text
 
 
 @pytest.mark.parametrize("event", ["shutdown", "reload", "disconnect"])

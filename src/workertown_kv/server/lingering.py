@@ -48,9 +48,9 @@ class LingeringTransport:
             self._turn.add(self)
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write what was gathered, unless the client is gone."""
         data, self._gathered = self._gathered, b""
-        if data:
+        if data and not self._transport.is_closing():
             self._transport.write(data)
 
     def is_closing(self) -> bool:

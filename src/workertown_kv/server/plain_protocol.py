@@ -361,7 +361,8 @@ class PlainExchange(Exchange):
         flow, writer = protocol.flow, protocol.writer
         if flow.write_paused:
             await flow.drain()
-        if self.disconnected:
+        # A request behind this one may have learned in its place that the client is gone.
+        if self.disconnected or writer.is_closing():
             return
         self.response_started = True
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"

@@ -1,10 +1,13 @@
 """Write the answers of one turn of the event loop one right after the other."""
 
 import asyncio
+import logging
 from typing import Final, Protocol
 
 MOST_WAITING: Final = 64
 """How many connections may wait for the end of the turn, so that none waits for long."""
+
+_LOG: Final = logging.getLogger("workertown_kv")
 
 
 class Waiting(Protocol):
@@ -36,4 +39,7 @@ class Turn:
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, []
         for connection in waiting:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:  # noqa: BLE001  (the other connections get their answers)
+                _LOG.exception("An answer could not be written")
