@@ -7,7 +7,18 @@ import msgspec
 
 from ..entry import Entry
 from ..errors import Conflict, KvError, NotFound, PreconditionFailed, ValueTooLarge
-from ..operations import Batch, Delete, Get, Operation, Result, Set, Touch, Update, Updated
+from ..operations import (
+    Batch,
+    Decision,
+    Delete,
+    Get,
+    Operation,
+    Result,
+    Set,
+    Touch,
+    Update,
+    Updated,
+)
 
 
 class Table(Protocol):
@@ -35,11 +46,39 @@ class ReadBudget:
     def spend(self, entry: Entry | bool | None) -> Entry | None:
         """Return the entry, or raise `ValueTooLarge` if it no longer fits."""
         if not isinstance(entry, bool):
-            size = 0 if entry is None else len(entry.value)
-            if size <= self.left:
-                self.left -= size
-                return entry
-        raise ValueTooLarge(f"The values asked for have more than {self._allowed:,} bytes together")
+            self._spend_bytes(0 if entry is None else len(entry.value))
+            return entry
+        raise self._exceeded()
+
+    def spending(self, operation: Update, *, is_read: bool = False) -> Update:
+        """Return the update, which spends the values before and after it, before it writes.
+
+        With `is_read`, the caller has spent the value before it. An update that does not fit raises
+        `ValueTooLarge` and writes nothing.
+        """
+        left = self.left
+
+        def decide(entry: Entry | None) -> Decision:
+            # A storage may decide several times, but writes once.
+            self.left = left
+            if not is_read:
+                self.spend(entry)
+            write = operation.decide(entry)
+            if isinstance(write, Set) and operation.reads:
+                self._spend_bytes(len(write.value))
+            return write
+
+        return msgspec.structs.replace(operation, decide=decide)
+
+    def _spend_bytes(self, size: int) -> None:
+        if size > self.left:
+            raise self._exceeded()
+        self.left -= size
+
+    def _exceeded(self) -> ValueTooLarge:
+        return ValueTooLarge(
+            f"The values asked for have more than {self._allowed:,} bytes together"
+        )
 
 
 def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
@@ -117,7 +156,7 @@ def _attempt(table: Table, operation: Operation, budget: ReadBudget) -> Result:
             case Update():
                 get = Get(operation.namespace, operation.key)
                 found = budget.spend(table.get_up_to(get, budget.left))
-                return update(table, operation, found)
+                return update(table, budget.spending(operation, is_read=True), found)
     except KvError as error:
         # The traceback would keep in memory the values that were read.
         return error.with_traceback(None)

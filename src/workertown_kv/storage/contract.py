@@ -248,8 +248,9 @@ class Storage(ABC):
         Without `atomic`, each operation succeeds or fails by itself, and the result of a failed
         operation is its error. With `atomic`, all happen at one moment or none does: `Conflict`
         names the operations whose precondition did not hold, and a touch without an entry raises
-        `NotFound`. If the values of all gets have more than `read_bytes` together, the results of
-        the gets beyond are `ValueTooLarge`.
+        `NotFound`. If the values of all gets, and those before and after all updates, have more
+        than `read_bytes` together, the results of the gets and updates beyond are `ValueTooLarge`,
+        and these updates write nothing.
         """
         if operation.atomic or operation.record is not None:
             raise self.unsupported(Capability.ATOMIC_BATCHES)
@@ -303,8 +304,6 @@ class Storage(ABC):
                 case Touch():
                     return await self.touch(operation)
                 case Update():
-                    updated = await self.update(operation)
-                    budget.spend(updated.before)
-                    return updated
+                    return await self.update(budget.spending(operation))
         except KvError as error:
             return error.with_traceback(None)

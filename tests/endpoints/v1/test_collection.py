@@ -243,6 +243,22 @@ async def test_a_batch_has_limits(clock: MovedClock) -> None:
     assert [one.get("status") for one in results] == [None, None, 413]
 
 
+async def test_patches_past_the_limit_of_a_batch_change_nothing(clock: MovedClock) -> None:
+    limits = {"batch_bytes": 5000, "value_bytes": 4000, "patch_bytes": 4000}
+    call = Caller(make_server(MemoryStorage(clock=clock), limits=limits))
+    steps = [{"op": "copy", "from": "/0", "path": "/-"}] * 9
+    operations: list[dict[str, object]] = []
+    for key in "abc":
+        operations.append({"op": "set", "key": key, "value": ["x" * 200]})
+        operations.append({"op": "patch", "key": key, "json_patch": steps})
+    body = {"operations": operations, "atomic": True}
+    assert (await call("POST", "/v1/kv", json=body)).status_code == 413
+    assert (await call("GET", "/v1/kv/a")).status_code == 404
+    results = await call.data("POST", "/v1/kv", json={"operations": operations})
+    assert [one.get("status") for one in results] == [None, None, None, None, None, 413]
+    assert [len(await call.data("GET", f"/v1/kv/{key}")) for key in "abc"] == [10, 10, 1]
+
+
 async def test_a_batch_gives_a_value_that_is_not_json_as_base64(clock: MovedClock) -> None:
     storage = MemoryStorage(clock=clock)
     await storage.set(Set(namespace="default", key="a", value=b"\xff", is_json=False))

@@ -243,13 +243,11 @@ class SqlStorage(Storage):
                     pool, lambda session: self._touch(session, operation), writes=True
                 )
             case Update():
-                updated = await self._database.ask(
-                    pool,
-                    lambda session: self._update(session, operation, budget.left),
-                    writes=True,
+                left = budget.left
+                spending = budget.spending(operation)
+                return await self._database.ask(
+                    pool, lambda session: self._update(session, spending, left), writes=True
                 )
-                budget.spend(updated.before)
-                return updated
 
     async def _probe(self, session: Session) -> None:
         for statement in self._statements.probe():

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ...entry import Entry
-from ...errors import Conflict, NotFound, PatchConflict, PreconditionFailed
+from ...errors import Conflict, NotFound, PatchConflict, PreconditionFailed, ValueTooLarge
 from ...operations import (
     MUST_EXIST,
     MUST_NOT_EXIST,
@@ -38,6 +38,11 @@ def add(key: str, precondition: Precondition | None = None, by: int = 1) -> Upda
         return put(key, text, expires_at=entry.expires_at if entry else None)
 
     return Update(namespace=SPACE, key=key, decide=decide, precondition=precondition)
+
+
+def grown(key: str, size: int) -> Update:
+    """Return the operation that writes a value of this many bytes."""
+    return Update(namespace=SPACE, key=key, decide=lambda _: put(key, b"1" * size))
 
 
 def take(key: str) -> Update:
@@ -431,6 +436,34 @@ class Updates(StorageCase):
         assert results[4].before is not None
         assert results[4].before.value == b"8"
         assert await storage.get(Get(SPACE, b)) is None
+
+    async def test_updates_past_the_budget_of_a_batch_write_nothing(self, storage: Storage) -> None:
+        self._needs(Capability.PRECONDITIONS)
+        keys = [self.together(key) for key in "abc"]
+        for key in keys:
+            await storage.set(put(key, b"1"))
+        grow: list[Operation] = [grown(key, 100) for key in keys]
+        results = await storage.batch(Batch(grow, read_bytes=250))
+        assert [type(result) for result in results] == [Updated, Updated, ValueTooLarge]
+        assert [await self._size(storage, key) for key in keys] == [100, 100, 1]
+        # The value before an update counts too.
+        (result,) = await storage.batch(Batch([grown(keys[0], 10)], read_bytes=50))
+        assert isinstance(result, ValueTooLarge)
+        assert await self._size(storage, keys[0]) == 100
+        if Capability.ATOMIC_BATCHES not in self.lacks:
+            with pytest.raises(ValueTooLarge):
+                await storage.batch(
+                    Batch(
+                        [put(keys[0]), grown(keys[2], 200), grown(keys[1], 200)],
+                        atomic=True,
+                        read_bytes=450,
+                    )
+                )
+            assert [await self._size(storage, key) for key in keys] == [100, 100, 1]
+
+    async def _size(self, storage: Storage, key: str) -> int:
+        entry = await storage.get(Get(SPACE, key))
+        return 0 if entry is None else len(entry.value)
 
     async def test_atomic_batches_of_updates_at_the_same_time_lose_nothing(
         self, storage: Storage
