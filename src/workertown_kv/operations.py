@@ -138,6 +138,8 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the answer shows something of the value, so that the user must be able to read it."""
     shown_bytes: int = 0
     """How many bytes of a value the answer may show, where that is known."""
+    patch_bytes: int = 0
+    """The size of the patch that `decide` applies: a large patch takes long."""
 
 
 class Updated(msgspec.Struct, frozen=True, gc=False):

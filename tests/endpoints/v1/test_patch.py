@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from caller import Caller, make_server
 from workertown_kv import Storage
+from workertown_kv.endpoints.v1.kv import updates
 from workertown_kv.operations import Set
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
@@ -482,6 +484,28 @@ async def test_a_key_in_the_query_is_patched_too(call: Caller) -> None:
     assert await call.data("GET", "/v1/kv?key=..") == 2
     missing = await call("PATCH", "/v1/kv", json={"increment": 1})
     assert missing.status_code == 400
+
+
+async def test_a_large_patch_is_applied_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[bool] = []
+    loop = threading.get_ident()
+
+    def noted(text: bytes, *_: object, **__: object) -> bytes:
+        threads.append(threading.get_ident() == loop)
+        return text
+
+    monkeypatch.setattr(updates, "merged", noted)
+    monkeypatch.setattr(updates, "patched", noted)
+    async with make_server(SqliteStorage(tmp_path / "kv")) as server:
+        call = Caller(server)
+        await write(call, "{}")
+        for text in ("x", "x" * 100_000):
+            step = {"op": "add", "path": "/a", "value": text}
+            for body, headers in (({"a": text}, MERGE), ([step], JSON_PATCH)):
+                assert (await patched(call, body, headers)).status_code == 200
+    assert threads == [True, True, False, False]
 
 
 async def test_increments_at_the_same_time_are_all_counted(call: Caller) -> None:

@@ -59,12 +59,14 @@ Outcomes = Sequence[Outcome | Exception]
 
 
 def size_of(job: Job) -> int:
-    """Return the bytes of the values that a job writes."""
+    """Return the bytes of the values that a job writes, and of the patches that it applies."""
     match job:
         case Set():
             return len(job.value)
+        case Update():
+            return job.patch_bytes
         case Batch():
-            return sum(len(item.value) for item in job.operations if isinstance(item, Set))
+            return sum(size_of(one) for one in job.operations if isinstance(one, Set | Update))
     return 0
 
 

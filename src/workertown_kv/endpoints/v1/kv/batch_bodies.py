@@ -253,5 +253,5 @@ def _patch(
         return merge(target, bytes(item.merge), limits)
     if item.json_patch is not UNSET and item.merge is UNSET:
         steps = steps_in(bytes(item.json_patch), (*path, "json_patch"))
-        return json_patch(target, steps, limits)
+        return json_patch(target, steps, len(item.json_patch), limits)
     raise invalid((*path, "merge"), "Expected merge or json_patch, and not both")

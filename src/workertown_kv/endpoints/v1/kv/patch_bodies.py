@@ -177,7 +177,7 @@ async def decode_patch(
     if media_type == b"application/json-patch+json":
         await check_depth(body, limits.json_depth, _STEP_DEPTH)
         check_syntax(body, _PATCH_EXAMPLE)
-        return json_patch(target, steps_in(bytes(body), ()), limits)
+        return json_patch(target, steps_in(bytes(body), ()), len(body), limits)
     await check_depth(body, limits.json_depth, 1)
     if _counts(body):
         counting = decode(_INCREMENT, body)

@@ -1,6 +1,7 @@
 """Make the updates that requests ask for. Each decides the new entry from the present one."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ class Target(msgspec.Struct, frozen=True):
         *,
         reads: bool = True,
         shown_bytes: int = 0,
+        patch_bytes: int = 0,
     ) -> Update:
         """Return an update of the entry."""
         return Update(
@@ -37,6 +39,7 @@ class Target(msgspec.Struct, frozen=True):
             precondition=self.precondition,
             reads=reads,
             shown_bytes=shown_bytes,
+            patch_bytes=patch_bytes,
         )
 
     def replaced(self, entry: Entry | None, value: bytes, *, expires_at: float | None) -> Set:
@@ -53,18 +56,21 @@ class Target(msgspec.Struct, frozen=True):
 
 def merge(target: Target, patch: bytes, limits: LimitsOptions) -> Update:
     """Return the update by a merge patch."""
-    return _patch(target, lambda text: merged(text, patch), limits)
+    return _patch(target, lambda text: merged(text, patch), len(patch), limits)
 
 
 def json_patch(
-    target: Target, operations: Sequence[Mapping[str, Any]], limits: LimitsOptions
+    target: Target, operations: Sequence[Mapping[str, Any]], patch_bytes: int, limits: LimitsOptions
 ) -> Update:
-    """Return the update by the operations of a JSON Patch."""
+    """Return the update by the operations of a JSON Patch, whose text has `patch_bytes`."""
     most = limits.patch_bytes
-    return _patch(target, lambda text: patched(text, operations, copied_bytes=most), limits)
+    change = partial(patched, operations=operations, copied_bytes=most)
+    return _patch(target, change, patch_bytes, limits)
 
 
-def _patch(target: Target, change: Callable[[bytes], bytes], limits: LimitsOptions) -> Update:
+def _patch(
+    target: Target, change: Callable[[bytes], bytes], patch_bytes: int, limits: LimitsOptions
+) -> Update:
     def decide(entry: Entry | None) -> Decision:
         if entry is None:
             raise NotFound
@@ -82,7 +88,7 @@ def _patch(target: Target, change: Callable[[bytes], bytes], limits: LimitsOptio
         return target.replaced(entry, value, expires_at=entry.expires_at)
 
     # The value, what the patch adds, and what it copies.
-    return target.update(decide, shown_bytes=3 * limits.patch_bytes)
+    return target.update(decide, shown_bytes=3 * limits.patch_bytes, patch_bytes=patch_bytes)
 
 
 def increment(target: Target, by: Increment, expires_at: float | None) -> Update:
