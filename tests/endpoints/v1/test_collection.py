@@ -243,6 +243,38 @@ async def test_a_batch_has_limits(clock: MovedClock) -> None:
     assert [one.get("status") for one in results] == [None, None, 413]
 
 
+@pytest.mark.parametrize(
+    ("field", "patch"),
+    [
+        ("merge", {"a": "x" * 993}),
+        # This is not even a JSON Patch: the server checks the size first.
+        ("json_patch", ["x" * 997]),
+    ],
+)
+async def test_a_patch_in_a_batch_has_a_limit(
+    clock: MovedClock, field: str, patch: dict[str, str] | list[str]
+) -> None:
+    call = Caller(make_server(MemoryStorage(clock=clock), limits={"patch_bytes": 1000}))
+    operations = [
+        {"op": "set", "key": "a", "value": {}},
+        {"op": "patch", "key": "a", field: patch},
+    ]
+    answer = await call("POST", "/v1/kv", json={"operations": operations})
+    assert answer.status_code == 413
+    (detail,) = answer.json()["errors"]
+    assert detail["path"] == ["operations", 1, field]
+    assert detail["message"] == "The patch has 1,001 bytes; at most 1,000 are allowed"
+    assert (await call("GET", "/v1/kv/a")).status_code == 404
+
+
+async def test_a_patch_in_a_batch_may_reach_its_limit(clock: MovedClock) -> None:
+    call = Caller(make_server(MemoryStorage(clock=clock), limits={"patch_bytes": 1000}))
+    await call.put("a", {})
+    operations = [{"op": "patch", "key": "a", "merge": {"a": "x" * 992}}]
+    (result,) = await call.data("POST", "/v1/kv", json={"operations": operations})
+    assert len(result["value"]["a"]) == 992
+
+
 async def test_patches_past_the_limit_of_a_batch_change_nothing(clock: MovedClock) -> None:
     limits = {"batch_bytes": 5000, "value_bytes": 4000, "patch_bytes": 4000}
     call = Caller(make_server(MemoryStorage(clock=clock), limits=limits))

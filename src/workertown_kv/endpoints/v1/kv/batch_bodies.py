@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from ....entry import check_key, check_value_size, compact_metadata
-from ....errors import Detail, InputError
+from ....errors import Detail, InputError, ValueTooLarge
 from ....http.json_array import SHORT_BYTES, decoded_array
 from ....operations import Batch, Delete, Get, Operation, Precondition, Set
 from ....options import LimitsOptions
@@ -250,8 +250,16 @@ def _patch(
     item: PatchOperation, target: Target, limits: LimitsOptions, path: tuple[str | int, ...]
 ) -> Operation:
     if item.merge is not UNSET and item.json_patch is UNSET:
+        _check_patch_size(len(item.merge), limits, (*path, "merge"))
         return merge(target, bytes(item.merge), limits)
     if item.json_patch is not UNSET and item.merge is UNSET:
+        _check_patch_size(len(item.json_patch), limits, (*path, "json_patch"))
         steps = steps_in(bytes(item.json_patch), (*path, "json_patch"))
         return json_patch(target, steps, len(item.json_patch), limits)
     raise invalid((*path, "merge"), "Expected merge or json_patch, and not both")
+
+
+def _check_patch_size(size: int, limits: LimitsOptions, path: tuple[str | int, ...]) -> None:
+    if size > limits.patch_bytes:
+        message = f"The patch has {size:,} bytes; at most {limits.patch_bytes:,} are allowed"
+        raise ValueTooLarge("Invalid request body", details=[Detail("body", path, message)])
