@@ -58,7 +58,7 @@ def keys_of(changes: Sequence[Change]) -> list[str]:
 
 
 class SqlChanges(SqlCase):
-    """Tests that no change is missed, whoever writes, and in which order commits finish."""
+    """Tests that no change is missed, even if several servers write and commits overlap."""
 
     triggers: ClassVar[Sequence[str]]
     """Statements that remove a trigger, where `{table}` is the table."""

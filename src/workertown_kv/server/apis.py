@@ -83,7 +83,7 @@ def routes_of(
     if endpoints.v1.changes is not False and changes is not None:
         prefix = options.path(endpoints.v1.changes)
         routes = change_routes(changes, prefix)
-        # Nobody who has values at / or at /v1 has to turn off what they never asked for.
+        # Values may be at / or at /v1 without an option that turns the feed off.
         if endpoints.v1.changes != _CHANGES or not _is_covered(routes, found):
             found["endpoints.v1.changes"] = endpoints.v1.changes, routes
             native.append(describe_changes(storage, options.limits, prefix))
