@@ -16,7 +16,15 @@ import msgspec
 
 from workertown_kv import errors
 from workertown_kv.cli import main
-from workertown_kv.options import CONFIG, FLAGS, Options, Secret, named_variables, variable_of_flag
+from workertown_kv.options import (
+    COMMANDS,
+    CONFIG,
+    FLAGS,
+    Options,
+    Secret,
+    named_variables,
+    variable_of_flag,
+)
 
 from .key_vectors import key_vectors_page
 from .pages import ROOT
@@ -214,6 +222,7 @@ def variables_page() -> str:
     }
     given = {variable_of_flag(flag): f"--{flag}" for flag in FLAGS} | {CONFIG: "--config"}
     rows += [(name, f"`{flag}`", helps[name]) for name, flag in given.items()]
+    rows += _rows_of_commands()
     table = "\n".join(
         f"| `{name}` | {by} | {' '.join(meaning.split()).removesuffix('.')} |"
         for name, by, meaning in sorted(rows)
@@ -247,6 +256,23 @@ with a line feed, and a file of Windows with a carriage return. Spaces inside ar
 Kubernetes also sets `KV_PORT=tcp://…` for a Service named `kv`. That form of it is not read; the
 port is what `--port`, the file or the default says.
 """
+
+
+def _rows_of_commands() -> Iterator[tuple[str, str, str]]:
+    """The variables that only the commands read that use a store."""
+    given = {
+        one.envvar: (f"`{one.opts[0]}`", one.help or "")
+        for one in main.commands["get"].params
+        if isinstance(one, click.Option)
+    }
+    said = given | {
+        "KV_PROFILES": ("", "Path of the file with the profiles that `login` writes"),
+        "KV_TOKEN": ("", "Token for the server that `--store` names"),
+        "KV_FROM_TOKEN": ("", "Token for the server that `copy` reads"),
+        "KV_TO_TOKEN": ("", "Token for the server that `copy` writes"),
+    }
+    for name in COMMANDS:
+        yield name, *said[name]
 
 
 # The command

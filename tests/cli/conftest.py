@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from workertown_kv.cli import main
 
 
 @pytest.fixture
@@ -33,3 +36,23 @@ def run(
         )
 
     return run_until_it_ends
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `workertown-kv` in this process, in an empty folder, with no variable of the store."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("KV_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("KV_PROFILES", str(tmp_path / "config" / "profiles.json"))
+
+    def invoked(*args: str | Path, input: str | bytes | None = None, **env: str) -> Result:
+        # The command keeps --config for child processes.
+        with monkeypatch.context() as patch:
+            for name, text in env.items():
+                patch.setenv(name, text)
+            patch.setenv("KV_CONFIG", env.get("KV_CONFIG", ""))
+            return CliRunner().invoke(main, [os.fspath(arg) for arg in args], input=input)
+
+    return invoked

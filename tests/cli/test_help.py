@@ -30,7 +30,7 @@ FLAGS = {
     },
 }
 WITHOUT_DEFAULT = ("--config", "--uds", "--tls-cert", "--tls-key")
-ONE_OFF = ("config", "migrate", "namespace", "api-key", "user")
+ONE_OFF = ("config", "migrate", "namespace", "api-key", "user", "get", "put", "set")
 """Commands that do not run as a service, so their flags have no variables."""
 
 

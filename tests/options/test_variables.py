@@ -11,6 +11,7 @@ import pytest
 from workertown_kv import kv
 from workertown_kv.cli import main
 from workertown_kv.options import (
+    COMMANDS,
     CONFIG,
     FLAGS,
     Options,
@@ -37,7 +38,8 @@ def test_the_registry_has_every_variable_of_the_commands() -> None:
         for parameter in command.params
         if isinstance(parameter, click.Option) and parameter.envvar
     }
-    assert found == {CONFIG, "KV_DB", *map(variable_of_flag, FLAGS)}
+    assert found - {*COMMANDS} == {CONFIG, "KV_DB", *map(variable_of_flag, FLAGS)}
+    assert found & {*COMMANDS} == {"KV_STORE", "KV_NAMESPACE", "KV_PROFILE"}
 
 
 def test_a_variable_that_is_read_is_no_matter() -> None:
@@ -83,7 +85,7 @@ def test_a_name_that_is_nearly_right_is_recognized(name: str, near: str) -> None
     "name",
     [
         "KV_URL",
-        "KV_TOKEN",
+        "KV_API_TOKEN",
         "KV_REST_API_URL",
         "KV_REST_API_TOKEN",
         "KV_REST_API_READ_ONLY_TOKEN",
@@ -96,6 +98,10 @@ def test_a_name_that_is_nearly_right_is_recognized(name: str, near: str) -> None
 )
 def test_the_variables_of_others_are_not_taken_for_ours(name: str) -> None:
     assert unread({name: "x"}) == {name: None}
+
+
+def test_the_variables_of_the_commands_are_known() -> None:
+    assert unread(dict.fromkeys(COMMANDS, "x")) == {}
 
 
 @pytest.mark.parametrize("service", ["KV", "KV_DB", "KV_API"])

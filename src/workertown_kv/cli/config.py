@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from ..files import Files
+from ..option_sources import layers_of
 from ..options import (
     Layer,
     Options,
@@ -18,8 +19,8 @@ from ..options import (
     variable_of,
     without_credentials,
 )
-from ..server.option_sources import layers_of
-from .database import config_option, one_line_errors
+from .config_file import config_option
+from .ending import one_line_errors
 
 _Path = tuple[str, ...]
 

@@ -1,24 +1,28 @@
 """Define the root of the command; each subcommand is a module of its own."""
 
+from typing import Final
+
 import click
 
-from .api_key import api_key
-from .config import config
-from .migrate import migrate
-from .namespace import namespace
-from .serve import serve
-from .user import user
+from .lazy_commands import LazyCommands
+
+_COMMANDS: Final = {
+    "api-key": "api_key:api_key",
+    "config": "config:config",
+    "get": "entries.get:get",
+    "migrate": "migrate:migrate",
+    "namespace": "namespace:namespace",
+    "put": "entries.set_:set_",
+    "serve": "serve:serve",
+    "set": "entries.set_:set_",
+    "user": "user:user",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88})
+@click.group(
+    commands=LazyCommands(_COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+)
 @click.version_option(package_name="workertown-kv", prog_name="workertown-kv")
 def main() -> None:
     """A JSON key/value store over plain HTTP."""
-
-
-main.add_command(serve)
-main.add_command(config)
-main.add_command(migrate)
-main.add_command(namespace)
-main.add_command(api_key)
-main.add_command(user)

@@ -12,8 +12,8 @@ from .database import (
     choose_database,
     configured_server,
     database_option,
-    one_line_errors,
 )
+from .ending import one_line_errors
 
 
 @click.command()

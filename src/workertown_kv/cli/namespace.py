@@ -16,8 +16,8 @@ from .database import (
     choose_database,
     configured_server,
     database_option,
-    one_line_errors,
 )
+from .ending import one_line_errors
 
 _Act = Callable[[Namespaces], Awaitable[list[str]]]
 

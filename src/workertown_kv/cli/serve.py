@@ -16,8 +16,8 @@ from .database import (
     configured_server,
     database_option,
     made_by_opening,
-    one_line_errors,
 )
+from .ending import one_line_errors
 from .flag import Flag, WholeNumber
 from .greeting import KEY_VARIABLE, greet
 from .listening import listen, listen_at, tls_context

@@ -34,6 +34,7 @@ from .tree import (
     no_environment,
 )
 from .variables import (
+    COMMANDS,
     CONFIG,
     FLAGS,
     UnreadVariable,
@@ -54,6 +55,7 @@ from .variables_and_file import (
 
 __all__ = [
     "AUTHORIZATION",
+    "COMMANDS",
     "CONFIG",
     "FLAGS",
     "AccessOptions",

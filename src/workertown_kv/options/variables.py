@@ -32,6 +32,17 @@ FLAGS: Final = (
 )
 """The flags of `serve` with a variable, besides those for `CONFIG` and `KV_DB`."""
 
+COMMANDS: Final = (
+    "KV_STORE",
+    "KV_NAMESPACE",
+    "KV_PROFILE",
+    "KV_PROFILES",
+    "KV_TOKEN",
+    "KV_FROM_TOKEN",
+    "KV_TO_TOKEN",
+)
+"""The variables that only the commands read that use a store. Servers ignore them."""
+
 _OURS: Final = re.compile("(WORKERTOWN_)?KV_", re.IGNORECASE)
 
 # What Kubernetes sets in every container for a Service whose name is or begins with `kv`:
@@ -106,7 +117,7 @@ def unread_variables(options: Options) -> Iterator[UnreadVariable]:
     known = {CONFIG, *map(variable_of_flag, FLAGS)}
     known |= named_variables(Options()).keys() | named_variables(options).keys()
     for name in sorted(names_in(environment)):
-        is_read = name in known or name.upper().startswith(PREFIX)
+        is_read = name in known or name in COMMANDS or name.upper().startswith(PREFIX)
         if not _OURS.match(name) or is_read or not environment.get(name):
             continue
         if not is_of_service(name, environment[name]):

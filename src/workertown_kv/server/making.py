@@ -4,8 +4,8 @@ import logging
 from typing import Final, Unpack
 
 from ..files import Files
+from ..option_sources import layers_of
 from ..options import Options, OptionsDict, parse_layers, unread_variables
-from .option_sources import layers_of
 from .server import Server
 
 _LOG: Final = logging.getLogger("workertown_kv")

@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import OptionsError
-from ..files import Files
-from ..options import (
+from .errors import OptionsError
+from .files import Files
+from .options import (
     CONFIG,
     Environment,
     Layer,

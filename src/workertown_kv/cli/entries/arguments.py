@@ -1,0 +1,52 @@
+"""Define the arguments and flags that the commands about entries share."""
+
+import re
+from typing import Any, Final
+
+import click
+
+from ...entry import is_unicode
+from ..flag import WholeNumber
+
+_NEGATIVE: Final = re.compile(r"-\.?\d.*")
+
+
+class Text(click.ParamType[str]):
+    """Accepts only UTF-8; the arguments of a process may be any bytes."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not is_unicode(value):
+            self.fail("it is not UTF-8", param, ctx)
+        return str(value)
+
+
+class WithNegativeNumbers(click.Command):
+    """Takes `-5` for an argument, where click would look for a flag of this name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.ignore_unknown_options = any(map(_NEGATIVE.fullmatch, args))
+        return super().parse_args(ctx, args)
+
+
+key_argument: Final = click.argument("key", type=Text())
+
+ttl_option: Final = click.option(
+    "--ttl",
+    type=WholeNumber(min=1),
+    metavar="SECONDS",
+    help="Expire after this many seconds.",
+)
+expires_at_option: Final = click.option(
+    "--expires-at",
+    type=float,
+    metavar="TIME",
+    help="Expire at this time, in Unix seconds.",
+)
+if_version_option: Final = click.option(
+    "--if-version",
+    type=Text(),
+    metavar="VERSION",
+    help="Change nothing unless the entry has this version, as `get --json` prints it.",
+)

@@ -1,0 +1,38 @@
+"""Define `workertown-kv get`."""
+
+import click
+
+from ...entry import check_key
+from ...errors import NotFound
+from ...operations import Get
+from ..epilog import epilog
+from ..store import StoreChoice, opened, run, store_options
+from .arguments import key_argument
+from .shown_value import value_options, write_value
+
+
+@click.command(
+    epilog=epilog(
+        "get theme",
+        "get photo > photo.png",
+        "get user:1 --store https://kv.example.com | jq .name",
+    )
+)
+@key_argument
+@value_options
+@store_options
+def get(*, store: StoreChoice, key: str, is_text: bool, as_json: bool) -> None:
+    """Write the value of KEY to the standard output, byte for byte.
+
+    A line feed follows only on a terminal. A terminal gets no bytes that are not text.
+    """
+
+    async def act() -> None:
+        async with opened(store) as found:
+            check_key(key, found.limits.key_bytes)
+            entry = await found.storage.get(Get(found.namespace_id, key))
+        if entry is None:
+            raise NotFound(f"There is no key {key!r}")
+        write_value(entry, is_text=is_text, as_json=as_json)
+
+    run(act)
