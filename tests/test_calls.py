@@ -12,11 +12,14 @@ from served_socket import request, serving
 from workertown_kv import Server, Storage
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
+from workertown_kv.testing import MovedClock
 
 pytestmark = pytest.mark.anyio
 
 MOST_OF_GET = 35
 """A few more than the present 32."""
+CALLS_OF_STORED_KEY = 9
+"""A few more than the present 6: the strategies with configured credentials come first."""
 MOST_OF_PUT = 80
 """A few more than the present 72, of which 20 are those of a timeout of asyncio."""
 
@@ -25,7 +28,9 @@ MOST_OF_PLAIN_GET = 50
 """A few more than the 47 from the bytes on the socket to those of the answer."""
 
 
-async def calls_of(server: Server, method: str, body: bytes = b"") -> list[str]:
+async def calls_of(
+    server: Server, method: str, body: bytes = b"", *, key: str = API_KEY
+) -> list[str]:
     """Return the functions that are called from the ASGI call to the end of the answer."""
     statuses: list[int] = []
     calls: list[str] = []
@@ -44,7 +49,7 @@ async def calls_of(server: Server, method: str, body: bytes = b"") -> list[str]:
         (b"host", b"localhost"),
         (b"accept", b"*/*"),
         (b"content-type", b"application/json"),
-        (b"authorization", f"Bearer {API_KEY}".encode()),
+        (b"authorization", f"Bearer {key}".encode()),
     ]
     path = "/v1/kv/a"
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode()}
@@ -66,6 +71,18 @@ async def test_a_get_makes_few_calls(kind: str, tmp_path: Path) -> None:
         await calls_of(server, "GET")
         calls = await calls_of(server, "GET")
     assert len(calls) <= MOST_OF_GET, calls
+
+
+async def test_a_get_with_a_stored_api_key_reads_the_key_once() -> None:
+    async with make_server(MemoryStorage(clock=MovedClock())) as server:
+        call = Caller(server)
+        await call.put("a", 1)
+        made = await call.data("POST", "/admin/api-keys", json={"name": "a"})
+        first = await calls_of(server, "GET", key=made["api_key"])
+        assert "_accept" in first
+        calls = await calls_of(server, "GET", key=made["api_key"])
+    assert "_accept" not in calls
+    assert len(calls) <= MOST_OF_GET + CALLS_OF_STORED_KEY, calls
 
 
 async def test_a_put_makes_few_calls() -> None:

@@ -20,6 +20,7 @@ KvError
 ├── CursorGone               410   the storage no longer keeps the changes after a cursor
 ├── Conflict                 409   a precondition of an atomic batch does not hold
 ├── NamespaceExists          409   another namespace has this title
+├── ApiKeyExists             409   another API key in the storage has this name
 ├── PreconditionFailed       412
 ├── RateLimited              429   too many requests; `retry_after` says when to try again
 ├── Overloaded               503   the memory for bodies and answers is in use
@@ -209,6 +210,18 @@ class NamespaceExists(KvError):
 
     def __init__(self, title: str) -> None:
         super().__init__(f"There is a namespace with the title {title[:100]!r} already")
+
+
+class ApiKeyExists(KvError):
+    """Another API key in the storage already has this name."""
+
+    status = 409
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is an API key {name[:100]!r} in the storage already; expected another name, or "
+            "that key revoked first"
+        )
 
 
 class CursorGone(KvError):

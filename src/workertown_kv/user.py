@@ -23,7 +23,9 @@ SCOPE_ITEMS: Final = 100
 """The most scopes of a user, and the most prefixes in all of these scopes together."""
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Scope(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """Permits some verbs on some keys in some namespaces."""
 
     verbs: tuple[Verb, ...]
@@ -94,11 +96,14 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     strategy: str
-    """What authenticated the user: `api_key`, `basic`, `jwt`, or a name that a hook gives."""
+    """What authenticated the user: `api_key`, `basic`, `jwt`, `stored_api_key`, or a name that a
+    hook gives."""
     claims: Mapping[str, Any] | None = None
     """The claims of a JWT."""
     scopes: tuple[Scope, ...] | None = None
     """What the user may do; `None`: everything."""
+    expires_at: int | None = None
+    """When the API key or the password of the user expires, in Unix seconds."""
 
     def __post_init__(self) -> None:
         if self.scopes is not None:

@@ -83,7 +83,12 @@ def guarded_routes(server: Server) -> list[tuple[str, str]]:
         (
             method,
             path.format(
-                key="x", account_id="a", namespace_id="0" * 32, key_name="x", namespace="x"
+                key="x",
+                account_id="a",
+                namespace_id="0" * 32,
+                key_name="x",
+                namespace="x",
+                name="x",
             ),
         )
         for route in server.api_routes
@@ -106,7 +111,7 @@ async def test_wrong_credentials_are_401_on_every_route_and_change_nothing(
     storage = MemoryStorage({"x": 1})
     server = make_server(storage, auth=AUTH)
     routes = guarded_routes(server)
-    assert len(routes) == 61
+    assert len(routes) == 69
     for method, path in [*routes, ("GET", "/nowhere"), ("PATCH", "/v1/kv/x")]:
         answer = await ask(server, method, path, authorization)
         assert answer.status_code == 401, (method, path)

@@ -1,5 +1,6 @@
 """Test that every route refuses every kind of wrong request, and writes nothing."""
 
+import asyncio
 import hmac
 import json
 from base64 import b64encode, urlsafe_b64encode
@@ -11,8 +12,11 @@ import pytest
 from caller import make_server
 from servers.issuer import Issuer, key_for, sign
 from workertown_kv import Server
+from workertown_kv.credentials import StoredKey, id_of
+from workertown_kv.credentials.record import set_record
 from workertown_kv.http.route import Route
 from workertown_kv.operations import Get, List
+from workertown_kv.options import parse_scopes
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 
@@ -21,7 +25,14 @@ pytestmark = pytest.mark.anyio
 PUBLIC = {"/health", "/health/live", "/health/ready", "/open-api.json"}
 """The only paths that need no credentials. Any client may send requests to them."""
 
-NAMED = {"key": "x", "account_id": "a", "namespace_id": "0" * 32, "key_name": "x", "namespace": "x"}
+NAMED = {
+    "key": "x",
+    "account_id": "a",
+    "namespace_id": "0" * 32,
+    "key_name": "x",
+    "namespace": "x",
+    "name": "x",
+}
 """The texts for the variable parts of paths: the only entry that exists."""
 
 SECRET = "a secret that both sides know, of 32 bytes and more"
@@ -157,7 +168,27 @@ OUT_OF_SCOPE = {
     "token without any scope": bearer(sign(GOOD | {"kv": []}, RSA, "RS256")),
 }
 
+STORED = {"fitting": "A" * 43, "narrow": "B" * 43, "new": "C" * 43}
+"""The secrets of the API keys that the storage keeps."""
+
+
+def stored(name: str, secret: str | None = None) -> str:
+    """Return an API key as `workertown-kv` makes it."""
+    return bearer(f"kv_{id_of(name)}_{secret or STORED[name]}")
+
+
+UNAUTHENTICATED |= {
+    "stored key of the future": stored("new"),
+    "secret of another stored key": stored("fitting", STORED["narrow"]),
+    "stored key that does not exist": stored("nobody", STORED["fitting"]),
+    "stored key under the wrong scheme": stored("fitting").replace("Bearer", "Basic"),
+    "stored key without its last character": stored("fitting")[:-1],
+}
+
+OUT_OF_SCOPE["stored key"] = stored("narrow")
+
 FITTING = {
+    "stored key": stored("fitting"),
     "key": "Bearer the-key",
     "user": basic("ada", "engine"),
     "token": bearer(GOOD_RSA),
@@ -173,7 +204,16 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture
 def storage() -> MemoryStorage:
-    return MemoryStorage({"x": 1}, clock=MovedClock())
+    kept = MemoryStorage({"x": 1}, clock=MovedClock())
+    scopes = parse_scopes(ELSEWHERE, "scopes")
+    for name, more in (
+        ("fitting", {}),
+        ("narrow", {"scopes": scopes}),
+        ("new", {"not_before": NOW + 1}),
+    ):
+        key = StoredKey(name=name, created_at=NOW, **more)
+        asyncio.run(kept.set(set_record(key, stored(name).removeprefix("Bearer "))))
+    return kept
 
 
 @pytest.fixture
@@ -239,6 +279,8 @@ def body_of(method: str, path: str) -> dict[str, Any]:
         return {"json": {"title": "made"}}
     if path.endswith("/tickets"):
         return {"json": {}}
+    if path.endswith("/api-keys"):
+        return {"json": {"name": "made"}}
     if method == "PATCH":
         return {"json": {"increment": 1}}
     operations = [{"op": "get", "key": "x"}, {"op": "set", "key": "y", "value": 2}]
@@ -267,7 +309,7 @@ async def check_unchanged(storage: MemoryStorage) -> None:
 
 def test_the_routes_are_walked(server: Server) -> None:
     found = set(requests_to(server))
-    assert len(found) == 65
+    assert len(found) == 73
     assert {
         ("PUT", "/v1/kv/x"),
         ("POST", "/v1/kv"),
@@ -312,6 +354,9 @@ async def test_what_is_out_of_scope_is_403_everywhere(
     ):
         for method in ("GET", "HEAD"):
             assert answered.pop(f"{method} /client/v4/{path}") == 200
+    # Every credential may ask what it may do.
+    for method in ("GET", "HEAD"):
+        assert answered.pop(f"{method} /v1/whoami") == 200
     # Without a key, nothing can be out of scope.
     for request in ("PUT /v1/kv", "PATCH /v1/kv", "DELETE /v1/kv"):
         assert answered.pop(request) == 400

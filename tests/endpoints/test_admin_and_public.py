@@ -89,6 +89,7 @@ async def test_groups_of_endpoints_can_be_moved_and_turned_off(storage: Storage)
         "/base/values/{key}",
         "/base/news",
         "/base/news/tickets",
+        "/base/v1/whoami",
         "/base/about/health",
         "/base/about/health/live",
         "/base/about/health/ready",

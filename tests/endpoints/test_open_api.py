@@ -259,6 +259,7 @@ async def full_server() -> tuple[Server, str]:
     made = await full.request(
         "POST", "/admin/namespaces", headers=HEADERS, json={"title": "photos"}
     )
+    await full.request("POST", "/admin/api-keys", headers=HEADERS, json={"name": "report"})
     return full, made.json()["data"]["id"]
 
 
@@ -298,6 +299,8 @@ async def ask(
         # The title in the example of a new namespace is taken by the existing one.
         free = path.endswith("namespaces") and body == {"title": "photos"}
         given["json"] = {"title": "others"} if free else body
+        if path == "/admin/api-keys":
+            given["json"] = body | {"name": "other"}  # the name of the example is taken as well
         if "increment" in body:
             path, query = "/v1/kv/counter", {}
     elif media_type is not None:

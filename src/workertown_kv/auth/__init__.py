@@ -4,6 +4,7 @@ from .api_key import ApiKey
 from .basic import Basic
 from .guard import Guard, configured_strategies
 from .hashes import PasswordHash, hash_api_key
+from .stored_api_key import StoredApiKey
 from .strategy import Strategy
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Basic",
     "Guard",
     "PasswordHash",
+    "StoredApiKey",
     "Strategy",
     "configured_strategies",
     "hash_api_key",

@@ -95,7 +95,7 @@ class ApiKey:
             self._recent[authorization] = known
         return known.user_at(self._clock())
 
-    def renewed(self, user: User) -> User | None:
+    async def renewed(self, user: User) -> User | None:
         if self._verify is not None:
             return user
         known = (known for known in self._known.values() if known.user.id == user.id)

@@ -119,7 +119,7 @@ class Basic:
         fits = await self._fits(expected, username, password)
         return known.user_at(self._clock()) if known is not None and fits else None
 
-    def renewed(self, user: User) -> User | None:
+    async def renewed(self, user: User) -> User | None:
         if self._verify is not None:
             return user
         known = self._users.get(normalize("NFC", user.id).encode())

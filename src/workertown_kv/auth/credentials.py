@@ -24,7 +24,12 @@ class TimedUser(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, credential: Credential, strategy: str) -> "TimedUser":
         """Return the user of a named credential."""
-        user = User(id=credential.name, strategy=strategy, scopes=credential.scopes)
+        user = User(
+            id=credential.name,
+            strategy=strategy,
+            scopes=credential.scopes,
+            expires_at=credential.expires_at,
+        )
         return cls(user, credential.not_before, credential.expires_at)
 
     def user_at(self, now: float) -> User | None:

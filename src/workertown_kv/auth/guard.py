@@ -91,20 +91,20 @@ class Guard:
     async def is_valid(self, exchange: Exchange) -> bool:
         """Return whether the credentials of a request that was admitted are still valid."""
         if isinstance(exchange.user, TicketUser):
-            return self.renewed(exchange.user) is not None
+            return await self.renewed(exchange.user) is not None
         try:
             user = await self._user(exchange)
         except HookRefused:
             return False
         return user == exchange.user
 
-    def renewed(self, user: TicketUser) -> User | None:
+    async def renewed(self, user: TicketUser) -> User | None:
         """Return the user of a ticket if the credential for which it was made is still valid."""
         if user.until is not None and self._clock() >= user.until:
             return None
         for strategy in self.strategies:
             if strategy.name == user.strategy:
-                return strategy.renewed(user)
+                return await strategy.renewed(user)
         return user  # a hook has named the strategy
 
     def _check_page(self, exchange: Exchange) -> None:

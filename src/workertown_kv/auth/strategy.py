@@ -24,7 +24,7 @@ class Strategy(Protocol):
         fields.
         """
 
-    def renewed(self, user: User) -> User | None:
+    async def renewed(self, user: User) -> User | None:
         """Return a user that this strategy has found, with the scopes of now.
 
         Returns `None` if the credential of the user is no longer valid.

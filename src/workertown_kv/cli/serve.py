@@ -110,7 +110,8 @@ def serve(*, database: str, **flags: Any) -> None:
 
     Credentials come from the environment: KV_API_KEY, KV_API_KEYS or KV_API_KEYS_FILE; KV_USERNAME
     with KV_PASSWORD, KV_USERS or KV_USERS_FILE; KV_JWT_SECRET, KV_JWKS_URL or KV_JWT_ISSUER.
-    Without any, the server creates an API key for this run and prints it. Send SIGHUP to reload
+    Without any of these, and without API keys in the database, the server creates an API key for
+    this run and prints it. Send SIGHUP to reload
     the files with credentials, options and the certificate.
     """
     _check_combination()
@@ -122,11 +123,11 @@ def serve(*, database: str, **flags: Any) -> None:
         server = configured_server(files)
         shown = str(server.runtime.storage.file or without_credentials(database))
         is_new = made_by_opening(server)
-        made = None
-        if not server.strategies:
-            made = os.environ[KEY_VARIABLE] = secrets.token_urlsafe(24)
         tls = tls_context(chosen.tls_cert, chosen.tls_key) if chosen.tls_cert else None
-        asyncio.run(try_out(server))
+        has_stored_keys = asyncio.run(try_out(server))
+        made = None
+        if not server.strategies and not has_stored_keys:
+            made = os.environ[KEY_VARIABLE] = secrets.token_urlsafe(24)
     if chosen.workers > 1 and not server.runtime.storage.shared:
         raise click.ClickException(
             f"{chosen.workers} workers would each have their own {shown}; expected --workers 1"

@@ -212,11 +212,11 @@ def _wait_for_answer(control: Connection) -> None:
         pass  # as above
 
 
-async def try_out(server: Server) -> None:
+async def try_out(server: Server) -> bool:
     """Open the storage once, to report its errors before any worker starts.
 
-    Raises errors that last until the operator changes something. Failures that may pass are only
-    logged; meanwhile requests get 503.
+    Returns whether the storage is known to keep API keys. Raises errors that last until the
+    operator changes something. Failures that may pass are only logged; meanwhile requests get 503.
     """
     storage = server.runtime.storage
     await storage.open()
@@ -224,12 +224,14 @@ async def try_out(server: Server) -> None:
         await server.lifecycle.warn()
         async with asyncio.timeout(PROBE_SECONDS):
             await storage.probe()
+            return server.api_keys is not None and await server.api_keys.has_any()
     except StorageUnavailable as error:
         _LOG.warning("The storage cannot be used yet (%s): %s", error.kind, error.message)
     except TimeoutError:
         _LOG.warning("The storage cannot be used yet: no answer within %g s", PROBE_SECONDS)
     finally:
         await storage.close()
+    return False
 
 
 def _bounds(flags: Flags) -> Bounds:

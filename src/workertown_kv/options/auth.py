@@ -155,10 +155,18 @@ class AuthOptions(Group, frozen=True):
     api_key: ApiKeyOptions | Literal[False] = ApiKeyOptions()
     basic: BasicOptions | Literal[False] = BasicOptions()
     jwt: JwtOptions | Literal[False] = JwtOptions()
+    stored_api_keys: bool = True
+    """Whether API keys that the storage keeps are accepted, and can be made at run time; not if
+    `auth.api_key` is `False`."""
     authenticate_request: Callable[[Any, Any], Any] | None = None
     """`(request, user) -> bool | User`: decides after all strategies; `user` may be `None`."""
     failure_seconds: float = 0.1
     """The fewest seconds after which a request with wrong credentials is refused."""
+
+    @property
+    def has_stored_api_keys(self) -> bool:
+        """Whether API keys that the storage keeps are on."""
+        return self.stored_api_keys and self.api_key is not False
 
     def check(self) -> None:
         if not 0 <= self.failure_seconds <= 60:

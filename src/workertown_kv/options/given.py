@@ -171,6 +171,7 @@ class AuthOptionsDict(TypedDict, total=False):
     api_key: ApiKeyOptions | ApiKeyOptionsDict | bool
     basic: BasicOptions | BasicOptionsDict | bool
     jwt: JwtOptions | JwtOptionsDict | bool
+    stored_api_keys: bool
     authenticate_request: Callable[[Any, Any], Any] | None
     failure_seconds: float
 
@@ -181,6 +182,7 @@ class V1OptionsDict(TypedDict, total=False):
     admin: str | Literal[False]
     kv: str | Literal[False]
     changes: str | Literal[False]
+    whoami: str | Literal[False]
 
 
 class CloudflareEndpointsOptionsDict(TypedDict, total=False):

@@ -37,9 +37,12 @@ class V1Options(Group, frozen=True):
     changes: str | Literal[False] = "/v1/changes"
     """The feed of changes, if the option `changes` is on and the storage records them. There is
     none if another API has the default path, as values at `/` have."""
+    whoami: str | Literal[False] = "/v1/whoami"
+    """Who sends a request, and what that user may do. Left out if another API has the default
+    path."""
 
     def check(self) -> None:
-        check_paths(admin=self.admin, kv=self.kv, changes=self.changes)
+        check_paths(admin=self.admin, kv=self.kv, changes=self.changes, whoami=self.whoami)
 
 
 class CloudflareEndpointsOptions(Group, frozen=True):

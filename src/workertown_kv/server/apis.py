@@ -6,6 +6,7 @@ from itertools import permutations, product
 from typing import Final
 
 from ..auth import ApiKey, Strategy
+from ..credentials import ApiKeys
 from ..endpoints.cloudflare.binding import Binding
 from ..endpoints.cloudflare.rest import describe_rest, rest_routes
 from ..endpoints.document import Group, document
@@ -14,6 +15,7 @@ from ..endpoints.v1.admin import admin_routes, describe_admin
 from ..endpoints.v1.changes import ChangeHandlers, change_routes, describe_changes
 from ..endpoints.v1.envelope import NATIVE_API
 from ..endpoints.v1.kv import describe_kv, kv_routes
+from ..endpoints.v1.whoami import describe_whoami, whoami_routes
 from ..errors import OptionsError
 from ..http.exchange import Exchange
 from ..http.route import Route
@@ -35,8 +37,7 @@ class Elsewhere(Route):
 
 ELSEWHERE: Final = Elsewhere()
 
-_CHANGES: Final = V1Options().changes
-"""The path of changes if the options give none."""
+_DEFAULTS: Final = V1Options()
 
 
 def routes_of(
@@ -47,6 +48,7 @@ def routes_of(
     health: Health,
     strategies: Sequence[Strategy],
     changes: ChangeHandlers | None,
+    api_keys: ApiKeys | None,
 ) -> list[Route]:
     """Return the routes of the APIs that the options ask for; those of values read from `cached`.
 
@@ -56,6 +58,8 @@ def routes_of(
     challenges = {strategy.name: strategy.challenge for strategy in strategies} or {
         ApiKey.name: ApiKey.challenge
     }
+    if api_keys is not None:
+        challenges.setdefault(ApiKey.name, ApiKey.challenge)
     jwt = options.auth.jwt
     own_fields = {"jwt": jwt.header} if jwt is not False and jwt.has_own_field else {}
     found: dict[str, tuple[str, Sequence[Route]]] = {}
@@ -77,16 +81,22 @@ def routes_of(
         found["endpoints.cloudflare.binding"] = cloudflare.binding, [binding]
     if endpoints.v1.admin is not False:
         prefix = options.path(endpoints.v1.admin)
-        routes = admin_routes(options, storage, namespaces, prefix, health)
+        routes = admin_routes(options, storage, namespaces, api_keys, prefix, health)
         found["endpoints.v1.admin"] = endpoints.v1.admin, routes
-        native.append(describe_admin(storage, prefix))
+        native.append(describe_admin(storage, prefix, with_keys=api_keys is not None))
     if endpoints.v1.changes is not False and changes is not None:
         prefix = options.path(endpoints.v1.changes)
         routes = change_routes(changes, prefix)
         # Values may be at / or at /v1 without an option that turns the feed off.
-        if endpoints.v1.changes != _CHANGES or not _is_covered(routes, found):
+        if endpoints.v1.changes != _DEFAULTS.changes or not _is_covered(routes, found):
             found["endpoints.v1.changes"] = endpoints.v1.changes, routes
             native.append(describe_changes(storage, options.limits, prefix))
+    if endpoints.v1.whoami is not False:
+        prefix = options.path(endpoints.v1.whoami)
+        routes = whoami_routes(prefix)
+        if endpoints.v1.whoami != _DEFAULTS.whoami or not _is_covered(routes, found):
+            found["endpoints.v1.whoami"] = endpoints.v1.whoami, routes
+            native.append(describe_whoami(prefix))
     if endpoints.public is not False:
         prefix = options.path(endpoints.public)
         described = [*native, *others, describe_public(prefix)]

@@ -20,8 +20,9 @@ from ..access import (
     configured_limiter,
     configured_report,
 )
-from ..auth import Guard, configured_strategies
+from ..auth import Guard, StoredApiKey, configured_strategies
 from ..changes import Feed, TicketUser
+from ..credentials import ApiKeys
 from ..endpoints.v1.changes import ChangeHandlers
 from ..errors import NotFound
 from ..files import Files
@@ -57,6 +58,8 @@ class Server(Starlette):
         self.runtime: Runtime = resolve_runtime(options)
         storage = self.runtime.storage
         self.strategies = configured_strategies(options, storage.clock, files)
+        """The strategies whose credentials come from the options, the environment and files."""
+        self.api_keys = ApiKeys(storage) if options.auth.has_stored_api_keys else None
         self.namespaces = Namespaces(storage, options.cloudflare.accounts)
         self.health = Health(storage, background=self.runtime.background)
         cache = configured_cache(options, self.runtime)
@@ -77,6 +80,7 @@ class Server(Starlette):
             self.health,
             self.strategies,
             self.changes,
+            self.api_keys,
         )
         """The routes of the APIs; `routes` has the operator's own routes."""
         limiter = configured_limiter(options)
@@ -93,7 +97,10 @@ class Server(Starlette):
         self.router.redirect_slashes = False
         self.router.default = _not_found
         is_allowed_origin = allowed_origins(options.cors)
-        self.guard = Guard(self.strategies, options.auth, is_allowed_origin, clock=storage.clock)
+        strategies = [*self.strategies]
+        if self.api_keys is not None and self.api_keys.is_possible:
+            strategies.append(StoredApiKey(self.api_keys))
+        self.guard = Guard(strategies, options.auth, is_allowed_origin, clock=storage.clock)
         address_of = client_address(options.access.trusted_proxies)
         allowed = options.access.ip
         self._is_plain = not (
@@ -164,8 +171,8 @@ class Server(Starlette):
     async def _is_valid(self, exchange: Exchange) -> bool:
         return await self.guard.is_valid(exchange)
 
-    def _renewed(self, user: TicketUser) -> User | None:
-        return self.guard.renewed(user)
+    async def _renewed(self, user: TicketUser) -> User | None:
+        return await self.guard.renewed(user)
 
     async def open(self) -> None:
         """Open the storage and, if the runtime allows it, sweep it. Repeating it does no harm.

@@ -77,7 +77,7 @@ class Jwt:
             self._cache.add(digest, verified)
         return await self._ask_hook(verified)
 
-    def renewed(self, user: User) -> User | None:
+    async def renewed(self, user: User) -> User | None:
         return user  # a token is valid until the time that it says itself
 
     def _holds(self, verified: _Verified) -> bool:

@@ -1,4 +1,4 @@
-"""Serve `endpoints.v1.admin`: the options, the schema of the storage, and its namespaces."""
+"""Serve `endpoints.v1.admin`: the options, the storage, its namespaces and its API keys."""
 
 from .open_api import describe_admin
 from .routes import admin_routes

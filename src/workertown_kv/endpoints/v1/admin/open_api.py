@@ -3,18 +3,21 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ....credentials import StoredKey
 from ....namespaces import Namespace
 from ....storage import Capability, HealthReport, Migration, Storage
 from ...document import Group
 from ...open_api import NATIVE, described, operation, parameter, success
 from ...schemas import TRUE, Json, ref
+from .api_key_bodies import NARROWED, KeyBody, NewKey
 from .namespaces import TitleBody
+from .open_api_keys import API_KEYS, describe_api_keys
 
 ADMIN: Final = "Admin"
 NAMESPACES: Final = "Namespaces"
 
 
-def describe_admin(storage: Storage, prefix: str) -> Group:
+def describe_admin(storage: Storage, prefix: str, *, with_keys: bool) -> Group:
     """Describe the group in the OpenAPI document."""
     base = prefix.rstrip("/")
     migrated = {"type": "array", "items": ref("Migration")}
@@ -22,6 +25,7 @@ def describe_admin(storage: Storage, prefix: str) -> Group:
         tags={
             ADMIN: "What the server is, and the storage's schema.",
             NAMESPACES: "Separate sets of keys.",
+            **({API_KEYS: "API keys that are made at run time."} if with_keys else {}),
         },
         paths={
             f"{base}/info": {
@@ -55,11 +59,21 @@ def describe_admin(storage: Storage, prefix: str) -> Group:
                 )
             },
             **describe_namespaces(storage, f"{base}/namespaces"),
+            **(describe_api_keys(storage, f"{base}/api-keys") if with_keys else {}),
         },
-        structs=[Migration, Namespace, TitleBody, HealthReport],
+        structs=[
+            Migration,
+            Namespace,
+            TitleBody,
+            HealthReport,
+            *((KeyBody, NewKey, StoredKey) if with_keys else ()),
+        ],
         schemas={"Info": _INFO},
         # These fields are always encoded.
-        narrowed={"Migration": {"required": ["migration", "direction", "status"]}},
+        narrowed={
+            "Migration": {"required": ["migration", "direction", "status"]},
+            **(NARROWED if with_keys else {}),
+        },
         failures=NATIVE,
     )
 

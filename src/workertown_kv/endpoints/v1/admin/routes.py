@@ -1,8 +1,9 @@
-"""Define the routes of `endpoints.v1.admin`: the options, the storage's schema, and namespaces."""
+"""Define the routes of `endpoints.v1.admin`."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
 
+from ....credentials import ApiKeys
 from ....http.answer import Answer
 from ....http.exchange import Exchange
 from ....http.route import Handler, Route
@@ -10,6 +11,7 @@ from ....namespaces import Namespaces
 from ....options import Options, describe_options
 from ....storage import Health, Storage
 from ..envelope import NATIVE_API, object_answer
+from .api_keys import ApiKeyHandlers
 from .namespaces import NamespaceHandlers
 
 
@@ -37,7 +39,12 @@ class Admin:
 
 
 def admin_routes(
-    options: Options, storage: Storage, namespaces: Namespaces, prefix: str, health: Health
+    options: Options,
+    storage: Storage,
+    namespaces: Namespaces,
+    api_keys: ApiKeys | None,
+    prefix: str,
+    health: Health,
 ) -> list[Route]:
     """Return the routes of the group, all for users who may administer."""
     base = prefix.rstrip("/")
@@ -57,7 +64,15 @@ def admin_routes(
             {"GET": handlers.list, "HEAD": handlers.list, "POST": handlers.create},
         ),
         _route(f"{base}/namespaces/", single, rest="namespace"),
+        *([] if api_keys is None else _key_routes(options, api_keys, f"{base}/api-keys")),
     ]
+
+
+def _key_routes(options: Options, api_keys: ApiKeys, path: str) -> list[Route]:
+    handlers = ApiKeyHandlers(options.limits, api_keys, f"{path}/")
+    all = {"GET": handlers.list, "HEAD": handlers.list, "POST": handlers.create}
+    single = {"GET": handlers.get, "HEAD": handlers.get, "DELETE": handlers.revoke}
+    return [_route(path, all), _route(f"{path}/", single, rest="name")]
 
 
 def _route(path: str, handlers: Mapping[str, Handler], rest: str | None = None) -> Route:

@@ -1,6 +1,6 @@
 """Make the routes of `endpoints.v1.changes`."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -23,7 +23,7 @@ from .watch import WatchDecoder
 
 _EVENTS: Final = b"text/event-stream"
 
-Renewed = Callable[[TicketUser], User | None]
+Renewed = Callable[[TicketUser], Awaitable[User | None]]
 """Returns the user of a ticket with the scopes of now, `None` if the credential has ended."""
 
 
@@ -81,7 +81,7 @@ class ChangeHandlers:
         user = await self._tickets.use(text)
         if user is None:
             return None
-        now = self._renewed(user)
+        now = await self._renewed(user)
         # The scopes may have become narrower since the ticket was made.
         return None if now is None else msgspec.structs.replace(user, scopes=now.scopes)
 

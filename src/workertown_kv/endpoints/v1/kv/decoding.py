@@ -119,13 +119,7 @@ def explained(
     `root` is the path in the body at which it was decoding, and `fields` are the fields that it
     accepts there. The message may quote a text as long as the body.
     """
-    text, found, at = message.rpartition(" - at `$")
-    if not found:
-        text, at = message, ""
-    at = root[1:] + at.removesuffix("`")
-    path: tuple[str | int, ...] = tuple(
-        int(index) if index else name for name, index in _STEP.findall(at)
-    )
+    text, path = located(message, root)
     named = _NAMED.fullmatch(text)
     if named:
         path = (*path, named[2][:100])
@@ -136,6 +130,15 @@ def explained(
     else:
         text = "Expected a JSON object"
     return invalid(path, text)
+
+
+def located(message: str, root: str = "$") -> tuple[str, tuple[str | int, ...]]:
+    """Return the text of a message of the decoder, and the path in the body that it is about."""
+    text, found, at = message.rpartition(" - at `$")
+    if not found:
+        text, at = message, ""
+    steps = _STEP.findall(root[1:] + at.removesuffix("`"))
+    return text, tuple(int(index) if index else name for name, index in steps)
 
 
 def invalid(path: Sequence[str | int], message: str) -> InputError:
