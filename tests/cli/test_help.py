@@ -30,7 +30,8 @@ FLAGS = {
     },
 }
 WITHOUT_DEFAULT = ("--config", "--uds", "--tls-cert", "--tls-key")
-ONE_OFF = ("config", "migrate", "namespace", "api-key", "user", "get", "put", "set")
+STORE = ("delete", "get", "list", "put", "set", "touch", "watch")
+ONE_OFF = ("config", "migrate", "namespace", "api-key", "user", *STORE)
 """Commands that do not run as a service, so their flags have no variables."""
 
 

@@ -1,6 +1,7 @@
 """End a command: with one line for an error, and with an exit code that scripts can rely on."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -75,10 +76,17 @@ def _line(error: KvError) -> str:
     return "; ".join(details) if details else error.message
 
 
+def has_colour() -> bool:
+    """Return whether the standard output is a terminal that shows colours (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 def run(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run the coroutine of a command. An error ends the command with one line and its exit code."""
     try:
         asyncio.run(act())
+        # A reader that is gone is noticed here, and not when the interpreter ends.
+        sys.stdout.flush()
     except KvError as error:
         raise failure(error) from error
     except KeyboardInterrupt:

@@ -9,13 +9,17 @@ from .lazy_commands import LazyCommands
 _COMMANDS: Final = {
     "api-key": "api_key:api_key",
     "config": "config:config",
+    "delete": "entries.delete:delete",
     "get": "entries.get:get",
+    "list": "entries.list_:list_",
     "migrate": "migrate:migrate",
     "namespace": "namespace:namespace",
     "put": "entries.set_:set_",
     "serve": "serve:serve",
     "set": "entries.set_:set_",
+    "touch": "entries.touch:touch",
     "user": "user:user",
+    "watch": "entries.watch:watch",
 }
 
 

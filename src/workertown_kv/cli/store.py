@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -43,6 +44,7 @@ TOKEN: Final = "KV_TOKEN"  # noqa: S105  (the name of a variable)
 _CLOUDFLARE: Final = "cloudflare-kv"
 _CLOUDFLARE_TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105  (the name of a variable)
 _SERVERS: Final = ("http", "https")
+_LIMITS_ELSEWHERE: Final = LimitsOptions(value_bytes=sys.maxsize, key_bytes=sys.maxsize)
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -57,7 +59,13 @@ class StoreChoice(msgspec.Struct, frozen=True):
     namespace: str
     """The id or the title of the namespace."""
     options: Options
-    """The options in force, of which a store that is opened here keeps the limits."""
+    """The options in force."""
+
+    @property
+    def limits(self) -> LimitsOptions:
+        """The limits of the store; a server checks its own, which may be higher."""
+        is_server = self.url.partition("://")[0].lower() in _SERVERS
+        return _LIMITS_ELSEWHERE if is_server else self.options.limits
 
 
 class OpenStore(msgspec.Struct, frozen=True):
@@ -183,7 +191,7 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
             click.echo(f"Created the database {storage.file}", err=True)
         namespaces = Namespaces(storage, choice.options.cloudflare.accounts)
         namespace = await namespaces.named(choice.namespace)
-        yield OpenStore(storage, namespaces, namespace.name, choice.options.limits)
+        yield OpenStore(storage, namespaces, namespace.name, choice.limits)
     finally:
         await storage.close()
 

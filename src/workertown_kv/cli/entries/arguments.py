@@ -6,6 +6,7 @@ from typing import Any, Final
 import click
 
 from ...entry import is_unicode
+from ...errors import NotFound
 from ..flag import WholeNumber
 
 _NEGATIVE: Final = re.compile(r"-\.?\d.*")
@@ -44,9 +45,17 @@ expires_at_option: Final = click.option(
     metavar="TIME",
     help="Expire at this time, in Unix seconds.",
 )
+as_json_option: Final = click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object on each line."
+)
 if_version_option: Final = click.option(
     "--if-version",
     type=Text(),
     metavar="VERSION",
     help="Change nothing unless the entry has this version, as `get --json` prints it.",
 )
+
+
+def key_not_found(key: str) -> NotFound:
+    """Return the error for a key that has no entry."""
+    return NotFound(f"There is no key {key[:100]!r}")

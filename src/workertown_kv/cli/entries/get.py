@@ -3,11 +3,10 @@
 import click
 
 from ...entry import check_key
-from ...errors import NotFound
 from ...operations import Get
 from ..epilog import epilog
 from ..store import StoreChoice, opened, run, store_options
-from .arguments import key_argument
+from .arguments import key_argument, key_not_found
 from .shown_value import value_options, write_value
 
 
@@ -32,7 +31,7 @@ def get(*, store: StoreChoice, key: str, is_text: bool, as_json: bool) -> None:
             check_key(key, found.limits.key_bytes)
             entry = await found.storage.get(Get(found.namespace_id, key))
         if entry is None:
-            raise NotFound(f"There is no key {key!r}")
+            raise key_not_found(key)
         write_value(entry, is_text=is_text, as_json=as_json)
 
     run(act)

@@ -75,7 +75,7 @@ def set_(
     """
     if create and if_version is not None:
         raise click.UsageError("--create and --if-version exclude each other")
-    limits = store.options.limits
+    limits = store.limits
     given = given_value(value, file, form, most_bytes=limits.value_bytes, depth=limits.json_depth)
     precondition = MUST_NOT_EXIST if create else None
     if if_version is not None:

@@ -9,7 +9,7 @@ import msgspec
 
 from ...entry import Entry, is_utf8
 from ...errors import NotAcceptable
-from .lines import json_line
+from .lines import is_plain, json_line
 
 
 def value_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +40,7 @@ def write_value(entry: Entry, *, is_text: bool, as_json: bool) -> None:
     value = _text_in(entry) if is_text else entry.value
     output = sys.stdout.buffer
     if sys.stdout.isatty():
-        if not entry.is_json and not _is_plain(value):
+        if not is_utf8(value) or not is_plain(value.decode()):
             raise NotAcceptable(
                 f"The value has {len(value):,} bytes that are not text, which may confuse the "
                 "terminal; write it to a file: workertown-kv get … > FILE"
@@ -56,10 +56,3 @@ def _text_in(entry: Entry) -> bytes:
         text: str = msgspec.json.decode(entry.value)
         return text.encode()
     return entry.value
-
-
-def _is_plain(value: bytes) -> bool:
-    """Return whether a terminal shows the bytes as text, and obeys none of them."""
-    if not is_utf8(value):
-        return False
-    return all(letter.isprintable() or letter in "\t\r\n" for letter in value.decode())
