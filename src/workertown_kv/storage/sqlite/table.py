@@ -1,7 +1,7 @@
 """Read and write the table `entry` through one connection, synchronously."""
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import apsw
 
@@ -12,7 +12,7 @@ from ..batch import update
 from ..contract import SWEEP_MARGIN_SECONDS, Clock
 from ..deletion import DeleteRange, up_to
 from ..listing import KeyRange
-from ..sql.dialects.sqlite import SqliteFileStatements
+from ..sql.dialects.sqlite import SET_ROWS, SqliteFileStatements
 from ..sql.rows import entry_of, keys_of
 from ..version import new_version
 
@@ -22,6 +22,7 @@ SWEEP_BYTES: Final = 8 * 1024 * 1024
 _SQL: Final = SqliteFileStatements()
 _GET_UP_TO: Final = _SQL.get_up_to_text
 _SET: Final = _SQL.set_text
+_SET_ROWS: Final = _SQL.set_rows_text
 
 
 class LargeValue(Exception):
@@ -52,19 +53,22 @@ class EntryTable:
         """Write the entry and return its new version."""
         self._check_precondition(operation)
         version = new_version()
-        self.db.execute(
-            _SET,
-            (
-                operation.namespace,
-                operation.key,
-                version,
-                operation.metadata,
-                operation.value,
-                operation.expires_at,
-                operation.is_json,
-            ),
-        )
+        self.db.execute(_SET, _row(operation, version))
         return version
+
+    def set_all(self, operations: Sequence[Set]) -> list[str]:
+        """Write entries without preconditions, and return their new versions."""
+        versions = [new_version() for _ in operations]
+        whole = len(operations) - len(operations) % SET_ROWS
+        for start in range(0, whole, SET_ROWS):
+            # In a thread, each statement waits for the interpreter lock. So few are better.
+            values: list[Any] = []
+            for index in range(start, start + SET_ROWS):
+                values += _row(operations[index], versions[index])
+            self.db.execute(_SET_ROWS, values)
+        for index in range(whole, len(operations)):
+            self.db.execute(_SET, _row(operations[index], versions[index]))
+        return versions
 
     def delete(self, operation: Delete) -> None:
         """Remove the entry."""
@@ -151,3 +155,15 @@ class EntryTable:
 
     def _this(self, operation: Get | Set | Delete | Touch) -> tuple[str, str, float]:
         return (operation.namespace, operation.key, self._clock())
+
+
+def _row(operation: Set, version: str) -> tuple[Any, ...]:
+    return (
+        operation.namespace,
+        operation.key,
+        version,
+        operation.metadata,
+        operation.value,
+        operation.expires_at,
+        operation.is_json,
+    )

@@ -233,7 +233,8 @@ class Writer:
                     return table.update(job, value_bytes)
                 case Batch():
                     with savepoint(table.db):
-                        return run_batch(table, job)
+                        sets = _plain_sets(job)
+                        return run_batch(table, job) if sets is None else table.set_all(sets)
                 case DeleteRange():
                     return self._delete_range(table, job)
                 case Sweep():
@@ -346,6 +347,12 @@ class Writer:
         # Some failures of the engine end the transaction.
         if self.db.in_transaction:
             self.db.execute("ROLLBACK")
+
+
+def _plain_sets(batch: Batch) -> Sequence[Set] | None:
+    """Return the operations of a batch if they only write, whatever is there before."""
+    sets = [one for one in batch.operations if isinstance(one, Set) and one.precondition is None]
+    return sets if len(sets) == len(batch.operations) and batch.record is None else None
 
 
 def _grows(job: Job) -> bool:

@@ -16,6 +16,9 @@ from ..writing import Statement, Value, Writing
 SCANNED_ROWS: Final = 20_000
 """The most rows, expired or not, that a statement of a listing reads in the file."""
 
+SET_ROWS: Final = 50
+"""How many rows a statement writes, if many are to be written."""
+
 # Files have this text as it is, with its spaces.
 _TABLE: Final = """
         CREATE TABLE IF NOT EXISTS entry (
@@ -137,11 +140,8 @@ class SqliteFileStatements(SqliteStatements):
         this = f'namespace = ? AND "key" = ? AND {alive("?")}'
         self.version_text = f"SELECT version, expires_at FROM {self.table} WHERE {this}"
         self.touch_text = f"UPDATE {self.table} SET expires_at = ? WHERE {this} RETURNING version"
-        # The seventh value says whether the value is JSON.
-        self.set_text = (
-            f"{self.insert_text} VALUES (?1, ?2, ?3, CAST(?4 AS TEXT), "
-            f"iif(?7, CAST(?5 AS TEXT), ?5), ?6) {self.replacing(None)}"
-        )
+        self.set_text = self._setting(1)
+        self.set_rows_text = self._setting(SET_ROWS)
         self.list_texts = {
             (is_after_start, is_reverse): self._listing(
                 ">" if is_after_start else ">=", "DESC" if is_reverse else "ASC"
@@ -155,6 +155,12 @@ class SqliteFileStatements(SqliteStatements):
             "ORDER BY expires_at LIMIT ?"
         )
         self.remove_text = f"DELETE FROM {self.table} WHERE rowid = ?"
+
+    def _setting(self, rows: int) -> str:
+        """Write rows of seven values each; the seventh value says whether the value is JSON."""
+        row = "(?{0}, ?{1}, ?{2}, CAST(?{3} AS TEXT), iif(?{6}, CAST(?{4} AS TEXT), ?{4}), ?{5})"
+        values = [row.format(*range(7 * index + 1, 7 * index + 8)) for index in range(rows)]
+        return f"{self.insert_text} VALUES {', '.join(values)} {self.replacing(None)}"
 
     def _listing(self, start: str, order: str) -> str:
         # Every text sorts before every blob, so no key reaches the end x''. The last row has the
