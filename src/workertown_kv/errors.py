@@ -212,6 +212,18 @@ class NamespaceExists(KvError):
         super().__init__(f"There is a namespace with the title {title[:100]!r} already")
 
 
+class NamespaceIdTaken(KvError):
+    """A namespace has this id already, or had it until less than an hour ago."""
+
+    status = 409
+
+    def __init__(self, id: str) -> None:
+        super().__init__(
+            f"There is a namespace with the id {id} already, or it was deleted less than an hour "
+            "ago; expected a namespace with another id to write into"
+        )
+
+
 class ApiKeyExists(KvError):
     """Another API key in the storage already has this name."""
 

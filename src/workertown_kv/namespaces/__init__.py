@@ -1,6 +1,6 @@
 """Namespaces, in every storage that can keep them."""
 
-from .namespace import TITLE_CHARACTERS, Namespace
+from .namespace import TITLE_CHARACTERS, Namespace, check_title
 from .service import Namespaces
 
-__all__ = ["TITLE_CHARACTERS", "Namespace", "Namespaces"]
+__all__ = ["TITLE_CHARACTERS", "Namespace", "Namespaces", "check_title"]

@@ -106,6 +106,11 @@ def set_tombstone(id: str, now: float) -> Set:
     return Set(namespace=_REGISTRY, key=_TOMBSTONES + id, value=msgspec.json.encode(now))
 
 
+def require_not_deleted(id: str) -> Get:
+    """Let a batch fail if a namespace was deleted, and its keys may not all be removed yet."""
+    return Get(_REGISTRY, _TOMBSTONES + id, MUST_NOT_EXIST)
+
+
 def list_tombstones(cursor: str | None) -> List:
     """List a page of the tombstones."""
     return List(_REGISTRY, _TOMBSTONES, _PAGE, cursor)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from ..entry import DEFAULT_ID, DEFAULT_NAMESPACE, Entry, is_id, is_unicode
-from ..errors import Conflict, InputError, NamespaceExists, NamespaceNotFound
+from ..errors import Conflict, InputError, NamespaceExists, NamespaceIdTaken, NamespaceNotFound
 from ..operations import Batch, Delete, List, Operation, Precondition
 from ..storage import Capability, Storage
 from . import registry
@@ -129,6 +129,26 @@ class Namespaces:
         except Conflict as error:
             raise NamespaceExists(title) from error
         return namespace
+
+    async def restore(self, namespace: Namespace) -> Namespace:
+        """Create a namespace of another store, with its id. Raises `NamespaceExists`.
+
+        Raises `NamespaceIdTaken` if this store has the id, or has deleted it within
+        `TOMBSTONE_SECONDS`: the keys of a deleted namespace are still being removed.
+        """
+        self._check_able()
+        check_title(namespace.title)
+        account = namespace.account if self._accounts else ""
+        restored = Namespace(namespace.id, namespace.title, account)
+        claims = self._claims(restored)
+        others = (registry.require_not_deleted(restored.id), registry.set_record(restored))
+        try:
+            await self._batch(*claims, *others)
+        except Conflict as error:
+            if any(index < len(claims) for index in error.failed):
+                raise NamespaceExists(restored.title) from error
+            raise NamespaceIdTaken(restored.id) from error
+        return restored
 
     async def rename(self, id: str, title: str) -> Namespace:
         """Give a namespace another title, in one step. Its id and keys stay."""
