@@ -74,7 +74,7 @@ docs: $(VENV)/.dev ## Write the pages that are made from the code
 PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-header --no-annotate --no-strip-extras \
 	--extra aws-lambda --extra jwt --extra mysql --extra postgres --extra rate-limit \
-	--extra redis --extra sentry \
+	--extra redis --extra sentry --extra zstd \
 	--group build pyproject.toml
 
 lock: ## Pin the newest versions in requirements/, with hashes (needs uv)

@@ -1,0 +1,127 @@
+"""Move entries between stores, and between a store and a file."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+import msgspec
+
+from ..entry import Entry
+from ..namespaces import Namespace, Namespaces
+from ..operations import Set
+from ..storage import Storage
+from .forms import BadFile, Decoder, Encoder, Item
+from .reading import pages_of
+from .targets import Targets
+from .writing import Tally, Writer
+
+OnEntries = Callable[[int], None]
+"""Called with the number of entries that were read, after each page."""
+
+
+class Store(msgspec.Struct, frozen=True):
+    """A storage, which is open, and its namespaces."""
+
+    storage: Storage
+    namespaces: Namespaces
+
+
+async def export_blocks(
+    store: Store,
+    chosen: Sequence[Namespace],
+    encoder: Encoder,
+    *,
+    on_entries: OnEntries | None = None,
+) -> AsyncIterator[bytes]:
+    """Yield the entries of some namespaces, encoded, in the order of their keys.
+
+    Entries that others write or delete meanwhile may or may not be among them; all others are.
+    """
+    yield encoder.begin(store.storage.clock())
+    for namespace in chosen:
+        yield encoder.namespace(namespace)
+        async for entries in pages_of(store.storage, namespace.name):
+            if entries:
+                yield encoder.entries(entries)
+            if on_entries is not None:
+                on_entries(len(entries))
+    yield encoder.end()
+
+
+class Import:
+    """Writes what a file says into a store."""
+
+    def __init__(self, decoder: Decoder, targets: Targets, writer: Writer) -> None:
+        self._decoder = decoder
+        self._targets = targets
+        self._writer = writer
+        self._unused: Namespace | None = None
+        """The present namespace of the file, if it has had no entry yet."""
+
+    async def run(self, blocks: AsyncIterator[bytes]) -> Tally:
+        """Import a file, which comes in blocks.
+
+        Raises `BadFile`, and the errors of the storage. The tally of the writer then says what was
+        written before.
+        """
+        try:
+            async for block in blocks:
+                await self._take(self._decoder.feed(block))
+            await self._take(self._decoder.finish())
+            return await self._writer.finish()
+        except BadFile:
+            await self._writer.finish()
+            raise
+        except BaseException:
+            await self._writer.abort()
+            raise
+
+    async def _take(self, items: Iterable[Item]) -> None:
+        writes: list[Set] = []
+        try:
+            for item in items:
+                if isinstance(item, Set):
+                    if self._unused is not None:
+                        self._targets.use(self._unused)
+                        self._unused = None
+                    writes.append(item)
+                else:
+                    # The decoder is lazy: the entries after this item are not decoded yet.
+                    self._decoder.namespace = await self._targets.find(item)
+                    self._unused = item
+        finally:
+            await self._writer.write(writes)
+
+
+async def copy(
+    source: Store,
+    chosen: Sequence[Namespace],
+    targets: Targets,
+    writer: Writer,
+    *,
+    on_entries: OnEntries | None = None,
+) -> Tally:
+    """Copy the entries of some namespaces, as `export_blocks` reads them."""
+    try:
+        for namespace in chosen:
+            name = await targets.find(namespace)
+            async for entries in pages_of(source.storage, namespace.name):
+                if entries:
+                    targets.use(namespace)
+                await writer.write([set_of(entry, name) for entry in entries])
+                if on_entries is not None:
+                    on_entries(len(entries))
+        return await writer.finish()
+    except BaseException:
+        await writer.abort()
+        raise
+
+
+def set_of(entry: Entry, namespace: str) -> Set:
+    """Return the write that makes such an entry in a namespace."""
+    return Set(
+        namespace=namespace,
+        key=entry.key,
+        value=entry.value,
+        is_json=entry.is_json,
+        metadata=entry.metadata,
+        expires_at=entry.expires_at,
+    )
