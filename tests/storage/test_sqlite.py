@@ -8,6 +8,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import apsw
@@ -29,7 +30,7 @@ from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.deletion import DeleteRange
 from workertown_kv.storage.listing import KeyRange
 from workertown_kv.storage.sql.dialects.sqlite import SCANNED_ROWS
-from workertown_kv.storage.sqlite import SqliteStorage
+from workertown_kv.storage.sqlite import SqliteStorage, writer
 from workertown_kv.testing import MovedClock, StorageConformance
 
 pytestmark = pytest.mark.anyio
@@ -215,23 +216,106 @@ async def test_a_writer_who_goes_away_spoils_nothing_for_the_others(tmp_path: Pa
     await storage.close()
 
 
-@pytest.mark.parametrize(("size", "is_short"), [(64 * 1024, True), (64 * 1024 + 1, False)])
-async def test_only_the_commit_of_a_short_write_is_in_the_thread(
-    tmp_path: Path, size: int, *, is_short: bool
-) -> None:
-    storage = SqliteStorage(tmp_path / "kv.sqlite")
-    await storage.open()
-    threads: dict[str, bool] = {}
+def threads_of_statements(storage: SqliteStorage) -> dict[str, str]:
+    """Collect which thread runs each kind of statement of the writer from now on."""
+    threads: dict[str, str] = {}
     loop = threading.get_ident()
 
     def note(_: object, sql: str, __: object) -> bool:
-        threads[sql.split(maxsplit=1)[0]] = threading.get_ident() == loop
+        name = "loop" if threading.get_ident() == loop else "thread"
+        threads[sql.split(maxsplit=1)[0]] = name
         return True
 
     storage._writer.db.exec_trace = note
+    return threads
+
+
+@pytest.mark.parametrize(("size", "thread"), [(64 * 1024, "loop"), (64 * 1024 + 1, "thread")])
+async def test_only_short_writes_run_on_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, thread: str
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    monkeypatch.setattr(writer, "_QUICK_SECONDS", 60)
+    threads = threads_of_statements(storage)
     await storage.set(put("a", b"x" * size, is_json=False))
-    expected = {"BEGIN": is_short, "INSERT": is_short, "COMMIT": False}
-    assert {name: threads[name] for name in expected} == expected
+    assert {threads[name] for name in ("BEGIN", "INSERT", "COMMIT")} == {thread}
+    await storage.close()
+
+
+async def test_only_small_groups_are_committed_on_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    monkeypatch.setattr(writer, "_QUICK_SECONDS", 60)
+    threads = threads_of_statements(storage)
+    value = b"x" * 64 * 1024
+    for count, thread in ((4, "loop"), (5, "thread")):
+        await asyncio.gather(
+            *(storage.set(put(str(i), value, is_json=False)) for i in range(count))
+        )
+        assert threads["INSERT"] == "loop"
+        assert threads["COMMIT"] == thread
+    await storage.close()
+
+
+async def test_after_a_slow_commit_the_event_loop_waits_for_none_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    now = 1000.0
+    commit_seconds = 0.0
+
+    def moved() -> float:
+        nonlocal now
+        now += commit_seconds
+        return now
+
+    monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=moved))
+    threads = threads_of_statements(storage)
+
+    async def committed_in() -> str:
+        await storage.set(put("a"))
+        return threads["COMMIT"]
+
+    assert await committed_in() == "loop"
+    for pause in (1, 2, 4, 8, 16, 32, 60, 60):
+        commit_seconds = 0.1
+        assert await committed_in() == "loop"
+        commit_seconds = 0
+        now += pause - 0.1
+        assert await committed_in() == "thread"
+        now += 0.1
+    assert await committed_in() == "loop"
+    # A quick commit makes the next pause short again.
+    commit_seconds = 0.1
+    assert await committed_in() == "loop"
+    commit_seconds = 0
+    now += 1
+    assert await committed_in() == "loop"
+    await storage.close()
+
+
+async def test_a_commit_that_fails_on_the_event_loop_is_tried_in_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    loop = threading.get_ident()
+    failed = []
+
+    def refuse() -> bool:
+        if threading.get_ident() == loop:
+            failed.append(True)
+            return True  # rolls the transaction back
+        return False
+
+    storage._writer.db.set_commit_hook(refuse)
+    await asyncio.gather(storage.set(put("a")), storage.set(put("b")))
+    assert failed == [True]
+    assert [one.key for one in (await storage.list(List("default", "", 9))).keys] == ["a", "b"]
     await storage.close()
 
 
@@ -387,7 +471,7 @@ _WRITER = """
 import asyncio, sys
 from workertown_kv.operations import Get, Precondition, Set
 from workertown_kv.errors import PreconditionFailed
-from workertown_kv.storage.sqlite import SqliteStorage
+from workertown_kv.storage.sqlite import SqliteStorage, writer
 
 async def main(path, name):
     storage = SqliteStorage(path)
@@ -417,9 +501,9 @@ async def test_several_processes_may_open_and_write_one_file(tmp_path: Path) -> 
         await asyncio.create_subprocess_exec(*command, name, stderr=subprocess.PIPE)
         for name in "abcd"
     ]
-    for writer in writers:
-        _, errors = await writer.communicate()
-        assert writer.returncode == 0, errors.decode()
+    for process in writers:
+        _, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
     storage = SqliteStorage(path)
     await storage.open()
     total = await storage.get(Get("default", "sum"))

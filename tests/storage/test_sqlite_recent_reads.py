@@ -1,5 +1,6 @@
 """Test reads that are answered from memory while nothing is written."""
 
+import asyncio
 import itertools
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from workertown_kv.operations import Delete, Get, Set
-from workertown_kv.storage.sqlite import SqliteStorage, recent_reads
+from workertown_kv.errors import PreconditionFailed, StorageUnavailable
+from workertown_kv.operations import MUST_NOT_EXIST, Delete, Get, Set
+from workertown_kv.storage.sqlite import SqliteStorage, recent_reads, writer
 from workertown_kv.testing import MovedClock
 
 pytestmark = pytest.mark.anyio
@@ -63,18 +65,86 @@ async def test_a_repeated_read_runs_no_statement(storage: SqliteStorage) -> None
     assert run == []
 
 
+@pytest.mark.parametrize("thread", ["loop", "thread"])
+async def test_a_write_drops_only_the_keys_that_it_writes(
+    storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch, thread: str
+) -> None:
+    monkeypatch.setattr(writer, "_QUICK_SECONDS", 60 if thread == "loop" else -1)
+    await write(storage, "a", b"1")  # after it, commits are in the thread if none is quick
+    await write(storage, "b", b"1")
+    for key in ("a", "b", "missing"):
+        await value_of(storage, key)
+    await write(storage, "b", b"2")
+    await write(storage, "missing", b"1")
+    run = statements_of(storage)
+    assert await value_of(storage, "a") == b"1"
+    assert run == []
+    assert await value_of(storage, "b") == b"2"
+    assert await value_of(storage, "missing") == b"1"
+    assert len(run) == 2
+
+
+@pytest.mark.parametrize("thread", ["loop", "thread"])
+async def test_a_read_beside_a_commit_sees_one_state_or_the_other(
+    storage: SqliteStorage, monkeypatch: pytest.MonkeyPatch, thread: str
+) -> None:
+    monkeypatch.setattr(writer, "_QUICK_SECONDS", 60 if thread == "loop" else -1)
+    for number in range(200):
+        value = b"%d" % number
+        writes = [asyncio.ensure_future(write(storage, key, value)) for key in ("a", "b")]
+        while not all(one.done() for one in writes):
+            found = [await value_of(storage, key) for key in ("a", "b")]
+            assert {*found} <= {value, b"%d" % (number - 1), None}
+            await asyncio.sleep(0)
+        assert [await value_of(storage, key) for key in ("a", "b")] == [value, value]
+
+
+async def test_a_read_sees_a_foreign_commit_right_after_an_own_commit(
+    storage: SqliteStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_QUICK_SECONDS", 60)
+    await write(storage, "a", b"1")
+    assert await value_of(storage) == b"1"
+    other = apsw.Connection(str(tmp_path / "kv.sqlite"))
+    commit_now = storage._commits._commit_now
+
+    def commit_and_write() -> bool:
+        is_committed = commit_now()
+        other.execute("UPDATE entry SET value = CAST('2' AS BLOB) WHERE key = 'a'")
+        return is_committed
+
+    monkeypatch.setattr(storage._commits, "_commit_now", commit_and_write)
+    await write(storage, "b", b"1")
+    assert await value_of(storage) == b"2"
+    other.close()
+
+
+async def test_a_failed_write_changes_no_kept_entry(storage: SqliteStorage) -> None:
+    await write(storage, "a", b"1")
+    assert await value_of(storage) == b"1"
+    with pytest.raises(PreconditionFailed):
+        await storage.delete(Delete("default", "a", MUST_NOT_EXIST))
+    storage._writer.db.pragma("max_page_count", 10)
+    with pytest.raises(StorageUnavailable):
+        await write(storage, "a", b"x" * 60_000)
+    storage._writer.db.pragma("max_page_count", 1_000_000)
+    assert await value_of(storage) == b"1"
+    await write(storage, "a", b"2")
+    assert await value_of(storage) == b"2"
+
+
 async def test_a_read_sees_each_write_that_was_answered_before(
     storage: SqliteStorage, tmp_path: Path, clock: MovedClock
 ) -> None:
     other = SqliteStorage(tmp_path / "kv.sqlite", clock=clock)
     await other.open()
     stores = (storage, other)
-    for number, writer in enumerate(itertools.islice(itertools.cycle(stores), 40)):
+    for number, one in enumerate(itertools.islice(itertools.cycle(stores), 40)):
         value = b"%d" % number
-        await write(writer, "a", value)
-        assert [await value_of(one) for one in stores] == [value, value]
-        await writer.delete(Delete("default", "a"))
-        assert [await value_of(one) for one in stores] == [None, None]
+        await write(one, "a", value)
+        assert [await value_of(store) for store in stores] == [value, value]
+        await one.delete(Delete("default", "a"))
+        assert [await value_of(store) for store in stores] == [None, None]
     await other.close()
 
 

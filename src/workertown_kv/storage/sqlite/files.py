@@ -111,6 +111,8 @@ class Files:
         self._real = os.path.realpath(path)
         self.log_path = Path(f"{self._real}-wal")
         self._paths = (path, self.log_path, Path(f"{self._real}-shm"))
+        # After each commit, `os.stat` of text takes a third less time than that of a `Path`.
+        self._names = tuple(map(os.fspath, self._paths))
         # Before any connection is opened, and until all are closed.
         _DESCRIPTORS.enter(self._real)
         self._is_used = True
@@ -150,7 +152,7 @@ class Files:
 
     def check(self) -> None:
         """Raise `StorageUnavailable` if a file is no longer the file that was opened."""
-        main, log, _ = found = [_stat(path) for path in self._paths]
+        main, log, _ = found = [_stat(name) for name in self._names]
         for path, status, opened in zip(self._paths, found, self._opened, strict=True):
             if _identity(status) != opened:
                 self._log_loss(path, "removed or replaced")
@@ -288,9 +290,9 @@ class Files:
             )
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(path: str | Path) -> os.stat_result | None:
     try:
-        return path.stat()
+        return os.stat(path)  # noqa: PTH116  (sooner than by a `Path`)
     except OSError:
         return None
 

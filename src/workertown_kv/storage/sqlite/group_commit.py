@@ -28,11 +28,13 @@ class GroupCommit(Generic[_Job, _Done]):
     """Commits in one thread; the jobs that arrive in the meantime are the next group.
 
     `start` gets a group on the event loop, and may do what takes no time; it returns `None` if it
-    did nothing. `commit` gets the group, the moment of `time.monotonic()` until which it may wait
-    for a lock, and what `start` returned.
+    did nothing. If commits take no time either, `commit_now` ends what `start` has begun, on the
+    event loop too, and returns whether it did. Otherwise `commit` gets the group, the moment of
+    `time.monotonic()` until which it may wait for a lock, and what `start` returned, in the thread.
     It returns the outcome of each job, in order: a result, or the exception that `submit` raises.
-    If `start` did something, `confirm` runs after `commit`, on the event loop: a thread beside a
-    busy event loop waits after each call of the system.
+    If `start` did something, `confirm` runs at the end, on the event loop, with the group, or with
+    `None` if the commit failed: a thread beside a busy event loop waits after each call of the
+    system.
     If `commit` or `confirm` raises, so does `submit` for the whole group, with one exception: if
     the storage is busy, the jobs that have waited less than `wait_seconds` are tried again.
     """
@@ -40,15 +42,17 @@ class GroupCommit(Generic[_Job, _Done]):
     def __init__(
         self,
         start: Callable[[Sequence[_Job]], Sequence[_Done | Exception] | None],
+        commit_now: Callable[[], bool],
         commit: Callable[
             [Sequence[_Job], float, Sequence[_Done | Exception] | None],
             Sequence[_Done | Exception],
         ],
-        confirm: Callable[[], None],
+        confirm: Callable[[Sequence[_Job] | None], None],
         executor: ThreadPoolExecutor,
         wait_seconds: float,
     ) -> None:
         self._start = start
+        self._commit_now = commit_now
         self._commit = commit
         self._confirm = confirm
         self._executor = executor
@@ -93,7 +97,12 @@ class GroupCommit(Generic[_Job, _Done]):
             return
         group = self._next_group()
         jobs = [job for job, _, _, _ in group]
-        self._executor.submit(self._work, loop, group, jobs, self._start(jobs))
+        started = self._start(jobs)
+        if started is not None and self._commit_now():
+            self._end(group, jobs, started, is_unconfirmed=True)
+            loop.call_soon(self._begin, loop)  # not at once: others have their turn first
+        else:
+            self._executor.submit(self._work, loop, group, jobs, started)
 
     def _work(
         self,
@@ -109,19 +118,32 @@ class GroupCommit(Generic[_Job, _Done]):
         except Exception as error:  # noqa: BLE001  (`submit` raises it)
             outcomes = error
         with suppress(RuntimeError):  # the event loop has ended meanwhile
-            loop.call_soon_threadsafe(self._finish, loop, group, outcomes, started is not None)
+            is_unconfirmed = started is not None
+            loop.call_soon_threadsafe(self._finish, loop, group, jobs, outcomes, is_unconfirmed)
 
     def _finish(
         self,
         loop: asyncio.AbstractEventLoop,
         group: list[_Waiting[_Job, _Done]],
+        jobs: Sequence[_Job],
         outcomes: Sequence[_Done | Exception] | Exception,
         is_unconfirmed: bool,
     ) -> None:
+        self._end(group, jobs, outcomes, is_unconfirmed=is_unconfirmed)
+        self._begin(loop)
+
+    def _end(
+        self,
+        group: list[_Waiting[_Job, _Done]],
+        jobs: Sequence[_Job],
+        outcomes: Sequence[_Done | Exception] | Exception,
+        *,
+        is_unconfirmed: bool,
+    ) -> None:
         """Return the outcomes of a group to where its jobs were submitted."""
-        if is_unconfirmed and not isinstance(outcomes, Exception):
+        if is_unconfirmed:
             try:
-                self._confirm()
+                self._confirm(None if isinstance(outcomes, Exception) else jobs)
             except Exception as lost:  # noqa: BLE001  (`submit` raises it)
                 outcomes = lost
         if isinstance(outcomes, Exception):
@@ -131,7 +153,6 @@ class GroupCommit(Generic[_Job, _Done]):
             outcomes = [error] * len(group)
         for (_, _, _, future), outcome in zip(group, outcomes, strict=True):
             future.end(outcome)
-        self._begin(loop)
 
     def _next_group(self) -> list[_Waiting[_Job, _Done]]:
         group = [self._waiting.popleft()]

@@ -1,11 +1,14 @@
-"""Keep the entries that were read since the last write: most reads then need no locks of the file.
+"""Keep the entries that were read: most reads then need no locks of the file.
 
 A read from the file takes three locks. Finding out whether anything was written takes none: each
 commit of any process changes the header of the index of the write-ahead log, and all processes
-share this index in memory (sqlite.org/walformat.html#the_wal_index_file_format).
+share this index in memory (sqlite.org/walformat.html#the_wal_index_file_format). A commit of this
+process drops the keys that it wrote; a commit of another process drops everything.
 """
 
 import mmap
+import struct
+from collections.abc import Iterable
 from typing import Final
 
 from ...entry import Entry
@@ -26,9 +29,12 @@ A commit writes two copies of it, the second copy first, so that a reader notice
 only half written.
 """
 
+_COUNT_AND_FRAMES: Final = struct.Struct("=8xI4xI")
+"""In the header: the count of commits, and the number of frames in the log."""
+
 
 class RecentReads:
-    """Reads entries through `table`, and keeps them until the next write."""
+    """Reads entries through `table`, and keeps them until they are written."""
 
     def __init__(self, table: EntryTable, index: mmap.mmap, value_bytes: int, clock: Clock) -> None:
         self._table = table
@@ -38,6 +44,9 @@ class RecentReads:
         self._entries: dict[tuple[str, str], Entry | None] = {}
         self._bytes = 0
         self._header = b""
+        """The state of the file that the kept entries have."""
+        self._before: bytes | None = None
+        """The header before the commit of this process that is under way."""
 
     def get(self, operation: Get) -> Entry | bool | None:
         """Return the entry, or `False` if its value is too long to be read here."""
@@ -52,11 +61,36 @@ class RecentReads:
         # The entry is of the state of this header only if the header is still the same, and whole.
         if not isinstance(found, bool) and self._index[: 2 * HEADER_BYTES] == header + header:
             if header != self._header:
+                if self._before is not None:
+                    return found  # `end_commit` decides whether the kept entries stay
                 self._entries.clear()
                 self._bytes = 0
                 self._header = header
             self._keep(key, found)
         return found
+
+    def begin_commit(self) -> None:
+        """Note the state of the file before a commit. The caller holds the lock for writing."""
+        self._before = self._index[:HEADER_BYTES]
+
+    def end_commit(self, keys: Iterable[tuple[str, str]] | None, frames: int = 0) -> None:
+        """Drop these keys after a commit, which may have failed: `None`.
+
+        `frames` is how many frames the log had after the commit. If another process has written
+        since, the next read drops all entries.
+        """
+        before, self._before = self._before, None
+        if keys is None or before is None or before != self._header:
+            return
+        header = self._index[:HEADER_BYTES]
+        count, _ = _COUNT_AND_FRAMES.unpack_from(before)
+        is_next = _COUNT_AND_FRAMES.unpack_from(header) == ((count + 1) % 2**32, frames)
+        if not is_next or self._index[: 2 * HEADER_BYTES] != header + header:
+            return
+        self._header = header
+        for key in keys:
+            if key in self._entries:
+                self._bytes -= _size(key, self._entries.pop(key))
 
     def _keep(self, key: tuple[str, str], entry: Entry | None) -> None:
         self._entries[key] = entry

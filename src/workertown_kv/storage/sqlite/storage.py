@@ -2,9 +2,9 @@
 
 The file is in WAL mode with `synchronous=FULL`, so an acknowledged write survives a loss of
 power; reads never wait for writes, and several processes may share the file. Small values are
-read directly on the event loop, because that costs less than handing them to a thread; everything
-that may take longer runs in threads. Listings have their own thread, because a listing may walk
-over many expired entries.
+read and written directly on the event loop, because that costs less than handing them to a
+thread; everything that may take longer runs in threads. Listings have their own thread, because a
+listing may walk over many expired entries.
 
 The driver is apsw, because it comes with a current SQLite. SQLite before 3.51.3 can corrupt a
 file in WAL mode to which several connections write (sqlite.org/wal.html#walresetbug).
@@ -51,7 +51,17 @@ from .files import Files
 from .group_commit import MOST_BYTES, GroupCommit
 from .recent_reads import HEADER_BYTES, RecentReads
 from .table import EntryTable
-from .writer import Job, Outcome, Probe, RecordExpired, Sweep, Writer, size_of
+from .writer import (
+    Job,
+    Outcome,
+    Outcomes,
+    Probe,
+    RecordExpired,
+    Short,
+    Sweep,
+    Writer,
+    size_of,
+)
 
 INLINE_BYTES: Final = 64 * 1024
 """Larger values are read in a thread, so that no other request waits for them."""
@@ -105,9 +115,10 @@ class SqliteStorage(Storage):
             self._shut_down(wait=False)
             raise
         self._commits = GroupCommit(
-            self._writer.start,
+            self._start,
+            self._writer.commit_now,
             self._writer.commit,
-            self._writer.check_files,
+            self._confirm,
             self._writing,
             self._busy_timeout_seconds,
         )
@@ -235,6 +246,20 @@ class SqliteStorage(Storage):
         if self._waiting:
             self._waiting.wake()
         return outcome
+
+    def _start(self, jobs: Sequence[Job]) -> Outcomes | None:
+        started = self._writer.start(jobs)
+        if started is not None:
+            self._reader.begin_commit()
+        return started
+
+    def _confirm(self, jobs: Sequence[Job] | None) -> None:
+        if jobs is None:
+            self._reader.end_commit(None)
+            return
+        keys = [(job.namespace, job.key) for job in jobs if isinstance(job, Short)]
+        self._reader.end_commit(keys, self._writer.log_pages)
+        self._writer.check_files()
 
     async def _wait_for_write(
         self, header: bytes, seconds: float, next_expiry: float | None

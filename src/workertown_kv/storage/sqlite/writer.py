@@ -34,6 +34,16 @@ _CHECKPOINT_PAGES: Final = 1000
 _PROBED_BYTES: Final = 64 * 1024
 """The disk counts as full if the file has no room for this many bytes."""
 _SHORT_SECONDS: Final = 0.5
+_QUICK_SECONDS: Final = 0.002
+"""The event loop may wait for a commit that takes at most this long."""
+_QUICK_BYTES: Final = 256 * 1024
+"""The commit of a group with more bytes takes longer on any disk."""
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+"""How long all commits run in the thread after a slow commit on the event loop.
+
+The pause doubles with each slow commit, and begins again after a quick commit.
+"""
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -52,7 +62,9 @@ class RecordExpired(msgspec.Struct, frozen=True):
     """Record the expiries until now as changes."""
 
 
-Job = Set | Delete | Touch | Update | Batch | DeleteRange | Sweep | Probe | RecordExpired
+Short = Set | Delete | Touch | Update
+"""The jobs that write one key, and may be run on the event loop."""
+Job = Short | Batch | DeleteRange | Sweep | Probe | RecordExpired
 Outcome = str | int | Updated | Sequence[Result] | Step | None
 Outcomes = Sequence[Outcome | Exception]
 """What each job of a group returned or raised."""
@@ -86,9 +98,13 @@ class Writer:
         """The time of all writes of a transaction, so that none is after an unrecorded expiry."""
         self._retention = retention
         self.patience = Patience(busy_timeout_seconds)
-        self._log_pages = 0
+        self.log_pages = 0
+        """How many pages the log had after the last commit."""
         self._warned_at = 0.0
         self._is_completed = False
+        self._started_bytes = 0
+        self._slow_until = 0.0
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
         self.is_in_use = False
         """Whether a thread uses the connection for something other than a commit."""
 
@@ -145,11 +161,40 @@ class Writer:
                 self._recorder.trim_after_writes(self._now)
                 if any(map(_grows, jobs)):
                     self._make_room()
+                self._started_bytes = sum(map(size_of, jobs))
                 return outcomes
         except (apsw.Error, LargeValue, StorageUnavailable):
             pass
         self._roll_back()
         return None
+
+    def commit_now(self) -> bool:
+        """Commit what `start` has begun, on the event loop, if that is likely to be quick.
+
+        Return whether it is committed; otherwise, `commit` does it. A thread beside a busy event
+        loop waits for the interpreter lock longer than for a quick disk.
+        """
+        began = time.monotonic()
+        if (
+            began < self._slow_until
+            or self._started_bytes > _QUICK_BYTES
+            or self.log_pages >= _CHECKPOINT_PAGES
+        ):
+            return False
+        try:
+            self.db.execute("COMMIT")
+        except apsw.Error:
+            self._roll_back()
+            return False
+        with suppress(StorageUnavailable):
+            self._files.reserve()
+        now = time.monotonic()
+        if now - began <= _QUICK_SECONDS:
+            self._pause_seconds = _FIRST_PAUSE_SECONDS
+        else:
+            self._slow_until = now + self._pause_seconds
+            self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
+        return True
 
     def commit(self, jobs: Sequence[Job], until: float, started: Outcomes | None) -> Outcomes:
         """Commit the jobs that have been started, or run all in one transaction.
@@ -159,14 +204,17 @@ class Writer:
         """
         self.patience.until = until
         try:
-            outcomes = self._commit_together(jobs) if started is None else self._end(started)
+            if started is not None and self.db.in_transaction:
+                outcomes = self._end(started)
+            else:
+                outcomes = self._commit_together(jobs)
         except StorageUnavailable as error:
             if error.kind is not StorageFailure.FULL:
                 raise
             self._restart_log()
             self.patience.until = until
             outcomes = [self._commit_single(job) for job in jobs]
-        if self._log_pages >= _CHECKPOINT_PAGES:
+        if self.log_pages >= _CHECKPOINT_PAGES:
             self._write_log_into_file()
         return outcomes
 
@@ -295,7 +343,7 @@ class Writer:
         self._files.note_written()
 
     def _note_log(self, _db: apsw.Connection, _name: str, pages: int) -> int:
-        self._log_pages = pages
+        self.log_pages = pages
         return apsw.SQLITE_OK
 
     def _write_log_into_file(self) -> None:
@@ -360,4 +408,4 @@ def _grows(job: Job) -> bool:
 
 
 def _is_short(job: Job) -> bool:
-    return isinstance(job, Set | Delete | Touch | Update) and size_of(job) <= LARGE_BYTES
+    return isinstance(job, Short) and size_of(job) <= LARGE_BYTES
