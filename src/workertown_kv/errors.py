@@ -20,6 +20,7 @@ KvError
 ├── CursorGone               410   the storage no longer keeps the changes after a cursor
 ├── Conflict                 409   a precondition of an atomic batch does not hold
 ├── NamespaceExists          409   another namespace has this title
+├── NamespaceIdTaken         409   another namespace has this id, or had it a moment ago
 ├── ApiKeyExists             409   another API key in the storage has this name
 ├── PreconditionFailed       412
 ├── RateLimited              429   too many requests; `retry_after` says when to try again
