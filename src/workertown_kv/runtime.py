@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from .errors import OptionsError
-from .options import Environment, Options, text_of, without_credentials
+from .options import Environment, Options, Secret, text_of, without_credentials
 from .storage import Retention, Storage
 from .storage.memory import MemoryStorage
 from .storage.url import storage_from_url
@@ -42,7 +42,9 @@ RuntimeResolver = Callable[[Options, Environment], Runtime]
 
 def local(options: Options, env: Environment) -> Runtime:
     """Use the storage that `KV_DB` names, else SQLite at `kv.sqlite`, as on an ordinary machine."""
-    return Runtime(storage_from_url(text_of(env, options.env.database) or DEFAULT_DATABASE))
+    token = text_of(env, options.env.database_token)
+    url = text_of(env, options.env.database) or DEFAULT_DATABASE
+    return Runtime(storage_from_url(url, token=Secret(token) if token else None))
 
 
 def edge(options: Options, env: Environment) -> Runtime:

@@ -204,6 +204,7 @@ class EnvOptionsDict(TypedDict, total=False):
     """Gives an `EnvOptions` as a mapping."""
 
     database: str
+    database_token: str
 
 
 class LimitsOptionsDict(TypedDict, total=False):

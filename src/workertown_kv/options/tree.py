@@ -75,6 +75,9 @@ class EnvOptions(Group, frozen=True):
     database: str = "KV_DB"
     """The variable that holds a storage URL or the path of an SQLite file; in a Cloudflare Worker,
     the binding of a KV namespace or a D1 database."""
+    database_token: str = "KV_DB_TOKEN"  # noqa: S105  (the name of a variable)
+    """The variable that holds the token for a storage that takes it beside its URL, as another
+    server does."""
 
 
 _SLACK: Final = 8 * 1024 * 1024

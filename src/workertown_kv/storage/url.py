@@ -4,10 +4,11 @@ import difflib
 import importlib
 import os
 import re
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from ..errors import OptionsError
+from ..options import Secret
 from .contract import Storage
 
 _FORMS: Final = {
@@ -17,6 +18,7 @@ _FORMS: Final = {
     "upstash": "upstash://TOKEN@HOST",
     "postgres": "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
     "mysql": "mysql://USER:PASSWORD@HOST:PORT/DATABASE",
+    "http": "https://HOST/PATH",
 }
 """The forms of the URLs of each storage, by the name of its module."""
 _MODULES: Final = {
@@ -29,6 +31,7 @@ _MODULES: Final = {
     "rediss+sentinel": "redis",
     "rediss+cluster": "redis",
     "upstash+http": "upstash",
+    "https": "http",
 }
 """The schemes, each with the name of the module of its storage."""
 _ALSO_CALLED: Final = {
@@ -43,10 +46,15 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _WINDOWS: Final = re.compile(r"[A-Za-z]:|.*\\", re.DOTALL)
 
 
-def storage_from_url(url: str) -> Storage:
+_WITH_TOKEN: Final = frozenset({"http"})
+"""The modules of the storages that take a token beside the URL."""
+
+
+def storage_from_url(url: str, *, token: Secret | None = None) -> Storage:
     """Make the storage that a URL or the path of an SQLite file names, not opened yet.
 
-    Imports the module of the storage, and with it the driver, only now. Raises `OptionsError`.
+    A storage that takes a token beside its URL gets `token`; any other storage ignores it. Imports
+    the module of the storage, and with it the driver, only now. Raises `OptionsError`.
     """
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
@@ -58,16 +66,17 @@ def storage_from_url(url: str) -> Storage:
     if scheme == "sqlite":
         return _storage("sqlite", _path_of(url))
     if scheme != "memory":
-        return _storage(_MODULES[scheme], url)
+        module = _MODULES[scheme]
+        return _storage(module, url, **({"token": token} if module in _WITH_TOKEN else {}))
     if rest:
         raise OptionsError(f"{url!r} is no storage URL; expected memory://")
     return _storage("memory")
 
 
-def _storage(module: str, *arguments: str) -> Storage:
+def _storage(module: str, *arguments: str, **named: Any) -> Storage:
     """Make the storage of a module, whose class has the name of the module."""
     imported = importlib.import_module(f".{module}", __package__)
-    storage: Storage = getattr(imported, f"{module.capitalize()}Storage")(*arguments)
+    storage: Storage = getattr(imported, f"{module.capitalize()}Storage")(*arguments, **named)
     return storage
 
 

@@ -107,8 +107,8 @@ async def test_bytes_are_base64_in_both_directions(call: Caller) -> None:
 @pytest.mark.parametrize(
     ("operation", "path", "message"),
     [
-        ({"op": "set"}, ["value"], "Expected value or base64"),
-        ({"op": "set", "value": 1, "base64": ""}, ["value"], "Expected value or base64"),
+        ({"op": "set"}, ["value"], "Expected value, text or base64"),
+        ({"op": "set", "value": 1, "base64": ""}, ["value"], "Expected value, text or base64"),
         ({"op": "set", "base64": "%"}, ["base64"], "Expected base64"),
         ({"op": "set", "base64": "é"}, ["base64"], "Expected base64"),
         ({"op": "set", "base64": 1}, ["base64"], "Expected base64 text"),

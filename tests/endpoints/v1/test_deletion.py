@@ -104,7 +104,7 @@ async def test_a_cursor_fits_only_its_own_deletion(
         ("dry_run=true", "prefix"),
         ("cursor=x.y", "cursor"),
         ("prefix=s/&dry_run=yes", "dry_run"),
-        ("prefix=s/&limit=1", "limit"),
+        ("prefix=s/&limit=0", "limit"),
         ("prefix=s/&prefix=t/", "prefix"),
     ],
 )

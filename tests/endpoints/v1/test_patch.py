@@ -11,8 +11,7 @@ import httpx2
 import pytest
 
 from caller import Caller, make_server
-from workertown_kv import Storage
-from workertown_kv.endpoints.v1.kv import updates
+from workertown_kv import Storage, updates
 from workertown_kv.operations import Set
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage

@@ -9,14 +9,13 @@ from ...errors import Conflict, Detail, KvError
 from ...http.answer import JSON, Answer, Fields, fields_of_error
 from ...http.exchange import Exchange
 from ...http.route import Api
+from ...wire.envelope import CLOSING, OPENING
 from ..schemas import No, NoData
 
 JOINED_BYTES: Final = 64 * 1024
 """Larger data is sent between the two ends of the envelope, and not copied into it."""
 
-_OPENING: Final = b'{"status":200,"success":true,"data":'
-_CLOSING: Final = b"}"
-ENVELOPE_BYTES: Final = len(_OPENING + _CLOSING)
+ENVELOPE_BYTES: Final = len(OPENING + CLOSING)
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -37,8 +36,8 @@ _encode: Final = msgspec.json.Encoder().encode
 def data_answer(data: bytes, fields: Fields = ()) -> Answer:
     """Return the answer 200 with `data`, which is JSON text."""
     if len(data) <= JOINED_BYTES:
-        return Answer(200, (JSON, *fields), (_OPENING + data + _CLOSING,))
-    return Answer(200, (JSON, *fields), (_OPENING, data, _CLOSING))
+        return Answer(200, (JSON, *fields), (OPENING + data + CLOSING,))
+    return Answer(200, (JSON, *fields), (OPENING, data, CLOSING))
 
 
 def object_answer(data: object, fields: Fields = ()) -> Answer:

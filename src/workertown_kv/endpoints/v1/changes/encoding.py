@@ -7,9 +7,9 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, json
 
 from ....changes import Published
-from ....entry import whole_seconds
 from ....operations import Event
 from ...schemas import ExpiresAt, Key, Metadata, Version
+from ..shown_expiry import shown_expiry
 
 _encode: Final = json.Encoder().encode
 
@@ -64,6 +64,8 @@ class Form(Struct, frozen=True):
     values: bool
     namespaces: bool
     """Whether it names the namespace."""
+    precise: bool = False
+    """Whether its expiry has fractions of a second."""
 
 
 def change_json(published: Published, form: Form) -> bytes:
@@ -105,7 +107,7 @@ def _data(published: Published, form: Form) -> ChangeData:
         key=UNSET if is_prefix else change.key,
         prefix=change.key if is_prefix else UNSET,
         version=change.version or UNSET,
-        expires_at=UNSET if change.expires_at is None else whole_seconds(change.expires_at),
+        expires_at=shown_expiry(change.expires_at, is_precise=form.precise),
         metadata=UNSET if change.metadata is None else Raw(change.metadata),
     )
     if form.namespaces:

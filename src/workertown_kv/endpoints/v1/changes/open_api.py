@@ -8,7 +8,7 @@ from ....storage import Capability, Storage
 from ...document import Group
 from ...open_api import NATIVE, described, operation, parameter, success
 from ...schemas import METADATA, Json, ref
-from ..kv.open_api_parts import SPACE
+from ..kv.open_api_parts import PRECISE, SPACE
 from .encoding import ChangeData, ChangesPage
 from .tickets import TicketBody, TicketData
 from .watch import MOST_CHANGES, MOST_PREFIXES, MOST_SECONDS
@@ -128,6 +128,7 @@ def _parameters(text: Json) -> list[Json]:
             {"type": "number", "minimum": 0, "maximum": MOST_SECONDS, "default": 0},
             example=30,
         ),
+        PRECISE,
         parameter(
             "query",
             "ticket",

@@ -114,6 +114,6 @@ class Pages:
 def _answer(
     seen: Sequence[Published], watch: Watch, position: Position, seal: Seal, *, complete: bool
 ) -> Answer:
-    form = Form(watch.values, watch.interest.namespace is None)
+    form = Form(watch.values, watch.interest.namespace is None, watch.precise)
     changes = [Raw(change_json(one, form)) for one in seen]
     return object_answer(ChangesPage(changes, position.sealed(seal), complete), _FIELDS)

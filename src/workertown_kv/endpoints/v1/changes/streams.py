@@ -131,7 +131,7 @@ class Stream:
         self._watch = watch
         self._feed = feed
         self._seal = seal
-        self._form = Form(watch.values, watch.interest.namespace is None)
+        self._form = Form(watch.values, watch.interest.namespace is None, watch.precise)
         self._held: list[Published] = []
         """What the feed delivers while older changes are read."""
         self._pending: list[bytes] = []

@@ -23,7 +23,16 @@ MOST_SECONDS: Final = 60
 _PURPOSE: Final = b"cursor"
 _ALL: Final = "*"
 _LAST_ID: Final = b"last-event-id"
-_PARAMETERS: Final = ("namespace", "since", "initial", "values", "limit", "wait", "ticket")
+_PARAMETERS: Final = (
+    "namespace",
+    "since",
+    "initial",
+    "values",
+    "limit",
+    "wait",
+    "precise",
+    "ticket",
+)
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -58,6 +67,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     since: Position | None
     initial: bool
     values: bool
+    precise: bool
     limit: int
     wait: float
 
@@ -102,6 +112,7 @@ class WatchDecoder:
             since=since,
             initial=initial,
             values=_flag(parameters, "values"),
+            precise=_flag(parameters, "precise"),
             limit=_limit(parameters.get("limit")),
             wait=_wait(parameters.get("wait")),
         )

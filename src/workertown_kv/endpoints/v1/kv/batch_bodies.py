@@ -11,11 +11,14 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from ....entry import check_key, check_value_size, compact_metadata
 from ....errors import Detail, InputError, ValueTooLarge
 from ....http.json_array import SHORT_BYTES, decoded_array
-from ....operations import Batch, Delete, Get, Operation, Precondition, Set
+from ....nesting import is_deeper, too_deep
+from ....operations import Batch, Delete, Get, Operation, Set
 from ....options import LimitsOptions
+from ....updates import Target, json_patch, merge, take
 from ...schemas import GivenExpiresAt, Key, Metadata, Ttl, Value
 from .decoding import Body, check_depth, decode, explained, invalid
 from .expiry import expiry_of
+from .guards import IfExpiresAt, IfVersion, Versions, guard_of
 from .patch_bodies import (
     DescribeBody,
     IncrementFields,
@@ -23,12 +26,7 @@ from .patch_bodies import (
     increment_of,
     steps_in,
 )
-from .updates import Target, json_patch, merge, take
 
-_IfVersion = Annotated[
-    str | None,
-    Meta(description="The version that the value must have; null: there must be no value"),
-]
 _NUMBER: Final = {"type": "number"}
 
 
@@ -36,7 +34,10 @@ class GetOperation(Body, frozen=True, gc=False, tag="get", tag_field="op"):
     """Get a value."""
 
     key: Key
-    if_version: _IfVersion | UnsetType = UNSET
+    if_version: IfVersion | UnsetType = UNSET
+    if_match: Versions | UnsetType = UNSET
+    if_none_match: Versions | UnsetType = UNSET
+    if_expires_at: IfExpiresAt | UnsetType = UNSET
 
 
 class SetOperation(Body, frozen=True, gc=False, tag="set", tag_field="op"):
@@ -44,6 +45,13 @@ class SetOperation(Body, frozen=True, gc=False, tag="set", tag_field="op"):
 
     key: Key
     value: Value | UnsetType = UNSET
+    text: (
+        Annotated[
+            str,
+            Meta(description="In place of value: JSON text that is kept with its white space"),
+        ]
+        | UnsetType
+    ) = UNSET
     base64: (
         Annotated[str, Meta(description="In place of value: bytes that need not be JSON")]
         | UnsetType
@@ -51,14 +59,20 @@ class SetOperation(Body, frozen=True, gc=False, tag="set", tag_field="op"):
     ttl: Ttl | UnsetType = UNSET
     expires_at: GivenExpiresAt | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    if_version: _IfVersion | UnsetType = UNSET
+    if_version: IfVersion | UnsetType = UNSET
+    if_match: Versions | UnsetType = UNSET
+    if_none_match: Versions | UnsetType = UNSET
+    if_expires_at: IfExpiresAt | UnsetType = UNSET
 
 
 class DeleteOperation(Body, frozen=True, gc=False, tag="delete", tag_field="op"):
     """Delete a value."""
 
     key: Key
-    if_version: _IfVersion | UnsetType = UNSET
+    if_version: IfVersion | UnsetType = UNSET
+    if_match: Versions | UnsetType = UNSET
+    if_none_match: Versions | UnsetType = UNSET
+    if_expires_at: IfExpiresAt | UnsetType = UNSET
 
 
 class PatchOperation(Body, frozen=True, gc=False, tag="patch", tag_field="op"):
@@ -69,7 +83,10 @@ class PatchOperation(Body, frozen=True, gc=False, tag="patch", tag_field="op"):
     json_patch: (
         Annotated[Raw, Meta(description="The operations of a JSON Patch (RFC 6902)")] | UnsetType
     ) = UNSET
-    if_version: _IfVersion | UnsetType = UNSET
+    if_version: IfVersion | UnsetType = UNSET
+    if_match: Versions | UnsetType = UNSET
+    if_none_match: Versions | UnsetType = UNSET
+    if_expires_at: IfExpiresAt | UnsetType = UNSET
 
 
 class IncrementOperation(
@@ -79,7 +96,10 @@ class IncrementOperation(
 
     key: Key
     by: Annotated[Raw, Meta(description="What to add", extra_json_schema=_NUMBER)]
-    if_version: _IfVersion | UnsetType = UNSET
+    if_version: IfVersion | UnsetType = UNSET
+    if_match: Versions | UnsetType = UNSET
+    if_none_match: Versions | UnsetType = UNSET
+    if_expires_at: IfExpiresAt | UnsetType = UNSET
 
 
 class TouchOperation(
@@ -88,14 +108,21 @@ class TouchOperation(
     """Change the lifetime, the metadata, or both, and keep the value."""
 
     key: Key
-    if_version: _IfVersion | UnsetType = UNSET
+    if_version: IfVersion | UnsetType = UNSET
+    if_match: Versions | UnsetType = UNSET
+    if_none_match: Versions | UnsetType = UNSET
+    if_expires_at: IfExpiresAt | UnsetType = UNSET
 
 
 class TakeOperation(Body, frozen=True, gc=False, tag="take", tag_field="op"):
     """Remove a value and get it."""
 
     key: Key
-    if_version: _IfVersion | UnsetType = UNSET
+    json: Annotated[bool, Meta(description="Leave a value that is not JSON, with 406")] = False
+    if_version: IfVersion | UnsetType = UNSET
+    if_match: Versions | UnsetType = UNSET
+    if_none_match: Versions | UnsetType = UNSET
+    if_expires_at: IfExpiresAt | UnsetType = UNSET
 
 
 BatchOperation = (
@@ -116,6 +143,10 @@ class BatchBody(Body, frozen=True):
 
     operations: list[BatchOperation]
     atomic: Annotated[bool, Meta(description="Do all of them at one moment, or none")] = False
+    read_bytes: (
+        Annotated[int, Meta(ge=0, description="The most bytes of values that it may return")]
+        | UnsetType
+    ) = UNSET
 
 
 class _LongBatch(Body, frozen=True):
@@ -125,8 +156,10 @@ class _LongBatch(Body, frozen=True):
 
     operations: Raw
     atomic: bool = False
+    read_bytes: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
 
 
+_ANY: Final = msgspec.json.Decoder(Raw)
 _BATCH: Final = msgspec.json.Decoder(BatchBody)
 _LONG_BATCH: Final = msgspec.json.Decoder(_LongBatch)
 _OPERATIONS: Final = msgspec.json.Decoder(list[BatchOperation])
@@ -159,11 +192,13 @@ async def decode_batch(
         except InputError as error:
             detail = Detail("body", ("operations", index, "key"), error.message)
             raise type(error)("Invalid request body", details=[detail]) from error
-        precondition = None if item.if_version is UNSET else _if_version(item.if_version)
-        target = Target(namespace, item.key, precondition)
         path = ("operations", index)
+        target = Target(namespace, item.key, guard_of(item, path))
         operations.append(_operation(item, target, limits, now, path, is_precise=is_precise))
-    return Batch(operations, atomic=batch.atomic, read_bytes=limits.batch_bytes)
+    read_bytes = limits.batch_bytes
+    if batch.read_bytes is not UNSET:
+        read_bytes = min(read_bytes, batch.read_bytes)
+    return Batch(operations, atomic=batch.atomic, read_bytes=read_bytes)
 
 
 def _operation(
@@ -189,7 +224,7 @@ def _operation(
         case TouchOperation():
             return description_of(item, target, now, path, is_precise=is_precise)
         case TakeOperation():
-            return take(target, limits, as_bytes=True)
+            return take(target, limits, as_bytes=not item.json)
 
 
 async def _long_batch(body: bytes | bytearray, most: int) -> BatchBody:
@@ -199,15 +234,11 @@ async def _long_batch(body: bytes | bytearray, most: int) -> BatchBody:
         operations = await decoded_array(text, _OPERATIONS, _OPERATION, most)
     except msgspec.ValidationError as error:
         raise explained(str(error), f"$.operations{_note(error)}") from error
-    return BatchBody(operations, long.atomic)
+    return BatchBody(operations, long.atomic, long.read_bytes)
 
 
 def _note(error: Exception) -> str:
     return "".join(getattr(error, "__notes__", ()))
-
-
-def _if_version(version: str | None) -> Precondition:
-    return Precondition(negated=True) if version is None else Precondition((version,))
 
 
 def _set(
@@ -219,13 +250,7 @@ def _set(
     *,
     is_precise: bool,
 ) -> Set:
-    value, is_json = b"", True
-    if (item.value is UNSET) is (item.base64 is UNSET):
-        raise invalid((*path, "value"), "Expected value or base64, and not both")
-    if item.value is not UNSET:
-        value = bytes(item.value)
-    elif item.base64 is not UNSET:
-        value, is_json = _decoded(item.base64, path), False
+    value, is_json = _value(item, limits, path)
     check_value_size(len(value), limits.value_bytes)
     metadata = item.metadata
     return Set(
@@ -237,6 +262,31 @@ def _set(
         expires_at=expiry_of(item.ttl, item.expires_at, now, path, is_precise=is_precise),
         precondition=target.precondition,
     )
+
+
+def _value(
+    item: SetOperation, limits: LimitsOptions, path: tuple[str | int, ...]
+) -> tuple[bytes, bool]:
+    """Return the value of a set, and whether it is JSON."""
+    if [item.value, item.text, item.base64].count(UNSET) != 2:
+        raise invalid((*path, "value"), "Expected value, text or base64, and only one of them")
+    if item.value is not UNSET:
+        return bytes(item.value), True
+    if item.text is not UNSET:
+        text = item.text.encode()
+        _check_text(text, limits.json_depth, (*path, "text"))
+        return text, True
+    assert item.base64 is not UNSET
+    return _decoded(item.base64, path), False
+
+
+def _check_text(text: bytes, depth: int, path: tuple[str | int, ...]) -> None:
+    try:
+        _ANY.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise invalid(path, "Expected JSON text") from error
+    if is_deeper(text, depth):
+        raise invalid(path, too_deep(depth))
 
 
 def _decoded(text: str, path: tuple[str | int, ...]) -> bytes:

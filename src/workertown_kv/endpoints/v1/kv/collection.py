@@ -11,9 +11,10 @@ from ....errors import KvError, NotFound
 from ....http.answer import Answer
 from ....operations import Batch, Get, Operation, Result, Touch, Update, Updated
 from ....options import LimitsOptions
+from ....wire.values import has_space_around
 from ...schemas import ExpiresAt, Key, Metadata
 from ..envelope import object_answer
-from .expiry import shown_expiry
+from ..shown_expiry import shown_expiry
 
 ANSWER_COPIES: Final = 2
 """How often values are in memory: as the batch reads them, and in the JSON of the answer."""
@@ -37,6 +38,16 @@ class BatchResult(Struct, gc=False):
     ) = UNSET
     base64: (
         Annotated[str, Meta(description="In place of value: the bytes of one that is not JSON")]
+        | UnsetType
+    ) = UNSET
+    text: (
+        Annotated[
+            str,
+            Meta(
+                description="In place of value, with precise=true: JSON text with white space "
+                "around it"
+            ),
+        ]
         | UnsetType
     ) = UNSET
     version: (
@@ -117,11 +128,16 @@ def _result(operation: Operation, result: Result, is_precise: bool) -> BatchResu
 
 
 def _shown(entry: Entry, is_precise: bool) -> BatchResult:
-    return BatchResult(
+    shown = BatchResult(
         entry.key,
-        Raw(entry.value) if entry.is_json else UNSET,
-        UNSET if entry.is_json else base64.b64encode(entry.value).decode(),
-        entry.version,
-        shown_expiry(entry.expires_at, is_precise=is_precise),
-        UNSET if entry.metadata is None else Raw(entry.metadata),
+        version=entry.version,
+        expires_at=shown_expiry(entry.expires_at, is_precise=is_precise),
+        metadata=UNSET if entry.metadata is None else Raw(entry.metadata),
     )
+    if not entry.is_json:
+        shown.base64 = base64.b64encode(entry.value).decode()
+    elif is_precise and has_space_around(entry.value):
+        shown.text = entry.value.decode()
+    else:
+        shown.value = Raw(entry.value)
+    return shown

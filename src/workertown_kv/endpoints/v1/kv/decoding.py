@@ -108,6 +108,12 @@ _EXPECTED: Final = {
     "if_version": "a version, or null for none",
     "metadata": "a JSON object, or null",
     "base64": "base64 text",
+    "text": "JSON text in a string",
+    "json": "true or false",
+    "read_bytes": "a whole number of at least 0",
+    "if_match": 'an array of versions, or "*"',
+    "if_none_match": 'an array of versions, or "*"',
+    "if_expires_at": "Unix seconds, or null for none",
 }
 
 

@@ -11,13 +11,14 @@ from ....http.exchange import Exchange
 from ....http.query import bad_query, is_true
 from ....operations import DeletePrefix, Deletion, List
 from ....storage import Storage
+from ....wire.cursors import encode_cursor
 from ..envelope import object_answer
-from .listing import MOST_KEYS, decode_cursor, encode_cursor
+from .listing import MOST_KEYS, cursor_in, whole_number
 
 MOST_DELETED: Final = 10_000
 """The most keys that a request deletes or counts."""
 
-WHAT_TO_DELETE: Final = ("prefix", "all", "cursor", "dry_run")
+WHAT_TO_DELETE: Final = ("prefix", "all", "cursor", "dry_run", "limit")
 """The parameters of a request that deletes keys with a prefix."""
 
 _CONDITIONS: Final = (b"if-match", b"if-none-match")
@@ -43,8 +44,11 @@ def decode_deletion(
             raise InputError(
                 "Invalid header", details=[Detail("header", (name.decode(),), message)]
             )
-    cursor = decode_cursor(_kind(parameters), parameters.get("cursor"))
-    return DeletePrefix(namespace, _prefix(parameters), MOST_DELETED, cursor)
+    limit = MOST_DELETED
+    if "limit" in parameters:
+        limit = whole_number(parameters["limit"], "limit", 1, MOST_DELETED)
+    cursor = cursor_in(parameters, _kind(parameters))
+    return DeletePrefix(namespace, _prefix(parameters), limit, cursor)
 
 
 def is_dry_run(parameters: Mapping[str, str]) -> bool:

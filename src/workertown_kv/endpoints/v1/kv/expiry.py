@@ -1,10 +1,10 @@
-"""Decode lifetimes, and encode expiries: in whole seconds, or precisely if a client asks for it."""
+"""Decode lifetimes: in whole seconds, or precisely if a client asks for it."""
 
 from collections.abc import Mapping
 
 from msgspec import UNSET, UnsetType
 
-from ....entry import lifetime, whole_seconds
+from ....entry import lifetime
 from ....http.query import is_true
 from .decoding import invalid
 
@@ -27,12 +27,3 @@ def expiry_of(
     if isinstance(given, float) and not is_precise and not given.is_integer():
         raise invalid((*path, "expires_at"), "Expected whole seconds, or ?precise=true")
     return lifetime(ttl=None if ttl is UNSET else ttl, expires_at=given, now=now, path=path)
-
-
-def shown_expiry(expires_at: float | None, *, is_precise: bool) -> float | UnsetType:
-    """Return an expiry as clients get it."""
-    if expires_at is None:
-        return UNSET
-    if is_precise and not expires_at.is_integer():
-        return expires_at
-    return whole_seconds(expires_at)

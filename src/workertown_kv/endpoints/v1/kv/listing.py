@@ -1,8 +1,7 @@
 """Decode listings from the query of a request, and encode their pages to answers."""
 
 import base64
-import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -11,14 +10,25 @@ from ....entry import Entry, KeyInfo
 from ....http.answer import Answer
 from ....http.query import bad_query, is_true
 from ....operations import List, Page
+from ....wire.cursors import decode_cursor, encode_cursor, kind_of_listing
+from ....wire.values import has_space_around
 from ...schemas import ExpiresAt, Key, Metadata, Value, Version
 from ..envelope import object_answer
-from .expiry import shown_expiry
+from ..shown_expiry import shown_expiry
 
 MOST_KEYS: Final = 1000
 """The largest page of a listing, and the default."""
 
-WHAT_TO_LIST: Final = ("prefix", "limit", "cursor", "start_after", "reverse", "delimiter", "values")
+WHAT_TO_LIST: Final = (
+    "prefix",
+    "limit",
+    "cursor",
+    "start_after",
+    "reverse",
+    "delimiter",
+    "values",
+    "read_bytes",
+)
 """The parameters of a listing."""
 
 
@@ -32,6 +42,16 @@ class ListedKey(Struct, omit_defaults=True, gc=False):
     value: Annotated[Value, Meta(description="With values: the value")] | UnsetType = UNSET
     base64: (
         Annotated[str, Meta(description="With values: the bytes of a value that is not JSON")]
+        | UnsetType
+    ) = UNSET
+    text: (
+        Annotated[
+            str,
+            Meta(
+                description="In place of value, with precise=true: JSON text with white space "
+                "around it"
+            ),
+        ]
         | UnsetType
     ) = UNSET
 
@@ -50,8 +70,8 @@ class KeyPage(Struct, omit_defaults=True, gc=False):
     ) = UNSET
 
 
-def decode_list(namespace: str, parameters: Mapping[str, str]) -> List:
-    """Return the listing for the parameters of a query."""
+def decode_list(namespace: str, parameters: Mapping[str, str], within: Sequence[str] = ()) -> List:
+    """Return the listing for the parameters of a query, and the prefixes `within` which it is."""
     is_reverse, delimiter = is_true(parameters, "reverse"), parameters.get("delimiter")
     if delimiter == "":
         raise bad_query("delimiter", "Expected the text that ends the name of a folder, such as /")
@@ -59,11 +79,12 @@ def decode_list(namespace: str, parameters: Mapping[str, str]) -> List:
         namespace,
         parameters.get("prefix", ""),
         _limit(parameters.get("limit")),
-        decode_cursor(_kind(is_reverse, delimiter), parameters.get("cursor")),
+        cursor_in(parameters, kind_of_listing(is_reverse, delimiter)),
         # Without a name, the listing begins at its start.
         start_after=parameters.get("start_after") or None,
         is_reverse=is_reverse,
         delimiter=delimiter,
+        within=_apart(within) if within else ("",),
     )
 
 
@@ -71,7 +92,8 @@ def encode_page(
     operation: List, page: Page, *, with_values: bool = False, is_precise: bool = False
 ) -> Answer:
     """Return the answer with a page of keys or entries."""
-    cursor = encode_cursor(_kind(operation.is_reverse, operation.delimiter), page.cursor)
+    kind = kind_of_listing(operation.is_reverse, operation.delimiter)
+    cursor = encode_cursor(kind, page.cursor)
     keys = [_listed(info, with_values, is_precise) for info in page.keys]
     folders = UNSET if operation.delimiter is None else list(page.folders)
     return object_answer(KeyPage(keys, cursor, cursor is None, folders))
@@ -82,39 +104,26 @@ def values_bytes(page: Page) -> int:
     return sum(len(info.value) for info in page.keys if isinstance(info, Entry))
 
 
-# A cursor of the storage may be any text; base64 makes it safe in every URL. A cursor of another
-# kind than a plain listing begins with its kind and a dot, so that no cursor is taken for another.
-
-
-def encode_cursor(kind: str, cursor: str | None) -> str | None:
-    """Return a cursor of a storage as clients get it."""
-    if cursor is None:
-        return None
-    return f"{_encoded(kind)}.{_encoded(cursor)}" if kind else _encoded(cursor)
-
-
-def decode_cursor(kind: str, text: str | None) -> str | None:
-    """Return the cursor of the storage in a cursor of this kind."""
-    if text is None:
-        return None
-    made_for, dot, rest = text.rpartition(".")
-    if made_for != _encoded(kind) or (dot and not kind):
-        raise bad_query("cursor", "Expected the cursor of a page with the same other parameters")
+def cursor_in(parameters: Mapping[str, str], kind: str) -> str | None:
+    """Return the cursor of the storage in the query of a request for a page of this kind."""
+    text = parameters.get("cursor")
     try:
-        padded = rest.encode("ascii") + b"=" * (-len(rest) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (UnicodeError, binascii.Error):
-        raise bad_query("cursor", "Expected the cursor of the page before") from None
+        return None if text is None else decode_cursor(kind, text)
+    except ValueError as error:
+        raise bad_query("cursor", str(error)) from None
 
 
-def _encoded(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+def read_bytes_in(parameters: Mapping[str, str], most: int) -> int:
+    """Return how many bytes the values of a page may have, at most `most`."""
+    text = parameters.get("read_bytes")
+    return most if text is None else min(whole_number(text, "read_bytes"), most)
 
 
-def _kind(is_reverse: bool, delimiter: str | None) -> str:
-    if is_reverse:
-        return f"reverse{delimiter or ''}"
-    return "" if delimiter is None else f"forward{delimiter}"
+def whole_number(text: str, name: str, least: int = 0, most: int = 10**15) -> int:
+    """Return the whole number in a parameter."""
+    if text.isascii() and text.isdigit() and len(text) <= 15 and least <= int(text) <= most:
+        return int(text)
+    raise bad_query(name, f"Expected a whole number from {least:,} to {most:,}")
 
 
 def _listed(info: KeyInfo, with_value: bool, is_precise: bool) -> ListedKey:
@@ -125,16 +134,23 @@ def _listed(info: KeyInfo, with_value: bool, is_precise: bool) -> ListedKey:
         UNSET if info.metadata is None else Raw(info.metadata),
     )
     if with_value and isinstance(info, Entry):
-        if info.is_json:
-            listed.value = Raw(info.value)
-        else:
+        if not info.is_json:
             listed.base64 = base64.b64encode(info.value).decode()
+        elif is_precise and has_space_around(info.value):
+            listed.text = info.value.decode()
+        else:
+            listed.value = Raw(info.value)
     return listed
 
 
 def _limit(text: str | None) -> int:
-    if text is None:
-        return MOST_KEYS
-    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST_KEYS:
-        return int(text)
-    raise bad_query("limit", f"Expected a whole number from 1 to {MOST_KEYS:,}")
+    return MOST_KEYS if text is None else whole_number(text, "limit", 1, MOST_KEYS)
+
+
+def _apart(prefixes: Sequence[str]) -> tuple[str, ...]:
+    """Return the prefixes in order, without those that begin with another."""
+    kept: list[str] = []
+    for prefix in sorted(prefixes):
+        if not kept or not prefix.startswith(kept[-1]):
+            kept.append(prefix)
+    return tuple(kept)

@@ -88,7 +88,8 @@ def _collection(storage: Storage, limits: LimitsOptions, prefix: str) -> dict[st
             _KEYS,
             "List keys",
             "One page of keys, in the order of their bytes in UTF-8. Ask for the next page with "
-            f"its `cursor`, until `complete` is `true`.{_BY_QUERY.format(prefix)}",
+            f"its `cursor`, until `complete` is `true`.{_BY_QUERY.format(prefix)} With "
+            "`about=true`, and no other parameter, what the store can do.",
             LISTED,
             failures=[404, *([501] if _LISTINGS & storage.lacks.keys() else [])],
             parameters=[*WHAT_TO_LIST, *SPACE, PRECISE],

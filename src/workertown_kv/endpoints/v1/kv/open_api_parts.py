@@ -4,6 +4,7 @@ from typing import Final
 
 from ...open_api import described, header_field, parameter, success
 from ...schemas import ref
+from .deletion import MOST_DELETED
 from .listing import MOST_KEYS
 
 _VERSION: Final = "0641b2f0c8a7d3e1"
@@ -222,6 +223,13 @@ BY_PREFIX: Final = [
     parameter("query", "dry_run", "Delete nothing, only count", _FLAG, example=True),
     parameter(
         "query",
+        "limit",
+        "The most keys to delete or count",
+        {"type": "integer", "minimum": 1, "maximum": MOST_DELETED, "default": MOST_DELETED},
+        example=100,
+    ),
+    parameter(
+        "query",
         "cursor",
         "The cursor of the answer before, with the same other parameters",
         _TEXT,
@@ -266,5 +274,19 @@ WHAT_TO_LIST: Final = [
         "List each key with its value. A page may then end before its `limit`",
         _FLAG,
         example=True,
+    ),
+    parameter(
+        "query",
+        "read_bytes",
+        "With values: the most bytes of values on a page",
+        {"type": "integer", "minimum": 0},
+        example=1_000_000,
+    ),
+    parameter(
+        "query",
+        "within",
+        "Only keys that also begin with one of these texts",
+        {"type": "array", "items": _TEXT},
+        example=["user/a", "user/b"],
     ),
 ]

@@ -9,12 +9,12 @@ from ....http.exchange import Exchange
 from ....operations import Result, Touch, Update, Updated
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
+from ....updates import Target
 from .expiry import is_precise
 from .idempotency import FIELD, Once
 from .patch_bodies import decode_patch, patch_type_of
 from .reserving import reserving
 from .target import Find
-from .updates import Target
 from .value import BODY_SLACK, version_answer, wants_minimum
 
 

@@ -15,10 +15,10 @@ from ....options import LimitsOptions
 from ....patches.increment import Amount, Increment
 from ....patches.number import SPACE, exact
 from ....patches.tree import Tree, parsed
+from ....updates import Target, describe, increment, json_patch, merge
 from ...schemas import Ttl, ref
 from .decoding import Body, check_depth, check_syntax, decode, explained, invalid
 from .expiry import expiry_of
-from .updates import Target, describe, increment, json_patch, merge
 
 PATCH_TYPES: Final = (
     b"application/json",
@@ -256,7 +256,7 @@ def description_of(
     text = bytes(metadata)
     compact = None if text == b"null" else compact_metadata(text, path)
     keeps = ttl is UNSET and given is UNSET
-    return describe(target, compact, lambda old: old if keeps else expires_at)
+    return describe(target, compact, UNSET if keeps else expires_at)
 
 
 def _counts(body: bytes | bytearray) -> bool:

@@ -6,27 +6,28 @@ from ....errors import StorageError
 from ....http.answer import Answer
 from ....http.body import check_json, read_body
 from ....http.exchange import Exchange
-from ....http.query import bad_query, is_true, query
+from ....http.query import bad_query, is_true, query, query_with_list
 from ....http.route import Route, StorageFailed
 from ....namespaces import Namespaces
 from ....operations import Delete
 from ....options import LimitsOptions
 from ....storage import Storage, permitted
 from ....storage.tasks import in_task
+from ....updates import Target, take
 from ....user import Verb
 from ..envelope import ENVELOPE_BYTES, NATIVE_API, data_answer
+from .about import encode_about
 from .batch_bodies import decode_batch
 from .bodies import decode_put
 from .collection import batch_answer_bytes, encode_results, shown_bytes
 from .deletion import WHAT_TO_DELETE, count, decode_deletion, encode_deletion, is_dry_run
 from .expiry import is_precise
 from .idempotency import FIELD, Once
-from .listing import WHAT_TO_LIST, decode_list, encode_page, values_bytes
+from .listing import WHAT_TO_LIST, decode_list, encode_page, read_bytes_in, values_bytes
 from .patch import Patches
 from .raw import check_no_lifetime, decode_raw, is_raw
 from .reserving import reserving
 from .target import KEY_PARAMETERS, Find, Targets
-from .updates import Target, take
 from .value import (
     BODY_SLACK,
     decode_delete,
@@ -42,7 +43,7 @@ from .value import (
 _PLAIN: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _DELETION: Final = ("key", "namespace", "take", *WHAT_TO_DELETE)
 _COUNTING: Final[tuple[Verb, ...]] = ("write", "list")
-_LISTING: Final = (*WHAT_TO_LIST, *KEY_PARAMETERS)
+_LISTING: Final = (*WHAT_TO_LIST, *KEY_PARAMETERS, "about")
 
 
 class Values:
@@ -144,17 +145,20 @@ class Collection:
 
     async def get_or_list(self, exchange: Exchange) -> Answer:
         """Answer with the value of the key in the query or, without a key, with a page of keys."""
-        parameters = query(exchange, _LISTING)
-        if "key" in parameters and not parameters.keys() <= {*KEY_PARAMETERS}:
+        parameters, within = query_with_list(exchange, _LISTING, "within")
+        if "about" in parameters:
+            return encode_about(parameters, self._storage, self._limits)
+        if "key" in parameters and (within or not parameters.keys() <= {*KEY_PARAMETERS}):
             raise bad_query("key", "Expected either a key or what to list, not both")
         namespace = await self._targets.namespace(exchange, parameters)
         storage = permitted(self._storage, exchange.user)
         precise = is_precise(parameters)
         if "key" not in parameters:
-            listing = decode_list(namespace, parameters)
+            listing = decode_list(namespace, parameters, within)
+            most = read_bytes_in(parameters, self._limits.batch_bytes)
             if not is_true(parameters, "values"):
                 return encode_page(listing, await storage.list(listing), is_precise=precise)
-            page = await in_task(storage.list_entries(listing, self._limits.batch_bytes))
+            page = await in_task(storage.list_entries(listing, most))
             exchange.hold(values_bytes(page))
             return encode_page(listing, page, with_values=True, is_precise=precise)
         operation = decode_get(namespace, parameters["key"], self._limits)

@@ -1,0 +1,5 @@
+"""Keep entries in another server of this kind, over its native API."""
+
+from .storage import HttpStorage
+
+__all__ = ["HttpStorage"]

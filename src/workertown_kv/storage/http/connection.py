@@ -1,0 +1,181 @@
+"""Send requests to a server, and read its answers."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote, urlencode
+
+import httpx2
+import msgspec
+
+from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
+from ...options import Secret
+from ...wire.envelope import Envelope, decode_envelope
+from ...wire.failures import failure_of
+from .url import Settings
+
+MOST_CONNECTIONS: Final = 100
+IDLE_SECONDS: Final = 4.0
+"""How long an idle connection is kept: less than most servers and proxies keep it."""
+
+_NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_CLOSED: Final = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+"""What a connection that the server has closed raises."""
+
+
+Query = dict[str, str | list[str]]
+"""The parameters of a query; one with a list is repeated."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request of the native API."""
+
+    method: str
+    path: str
+    """The path below the URL of the server."""
+    query: Query = {}
+    fields: Mapping[str, bytes] = {}
+    body: bytes | None = None
+    writes: bool = False
+    may_repeat: bool = True
+    """Whether doing the request twice has the same effect as once."""
+    wait: float = 0.0
+    """How many seconds the server may wait before it answers."""
+
+
+class Connection:
+    """The connections to one server. The token goes to this server only: redirects are refused."""
+
+    def __init__(self, settings: Settings, token: Secret | None) -> None:
+        self._settings = settings
+        self._token = token
+        self._client: httpx2.AsyncClient | None = None
+        self._sending = 0
+        self._finished = asyncio.Event()
+
+    def open(self) -> None:
+        """Get ready to connect. Nothing is sent yet."""
+        headers = {"User-Agent": "workertown-kv"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        self._client = httpx2.AsyncClient(
+            headers=headers,
+            limits=httpx2.Limits(
+                max_connections=MOST_CONNECTIONS,
+                max_keepalive_connections=MOST_CONNECTIONS,
+                keepalive_expiry=IDLE_SECONDS,
+            ),
+            # A proxy would read the token of a request without TLS.
+            trust_env=self._settings.is_encrypted,
+            follow_redirects=False,
+        )
+
+    async def close(self) -> None:
+        """Finish the requests under way, except those that only wait, and close the connections."""
+        client, self._client = self._client, None
+        while self._sending:
+            self._finished.clear()
+            await self._finished.wait()
+        if client is not None:
+            await client.aclose()
+
+    async def data(self, request: Request) -> bytes:
+        """Return the data of the answer, as JSON text. Raises the error that the answer names."""
+        response = await self.send(request)
+        envelope = decode_envelope(response.content)
+        if envelope is None or envelope.status != response.status_code:
+            raise self._no_answer(response)
+        if not envelope.success:
+            raise self._failure(envelope)
+        return bytes(envelope.data)
+
+    async def send(self, request: Request) -> httpx2.Response:
+        """Return the answer, whatever its status."""
+        if self._client is None:
+            raise StorageUnavailable("The storage is closed")
+        if request.wait:
+            return await self._sent(self._client, request)
+        self._sending += 1
+        try:
+            return await self._sent(self._client, request)
+        finally:
+            self._sending -= 1
+            if not self._sending:
+                self._finished.set()
+
+    async def _sent(self, client: httpx2.AsyncClient, request: Request) -> httpx2.Response:
+        try:
+            try:
+                return await self._once(client, request)
+            except _CLOSED:
+                if not request.may_repeat:
+                    raise
+                # The server may have closed an idle connection at the moment of the request.
+                return await self._once(client, request)
+        except (httpx2.TransportError, RuntimeError) as error:
+            raise self._unavailable(request, error) from error
+
+    async def _once(self, client: httpx2.AsyncClient, request: Request) -> httpx2.Response:
+        seconds = self._settings.timeout
+        return await client.request(
+            request.method,
+            f"{self._settings.base}{request.path}{_query(request.query)}",
+            headers=[(name.encode(), value) for name, value in request.fields.items()],
+            content=request.body,
+            timeout=httpx2.Timeout(seconds, read=seconds + request.wait),
+        )
+
+    def _unavailable(self, request: Request, error: Exception) -> StorageUnavailable:
+        host = self._settings.host
+        if self._client is None:
+            return StorageUnavailable("The storage is closed")
+        if isinstance(error, httpx2.PoolTimeout):
+            return StorageUnavailable(
+                f"All {MOST_CONNECTIONS} connections to the server at {host} are in use",
+                StorageFailure.BUSY,
+            )
+        unknown = ""
+        if request.writes and not isinstance(error, _NEVER_SENT):
+            unknown = "; the write may or may not have happened"
+        if isinstance(error, httpx2.TimeoutException):
+            seconds = self._settings.timeout
+            return StorageUnavailable(
+                f"The server at {host} did not answer within {seconds:g} s{unknown}"
+            )
+        return StorageUnavailable(f"The server at {host} cannot be reached{unknown}")
+
+    def _failure(self, envelope: Envelope) -> KvError:
+        error = failure_of(envelope.status, envelope.error, envelope.errors)
+        host = self._settings.host
+        if envelope.status == 401:
+            sent = "refuses the token" if self._token else "needs a token"
+            return StorageError(
+                f"The server at {host} {sent}; expected one of its API keys", StorageFailure.REFUSED
+            )
+        if envelope.status == 403:
+            return StorageError(
+                f"The server at {host} does not permit this with the token: {envelope.error}",
+                StorageFailure.REFUSED,
+            )
+        if type(error) is StorageError:
+            return StorageError(f"The server at {host} failed: {envelope.error}", error.kind)
+        return error
+
+    def _no_answer(self, response: httpx2.Response) -> StorageError:
+        host, status = self._settings.host, response.status_code
+        if response.is_redirect:
+            return StorageError(
+                f"The server at {host} redirects elsewhere, where the token is not sent; expected "
+                "the URL of the server itself"
+            )
+        if status in (502, 503, 504):
+            return StorageUnavailable(f"What answers at {host} cannot reach the server: {status}")
+        return StorageError(
+            f"What answers at {host}{response.url.path} is no server of workertown-kv (status "
+            f"{status}); expected the URL before /v1/kv"
+        )
+
+
+def _query(query: Query) -> str:
+    text = urlencode(query, doseq=True, quote_via=quote, safe="")
+    return f"?{text}" if text else ""

@@ -1,0 +1,45 @@
+"""Test that HttpStorage keeps the contract, over servers of other storages."""
+
+import pytest
+
+from workertown_kv.errors import OptionsError
+from workertown_kv.options import Secret
+from workertown_kv.storage.http import HttpStorage
+from workertown_kv.storage.url import storage_from_url
+
+TOKEN = Secret("s3cret-token")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://kv:s3cret@host", "has credentials"),
+        ("https://", "expected https://HOST"),
+        ("https://one,two", "expected https://HOST"),
+        ("https://host?timeout=0", "timeout"),
+        ("https://host?tmeout=1", "did you mean timeout"),
+        ("http://host", r"insecure=true"),
+        ("http://10.0.0.1/path", r"without encryption"),
+    ],
+)
+def test_a_url_that_is_wrong_or_would_show_the_token_is_refused(url: str, message: str) -> None:
+    with pytest.raises(OptionsError, match=message.replace("?", r"\?")) as caught:
+        storage_from_url(url, token=TOKEN)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/a%20path/",
+        "HTTPS://Host:8443",
+        "http://localhost:8787",
+        "http://127.0.0.2",
+        "http://[::1]:8787",
+        "http://host?insecure=true",
+    ],
+)
+def test_a_token_is_sent_only_where_nobody_else_can_read_it(url: str) -> None:
+    storage = storage_from_url(url, token=TOKEN)
+    assert isinstance(storage, HttpStorage)
+    assert "s3cret" not in repr(vars(storage))
