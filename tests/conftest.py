@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from caller import Caller, make_server
+from scheduling import pytest_xdist_make_scheduler  # noqa: F401  (a hook)
 from servers.starting import skip_what_is_known
 from workertown_kv import Storage
 from workertown_kv.storage.memory import MemoryStorage

@@ -278,16 +278,16 @@ class Changes(StorageCase):
         async def follow() -> list[Change]:
             changes: list[Change] = []
             cursor = begin
-            while not changes or changes[-1].key != "end":
-                page = await storage.changes(ReadChanges(cursor, 7, wait=30))
+            while len(changes) < len(writers) * 20:
+                page = await storage.changes(ReadChanges(cursor, 7, wait=60))
+                assert page.changes, "no page has the changes that are left"
                 changes += page.changes
                 cursor = page.cursor
-            return changes[:-1]
+            return changes
 
-        following = asyncio.ensure_future(follow())
         writers = [storage, other, storage, other, storage, other]
+        following = asyncio.ensure_future(follow())
         written = await asyncio.gather(*(write(to) for to in writers))
-        await storage.set(put("end"))
         changes = await following
         each = [one.version for one in changes]
         assert len(each) == len({*each})

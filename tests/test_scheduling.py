@@ -1,0 +1,49 @@
+"""Test that a test fails if it hangs, and that all other tests run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import TESTS
+
+HANGING = """
+import time
+
+def test_before(): pass
+
+def test_hangs():
+    while True:
+        time.sleep(0.01)
+
+def test_after(): pass
+"""
+
+
+@pytest.mark.deep
+def test_a_test_that_hangs_fails_once_and_the_others_run(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text(HANGING)
+    (tmp_path / "test_two.py").write_text(HANGING.replace("test_hangs", "test_hangs_too"))
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nfaulthandler_timeout = 3\nfaulthandler_exit_on_timeout = true\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "scheduling", "-n", "2", "--dist", "loadfile"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(TESTS),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_PLUGINS": "xdist.plugin",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stdout
+    assert "2 failed, 4 passed" in ran.stdout
+    for test in ("test_one.py::test_hangs", "test_two.py::test_hangs_too"):
+        assert f"crashed while running '{test}'" in ran.stdout
+    assert "Timeout" in ran.stderr
