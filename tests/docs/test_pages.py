@@ -10,7 +10,7 @@ from docs.pages import PAGES, ROOT, anchors, blocks, commands, links, name_of
 from docs.session import failures, matches
 
 OTHERS_RUN = {
-    *("README.md", "env-kv-in-workerd.md"),
+    *("README.md", "env-kv-in-workerd.md", "use-from-javascript.md"),
     *("move-from-workers-kv.md", "use-wrangler.md", "use-wrangler-dev.md"),
 }
 """Pages whose examples other tests run."""
