@@ -394,6 +394,42 @@ def test_only_a_request_with_a_plain_first_line_is_found(sent: bytes) -> None:
     assert known.find(sent) is None
 
 
+IF_NONE_MATCH = [
+    (b'If-None-Match: "none"', 200),
+    (b'If-None-Match: "%s"', 304),
+    (b'if-none-match: "%s"', 304),
+    (b'If-None-Match: W/"%s"', 304),
+    (b'If-None-Match:"%s"', 304),
+    (b'If-None-Match: "none", "%s"', 304),
+    (b'If-None-Match: "none"\r\nIf-None-Match: "%s"', 304),
+    (b'If-None-Match: "%s"\r\nIf-None-Match: "none"', 304),
+    (b'If-None-Match: "none"\r\nIf-None-Match: W/"%s"', 304),
+    (b"If-None-Match: *", 304),
+    (b"If-None-Match: none", 400),
+    (b"Accept: */*", 200),
+]
+
+
+async def test_a_known_block_with_another_if_none_match_is_no_other_request(store: Served) -> None:
+    async with connected(store) as (_, send):
+        await send(put(b"a", b'{"value":1}'))
+        version = re.search(rb'\r\netag: "([^"]+)"', await send(GET))
+        assert version is not None
+        for _ in range(3):
+            for line, status in IF_NONE_MATCH:
+                field = line.replace(b"%s", version[1])
+                found = await send(GET.replace(b"\r\n\r\n", b"\r\n" + field + b"\r\n\r\n"))
+                assert (field, statuses(found)) == (field, [status])
+
+
+async def test_another_version_in_if_none_match_needs_no_parsing(store: Served) -> None:
+    async with connected(store) as (protocol, send):
+        for number in range(4):
+            field = b'\r\nIf-None-Match: "%d"\r\n\r\n' % number
+            assert statuses(await send(GET.replace(b"\r\n\r\n", field))) == [404]
+    assert protocol.parsed == 2
+
+
 async def test_a_request_inside_the_fields_of_another_is_none(store: Served) -> None:
     async with connected(store) as (_, send):
         for _ in range(3):
