@@ -37,8 +37,11 @@ def unchanged(exchange: Exchange, version: str, fields: Fields) -> Answer | None
     `fields` are the header fields that a 200 would have too. Raises `PreconditionFailed` if
     `If-Match` requires another version.
     """
-    if b"if-match" not in exchange.fields and b"if-none-match" not in exchange.fields:
-        return None  # as nearly always
+    if b"if-match" not in exchange.fields:
+        if b"if-none-match" not in exchange.fields:
+            return None  # as nearly always
+        if exchange.fields[b"if-none-match"] == etag(version)[1]:
+            return Answer(304, fields)  # as nearly all others
     must_match = list_field(exchange.fields, b"if-match")
     if must_match is not None:
         wanted = Precondition(_versions(must_match, "if-match"))
