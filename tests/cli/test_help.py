@@ -30,7 +30,7 @@ FLAGS = {
     },
 }
 WITHOUT_DEFAULT = ("--config", "--uds", "--tls-cert", "--tls-key")
-STORE = ("delete", "get", "list", "put", "set", "touch", "watch")
+STORE = ("delete", "doctor", "get", "list", "put", "set", "stats", "touch", "watch")
 ONE_OFF = ("config", "migrate", "namespace", "api-key", "user", *STORE)
 """Commands that do not run as a service, so their flags have no variables."""
 

@@ -13,8 +13,8 @@ METHODS = {
     for name, found in vars(Storage).items()
     if inspect.iscoroutinefunction(found) and not name.startswith("_")
 }
-OF_THE_SERVER = {"open", "close", "check", "probe", "warnings", "migrate", "sweep"}
-"""The methods that only a server calls, and never on behalf of a user."""
+OF_THE_SERVER = {"open", "close", "check", "probe", "warnings", "migrate", "sweep", "figures"}
+"""The methods that only a server or an operator calls, and never on behalf of a user."""
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from ..options import (
     unread_variables,
 )
 from ..runtime import DEFAULT_DATABASE
-from ..storage import Retention, Storage
+from ..storage import Migration, Retention, Storage
 from ..storage.url import storage_from_url
 from .config_file import config_option
 from .ending import failure, run
@@ -76,6 +76,8 @@ class OpenStore(msgspec.Struct, frozen=True):
     namespace_id: str
     """The name by which operations refer to the namespace."""
     limits: LimitsOptions
+    migrations: Sequence[Migration] = ()
+    """The migrations that ran when the store was opened."""
 
 
 _OPTIONS: Sequence[Callable[[Any], Any]] = (
@@ -145,7 +147,8 @@ def choose_store(
         url = given[chosen] if chosen else None
         if url is None:
             url = text_of(os.environ, options.env.database) or database or DEFAULT_DATABASE
-            return StoreChoice(url, None, namespace or DEFAULT_NAMESPACE, options)
+            token = options.secret(options.env.database_token)
+            return StoreChoice(url, token, namespace or DEFAULT_NAMESPACE, options)
         check_text(f"--{chosen}", url)
         return _choice(url, TOKEN, namespace, options)
     except OptionsError as error:
@@ -171,7 +174,7 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
 
     Raises `OptionsError` if that would create a database, unless `may_create`.
     """
-    storage = storage_from_url(choice.url)
+    storage = storage_from_url(choice.url, token=choice.token)
     if not storage.shared:
         raise OptionsError(
             f"{choice.url} exists only inside the process of a server; expected a file, a "
@@ -185,13 +188,13 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
             f"There is no database {storage.file}; expected one that exists, or a server, named "
             f"by --store, {STORE} or {choice.options.env.database}"
         )
-    await storage.open()
+    migrations = await storage.open()
     try:
         if is_new:
             click.echo(f"Created the database {storage.file}", err=True)
         namespaces = Namespaces(storage, choice.options.cloudflare.accounts)
         namespace = await namespaces.named(choice.namespace)
-        yield OpenStore(storage, namespaces, namespace.name, choice.limits)
+        yield OpenStore(storage, namespaces, namespace.name, choice.limits, migrations)
     finally:
         await storage.close()
 

@@ -1,7 +1,15 @@
 """Keep entries in storages, which all keep the same contract."""
 
 from .cached import CachedStorage
-from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Retention, Storage
+from .contract import (
+    SWEEP_MARGIN_SECONDS,
+    Capability,
+    Clock,
+    Figures,
+    Migration,
+    Retention,
+    Storage,
+)
 from .health import Health, HealthReport
 from .permitted import permitted
 
@@ -10,6 +18,7 @@ __all__ = [
     "CachedStorage",
     "Capability",
     "Clock",
+    "Figures",
     "Health",
     "HealthReport",
     "Migration",

@@ -35,7 +35,7 @@ from ..operations import (
     Updated,
 )
 from ..options import CacheOptions
-from .contract import Clock, Migration, Retention, Storage
+from .contract import Clock, Figures, Migration, Retention, Storage
 
 _Key = tuple[str, str]
 
@@ -115,6 +115,9 @@ class CachedStorage(Storage):
 
     async def warnings(self) -> Sequence[str]:
         return await self._storage.warnings()
+
+    async def figures(self) -> Sequence[Figures] | None:
+        return await self._storage.figures()
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         return await self._storage.migrate(to=to)

@@ -67,6 +67,16 @@ class Retention(msgspec.Struct, frozen=True):
     entries: int = 100_000
 
 
+class Figures(msgspec.Struct, frozen=True):
+    """How many entries a namespace has, and the size of their values."""
+
+    namespace: str
+    entries: int
+    value_bytes: int
+    expired: int
+    """How many expired entries still take space. They are not among `entries`."""
+
+
 class Migration(msgspec.Struct, frozen=True):
     """A numbered change of a schema, which has run."""
 
@@ -157,6 +167,13 @@ class Storage(ABC):
         machine, the engine may evict entries, permissions are missing.
         """
         return ()
+
+    async def figures(self) -> Sequence[Figures] | None:
+        """Return figures about each namespace that has entries.
+
+        `None` if the engine cannot count entries without listing all of them.
+        """
+        return None
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         """Bring the schema up to date. Returns the migrations that ran, which may be none.

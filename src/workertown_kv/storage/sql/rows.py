@@ -6,6 +6,7 @@ from typing import Any, Final
 from ...entry import Entry, KeyInfo
 from ...errors import InputError, KeyTooLong
 from ...operations import Operation
+from ..contract import Figures
 
 KEY_BYTES: Final = 2048
 NAMESPACE_BYTES: Final = 255
@@ -54,4 +55,17 @@ def keys_of(rows: Sequence[Sequence[Any]]) -> list[KeyInfo]:
             key=key.decode(), version=version.decode(), expires_at=expires_at, metadata=metadata
         )
         for key, version, expires_at, metadata in rows
+    ]
+
+
+def figures_of(rows: Sequence[Sequence[Any]]) -> Sequence[Figures]:
+    """Return the figures in rows that `figures` selects."""
+    return [
+        Figures(
+            namespace.decode() if isinstance(namespace, bytes) else namespace,
+            entries,
+            value_bytes,
+            kept - entries,
+        )
+        for namespace, entries, value_bytes, kept in rows
     ]

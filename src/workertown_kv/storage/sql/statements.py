@@ -38,6 +38,9 @@ class Statements(ABC):
     lengths: ClassVar[Sequence[str]]
     """The length in bytes of each of these columns that has a value."""
 
+    whole: ClassVar[str] = "BIGINT"
+    """The type for a whole number to which a sum is cast."""
+
     def __init__(self, table: str) -> None:
         self.table = f'"{table}"'
         marks = [self.mark(number) for number in range(1, 3 + len(self.columns))]
@@ -96,6 +99,17 @@ class Statements(ABC):
     @abstractmethod
     def sweep(self, before: float, limit: int) -> Statement:
         """Remove at most `limit` rows that expired at or before this time."""
+
+    def figures(self, now: float) -> Statement:
+        """Select each namespace, the number and the bytes of its entries, and that of its rows."""
+        to = Writing(self.mark)
+        counted = f"COUNT(CASE WHEN {alive(to.add(now))} THEN 1 END)"
+        size = " + ".join(f"COALESCE({length}, 0)" for length in self.lengths)
+        sized = f"SUM(CASE WHEN {alive(to.add(now))} THEN {size} ELSE 0 END)"
+        return to.statement(
+            f"SELECT namespace, {counted}, CAST({sized} AS {self.whole}), COUNT(*) "
+            f"FROM {self.table} GROUP BY namespace"
+        )
 
     def get(self, operation: Get, now: float) -> Statement:
         """Select the entry."""

@@ -31,6 +31,7 @@ from ..contract import (
     SWEEP_MARGIN_SECONDS,
     Capability,
     Clock,
+    Figures,
     Migration,
     Retention,
     Storage,
@@ -45,7 +46,7 @@ from .changes.feed import ChangeFeed, ChangeReader
 from .database import Database
 from .groups import get_each, write_each
 from .pool import Pool
-from .rows import entry_key, keys_of
+from .rows import entry_key, figures_of, keys_of
 from .server_statements import ServerStatements
 from .session import Session, Undone
 from .snapshot import Found, Snapshot
@@ -96,6 +97,9 @@ class SqlStorage(Storage):
 
     async def warnings(self) -> Sequence[str]:
         return await self._do(self._warnings, writes=False)
+
+    async def figures(self) -> Sequence[Figures]:
+        return await self._do(self._figures, writes=False)
 
     async def get(self, operation: Get) -> Entry | None:
         entry_key(operation)  # so that what no row can have fails alone
@@ -264,6 +268,9 @@ class SqlStorage(Storage):
                 "there"
             )
         return found
+
+    async def _figures(self, session: Session) -> Sequence[Figures]:
+        return figures_of(await session.fetch(self._statements.figures(self.clock())))
 
     async def _get(self, session: Session, operation: Get) -> Entry | None:
         rows = await session.fetch(self._statements.get(operation, self.clock()))

@@ -41,7 +41,7 @@ from ...operations import (
 )
 from ..batch import run_batch
 from ..change_log import Waiting
-from ..contract import Capability, Clock, Migration, Storage
+from ..contract import Capability, Clock, Figures, Migration, Storage
 from ..deletion import DeleteRange, Step, delete_in_steps
 from ..listing import KeyRange, list_page
 from .change_log import read_changes
@@ -172,6 +172,10 @@ class SqliteStorage(Storage):
     async def warnings(self) -> Sequence[str]:
         self._check_open()
         return await self._in(self._checking, self._files.warnings)
+
+    async def figures(self) -> Sequence[Figures]:
+        self._check_open()
+        return await self._in(self._listing, self._lister.figures)
 
     async def get(self, operation: Get) -> Entry | None:
         self._check_open()

@@ -9,11 +9,11 @@ from ...entry import Entry, KeyInfo
 from ...errors import PreconditionFailed
 from ...operations import Delete, Get, List, Set, Touch, Update, Updated
 from ..batch import update
-from ..contract import SWEEP_MARGIN_SECONDS, Clock
+from ..contract import SWEEP_MARGIN_SECONDS, Clock, Figures
 from ..deletion import DeleteRange, up_to
 from ..listing import KeyRange
 from ..sql.dialects.sqlite import SET_ROWS, SqliteFileStatements
-from ..sql.rows import entry_of, keys_of
+from ..sql.rows import entry_of, figures_of, keys_of
 from ..version import new_version
 
 SWEEP_BYTES: Final = 8 * 1024 * 1024
@@ -123,6 +123,10 @@ class EntryTable:
             if size > SWEEP_BYTES or count == job.limit:
                 return up_to(job.keys, last), job.keys.past(last, is_reverse=False)
         return job.keys, None
+
+    def figures(self) -> Sequence[Figures]:
+        """Return figures about each namespace."""
+        return figures_of(self.db.execute(*_SQL.figures(self._clock())).fetchall())
 
     def delete_range(self, namespace: str, keys: KeyRange) -> int:
         """Delete the entries in a range of keys, and return how many there were."""

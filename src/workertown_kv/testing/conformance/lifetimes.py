@@ -28,6 +28,19 @@ class Lifetimes(StorageCase):
         clock.move(10)
         assert await storage.get(Get(SPACE, "a")) is not None
 
+    async def test_figures_count_the_entries_that_are_alive(
+        self, storage: Storage, clock: MovedClock
+    ) -> None:
+        await storage.set(put("text", '"é"'.encode()))
+        await storage.set(put("bytes", b"\0\xff", is_json=False))
+        await storage.set(put("dead", b"123", expires_at=clock() + 1))
+        clock.move(2)
+        figures = await storage.figures()
+        if figures is not None:
+            (found,) = (one for one in figures if one.namespace == SPACE)
+            assert (found.entries, found.value_bytes) == (2, 6)
+            assert found.expired in (0, 1)  # the engine may have removed it
+
     async def test_sweeping_removes_nothing_that_is_alive(
         self, storage: Storage, clock: MovedClock
     ) -> None:

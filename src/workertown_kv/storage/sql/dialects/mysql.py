@@ -60,6 +60,7 @@ class MysqlStatements(ServerStatements):
     """Statements in the dialect of MySQL."""
 
     same: ClassVar = "<=>"
+    whole: ClassVar = "SIGNED"
 
     def mark(self, number: int) -> str:
         return "?"
