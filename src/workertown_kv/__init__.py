@@ -1,14 +1,20 @@
-"""A JSON key/value store over plain HTTP, on the storage you already trust."""
+"""A JSON key/value store over plain HTTP, on the storage you already trust.
 
-from typing import TYPE_CHECKING
+The first use of a name imports its module, so that a program loads only what it uses.
+"""
 
-from .errors import KvError, OptionsError
-from .hosts import combine
-from .options import Options
-from .runtime import Runtime
-from .server import Server, kv
-from .storage import Storage
-from .user import Scope, User
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .errors import KvError, OptionsError
+    from .hosts import combine
+    from .options import Options
+    from .package_version import __version__
+    from .runtime import Runtime
+    from .server import Server, kv
+    from .storage import Storage
+    from .user import Scope, User
 
 __all__ = [
     "KvError",
@@ -24,14 +30,28 @@ __all__ = [
     "kv",
 ]
 
-__version__: str
-
+_MODULES: Final = {
+    "KvError": "errors",
+    "Options": "options",
+    "OptionsError": "errors",
+    "Runtime": "runtime",
+    "Scope": "user",
+    "Server": "server",
+    "Storage": "storage",
+    "User": "user",
+    "__version__": "package_version",
+    "combine": "hosts",
+    "kv": "server",
+}
 
 if not TYPE_CHECKING:  # type checkers would accept any name
 
-    def __getattr__(name: str) -> str:
-        if name == "__version__":
-            from importlib.metadata import version  # noqa: PLC0415  (few programs ask for it)
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        globals()[name] = found
+        return found
 
-            return version("workertown-kv")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
