@@ -14,8 +14,9 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 import click
 import msgspec
 
-from workertown_kv import errors
+from workertown_kv import AsyncClient, Client, errors
 from workertown_kv.cli import main
+from workertown_kv.client import Change, Entry
 from workertown_kv.options import (
     COMMANDS,
     CONFIG,
@@ -39,6 +40,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "variables.md": variables_page(),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "errors.md": errors_page(),
+        REFERENCE / "client.md": client_page(),
         REFERENCE / "key-vectors.md": _made_from("tests/vectors/keys.json") + key_vectors_page(),
     }
 
@@ -318,7 +320,7 @@ def commands(
 def errors_page() -> str:
     """Every error with its status, its class and when it is raised."""
     answers = sorted(
-        (one for one in error_classes() if one is not errors.OptionsError),
+        (one for one in error_classes() if one not in (errors.OptionsError, errors.ClientError)),
         key=lambda one: (one.status, one.__name__),
     )
     rows = [f"| {one.status} | `{one.__name__}` | {_said(one)} |" for one in answers]
@@ -334,8 +336,8 @@ which storages raise too. All of them are in `workertown_kv.errors`.
 |---|---|---|
 {chr(10).join(rows)}
 
-`kv()` raises `OptionsError` when it makes a server, so this error has no status.
-{_said(errors.OptionsError)}.
+`kv()` and clients raise `OptionsError` when they are made, so this error has no status:
+{_said(errors.OptionsError)}. `ClientError` has no status either: {_said(errors.ClientError)}.
 
 A response of 500 has only the text `Internal error` and a request id, which is also in
 `X-Request-Id`. The log has the error under the same id. 503 has `Retry-After`, 405 has `Allow`, and
@@ -347,6 +349,77 @@ A response of 500 has only the text `Internal error` and a request id, which is 
 {family.split(chr(10) * 2)[1]}
 ```
 """
+
+
+# The client
+
+
+def client_page() -> str:
+    """Write every method of the client with its arguments and its docstring."""
+    methods = [
+        f"## {name}\n\n```text\n{_signature(method)}\n```\n\n{inspect.getdoc(method)}\n"
+        for name, method in vars(Client).items()
+        if inspect.isfunction(method) and name in vars(AsyncClient) and not name.startswith("_")
+    ]
+    return f"""{_made_from("src/workertown_kv/client/")}
+# The Python client
+
+`Client` is for code that blocks, and `AsyncClient` for code that awaits. Both have these methods
+with the same arguments: `store.get("theme")`, or `await store.get("theme")`. `list`, `folders` and
+`watch` are for `for` and `async for`, and `batch` is for `with` and `async with`. A batch has the
+methods for one key, from `get` to `take`; each returns a `Pending`, whose `result()` has the result
+after the block. [How to use a store from Python](../how-to/use-from-python.md) has examples.
+
+## Client and AsyncClient
+
+```text
+{_signature(Client)}
+```
+
+{inspect.getdoc(Client)}
+
+{chr(10).join(methods)}
+## Entry
+
+{inspect.getdoc(Entry)}
+
+{_fields(Entry)}
+
+## Change
+
+{inspect.getdoc(Change)}
+
+{_fields(Change)}
+"""
+
+
+def _signature(call: Any) -> str:
+    """Return how a method or class is called, one argument a line if there are many."""
+    signature = inspect.signature(call)
+    given = [one for name, one in signature.parameters.items() if name != "self"]
+    texts = [_argument(one) for one in given]
+    keywords = [index for index, one in enumerate(given) if one.kind is one.KEYWORD_ONLY]
+    has_variable = any(one.kind is one.VAR_POSITIONAL for one in given)
+    if keywords and not has_variable:
+        texts.insert(keywords[0], "*")
+    name = call.__name__
+    short = f"{name}({', '.join(texts)})"
+    return short if len(short) <= 90 else f"{name}(\n    {(',' + chr(10) + '    ').join(texts)},\n)"
+
+
+def _argument(parameter: inspect.Parameter) -> str:
+    star = "*" if parameter.kind is parameter.VAR_POSITIONAL else ""
+    if parameter.default is parameter.empty:
+        return f"{star}{parameter.name}"
+    return f"{parameter.name}={parameter.default!r}"
+
+
+def _fields(kind: type[msgspec.Struct]) -> str:
+    said = _docstrings(kind)
+    return "\n".join(
+        f"- `{name}`: {' '.join(said[name].split())}" if name in said else f"- `{name}`"
+        for name in kind.__struct_fields__
+    )
 
 
 def error_classes() -> list[type[errors.KvError]]:

@@ -1,12 +1,13 @@
 """A JSON key/value store over plain HTTP, on the storage you already trust.
 
-The first use of a name imports its module, so that a program loads only what it uses.
+The first use of a name imports its module, so that a client loads no server.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from .client import AsyncClient, Client
     from .errors import KvError, OptionsError
     from .hosts import combine
     from .options import Options
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .user import Scope, User
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "KvError",
     "Options",
     "OptionsError",
@@ -31,6 +34,8 @@ __all__ = [
 ]
 
 _MODULES: Final = {
+    "AsyncClient": "client",
+    "Client": "client",
     "KvError": "errors",
     "Options": "options",
     "OptionsError": "errors",

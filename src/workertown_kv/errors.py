@@ -3,6 +3,7 @@
 KvError
 ├── OptionsError                   the server cannot be made from these options
 │   └── MissingExtra               the options need packages that are not installed
+├── ClientError                    a client of this package cannot be used like this
 ├── InputError               400   the request is malformed; `details` say where
 │   ├── KeyTooLong           414
 │   ├── ValueTooLarge        413
@@ -12,6 +13,7 @@ KvError
 ├── Unauthorized             401   the credentials are missing or wrong
 ├── Forbidden                403   the credentials, the address or the page may not do this
 ├── NotFound                 404
+│   ├── KeyNotFound          404   a client finds no value under the key
 │   └── NamespaceNotFound    404
 ├── MethodNotAllowed         405
 ├── NotAcceptable            406   the value does not have the form that the request accepts
@@ -67,6 +69,10 @@ class KvError(Exception):
         self.message = message
         self.details = tuple(details)
 
+    def __str__(self) -> str:
+        said = (f"{'.'.join(map(str, one.path))}: {one.message}" for one in self.details)
+        return "; ".join((self.message, *said))
+
 
 class OptionsError(KvError):
     """An option has a wrong name, type or value; the message has the path of the option."""
@@ -78,6 +84,10 @@ class MissingExtra(OptionsError):
     def __init__(self, purpose: str, *packages: str) -> None:
         quoted = " ".join(f'"{package}"' for package in packages)
         super().__init__(f"{purpose} needs packages that are not installed: pip install {quoted}")
+
+
+class ClientError(KvError):
+    """A client of this package is closed, or belongs to another event loop, thread or process."""
 
 
 class InputError(KvError):
@@ -157,6 +167,13 @@ class NotFound(KvError):
 
     def __init__(self, message: str = "Not found") -> None:
         super().__init__(message)
+
+
+class KeyNotFound(NotFound, KeyError):
+    """The key has no value. Clients of this package raise it, also as a `KeyError`."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no value under {key[:100]!r}")
 
 
 class NamespaceNotFound(NotFound):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from ...entry import DEFAULT_NAMESPACE, Entry, is_id
+from ...entry import DEFAULT_NAMESPACE, RESERVED_NAMESPACE, Entry
 from ...errors import (
     KvError,
     NamespaceNotFound,
@@ -148,7 +148,7 @@ def _space(namespace: str) -> Query:
     """Return the parameter that names a namespace."""
     if namespace == DEFAULT_NAMESPACE:
         return {}
-    if not is_id(namespace):
+    if namespace == RESERVED_NAMESPACE:
         raise StorageUnsupported(
             "A server keeps nothing of its own in a store elsewhere; expected a namespace of "
             "that store"

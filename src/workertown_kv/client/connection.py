@@ -1,0 +1,97 @@
+"""Keep a storage open for clients, from its first use on, on one event loop."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from ..entry import DEFAULT_NAMESPACE
+from ..errors import ClientError, KvError, NamespaceExists, NamespaceNotFound
+from ..namespaces import Namespaces
+from ..options import LimitsOptions
+from ..storage import Storage
+
+SWEEP_SECONDS: Final = 1.0
+"""How often the space of expired entries is reclaimed, since no server may be doing it."""
+SWEEP_ENTRIES: Final = 200
+
+T = TypeVar("T")
+
+
+class Connection:
+    """An open storage, shared by the clients of its namespaces."""
+
+    def __init__(self, storage: Storage, limits: LimitsOptions, *, is_server: bool = False) -> None:
+        self.storage = storage
+        self.limits = limits
+        self._is_server = is_server
+        self._namespaces = Namespaces(storage)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening = asyncio.Lock()
+        self._closed = asyncio.Event()
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection has been closed, which is final."""
+        return self._closed.is_set()
+
+    async def open(self) -> Storage:
+        """Return the storage, opened. Raises `ClientError` if the client cannot be used here."""
+        if self._closed.is_set():
+            raise ClientError("The client is closed; make another one")
+        loop = asyncio.get_running_loop()
+        if self._loop is loop:
+            return self.storage
+        if self._loop is not None:
+            raise ClientError(
+                "The AsyncClient belongs to the event loop that used it first; make an AsyncClient "
+                "on each event loop, or use Client"
+            )
+        async with self._opening:
+            if self._loop is None:
+                await self.storage.open()
+                self._loop = loop
+                self._sweeping = asyncio.create_task(self._sweep())
+        return self.storage
+
+    async def close(self) -> None:
+        """Finish the operations under way, end all watches and close the storage."""
+        self._closed.set()
+        sweeping, self._sweeping = self._sweeping, None
+        if sweeping is not None:
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
+            await self.storage.close()
+
+    async def id_of(self, namespace: str, *, create: bool) -> str:
+        """Return the name that operations use for the namespace with this id or title."""
+        if namespace == DEFAULT_NAMESPACE or (self._is_server and not create):
+            return namespace  # a server looks it up with each request
+        try:
+            return (await self._namespaces.named(namespace)).name
+        except NamespaceNotFound:
+            if not create:
+                raise
+        with suppress(NamespaceExists):
+            await self._namespaces.create(namespace)
+        return (await self._namespaces.named(namespace)).name
+
+    async def unless_closed(self, waits: Coroutine[Any, Any, T]) -> T | None:
+        """Return what a coroutine returns, or `None` as soon as the connection is closed."""
+        waiting = asyncio.ensure_future(waits)
+        closing = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait([waiting, closing], return_when=asyncio.FIRST_COMPLETED)
+            return None if self.is_closed else waiting.result()
+        finally:
+            closing.cancel()
+            waiting.cancel()
+            await asyncio.wait([waiting, closing])
+
+    async def _sweep(self) -> None:
+        while True:
+            swept = 0
+            with suppress(KvError):  # the operations of the client meet the same failure
+                swept = await self.storage.sweep(SWEEP_ENTRIES)
+            await asyncio.sleep(0.01 if swept else SWEEP_SECONDS)
