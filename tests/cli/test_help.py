@@ -30,7 +30,21 @@ FLAGS = {
     },
 }
 WITHOUT_DEFAULT = ("--config", "--uds", "--tls-cert", "--tls-key")
-STORE = ("delete", "doctor", "get", "list", "put", "set", "stats", "touch", "watch")
+STORE = (
+    "backup",
+    "copy",
+    "delete",
+    "doctor",
+    "export",
+    "get",
+    "import",
+    "list",
+    "put",
+    "set",
+    "stats",
+    "touch",
+    "watch",
+)
 ONE_OFF = ("config", "migrate", "namespace", "api-key", "user", *STORE)
 """Commands that do not run as a service, so their flags have no variables."""
 

@@ -8,10 +8,14 @@ from .lazy_commands import LazyCommands
 
 _COMMANDS: Final = {
     "api-key": "api_key:api_key",
+    "backup": "moving.backup:backup",
     "config": "config:config",
+    "copy": "moving.copy:copy",
     "delete": "entries.delete:delete",
     "doctor": "doctor:doctor",
+    "export": "moving.export:export",
     "get": "entries.get:get",
+    "import": "moving.import_:import_",
     "list": "entries.list_:list_",
     "migrate": "migrate:migrate",
     "namespace": "namespace:namespace",

@@ -76,10 +76,15 @@ class _Following:
 
     async def copy_keys(self, keys: dict[tuple[str, str], None]) -> None:
         """Make the entries of these keys in the target as they are in the source."""
-        gets = []
+        by_namespace: dict[str, list[Get]] = {}
         for namespace, key in keys:
-            if await self._name_in_target(namespace) is not None:
-                gets.append(Get(namespace, key))
+            by_namespace.setdefault(namespace, []).append(Get(namespace, key))
+        for namespace, gets in by_namespace.items():
+            name = await self._name_in_target(namespace)
+            if name is not None:
+                await self._copy(gets, name)
+
+    async def _copy(self, gets: Sequence[Get], name: str) -> None:
         for start in range(0, len(gets), _GETS_TOGETHER):
             some = gets[start : start + _GETS_TOGETHER]
             results = await self._source.storage.batch(Batch(some, read_bytes=_READ_BYTES))
@@ -90,8 +95,6 @@ class _Following:
                     found = await self._source.storage.get(get)
                 if isinstance(found, KvError):
                     raise found
-                name = self._names[get.namespace]
-                assert name is not None
                 if isinstance(found, Entry):
                     writes.append(set_of(found, name))
                 else:

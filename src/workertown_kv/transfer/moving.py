@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 import msgspec
 
-from ..entry import Entry
+from ..entry import Entry, check_key, check_value_size
 from ..namespaces import Namespace, Namespaces
 from ..operations import Set
 from ..storage import Storage
 from .forms import BadFile, Decoder, Encoder, Item
+from .lines import LineLimits
 from .reading import pages_of
 from .targets import Targets
 from .writing import Tally, Writer
@@ -96,8 +97,6 @@ async def copy(
     chosen: Sequence[Namespace],
     targets: Targets,
     writer: Writer,
-    *,
-    on_entries: OnEntries | None = None,
 ) -> Tally:
     """Copy the entries of some namespaces, as `export_blocks` reads them."""
     try:
@@ -107,8 +106,22 @@ async def copy(
                 if entries:
                     targets.use(namespace)
                 await writer.write([set_of(entry, name) for entry in entries])
-                if on_entries is not None:
-                    on_entries(len(entries))
+        return await writer.finish()
+    except BaseException:
+        await writer.abort()
+        raise
+
+
+async def write_pages(
+    pages: AsyncIterator[Sequence[Entry]], namespace: str, limits: LineLimits, writer: Writer
+) -> Tally:
+    """Write entries of another program. Raises `InputError` for an entry that is too large."""
+    try:
+        async for entries in pages:
+            for entry in entries:
+                check_key(entry.key, limits.key_bytes)
+                check_value_size(len(entry.value), limits.value_bytes)
+            await writer.write([set_of(entry, namespace) for entry in entries])
         return await writer.finish()
     except BaseException:
         await writer.abort()

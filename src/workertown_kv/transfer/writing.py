@@ -88,6 +88,9 @@ class Writer:
             if self._to_skip:
                 self._to_skip -= 1
                 continue
+            # Over HTTP, a batch has only one namespace.
+            if self._writes and self._writes[0].namespace != write.namespace:
+                await self._begin_batch()
             self._writes.append(write)
             self._size += len(write.value)
             if len(self._writes) == BATCH_ENTRIES or self._size >= BATCH_BYTES:

@@ -1,0 +1,41 @@
+"""Choose the namespaces that are moved."""
+
+from collections.abc import Sequence
+
+import click
+from click.core import ParameterSource
+
+from ...entry import DEFAULT_NAMESPACE
+from ...namespaces import Namespace
+from ...transfer.lines import LineLimits
+from ...transfer.moving import Store
+from ..store import OpenStore, StoreChoice
+
+_MOST_BYTES = 1 << 30
+"""More than any storage keeps in a value; a server checks its own limit."""
+
+
+def has_namespace(store: StoreChoice) -> bool:
+    """Return whether a flag, a variable or the profile names a namespace."""
+    source = click.get_current_context().get_parameter_source("namespace")
+    return source is not ParameterSource.DEFAULT or store.namespace != DEFAULT_NAMESPACE
+
+
+async def chosen_namespaces(store: StoreChoice, found: OpenStore) -> Sequence[Namespace]:
+    """Return the namespace that is named, or all namespaces."""
+    if has_namespace(store):
+        return [await found.namespaces.named(store.namespace)]
+    return await found.namespaces.all()
+
+
+def store_of(found: OpenStore) -> Store:
+    """Return an open store as transfers use it."""
+    return Store(found.storage, found.namespaces)
+
+
+def line_limits(found: OpenStore) -> LineLimits:
+    """Return the limits of what is imported into a store."""
+    limits = found.limits
+    return LineLimits(
+        min(limits.value_bytes, _MOST_BYTES), min(limits.key_bytes, _MOST_BYTES), limits.json_depth
+    )

@@ -1,0 +1,75 @@
+"""Define `workertown-kv export`."""
+
+import time
+
+import click
+
+from ...errors import OptionsError
+from ...transfer.compression import compressor
+from ...transfer.formats import Format, compression_of, encoder_of, format_of
+from ...transfer.moving import export_blocks
+from ..epilog import epilog
+from ..store import StoreChoice, opened, run, store_options
+from .chosen import chosen_namespaces, has_namespace, store_of
+from .outcome import counted
+from .progress import Bar
+from .target_file import STDIO, target_file
+
+
+@click.command(
+    epilog=epilog(
+        "export backup.ndjson.zst",
+        "export --store https://kv.example.com --namespace photos photos.ndjson",
+        "export - | gzip > backup.ndjson.gz",
+        "export --namespace default for-wrangler.json",
+    )
+)
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([Format.LINES.value, Format.BULK.value]),
+    help="Write lines of JSON, or Cloudflare's bulk form. By default, FILE.json is in Cloudflare's "
+    "bulk form, and every other FILE has lines of JSON.",
+)
+@store_options
+def export(*, store: StoreChoice, file: str, form: str | None) -> None:
+    """Write all entries of a store into FILE, or only those of --namespace.
+
+    FILE.gz and FILE.zst are compressed; FILE may be - for the standard output. The file gets its
+    name once it is whole, and is FILE.part until then. Entries that are written or deleted
+    meanwhile may or may not be in it.
+    """
+    format = Format(form) if form else format_of(file)
+    compression = compression_of(file)
+
+    async def act() -> None:
+        started = time.monotonic()
+        entries = 0
+
+        def count(more: int) -> None:
+            nonlocal entries
+            entries += more
+            bar.add_entries(more)
+
+        async with opened(store) as found:
+            chosen = await chosen_namespaces(store, found)
+            if format is Format.BULK and len(chosen) > 1 and not has_namespace(store):
+                raise OptionsError(
+                    f"Cloudflare's bulk form has no namespaces, and there are {len(chosen)}; "
+                    "expected --namespace"
+                )
+            compress = compressor(compression)
+            blocks = export_blocks(store_of(found), chosen, encoder_of(format), on_entries=count)
+            with Bar("Exporting") as bar, target_file(file) as target:
+                async for block in blocks:
+                    target.write(compress.compress(block))
+                target.write(compress.flush())
+        where = "" if file == STDIO else f" to {file}"
+        click.echo(
+            f"Exported {counted(entries, 'entry')} of {counted(len(chosen), 'namespace')}{where} "
+            f"in {time.monotonic() - started:.1f} s",
+            err=True,
+        )
+
+    run(act)

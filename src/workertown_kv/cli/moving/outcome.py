@@ -1,0 +1,47 @@
+"""Say what was moved, and what was moved before an error."""
+
+import click
+
+from ...errors import KvError
+from ...transfer.forms import BadFile
+from ...transfer.writing import Tally
+from ..ending import ExitCode, exit_code_of, failure
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
+def said(tally: Tally, verb: str, *, is_dry_run: bool) -> str:
+    """Return what was done with how many entries; `verb` is regular."""
+    past = f"{verb.removesuffix('y')}ied" if verb.endswith("y") else f"{verb}ed"
+    begin = f"Would {verb}" if is_dry_run else past.capitalize()
+    parts = [f"{begin} {counted(tally.written, 'entry')}"]
+    if tally.skipped:
+        parts.append(f"skipped {tally.skipped:,} that exist already")
+    if tally.expired:
+        parts.append(f"left out {tally.expired:,} that have expired")
+    return ", ".join(parts)
+
+
+def failed(
+    error: KvError, tally: Tally, *, is_dry_run: bool, file: str | None = None
+) -> click.ClickException:
+    """Return what ends a command with one line: what is wrong, and what was written before."""
+    message = failure(error).message
+    if file is not None:
+        message = f"{file}: {message}"
+    if not is_dry_run:
+        message += (
+            f". Before that, {counted(tally.entries, 'entry')} were written or left out, up to the "
+            f"key {str(tally.last_key)[:100]!r}"
+            if tally.entries
+            else ". Nothing was written"
+        )
+    ending = click.ClickException(message)
+    # A file that is not whole is no wrong usage. click documents no other way to set the code.
+    code = ExitCode.OTHER if isinstance(error, BadFile) else exit_code_of(error)
+    ending.exit_code = code  # type: ignore[misc]
+    return ending

@@ -1,0 +1,65 @@
+"""Remember how far the import of a file has come, so that the next run continues there."""
+
+import hashlib
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ...transfer.writing import Tally
+
+_SECONDS: Final = 1.0
+"""How often the state is written."""
+
+
+class _State(msgspec.Struct, frozen=True):
+    file: str
+    """The identity of the file, which changes with its contents."""
+    how: str
+    """The flags of the import."""
+    tally: Tally
+
+
+class Resume:
+    """Keeps a file beside the imported file, until the import is done.
+
+    If it cannot be written, an import that did not end begins again, which does no harm.
+    """
+
+    def __init__(self, name: str, identity: str, target: str, how: str) -> None:
+        digest = hashlib.sha256(target.encode()).hexdigest()[:8]
+        path = Path(name)
+        self._path = path.with_name(f".{path.name}.{digest}.resume")
+        self._identity = identity
+        self._how = how
+        self._next = time.monotonic() + _SECONDS
+
+    def tally(self) -> Tally:
+        """Return what an earlier run has done."""
+        try:
+            state = msgspec.json.decode(self._path.read_bytes(), type=_State)
+        except (OSError, msgspec.MsgspecError):
+            return Tally()
+        is_same = (state.file, state.how) == (self._identity, self._how)
+        return state.tally if is_same else Tally()
+
+    def note(self, tally: Tally) -> None:
+        """Remember what is done, from time to time."""
+        if time.monotonic() >= self._next:
+            self.keep(tally)
+
+    def keep(self, tally: Tally) -> None:
+        """Remember what is done."""
+        self._next = time.monotonic() + _SECONDS
+        new = self._path.with_name(f"{self._path.name}.new")
+        with suppress(OSError):
+            new.write_bytes(msgspec.json.encode(_State(self._identity, self._how, tally)))
+            os.replace(new, self._path)  # noqa: PTH105
+
+    def forget(self) -> None:
+        """Remove the state, since the import is done."""
+        with suppress(OSError):
+            self._path.unlink()

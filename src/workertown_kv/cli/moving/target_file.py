@@ -1,0 +1,84 @@
+"""Write a file so that it has its name only once it is whole."""
+
+import errno
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from ...errors import StorageError, StorageFailure
+
+STDIO: Final = "-"
+"""The name of the standard input or output."""
+
+
+@contextmanager
+def target_file(name: str) -> Iterator[BinaryIO]:
+    """Open a file to write to, or the standard output.
+
+    The bytes go into a file `.part` beside it, which gets the name once it is whole and on the
+    disk. An error removes it; after a kill, the next run begins it again. Raises `StorageError`.
+    """
+    path = Path(name)
+    if name == STDIO:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    elif path.exists() and not path.is_file():
+        with translated(name), path.open("wb") as device:
+            yield device
+    else:
+        with part_of(path) as part, translated(os.fspath(part)), part.open("wb") as file:
+            _lock(file, part)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """Give the name of a file to a file `.part` beside it, once the block has written that."""
+    part = path.with_name(f"{path.name}.part")
+    if not path.parent.is_dir():
+        raise StorageError(f"Cannot write {part}: There is no folder {path.parent}")
+    try:
+        yield part
+    except OtherWriter:
+        raise
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+    with translated(os.fspath(path)):
+        part.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+class OtherWriter(StorageError):
+    """Another process writes the same file."""
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Raise `StorageError` for an error of the file with this name."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        kind = StorageFailure.FULL if is_full else StorageFailure.OTHER
+        raise StorageError(f"Cannot write {name}: {error.strerror}", kind) from error
+
+
+def _lock(file: BinaryIO, part: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise OtherWriter(f"Another process is writing {part}; expected another file") from error

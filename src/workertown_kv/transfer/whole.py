@@ -1,0 +1,32 @@
+"""Check that an export is whole and unchanged, without decoding its lines."""
+
+import hashlib
+from collections.abc import Iterable
+
+from .forms import BadFile
+from .lines import decode_end
+
+
+def check_whole(blocks: Iterable[bytes]) -> None:
+    """Raise `BadFile` unless the last line is there, and has the hash of all bytes before it."""
+    hashed = hashlib.sha256()
+    size = 0
+    last = b""
+    """The last line so far, which may have no line break yet."""
+    for block in blocks:
+        size += len(block)
+        cut = block.rfind(b"\n", 0, -1) + 1
+        if cut == 0 and not last.endswith(b"\n"):
+            last += block
+            continue
+        hashed.update(last)
+        hashed.update(memoryview(block)[:cut])
+        last = block[cut:]
+    end = decode_end(last)
+    if end is None:
+        raise BadFile(
+            f"The export is cut off: it has {size:,} bytes, and its last line is not the end, "
+            'which begins with {"end": true'
+        )
+    if end.sha256 != hashed.hexdigest():
+        raise BadFile("The export was changed or damaged: its lines have another SHA-256")

@@ -1,0 +1,157 @@
+"""Test `workertown-kv copy` and `workertown-kv backup`."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from redis import Redis
+
+from servers.redis import RunningRedis
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def filled(invoke: Invoke, tmp_path: Path) -> Path:
+    """Fill `kv.sqlite` with entries of two namespaces, and return its folder."""
+    assert invoke("set", "theme", "dark").exit_code == 0
+    assert invoke("namespace", "create", "photos", "--database", "kv.sqlite").exit_code == 0
+    assert invoke("set", "p", "5", "--namespace", "photos").exit_code == 0
+    return tmp_path
+
+
+def test_a_copy_has_the_entries_of_all_namespaces(invoke: Invoke, filled: Path) -> None:
+    copied = invoke("copy", "kv.sqlite", "to.sqlite")
+    assert copied.exit_code == 0
+    assert "Copied 2 entries in" in copied.stderr
+    assert invoke("get", "theme", "--store", "to.sqlite").stdout == '"dark"'
+    assert invoke("get", "p", "--store", "to.sqlite", "--namespace", "photos").stdout == "5"
+    assert invoke("copy", "kv.sqlite", "to.sqlite", "--on-conflict", "fail").exit_code == 1
+
+
+def test_a_copy_may_be_of_one_namespace_into_another(invoke: Invoke, filled: Path) -> None:
+    flags = ("--namespace", "photos", "--to-namespace", "default")
+    assert (
+        "Would copy 1 entry" in invoke("copy", "kv.sqlite", "kv.sqlite", *flags, "--dry-run").stderr
+    )
+    assert invoke("get", "p").exit_code == 3
+    assert "Copied 1 entry" in invoke("copy", "kv.sqlite", "kv.sqlite", *flags).stderr
+    assert invoke("get", "p").stdout == "5"
+    ambiguous = invoke("copy", "kv.sqlite", "kv.sqlite", "--to-namespace", "default")
+    assert ambiguous.exit_code == 1
+    assert "There are entries of the namespaces 'default' and 'photos'" in ambiguous.stderr
+
+
+def test_a_later_copy_takes_what_has_changed_since(invoke: Invoke, filled: Path) -> None:
+    position = invoke("copy", "kv.sqlite", "to.sqlite").stdout.strip()
+    invoke("set", "new", "1")
+    invoke("set", "p", "6", "--namespace", "photos")
+    invoke("delete", "theme")
+    invoke("set", "kept", "1", "--store", "to.sqlite")
+    since = invoke("copy", "kv.sqlite", "to.sqlite", "--since", position)
+    assert since.exit_code == 0
+    assert "Copied 2 entries that changed, and deleted 1 in" in since.stderr
+    listed = invoke("list", "--store", "to.sqlite").stdout
+    assert listed.split() == ["kept", "new"]
+    assert invoke("get", "p", "--store", "to.sqlite", "--namespace", "photos").stdout == "6"
+    again = invoke("copy", "kv.sqlite", "to.sqlite", "--since", since.stdout.strip())
+    assert "Copied 0 entries that changed, and deleted 0 in" in again.stderr
+    wrong = invoke("copy", "kv.sqlite", "to.sqlite", "--since", "yesterday")
+    assert wrong.exit_code != 0
+    assert wrong.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def plain_redis(
+    require_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningRedis]:
+    program = require_program("redis-server", "redis-server")
+    with RunningRedis(program, tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+def test_a_copy_reads_the_string_keys_of_another_redis(
+    invoke: Invoke, tmp_path: Path, plain_redis: RunningRedis
+) -> None:
+    with Redis.from_url(plain_redis.url) as redis:
+        redis.set("user:1", '{"name": "Ada"}')
+        redis.set("session", "s3ss10n", ex=1000)
+        redis.set(b"not\xffutf-8", "1")
+        redis.rpush("queue", "a")
+        for number in range(1500):
+            redis.set(f"n:{number}", number)
+    copied = invoke("copy", plain_redis.url, "to.sqlite", "--plain-keys")
+    assert copied.exit_code == 0
+    assert "Copied 1,502 entries, left out 1 whose keys are not UTF-8 in" in copied.stderr
+    assert invoke("get", "user:1", "--store", "to.sqlite").stdout == '{"name": "Ada"}'
+    assert invoke("get", "session", "--store", "to.sqlite").stdout == "s3ss10n"
+    with sqlite3.connect(tmp_path / "to.sqlite") as db:
+        ((left,),) = db.execute(
+            "SELECT expires_at - unixepoch() FROM entry WHERE key = 'session'"
+        ).fetchall()
+        assert 900 < left <= 1001
+        assert db.execute("SELECT count(*) FROM entry WHERE expires_at > 0").fetchone() == (1,)
+    db.close()
+
+
+def test_a_redis_that_does_not_answer_is_one_line(invoke: Invoke) -> None:
+    ended = invoke("copy", "redis://127.0.0.1:1", "to.sqlite", "--plain-keys")
+    assert ended.exit_code == 5
+    assert "Error: Redis does not answer: " in ended.stderr
+    refused = invoke("copy", "redis://127.0.0.1:1", "to.sqlite", "--plain-keys", "--namespace", "a")
+    assert refused.exit_code == 2
+
+
+def test_a_backup_ends_and_is_whole_while_others_write(invoke: Invoke, filled: Path) -> None:
+    stop, written = threading.Event(), threading.Event()
+
+    def write() -> None:
+        db = sqlite3.connect(filled / "kv.sqlite", timeout=60, isolation_level=None)
+        number = 0
+        while not stop.is_set() and number < 100_000:
+            number += 1
+            db.execute(
+                "INSERT INTO entry (namespace, key, version, value) VALUES ('default', ?, ?, '1')",
+                (f"w{number}", str(number)),
+            )
+            if number == 100:
+                written.set()
+        db.close()
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        assert written.wait(60)
+        backed_up = invoke("backup", "backup.sqlite")
+    finally:
+        stop.set()
+        writing.join()
+    assert backed_up.exit_code == 0
+    assert "backup.sqlite" in backed_up.stderr
+    db = sqlite3.connect(filled / "backup.sqlite")
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert db.execute("SELECT count(*) FROM entry WHERE key LIKE 'w%'").fetchone()[0] >= 100
+    db.close()
+    assert invoke("get", "theme", "--store", "backup.sqlite").stdout == '"dark"'
+    assert not (filled / "backup.sqlite.part").exists()
+
+
+def test_a_backup_is_only_of_an_sqlite_file_of_a_store(invoke: Invoke, filled: Path) -> None:
+    sqlite3.connect(filled / "other.sqlite").execute("CREATE TABLE other (a)").connection.close()
+    for arguments, message in (
+        (("x", "--store", "redis://127.0.0.1:1"), "The store is no SQLite file"),
+        (("x", "--store", "missing.sqlite"), "There is no file"),
+        (("x", "--store", "other.sqlite"), "is the database of another application"),
+        (("kv.sqlite",), "kv.sqlite is the store itself"),
+        (("missing/x",), "missing/x"),
+    ):
+        ended = invoke("backup", *arguments)
+        assert ended.exit_code == 1
+        assert message in ended.stderr
+        assert ended.stderr.count("\n") == 1
+    assert not list(filled.glob("*.part"))
+    assert json.loads(invoke("get", "theme").stdout) == "dark"

@@ -1,0 +1,232 @@
+"""Test `workertown-kv export` and `workertown-kv import`."""
+
+import gzip
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from workertown_kv.cli.moving import resume
+from workertown_kv.transfer import writing
+
+Invoke = Callable[..., Result]
+
+THEME = '{"workertown_kv_export": 1, "at": 1}\n{"key": "theme", "value": "dark"}\n'
+
+
+@pytest.fixture
+def filled(invoke: Invoke, tmp_path: Path) -> Path:
+    """Fill `kv.sqlite` with entries of two namespaces, and return its folder."""
+    assert invoke("set", "theme", "dark").exit_code == 0
+    assert invoke("namespace", "create", "photos", "--database", "kv.sqlite").exit_code == 0
+    for arguments in (
+        ("odd\nkey", "[1,\n 2]", "--expires-at", "4102444800.25"),
+        ("p", "5", "--namespace", "photos"),
+    ):
+        assert invoke("set", *arguments).exit_code == 0
+    assert invoke("set", "bytes", "-", "--metadata", '{"a": 1}', input=b"\0\xff").exit_code == 0
+    return tmp_path
+
+
+def lines_of(file: Path) -> list[str]:
+    """Return the lines with entries."""
+    opened = gzip.open if file.suffix == ".gz" else open
+    with opened(file, "rt") as text:
+        return [line for line in text if line.startswith('{"key"')]
+
+
+@pytest.mark.parametrize("name", ["x.ndjson", "x.ndjson.gz", "x.ndjson.zst"])
+def test_an_import_of_an_export_makes_the_same_store(
+    invoke: Invoke, filled: Path, name: str
+) -> None:
+    exported = invoke("export", name)
+    assert (exported.exit_code, exported.stdout) == (0, "")
+    assert re.fullmatch(
+        rf"Exported 4 entries of 2 namespaces to {name} in \d+\.\d s\n", exported.stderr
+    )
+    imported = invoke("import", name, "--store", "other.sqlite")
+    assert imported.exit_code == 0
+    assert "Imported 4 entries in" in imported.stderr
+    invoke("export", "first.ndjson")
+    invoke("export", "second.ndjson", "--store", "other.sqlite")
+    assert lines_of(filled / "first.ndjson") == lines_of(filled / "second.ndjson")
+    assert len(lines_of(filled / "first.ndjson")) == 4
+    assert not list(filled.glob("*.part"))
+    assert not list(filled.glob(".*.resume"))
+
+
+def test_an_export_goes_through_a_pipe(invoke: Invoke, filled: Path) -> None:
+    exported = invoke("export", "-", "--namespace", "photos")
+    assert exported.stdout.splitlines()[2] == '{"key": "p", "value": 5}'
+    assert "Exported 1 entry of 1 namespace in" in exported.stderr
+    imported = invoke("import", "-", "--namespace", "default", input=exported.stdout)
+    assert imported.exit_code == 0
+    assert invoke("get", "p").stdout == "5"
+
+
+def test_an_export_of_a_kill_begins_again_and_another_export_is_not_disturbed(
+    invoke: Invoke, filled: Path
+) -> None:
+    part = filled / "x.ndjson.part"
+    part.write_text("what a killed export has left " * 1000)
+    with part.open("ab") as other:
+        import fcntl
+
+        fcntl.flock(other, fcntl.LOCK_EX)
+        refused = invoke("export", "x.ndjson")
+        assert refused.exit_code == 1
+        assert refused.stderr == (
+            "Error: Another process is writing x.ndjson.part; expected another file\n"
+        )
+        assert part.exists()
+    assert invoke("export", "x.ndjson").exit_code == 0
+    assert len(lines_of(filled / "x.ndjson")) == 4
+    assert not part.exists()
+
+
+def test_a_full_disk_ends_an_export_with_one_line(invoke: Invoke, filled: Path) -> None:
+    ended = invoke("export", "/dev/full")
+    assert ended.exit_code == 1
+    assert ended.stderr == "Error: Cannot write /dev/full: No space left on device\n"
+
+
+def test_a_folder_that_does_not_exist_ends_an_export_with_one_line(
+    invoke: Invoke, filled: Path
+) -> None:
+    ended = invoke("export", "missing/x.ndjson")
+    assert ended.exit_code == 1
+    assert ended.stderr == "Error: Cannot write missing/x.ndjson.part: There is no folder missing\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (THEME, "The export is cut off: it has 71 bytes, and its last line is not the end"),
+        (THEME + '{"end": true, "count": 1, "sha256": "ab"}\n', "The export was changed or damag"),
+        ("", "The export is cut off: it has 0 bytes"),
+    ],
+)
+def test_a_file_that_is_not_whole_writes_nothing(
+    invoke: Invoke, filled: Path, text: str, message: str
+) -> None:
+    (filled / "bad.ndjson").write_text(text)
+    ended = invoke("import", "bad.ndjson", "--store", "new.sqlite")
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith(f"Error: bad.ndjson: {message}")
+    assert ended.stderr.endswith(". Nothing was written\n")
+    assert ended.stderr.count("\n") == 1
+    assert not (filled / "new.sqlite").exists()
+
+
+def test_a_compressed_file_that_is_cut_off_writes_nothing(invoke: Invoke, filled: Path) -> None:
+    invoke("export", "x.ndjson.gz")
+    whole = (filled / "x.ndjson.gz").read_bytes()
+    # The compression shows in the file, whatever its name is.
+    (filled / "bad.ndjson").write_bytes(whole[:-9])
+    ended = invoke("import", "bad.ndjson", "--store", "new.sqlite")
+    assert ended.exit_code == 1
+    assert ended.stderr == "Error: bad.ndjson: The gzip data is cut off. Nothing was written\n"
+
+
+def test_from_a_pipe_the_error_names_the_last_key_that_was_written(
+    invoke: Invoke, filled: Path
+) -> None:
+    for more, message in (
+        ("", "The export is cut off after line 2 (byte 71)"),
+        ("not JSON\n", "Line 3 (from byte 71): expected an entry"),
+    ):
+        ended = invoke("import", "-", "--store", "new.sqlite", input=THEME + more)
+        assert ended.exit_code == 1
+        assert f"Error: The standard input: {message}" in ended.stderr
+        assert ended.stderr.endswith(
+            "Before that, 1 entry were written or left out, up to the key 'theme'\n"
+        )
+        assert invoke("get", "theme", "--store", "new.sqlite").stdout == '"dark"'
+
+
+def test_an_import_continues_after_a_kill(
+    invoke: Invoke, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("export", "x.ndjson")
+    begin = writing.Writer._write_batch
+    batches = 0
+
+    async def killed(self: writing.Writer, writes: object) -> object:
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            raise KeyboardInterrupt
+        return await begin(self, writes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(resume, "_SECONDS", 0)
+    monkeypatch.setattr(writing, "BATCH_ENTRIES", 1)
+    monkeypatch.setattr(writing, "_UNDER_WAY", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(writing.Writer, "_write_batch", killed)
+        assert invoke("import", "x.ndjson", "--store", "new.sqlite").exit_code == 130
+    assert len(list(filled.glob(".x.ndjson.*.resume"))) == 1
+    # What was written is not written again, and so does not change again.
+    invoke("set", "b", "changed", "--store", "new.sqlite")
+    continued = invoke("import", "x.ndjson", "--store", "new.sqlite")
+    assert continued.exit_code == 0
+    assert "Continuing after" in continued.stderr
+    assert "Imported 4 entries" in continued.stderr
+    assert invoke("get", "theme", "--store", "new.sqlite").stdout == '"dark"'
+    assert not list(filled.glob(".x.ndjson.*.resume"))
+    # Another file, or other flags, begin at the beginning.
+    assert "Continuing" not in invoke("import", "x.ndjson", "--store", "new.sqlite").stderr
+
+
+def test_a_key_that_exists_is_overwritten_skipped_or_an_error(invoke: Invoke, filled: Path) -> None:
+    invoke("export", "x.ndjson")
+    invoke("set", "theme", "light")
+    failed = invoke("import", "x.ndjson", "--on-conflict", "fail")
+    assert failed.exit_code == 1
+    assert "exists already. Nothing was written" in failed.stderr
+    skipped = invoke("import", "x.ndjson", "--on-conflict", "skip")
+    assert "Imported 0 entries, skipped 4 that exist already in" in skipped.stderr
+    dry = invoke("import", "x.ndjson", "--dry-run")
+    assert "Would import 4 entries in" in dry.stderr
+    assert invoke("get", "theme").stdout == '"light"'
+    invoke("import", "x.ndjson")
+    assert invoke("get", "theme").stdout == '"dark"'
+
+
+def test_a_dry_run_makes_no_database(invoke: Invoke, filled: Path) -> None:
+    invoke("export", "x.ndjson")
+    ended = invoke("import", "x.ndjson", "--dry-run", "--store", "new.sqlite")
+    assert ended.exit_code == 1
+    assert "There is no database" in ended.stderr
+    assert not (filled / "new.sqlite").exists()
+
+
+def test_the_name_of_a_file_says_its_form(invoke: Invoke, filled: Path) -> None:
+    refused = invoke("export", "x.json")
+    assert refused.exit_code == 1
+    assert "has no namespaces, and there are 2; expected --namespace" in refused.stderr
+    assert invoke("export", "x.json.gz", "--namespace", "default").exit_code == 0
+    pairs = json.loads(gzip.decompress((filled / "x.json.gz").read_bytes()))
+    assert pairs[0] == {
+        "key": "bytes",
+        "value": "AP8=",
+        "base64": True,
+        "metadata": {"a": 1},
+    }
+    imported = invoke("import", "x.json.gz", "--store", "new.sqlite")
+    assert "Imported 3 entries" in imported.stderr
+    assert invoke("get", "odd\nkey", "--store", "new.sqlite").stdout == "[1,\n 2]"
+    (filled / "people.csv").write_text("id,name\n7,Ada\n")
+    assert invoke("import", "people.csv", "--key-column", "id").exit_code == 0
+    assert invoke("get", "7").stdout == '{"name":"Ada"}'
+    wrong = invoke("import", "people.csv")
+    assert wrong.exit_code == 1
+    assert "people.csv: Line 1: there is no column 'key'" in wrong.stderr
+
+
+def test_a_file_that_cannot_be_read_is_one_line(invoke: Invoke, tmp_path: Path) -> None:
+    ended = invoke("import", "missing.ndjson")
+    assert ended.exit_code == 1
+    assert ended.stderr == "Error: Cannot read missing.ndjson: No such file or directory\n"
