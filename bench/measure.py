@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from .data import Data
 from .load import Load, run_loads
 from .server import Server, Start
-from .usage import CORES, cpu_seconds, others_seconds, peak_mb, resident_mb
+from .usage import CORES, cpu_seconds, forget_peak, others_seconds, peak_mb, resident_mb
 
 Values = dict[str, float]
 """What was measured, by the name of the measure and its unit."""
@@ -55,6 +55,7 @@ class Served:
         """Run the loads side by side. The CPU time of a request is the mean over all loads."""
         server, loads = self.server, self.loads
         behind = (*server.pids, *server.engine_pids)
+        forget_peak(server.pids)
         started = time.perf_counter()
         before = cpu_seconds(server.pids), cpu_seconds(server.engine_pids), others_seconds(behind)
         seen = run_loads(loads, self.files, server.port, seconds)
@@ -97,6 +98,7 @@ def _served(start: Start, name: str) -> Setup:
     @contextmanager
     def setup(folder: Path, data: Data, loads: Sequence[Load]) -> Iterator[Subject]:
         with start(folder, data) as server:
+            server.ask(server.get("none"))  # a server may listen before its workers have started
             idle = resident_mb(server.pids)
             server.expect(server.get(data.key(0)), text=server.shown(data.value))
             files = [folder / f"{load.name}.requests" for load in loads]

@@ -35,6 +35,12 @@ def memory_mb(roots: Iterable[int]) -> float:
     return _memory(roots, "smaps_rollup", "Pss:")
 
 
+def forget_peak(roots: Iterable[int]) -> None:
+    """Let `peak_mb` count from now on: filling a server may need more than the load."""
+    for pid in _tree(roots, dict(_stats())):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def peak_mb(roots: Iterable[int]) -> float:
     """Return the sum of the most memory that each process of these trees has had."""
     return _memory(roots, "status", "VmHWM:")
