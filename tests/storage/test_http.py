@@ -1,10 +1,16 @@
 """Test that HttpStorage keeps the contract, over servers of other storages."""
 
+from pathlib import Path
+
 import pytest
 
+from storage.in_front import InFrontConformance
 from workertown_kv.errors import OptionsError
 from workertown_kv.options import Secret
+from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.http import HttpStorage
+from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.storage.url import storage_from_url
 
 TOKEN = Secret("s3cret-token")
@@ -43,3 +49,19 @@ def test_a_token_is_sent_only_where_nobody_else_can_read_it(url: str) -> None:
     storage = storage_from_url(url, token=TOKEN)
     assert isinstance(storage, HttpStorage)
     assert "s3cret" not in repr(vars(storage))
+
+
+class TestInFrontOfMemory(InFrontConformance):
+    durable = False
+    examples = 5
+
+    def behind(self, clock: Clock, folder: Path) -> Storage:
+        return MemoryStorage(clock=clock)
+
+
+@pytest.mark.deep
+class TestInFrontOfSqlite(InFrontConformance):
+    examples = 5
+
+    def behind(self, clock: Clock, folder: Path) -> Storage:
+        return SqliteStorage(folder / "kv.sqlite", clock=clock)

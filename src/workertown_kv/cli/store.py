@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from ..entry import DEFAULT_NAMESPACE
 from ..errors import OptionsError
 from ..files import Files
-from ..namespaces import Namespaces
+from ..namespaces import Namespaces, namespaces_of
 from ..option_sources import layers_of
 from ..options import (
     LimitsOptions,
@@ -192,7 +192,7 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
     try:
         if is_new:
             click.echo(f"Created the database {storage.file}", err=True)
-        namespaces = Namespaces(storage, choice.options.cloudflare.accounts)
+        namespaces = namespaces_of(storage, choice.options.cloudflare.accounts)
         namespace = await namespaces.named(choice.namespace)
         yield OpenStore(storage, namespaces, namespace.name, choice.limits, migrations)
     finally:

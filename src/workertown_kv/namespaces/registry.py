@@ -12,7 +12,7 @@ import msgspec
 from ..entry import RESERVED_NAMESPACE as _REGISTRY
 from ..entry import Entry
 from ..operations import MUST_NOT_EXIST, Delete, Get, List, Precondition, Set
-from .namespace import Namespace
+from ..wire.namespaces import Namespace
 
 _IDS: Final = "{namespaces}id:"
 _TITLES: Final = "{namespaces}title:"

@@ -13,8 +13,9 @@ from ..entry import DEFAULT_ID, DEFAULT_NAMESPACE, Entry, is_id, is_unicode
 from ..errors import Conflict, InputError, NamespaceExists, NamespaceIdTaken, NamespaceNotFound
 from ..operations import Batch, Delete, List, Operation, Precondition
 from ..storage import Capability, Storage
+from ..wire.namespaces import Namespace
 from . import registry
-from .namespace import DEFAULT, TITLE_CHARACTERS, Namespace, check_title
+from .namespace import DEFAULT, TITLE_CHARACTERS, check_title
 
 CACHE_SECONDS: Final = 5.0
 """How long a namespace that another process has deleted may still be read."""
@@ -155,7 +156,7 @@ class Namespaces:
         self._check_able()
         check_title(title)
         while True:
-            old, version = await self._read(_not_default(id, "renamed"))
+            old, version = await self._read(not_default(id, "renamed"))
             new = Namespace(old.id, title, old.account)
             if new == old:
                 return old
@@ -177,7 +178,7 @@ class Namespaces:
         """
         self._check_able()
         while True:
-            namespace, version = await self._read(_not_default(id, "deleted"))
+            namespace, version = await self._read(not_default(id, "deleted"))
             try:
                 await self._batch(
                     registry.delete_record(id, version),
@@ -280,7 +281,8 @@ class Namespaces:
             raise self._storage.unsupported(self._lack)
 
 
-def _not_default(id: str, act: str) -> str:
+def not_default(id: str, act: str) -> str:
+    """Return the id. Raises `InputError` for the default namespace."""
     if id == DEFAULT_ID:
         raise InputError(f"The default namespace cannot be {act}")
     return id

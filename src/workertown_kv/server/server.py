@@ -28,7 +28,7 @@ from ..errors import NotFound
 from ..files import Files
 from ..http.exchange import AsgiExchange, Exchange
 from ..http.memory import Memory
-from ..namespaces import Namespaces
+from ..namespaces import namespaces_of
 from ..options import Options
 from ..runtime import Runtime, resolve_runtime
 from ..storage import Health
@@ -60,7 +60,7 @@ class Server(Starlette):
         self.strategies = configured_strategies(options, storage.clock, files)
         """The strategies whose credentials come from the options, the environment and files."""
         self.api_keys = ApiKeys(storage) if options.auth.has_stored_api_keys else None
-        self.namespaces = Namespaces(storage, options.cloudflare.accounts)
+        self.namespaces = namespaces_of(storage, options.cloudflare.accounts)
         self.health = Health(storage, background=self.runtime.background)
         cache = configured_cache(options, self.runtime)
         follower = cache if options.cache is not False and options.cache.follow else None

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 import msgspec
 
@@ -32,6 +32,7 @@ from ..operations import (
     Update,
     Updated,
 )
+from ..wire.namespaces import Namespace
 from .batch import ReadBudget, guarded
 from .compare_and_set import compare_and_set
 from .deletion import delete_listed
@@ -58,6 +59,7 @@ class Capability(StrEnum):
     NAMESPACES = "namespaces"
     TOUCH = "touches"
     CHANGES = "changes"
+    RECORDS = "records of batches"
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -84,6 +86,28 @@ class Migration(msgspec.Struct, frozen=True):
     direction: str = "up"
     """`up`, or `down` if it was undone."""
     status: str = "executed"
+
+
+class Directory(Protocol):
+    """The namespaces that a storage manages itself, besides the default one.
+
+    They are named by their ids or titles. Raises the same errors as `Namespaces`.
+    """
+
+    async def all(self) -> list[Namespace]:
+        """Return all namespaces, the default one included."""
+
+    async def named(self, name: str) -> Namespace:
+        """Return the namespace with this id or title."""
+
+    async def create(self, title: str, id: str | None = None) -> Namespace:
+        """Create a namespace, with a new id if none is given."""
+
+    async def rename(self, id: str, title: str) -> Namespace:
+        """Give a namespace another title."""
+
+    async def delete(self, id: str) -> None:
+        """Delete a namespace with all its keys."""
 
 
 class Storage(ABC):
@@ -128,6 +152,9 @@ class Storage(ABC):
 
     A server sets it, from its options, before it opens the storage.
     """
+
+    directory: Directory | None = None
+    """The namespaces, if the storage manages them itself; `None`: servers keep them as entries."""
 
     file: Path | None = None
     """The file with the entries, which `open` makes if it is missing; `None` without a file."""

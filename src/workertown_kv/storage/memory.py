@@ -64,6 +64,9 @@ class MemoryStorage(Storage):
 
     async def open(self) -> Sequence[Migration]:
         self._closed = False
+        if self.retention is None:
+            # Changes that are not recorded now must not be missing from a log that goes on later.
+            self._table.log = ChangeLog()
         self._table.log.retention = self.retention
         return ()
 

@@ -183,3 +183,15 @@ async def test_another_process_sees_what_was_made_and_deleted() -> None:
         assert answer.status_code == 404
         storage.clock = lambda: 9e9
         assert (await there("GET", f"/v1/kv/a?namespace={id}")).status_code == 404
+
+
+async def test_a_namespace_of_another_store_is_restored_with_its_id(call: Caller) -> None:
+    new = {"title": "moved", "id": "a" * 32}
+    assert await call.data("POST", "/admin/namespaces", json=new) == new
+    for body in (new, {**new, "title": "other"}, {**new, "id": "b" * 32}):
+        answer = await call("POST", "/admin/namespaces", json=body)
+        assert answer.status_code == 409
+    for id in ("a", "A" * 32, DEFAULT_ID):
+        answer = await call("POST", "/admin/namespaces", json={"title": "x", "id": id})
+        assert answer.status_code == 400
+        assert answer.json()["errors"][0]["path"] == ["id"]

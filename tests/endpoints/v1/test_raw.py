@@ -110,3 +110,14 @@ async def test_preconditions_and_limits_are_those_of_every_put(call: Caller) -> 
     too_long = b"x" * (call.server.options.limits.value_bytes + 1)
     assert (await call("PUT", "/v1/kv/a", content=too_long, headers=fields)).status_code == 413
     assert (await call.data("GET", "/v1/kv/a")) == [3]
+
+
+async def test_bytes_stay_bytes_even_if_they_are_json(call: Caller) -> None:
+    raw = {"Content-Type": "application/octet-stream"}
+    for query, status in (("", 200), ("?bytes=false", 200), ("?bytes=true", 406)):
+        answer = await call("PUT", f"/v1/kv/a{query}", content=b"[1]", headers=raw)
+        assert answer.status_code == 200
+        assert (await call("GET", "/v1/kv/a")).status_code == status
+    answer = await call("PUT", "/v1/kv/a?bytes=true", json={"value": 1})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["path"] == ["bytes"]

@@ -1,8 +1,8 @@
 """Send requests to a server, and read its answers."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -23,6 +23,8 @@ _CLOSED: Final = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteErro
 """What a connection that the server has closed raises."""
 
 
+Response = httpx2.Response
+_T = TypeVar("_T")
 Query = dict[str, str | list[str]]
 """The parameters of a query; one with a list is repeated."""
 
@@ -37,8 +39,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     fields: Mapping[str, bytes] = {}
     body: bytes | None = None
     writes: bool = False
-    may_repeat: bool = True
-    """Whether doing the request twice has the same effect as once."""
+    has_key: bool = False
+    """Whether it has an idempotency key, so that doing it twice has the same effect as once."""
     wait: float = 0.0
     """How many seconds the server may wait before it answers."""
 
@@ -81,16 +83,23 @@ class Connection:
 
     async def data(self, request: Request) -> bytes:
         """Return the data of the answer, as JSON text. Raises the error that the answer names."""
-        response = await self.send(request)
+        return bytes(self._checked(await self._send(request)).data)
+
+    async def response(self, request: Request) -> Response:
+        """Return the answer. Raises the error that the answer names."""
+        response = await self._send(request)
+        self._checked(response)
+        return response
+
+    def _checked(self, response: Response) -> Envelope:
         envelope = decode_envelope(response.content)
         if envelope is None or envelope.status != response.status_code:
             raise self._no_answer(response)
         if not envelope.success:
             raise self._failure(envelope)
-        return bytes(envelope.data)
+        return envelope
 
-    async def send(self, request: Request) -> httpx2.Response:
-        """Return the answer, whatever its status."""
+    async def _send(self, request: Request) -> Response:
         if self._client is None:
             raise StorageUnavailable("The storage is closed")
         if request.wait:
@@ -108,7 +117,7 @@ class Connection:
             try:
                 return await self._once(client, request)
             except _CLOSED:
-                if not request.may_repeat:
+                if request.writes and not request.has_key:
                     raise
                 # The server may have closed an idle connection at the moment of the request.
                 return await self._once(client, request)
@@ -174,6 +183,14 @@ class Connection:
             f"What answers at {host}{response.url.path} is no server of workertown-kv (status "
             f"{status}); expected the URL before /v1/kv"
         )
+
+
+def read(data: bytes, decode: Callable[[bytes], _T]) -> _T:
+    """Return what `decode` makes of the data in an answer."""
+    try:
+        return decode(data)
+    except ValueError as error:
+        raise StorageError("The server sent an answer of another form; is it older?") from error
 
 
 def _query(query: Query) -> str:

@@ -1,24 +1,32 @@
 """Keep entries in another server of this kind."""
 
+import secrets
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 from ...entry import DEFAULT_NAMESPACE, RESERVED_NAMESPACE, Entry
 from ...errors import (
+    InputError,
     KvError,
     NamespaceNotFound,
     NotFound,
     StorageError,
     StorageUnsupported,
+    ValueTooLarge,
 )
 from ...operations import (
     Batch,
+    ChangePage,
     Delete,
+    DeletePrefix,
+    Deletion,
     Get,
     List,
     Operation,
     Page,
+    ReadChanges,
     Result,
     Set,
     Touch,
@@ -26,26 +34,49 @@ from ...operations import (
     Updated,
 )
 from ...options import Secret
+from ...wire.about import decode_about
 from ...wire.batches import decode_results, encode_batch, is_sendable
+from ...wire.cursors import encode_cursor
 from ...wire.failures import made
-from ...wire.pages import decode_page
+from ...wire.pages import decode_changes, decode_deletion, decode_page
+from ..clock_skew import skew_warnings
 from ..compare_and_set import compare_and_set
 from ..contract import Capability, Clock, Migration, Storage
-from .connection import Connection, Query, Request
+from .connection import Connection, Query, Request, Response, read
+from .decided_batch import decided_batch
 from .listing import list_query
+from .namespaces import HttpDirectory
+from .put import LARGE_BYTES, put_request, version_in
 from .url import parse_url
 
 KV: Final = "/v1/kv"
 """The path of values and keys, below the URL of the server."""
 
+CHANGES: Final = "/v1/changes"
+READY: Final = "/health/ready"
+MOST_CHANGES: Final = 1000
+MOST_DELETED: Final = 10_000
+MOST_WAIT_SECONDS: Final = 60.0
+
 _JSON: Final = {"Content-Type": b"application/json"}
-_T = TypeVar("_T")
+_REPEATABLE: Final = (
+    Capability.NAMESPACES,
+    Capability.PRECONDITIONS,
+    Capability.ATOMIC_BATCHES,
+    Capability.RECORDS,
+)
+"""What a store needs to keep the answers to requests with an idempotency key."""
+_NO_RECORDS: Final = (
+    "The server behind decides on a batch before it answers, so this server cannot keep an answer "
+    "in the same step"
+)
 
 
 class HttpStorage(Storage):
     """Keeps entries in the server at `url`, with a token that this server accepts.
 
-    It promises what the storage of that server promises, and lacks what that storage lacks.
+    It promises what the storage of that server promises, and lacks what that storage lacks, which
+    `open` asks.
     """
 
     def __init__(
@@ -54,14 +85,46 @@ class HttpStorage(Storage):
         super().__init__(clock=clock)
         secret = Secret(token) if isinstance(token, str) else token
         self._connection = Connection(parse_url(url, secret), secret)
-        self.lacks: dict[Capability, str] = {}  # type: ignore[misc]  # those of the server
+        # It stays the same dictionary, which wrappers of the storage share.
+        self._lacks = {Capability.RECORDS: _NO_RECORDS}
+        self.lacks = self._lacks  # type: ignore[misc]  # of each instance
+        self._can_repeat = False
+        """Whether the server keeps its answers to requests with an idempotency key."""
+        self._limits: Mapping[str, int] = {}
+        self.directory = HttpDirectory(self._connection)
+        self._times = (0.0, 0.0, 0.0)
 
     async def open(self) -> Sequence[Migration]:
         self._connection.open()
+        before = self.clock()
+        request = Request(method="GET", path=KV, query={"about": "true"})
+        try:
+            data = await self._data(request)
+        except InputError as error:
+            raise StorageError(f"The server is too old to be a storage: {error.message}") from error
+        about = read(data, decode_about)
+        known = {capability.value: capability for capability in Capability}
+        self._lacks.clear()
+        for name, reason in about.lacks.items():
+            if name in known:
+                self._lacks[known[name]] = reason
+        self._can_repeat = not self._lacks.keys() & {*_REPEATABLE}
+        self._lacks[Capability.RECORDS] = _NO_RECORDS
+        self._limits = about.limits
+        self._times = (about.now, before, self.clock())
         return ()
 
     async def close(self) -> None:
         await self._connection.close()
+
+    async def warnings(self) -> Sequence[str]:
+        return skew_warnings("the server behind", *self._times)
+
+    async def probe(self) -> None:
+        try:
+            await self._connection.data(Request(method="GET", path=READY))
+        except NotFound:  # its public endpoints are off
+            await self.check()
 
     async def get(self, operation: Get) -> Entry | None:
         result = await self._single(operation)
@@ -69,6 +132,10 @@ class HttpStorage(Storage):
         return result
 
     async def set(self, operation: Set) -> str:
+        if len(operation.value) > LARGE_BYTES:
+            request = put_request(KV, operation, space_of(operation.namespace))
+            if request is not None:
+                return version_in(await self._response(request))
         result = await self._single(operation)
         assert isinstance(result, str)
         return result
@@ -84,73 +151,138 @@ class HttpStorage(Storage):
     async def update(self, operation: Update) -> Updated:
         if not is_sendable(operation):
             return await compare_and_set(self, operation)
-        result = await self._single(operation)
+        # With the key, the update can be sent again if its answer is lost.
+        key = None
+        if self._can_repeat:
+            key = secrets.token_hex(16)
+        try:
+            result = await self._single(operation, key)
+        except ValueTooLarge:
+            if key is None:
+                raise
+            # The server does not keep an answer of this size.
+            return await compare_and_set(self, operation)
         assert isinstance(result, Updated)
         return result
 
-    async def batch(self, operation: Batch) -> Sequence[Result]:
-        if not all(map(is_sendable, operation.operations)):
-            return await super().batch(operation)
-        return await self._batch(operation)
-
     async def list(self, operation: List) -> Page:
-        query = list_query(operation) | _space(operation.namespace)
-        request = Request(method="GET", path=KV, query=query)
-        data = await self._data(request, operation.namespace)
-        return self._read(data, lambda: decode_page(operation, data, with_values=False))
+        return await self._list(operation, {})
 
-    async def _single(self, operation: Operation) -> Result:
-        (result,) = await self._batch(Batch([operation]))
+    async def list_entries(self, operation: List, read_bytes: int) -> Page:
+        return await self._list(operation, {"values": "true", "read_bytes": str(read_bytes)})
+
+    async def delete_prefix(self, operation: DeletePrefix) -> Deletion:
+        query: Query = {"prefix": operation.prefix} if operation.prefix else {"all": "true"}
+        query["limit"] = str(min(operation.limit, MOST_DELETED))
+        cursor = encode_cursor("delete", operation.cursor)
+        if cursor is not None:
+            query["cursor"] = cursor
+        request = Request(
+            method="DELETE", path=KV, query=query | space_of(operation.namespace), writes=True
+        )
+        return read(await self._data(request), decode_deletion)
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        if operation.record is not None:
+            raise self.unsupported(Capability.RECORDS)
+        if all(map(is_sendable, operation.operations)):
+            return await self._batch(operation)
+        if operation.atomic:
+            return await decided_batch(operation, self._batch, self.clock())
+        return await super().batch(operation)
+
+    async def changes(self, operation: ReadChanges) -> ChangePage:
+        if self.retention is None or Capability.CHANGES in self.lacks:
+            raise self.unsupported(Capability.CHANGES)
+        query: Query = {
+            "namespace": "*",
+            "precise": "true",
+            "limit": str(min(operation.limit, MOST_CHANGES)),
+        }
+        wait = 0.0
+        if operation.since is not None:
+            wait = min(operation.wait, MOST_WAIT_SECONDS)
+            query |= {"since": operation.since, "wait": f"{wait:.3f}"}
+        data = await self._data(Request(method="GET", path=CHANGES, query=query, wait=wait))
+        page = read(data, decode_changes)
+        # Changes that were made while the server read the cursor of now came before now.
+        return ChangePage((), page.cursor, True) if operation.since is None else page
+
+    async def _list(self, operation: List, more: Query) -> Page:
+        if not operation.within:
+            return Page([])
+        query = list_query(operation) | more | space_of(operation.namespace)
+        data = await self._data(Request(method="GET", path=KV, query=query))
+        return read(data, lambda text: decode_page(operation, text, with_values=bool(more)))
+
+    async def _single(self, operation: Operation, key: str | None = None) -> Result:
+        (result,) = await self._sent(Batch([operation]), key)
         if isinstance(result, KvError):
             raise result
         return result
 
     async def _batch(self, batch: Batch) -> Sequence[Result]:
-        if not batch.operations:
-            return []
+        most = self._limits.get("batch_operations", len(batch.operations))
+        if batch.atomic or len(batch.operations) <= most:
+            return await self._sent(batch) if batch.operations else []
+        results: list[Result] = []
+        left = batch.read_bytes
+        for start in range(0, len(batch.operations), most):
+            some = Batch(batch.operations[start : start + most], read_bytes=left)
+            found = await self._sent(some)
+            left -= min(left, sum(len(one.value) for one in found if isinstance(one, Entry)))
+            results += found
+        return results
+
+    async def _sent(self, batch: Batch, key: str | None = None) -> Sequence[Result]:
         namespace, *others = {operation.namespace for operation in batch.operations}
         if others:
             raise StorageUnsupported("The batch has several namespaces; expected one, as over HTTP")
-        is_read = all(isinstance(item, Get) for item in batch.operations)
+        writes = not all(isinstance(item, Get) for item in batch.operations)
         request = Request(
             method="POST",
             path=KV,
-            query={"precise": "true", **_space(namespace)},
-            fields=_JSON,
+            query={"precise": "true", **space_of(namespace)},
+            fields=_JSON if key is None else {**_JSON, "Idempotency-Key": key.encode()},
             body=encode_batch(batch),
-            writes=not is_read,
-            may_repeat=is_read,
+            writes=writes,
+            has_key=key is not None,
         )
-        data = await self._data(request, namespace)
-        return self._read(data, lambda: decode_results(batch, data))
+        data = await self._data(request)
+        return read(data, lambda text: decode_results(batch, text))
 
-    async def _data(self, request: Request, namespace: str) -> bytes:
-        try:
+    async def _data(self, request: Request) -> bytes:
+        with _found(request):
             return await self._connection.data(request)
-        except NotFound as error:
-            if error.message == NotFound().message:
-                raise  # of an operation in an atomic batch
-            if namespace != DEFAULT_NAMESPACE:
-                raise made(NamespaceNotFound, error.message) from None
-            raise StorageError(
-                f"The server has no native API at {KV}: {error.message}; expected the URL before "
-                f"{KV}"
-            ) from None
 
-    def _read(self, data: bytes, read: Callable[[], _T]) -> _T:
-        try:
-            return read()
-        except ValueError as error:
-            raise StorageError("The server sent an answer of another form; is it older?") from error
+    async def _response(self, request: Request) -> Response:
+        with _found(request):
+            return await self._connection.response(request)
 
 
-def _space(namespace: str) -> Query:
+def space_of(namespace: str) -> Query:
     """Return the parameter that names a namespace."""
     if namespace == DEFAULT_NAMESPACE:
         return {}
     if namespace == RESERVED_NAMESPACE:
         raise StorageUnsupported(
-            "A server keeps nothing of its own in a store elsewhere; expected a namespace of "
-            "that store"
+            "A server keeps nothing of its own in the server behind it; expected a namespace of "
+            "that server"
         )
     return {"namespace": namespace}
+
+
+@contextmanager
+def _found(request: Request) -> Iterator[None]:
+    """Make the errors about a path or a namespace that the server does not have."""
+    try:
+        yield
+    except NotFound as error:
+        if error.message == NotFound().message:
+            raise  # of an operation in an atomic batch
+        if "namespace" in request.query and request.path == KV:
+            raise made(NamespaceNotFound, error.message) from None
+        raise StorageError(
+            f"The server has nothing at {request.path}: {error.message}; expected the URL before "
+            f"{KV}, of a server whose option endpoints.v1 has the default paths"
+        ) from None

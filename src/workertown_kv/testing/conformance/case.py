@@ -76,6 +76,13 @@ class StorageCase:
         """
         return key
 
+    async def space(self, storage: Storage, name: str) -> str:
+        """Return the namespace to use under this name, besides the default namespace.
+
+        Override it if the storage manages its namespaces itself, and has to create them.
+        """
+        return name
+
     def make(self, clock: Clock, folder: Path) -> Storage:
         """Return a new storage that is not open yet; each folder has entries of its own."""
         raise NotImplementedError

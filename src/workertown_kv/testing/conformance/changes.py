@@ -175,8 +175,10 @@ class Changes(StorageCase):
         assert not page.complete
         rest = seen(await changes_since(storage, page.cursor, limit=3))
         assert _by_key([*seen(page.changes), *rest]) == _by_key(expected)
-        # A page that is read again is the same.
-        assert await storage.changes(ReadChanges(begin, 4)) == page
+        # A page that is read again is the same, though the text of its cursor may differ.
+        again = await storage.changes(ReadChanges(begin, 4))
+        assert (list(again.changes), again.complete) == (list(page.changes), page.complete)
+        assert seen(await changes_since(storage, again.cursor, limit=3)) == rest
         for index, cursor in enumerate(page.cursors, 1):
             later = [*seen(page.changes[index:]), *rest]
             assert _by_key(await changes_since(storage, cursor)) == _by_key(later)
@@ -246,13 +248,14 @@ class Changes(StorageCase):
     async def test_changes_are_of_all_namespaces(self, storage: Storage) -> None:
         self._needs(Capability.CHANGES)
         self._needs(Capability.NAMESPACES)
+        one, two = [await self.space(storage, name) for name in ("one", "two")]
         begin = await cursor_of_now(storage)
-        for namespace in ("one", "two"):
+        for namespace in (one, two):
             await storage.set(put("a", namespace=namespace))
-        await storage.delete(Delete("one", "a"))
+        await storage.delete(Delete(one, "a"))
         assert sorted(
-            (one.namespace, one.event) for one in await changes_since(storage, begin)
-        ) == [("one", Event.DELETE), ("one", Event.SET), ("two", Event.SET)]
+            (change.namespace, change.event) for change in await changes_since(storage, begin)
+        ) == sorted([(one, Event.DELETE), (one, Event.SET), (two, Event.SET)])
 
     async def test_odd_keys_come_back_whole(self, storage: Storage) -> None:
         self._needs(Capability.CHANGES)

@@ -44,10 +44,11 @@ class Deletions(StorageCase):
     async def test_other_namespaces_keep_their_entries(self, storage: Storage) -> None:
         self._needs(Capability.LISTING)
         self._needs(Capability.NAMESPACES)
-        await storage.set(put("a", namespace="other"))
+        other = await self.space(storage, "other")
+        await storage.set(put("a", namespace=other))
         await storage.set(put("a"))
         assert await delete_all(storage, "", 10) == [1]
-        assert await storage.get(Get("other", "a")) is not None
+        assert await storage.get(Get(other, "a")) is not None
 
     async def test_a_deleted_entry_can_be_written_again(
         self, storage: Storage, clock: MovedClock

@@ -31,7 +31,15 @@ class Entries(StorageCase):
 
     @pytest.mark.parametrize(
         "value",
-        [b"null", b"0", b'""', b" 1e999 ", '"é\U0001f600"'.encode(), b'"\\u0000"', b"[" * 400],
+        [
+            b"null",
+            b"0",
+            b'""',
+            b" 1e999 ",
+            '"é\U0001f600"'.encode(),
+            b'"\\u0000"',
+            b"[" * 400 + b"]" * 400,
+        ],
         ids=repr,
     )
     async def test_json_comes_back_byte_for_byte(self, storage: Storage, value: bytes) -> None:

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from ...errors import StorageUnavailable, StorageUnsupported
-from ...operations import MUST_NOT_EXIST, Batch, Delete, Get, List, ReadChanges, Touch
+from ...operations import (
+    MUST_NOT_EXIST,
+    Batch,
+    Delete,
+    Get,
+    List,
+    ReadChanges,
+    Record,
+    Touch,
+)
 from ...storage import Capability, Storage
 from ..clock import MovedClock
 from .case import SPACE, StorageCase, put, value_of
@@ -18,7 +27,10 @@ class Lifecycle(StorageCase):
         assert storage.lacks.keys() == self.lacks.keys()
         assert all(storage.lacks.values()), "each lack has a reason"
 
-    async def test_it_refuses_operations_that_it_lacks(self, storage: Storage) -> None:
+    async def test_it_refuses_operations_that_it_lacks(
+        self, storage: Storage, clock: MovedClock
+    ) -> None:
+        record = Record(namespace=SPACE, key="r", expires_at=clock() + 9, make=lambda _: b"")
         calls: dict[Capability, Callable[[], Awaitable[object]]] = {
             Capability.PRECONDITIONS: lambda: storage.set(put("a", precondition=MUST_NOT_EXIST)),
             Capability.ATOMIC_BATCHES: lambda: storage.batch(Batch([put("a")], atomic=True)),
@@ -29,6 +41,7 @@ class Lifecycle(StorageCase):
             Capability.CHANGES: lambda: storage.changes(ReadChanges(None)),
             Capability.SEEKING: lambda: storage.list(List(SPACE, "", 10, is_reverse=True)),
             Capability.NAMESPACES: lambda: storage.set(put("a", namespace="other")),
+            Capability.RECORDS: lambda: storage.batch(Batch([put("a")], record=record)),
         }
         for capability in self.lacks:
             with pytest.raises(StorageUnsupported):
@@ -37,16 +50,17 @@ class Lifecycle(StorageCase):
 
     async def test_namespaces_know_nothing_of_each_other(self, storage: Storage) -> None:
         self._needs(Capability.NAMESPACES)
-        await storage.set(put("a", b"1", namespace="one"))
-        await storage.set(put("a", b"2", namespace="two"))
-        await storage.delete(Delete("one", "a"))
-        assert await storage.get(Get("one", "a")) is None
+        one, two = [await self.space(storage, name) for name in ("one", "two")]
+        await storage.set(put("a", b"1", namespace=one))
+        await storage.set(put("a", b"2", namespace=two))
+        await storage.delete(Delete(one, "a"))
+        assert await storage.get(Get(one, "a")) is None
         assert await storage.get(Get(SPACE, "a")) is None
-        assert value_of(await storage.get(Get("two", "a"))) == (b"2", True)
+        assert value_of(await storage.get(Get(two, "a"))) == (b"2", True)
         if Capability.LISTING not in self.lacks:
-            page = await storage.list(List("two", "", 10))
+            page = await storage.list(List(two, "", 10))
             assert [info.key for info in page.keys] == ["a"]
-            assert not (await storage.list(List("one", "", 10))).keys
+            assert not (await storage.list(List(one, "", 10))).keys
 
     async def test_acknowledged_writes_are_there_after_reopening(
         self, storage: Storage, clock: MovedClock, tmp_path: Path

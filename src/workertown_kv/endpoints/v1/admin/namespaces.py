@@ -1,9 +1,10 @@
 """List, create, get, rename and delete namespaces."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
+from ....entry import DEFAULT_ID, is_id
 from ....errors import Detail, InputError
 from ....http.answer import Answer
 from ....http.body import check_json, check_utf8, read_body
@@ -29,6 +30,19 @@ class TitleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ]
 
 
+class NewBody(TitleBody, frozen=True, forbid_unknown_fields=True):
+    """The title for a new namespace and, to restore a namespace of another store, its id."""
+
+    id: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="The id; a new one if there is none",
+            extra_json_schema={"pattern": "^[0-9a-f]{32}$"},
+        ),
+    ] = None
+
+
+_NEW: Final = msgspec.json.Decoder(NewBody)
 _BODY: Final = msgspec.json.Decoder(TitleBody)
 
 
@@ -49,8 +63,13 @@ class NamespaceHandlers:
 
     async def create(self, exchange: Exchange) -> Answer:
         """Make a namespace, which has no keys yet."""
-        title = await self._title(exchange)
-        return object_answer(await self._namespaces.create(title))
+        new = _decoded(await self._body(exchange), _NEW)
+        if new.id is None:
+            return object_answer(await self._namespaces.create(new.title))
+        if not is_id(new.id) or new.id == DEFAULT_ID:
+            expected = Detail("body", ("id",), "Expected 32 hexadecimal digits in lower case")
+            raise InputError("Invalid request body", details=[expected])
+        return object_answer(await self._namespaces.restore(Namespace(new.id, new.title)))
 
     async def get(self, exchange: Exchange) -> Answer:
         """Answer with a namespace."""
@@ -73,16 +92,26 @@ class NamespaceHandlers:
         return await self._namespaces.named(rest_of_path(exchange, self._below))
 
     async def _title(self, exchange: Exchange) -> str:
+        return decode_title(await self._body(exchange))
+
+    async def _body(self, exchange: Exchange) -> bytes | bytearray:
         check_json(exchange)
         seconds = self._limits.body_seconds
-        return decode_title(await read_body(exchange, _BODY_BYTES, "a namespace", seconds=seconds))
+        return await read_body(exchange, _BODY_BYTES, "a namespace", seconds=seconds)
 
 
 def decode_title(body: bytes | bytearray) -> str:
     """Return the title that a body gives."""
+    return _decoded(body, _BODY).title
+
+
+_T = TypeVar("_T")
+
+
+def _decoded(body: bytes | bytearray, decoder: msgspec.json.Decoder[_T]) -> _T:
     check_utf8(body)
     try:
-        return _BODY.decode(body).title
+        return decoder.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         expected = Detail("body", (), 'Expected an object with a title: {"title": "…"}')
         raise InputError("Invalid request body", details=[expected]) from error

@@ -32,7 +32,12 @@ FIELD: Final = b"idempotency-key"
 KEPT_SECONDS: Final = 600.0
 """How long the first answer to a request is kept."""
 
-_NEEDED: Final = (Capability.NAMESPACES, Capability.PRECONDITIONS, Capability.ATOMIC_BATCHES)
+_NEEDED: Final = (
+    Capability.NAMESPACES,
+    Capability.PRECONDITIONS,
+    Capability.ATOMIC_BATCHES,
+    Capability.RECORDS,
+)
 _KEY: Final = re.compile(rb"[\x20-\x7e]{1,64}")
 _TRIES: Final = 3
 _DEPENDS_ON: Final = (b"accept", b"content-type", b"if-match", b"if-none-match", b"prefer")

@@ -151,6 +151,13 @@ RAW: Final = [
         example=1798761600,
     ),
     parameter(
+        "query",
+        "bytes",
+        "Whether a body that is the value itself stays bytes, even if it is JSON",
+        _BOOLEAN,
+        example=False,
+    ),
+    parameter(
         "header",
         "X-KV-Metadata",
         "The metadata, a JSON object, where the body is the value itself",

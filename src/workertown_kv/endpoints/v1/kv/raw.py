@@ -11,7 +11,7 @@ from ....errors import Detail, InputError, UnsupportedMediaType
 from ....http.body import media_type_of
 from ....http.exchange import Exchange
 from ....http.json_depth import is_json_in_turns
-from ....http.query import bad_query
+from ....http.query import bad_query, is_true
 from ....operations import Precondition, Set
 from ....options import LimitsOptions
 from .expiry import expiry_of, is_precise
@@ -38,8 +38,10 @@ def is_raw(exchange: Exchange) -> bool:
     )
 
 
-def check_no_lifetime(parameters: Mapping[str, str]) -> None:
-    """Raise `InputError` for a lifetime in the query of a request whose body may have it."""
+def check_no_fields(parameters: Mapping[str, str]) -> None:
+    """Raise `InputError` for parameters of a request whose body is not the value itself."""
+    if "bytes" in parameters:
+        raise bad_query("bytes", "Expected this only if the body is the value itself, not JSON")
     for name in ("ttl", "expires_at"):
         if name in parameters:
             raise bad_query(name, f"Expected {name} in the JSON of the body, beside the value")
@@ -71,7 +73,8 @@ async def decode_raw(
         namespace=namespace,
         key=key,
         value=bytes(body),
-        is_json=await is_json_in_turns(body, limits.json_depth),
+        is_json=not is_true(parameters, "bytes")
+        and await is_json_in_turns(body, limits.json_depth),
         metadata=_metadata(exchange),
         expires_at=expires_at,
         precondition=precondition,

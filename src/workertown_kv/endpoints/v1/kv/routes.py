@@ -25,7 +25,7 @@ from .expiry import is_precise
 from .idempotency import FIELD, Once
 from .listing import WHAT_TO_LIST, decode_list, encode_page, read_bytes_in, values_bytes
 from .patch import Patches
-from .raw import check_no_lifetime, decode_raw, is_raw
+from .raw import check_no_fields, decode_raw, is_raw
 from .reserving import reserving
 from .target import KEY_PARAMETERS, Find, Targets
 from .value import (
@@ -85,7 +85,7 @@ class Values:
             )
         else:
             if parameters:
-                check_no_lifetime(parameters)
+                check_no_fields(parameters)
             most = limits.value_bytes + BODY_SLACK
             body = await read_body(exchange, most, "the body of a PUT", seconds=limits.body_seconds)
             operation = await decode_put(

@@ -22,7 +22,7 @@ KEY_PARAMETERS: Final = ("key", "namespace", "precise")
 _PARAMETERS: Final[Mapping[str, tuple[str, ...]]] = {
     "GET": ("namespace", "precise"),
     "HEAD": ("namespace", "precise"),
-    "PUT": ("namespace", "precise", "ttl", "expires_at"),
+    "PUT": ("namespace", "precise", "ttl", "expires_at", "bytes"),
     "PATCH": ("namespace", "precise"),
     "DELETE": ("namespace", "take"),
 }
