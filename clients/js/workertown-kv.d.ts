@@ -21,14 +21,14 @@ export type ValueOf<K extends ValueType, T = any> = K extends "text"
 /** Bytes that are stored as they are. */
 export type Bytes = ArrayBuffer | ArrayBufferView | Blob | ReadableStream;
 
-export interface StoreOptions {
+export interface StoreOptions<D extends ValueType = ValueType> {
   /** An API key or a JSON Web Token, or a function that returns it before each request. */
   token?: string | (() => string | Promise<string>);
   /** The id or title of a namespace. The default is `default`. */
   namespace?: string;
   /** The type of `get`, `getWithMetadata` and `put` that name none. With `json`, `put` writes texts as JSON too.
    * The default is `text`, as in Workers KV. */
-  type?: ValueType;
+  type?: D;
   /** The most milliseconds that a request may take, with its repetitions. 0 is no limit. The default is 30,000. */
   timeout?: number;
   /** How often a request that does no harm twice is repeated after a passing failure. The default is 2. */
@@ -197,29 +197,29 @@ export class KVError extends Error {
 }
 
 /** A store, or one namespace in it. */
-export class KV {
+export class KV<D extends ValueType = "text"> {
   /** Name a store by the URL of its server. In a page, a path such as `/store` is enough. */
-  constructor(url: string | URL, options?: StoreOptions);
+  constructor(url: string | URL, options?: StoreOptions<D>);
 
   /** Return the same store with another namespace. */
-  namespace(name: string): KV;
+  namespace(name: string): KV<D>;
 
   /** Return the value of a key, or `null`. */
-  get(key: string, options?: RequestOptions): Promise<string | null>;
+  get(key: string, options?: RequestOptions): Promise<ValueOf<D> | null>;
   get<K extends ValueType, T = any>(
     key: string,
     type: K | ReadOptions<K>,
   ): Promise<ValueOf<K, T> | null>;
   get<T>(key: string, type: "json" | ReadOptions<"json">): Promise<T | null>;
   /** Return the values of several keys, with one request. */
-  get(keys: string[], options?: RequestOptions): Promise<Map<string, string | null>>;
+  get(keys: string[], options?: RequestOptions): Promise<Map<string, ValueOf<D> | null>>;
   get<K extends Exclude<ValueType, "stream">, T = any>(
     keys: string[],
     type: K | ReadOptions<K>,
   ): Promise<Map<string, ValueOf<K, T> | null>>;
 
   /** Return the value and the metadata of a key; both are `null` if there is no value. */
-  getWithMetadata<K extends ValueType = "text", M = any>(
+  getWithMetadata<K extends ValueType = D, M = any>(
     key: string,
     type?: K | ReadOptions<K>,
   ): Promise<{
@@ -228,7 +228,7 @@ export class KV {
     version?: string;
     expiration?: number;
   }>;
-  getWithMetadata<K extends Exclude<ValueType, "stream"> = "text", M = any>(
+  getWithMetadata<K extends ValueType = D, M = any>(
     keys: string[],
     type?: K | ReadOptions<K>,
   ): Promise<

@@ -1,11 +1,11 @@
 """Test the JavaScript client, `clients/js`, in Node, in a real browser and in workerd."""
 
 import json
+import random
 import re
 import shutil
 import subprocess
 import tomllib
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Thread
@@ -25,7 +25,7 @@ from workertown_kv.testing import ServedStore
 
 HOW_TO = ROOT / "docs" / "how-to"
 API_KEY = "test-key"
-LOGIN = {"KV_USERNAME": "ada", "KV_PASSWORD": "engine"}
+OTHER_KEYS = [{"name": "other", "api_key": "other-key"}, {"name": "third", "api_key": "third-key"}]
 
 
 PORTABLE = names_in("cases.mjs")
@@ -34,7 +34,9 @@ FAILING = names_in("node_cases.mjs")
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[ServedStore]:
-    with ServedStore(api_key=API_KEY, env=LOGIN | {"KV_OPTIONS__CORS": "true"}) as served:
+    keys = "\n".join(map(json.dumps, OTHER_KEYS))
+    env = {"KV_API_KEYS": keys, "KV_OPTIONS__CORS": "true"}
+    with ServedStore(api_key=API_KEY, env=env) as served:
         yield served
 
 
@@ -120,10 +122,56 @@ def test_tabs_share_a_connection(store: ServedStore, browser: Browser, pages: Pa
         changes = seen(pages.until("two", "set", "tabs/4"), 1)
         assert [change for change in changes if change[0] != "ready"] == [("set", "tabs/4")]
         # Other credentials may see other entries, so their tabs have a connection of their own.
-        login = f"Basic {b64encode(b'ada:engine').decode()}"
-        other = {**options, "token": None, "headers": {"Authorization": login}}
+        other = {**options, "token": "other-key"}
         browser.open(pages.url(name="other", **other))
         assert len(seen(pages.until("other", "ready"), 1)) == 5
+        # Tabs that give the same name share although their tokens differ.
+        browser.open(pages.url(name="ada 1", shared="ada", **other))
+        seen(pages.until("ada 1", "ready"), 1)
+        browser.open(pages.url(name="ada 2", shared="ada", **{**options, "token": "third-key"}))
+        assert len(seen(pages.until("ada 2", "ready"), 0)) == 5
+
+
+@pytest.mark.deep
+def test_no_tab_misses_a_change_while_tabs_come_and_go(
+    store: ServedStore, browser: Browser, pages: Pages
+) -> None:
+    chance = random.Random(7)
+    options = {"url": store.url, "token": API_KEY, "namespace": namespace(store, "many tabs")}
+    expected: dict[str, int] = {}
+    tabs: dict[str, str] = {}
+    with store.client() as client:
+        client.headers["X-KV-Namespace"] = "many tabs"
+
+        def write(key: str, value: int) -> None:
+            if chance.random() < 0.3 and key != "tabs/round":
+                expected.pop(key, None)
+                assert client.delete(f"/v1/kv/{key}").status_code == 200
+            else:
+                expected[key] = value
+                answer = client.put(f"/v1/kv/{key}", json={"value": value})
+                assert answer.status_code == 200
+
+        for number in range(20):
+            while len(tabs) < 4:
+                name = f"tab {number} {len(tabs)}"
+                tabs[name] = browser.open(pages.url(name=name, **options))
+            for _ in range(10):
+                write(f"tabs/{chance.randrange(8)}", number)
+            # Mostly the oldest tab, which has the connection.
+            for name in list(tabs)[: chance.randrange(3)]:
+                browser.close(tabs.pop(name))
+                write(f"tabs/{chance.randrange(8)}", number)
+            write("tabs/round", number)
+            behind = set(tabs)
+            for _ in range(10_000):
+                report = pages.reports.get(timeout=SECONDS)
+                assert report["event"] != "error", report
+                if dict(report["entries"]) == expected:
+                    behind.discard(report["name"])
+                if not behind:
+                    break
+            assert not behind
 
 
 @pytest.mark.deep

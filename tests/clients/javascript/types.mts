@@ -17,9 +17,10 @@ interface Cart {
 const kv = new KV("https://kv.example.com", {
   token: async () => "s3cret",
   timeout: 5000,
-  type: "json",
 });
 const tenant: KV = kv.namespace("tenant-a");
+const typed: KV<"json"> = new KV("https://kv.example.com", { type: "json" });
+const parsed: { n: number } = (await typed.get("a")) ?? { n: 1 };
 
 const text: string | null = await kv.get("a");
 const same: string | null = await kv.get("a", { type: "text", signal: AbortSignal.timeout(1) });
@@ -77,6 +78,8 @@ try {
 await kv.get("a", "jsonn");
 // @ts-expect-error: a key is a text
 await kv.get(5);
+// @ts-expect-error: without a type, a value is a text
+const number: number | null = await kv.get("a");
 // @ts-expect-error: there is no such option
 await kv.put("a", "b", { ttl: 60 });
 // @ts-expect-error: an operation has a name that is known
@@ -89,6 +92,8 @@ for await (const change of kv.watch()) if (change.event === "ready") console.log
 new KV("https://kv.example.com", { timeout: "5s" });
 
 console.log(
+  parsed,
+  number,
   text,
   same,
   bytes,
