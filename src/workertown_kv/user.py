@@ -23,6 +23,9 @@ SCOPE_ITEMS: Final = 100
 """The most scopes of a user, and the most prefixes in all of these scopes together."""
 
 
+_ALL_KEYS: Final = ("",)
+
+
 class Scope(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
@@ -30,7 +33,7 @@ class Scope(
 
     verbs: tuple[Verb, ...]
     """The permitted verbs: `read`, `write`, `list`, `admin`."""
-    prefixes: tuple[str, ...] = ("",)
+    prefixes: tuple[str, ...] = _ALL_KEYS
     """The prefixes of the keys; without this, all keys."""
     namespaces: tuple[str, ...] | None = None
     """The ids of the namespaces, or `default`; without this, all namespaces."""
@@ -49,6 +52,9 @@ class Scope(
             raise ValueError(f"verbs is {self.verbs!r}; expected some of {', '.join(VERBS)}")
         for prefix in self.prefixes:
             _check_prefix(prefix)
+        if self.prefixes == _ALL_KEYS:
+            # Only the default itself is left out of JSON.
+            msgspec.structs.force_setattr(self, "prefixes", _ALL_KEYS)
         for namespace in self.namespaces or ():
             _check_namespace(namespace)
         if self.namespaces is not None and DEFAULT_ID in self.namespaces:

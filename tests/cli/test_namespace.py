@@ -53,12 +53,12 @@ def test_deleting_asks_first_about_what_there_is(run: Run) -> None:
     assert ended.returncode == 1
     assert f"Delete the namespace {id} staging with all its keys?" in ended.stderr
     assert "staging" in run("namespace", "list").stdout
-    for name, words in (
-        ("stagin", "Error: There is no namespace 'stagin'; expected the id or title of one\n"),
-        ("default", "Error: The default namespace cannot be deleted\n"),
+    for name, code, words in (
+        ("stagin", 3, "Error: There is no namespace 'stagin'; expected the id or title of one\n"),
+        ("default", 2, "Error: The default namespace cannot be deleted\n"),
     ):
         ended = run("namespace", "delete", name)
-        assert (ended.returncode, ended.stderr) == (1, words)
+        assert (ended.returncode, ended.stderr) == (code, words)
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,8 @@ def test_deleting_asks_first_about_what_there_is(run: Run) -> None:
 def test_a_database_that_is_not_there_is_not_made(run: Run, command: str, tmp_path: Path) -> None:
     ended = run(*command.split(), "--database", "missing.sqlite")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == (
-        f"Error: There is no database {tmp_path}/missing.sqlite; expected one that `serve` or "
-        "`migrate` has made, named by --database or KV_DB\n"
-    )
+    assert ended.stderr.startswith(f"Error: There is no database {tmp_path}/missing.sqlite; exp")
+    assert len(ended.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -91,21 +89,21 @@ def test_a_title_with_a_line_feed_is_printed_on_one_line(run: Run) -> None:
 def test_a_database_that_only_lives_in_memory_is_refused(run: Run) -> None:
     ended = run("namespace", "create", "staging", "--database", "memory://")
     assert ended.returncode == 1
-    assert ended.stderr.startswith("Error: The namespaces of memory://")
+    assert ended.stderr.startswith("Error: memory:// exists only inside the process")
 
 
 @pytest.mark.usefixtures("database")
 def test_what_is_wrong_is_said_in_one_line(run: Run) -> None:
     run("namespace", "create", "staging")
-    for args, message in (
-        (("create", "staging"), "There is a namespace with the title 'staging' already"),
-        (("create", "\udcff"), "The title is not Unicode"),
-        (("rename", "nowhere", "a"), "There is no namespace 'nowhere'"),
-        (("rename", "\udcff", "a"), "There is no namespace '\\udcff'"),
-        (("delete", "default", "--yes"), "The default namespace cannot be deleted"),
+    for args, code, message in (
+        (("create", "staging"), 1, "There is a namespace with the title 'staging' already"),
+        (("create", "\udcff"), 2, "The title is not Unicode"),
+        (("rename", "nowhere", "a"), 3, "There is no namespace 'nowhere'"),
+        (("rename", "\udcff", "a"), 3, "There is no namespace '\\udcff'"),
+        (("delete", "default", "--yes"), 2, "The default namespace cannot be deleted"),
     ):
         ended = run("namespace", *args)
-        assert ended.returncode == 1
+        assert ended.returncode == code
         assert ended.stderr.startswith(f"Error: {message}")
         assert len(ended.stderr.splitlines()) == 1
 

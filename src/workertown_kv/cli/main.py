@@ -7,7 +7,7 @@ import click
 from .lazy_commands import LazyCommands
 
 _COMMANDS: Final = {
-    "api-key": "api_key:api_key",
+    "api-key": "credentials.api_key:api_key",
     "backup": "moving.backup:backup",
     "config": "config:config",
     "copy": "moving.copy:copy",
@@ -24,7 +24,7 @@ _COMMANDS: Final = {
     "set": "entries.set_:set_",
     "stats": "stats:stats",
     "touch": "entries.touch:touch",
-    "user": "user:user",
+    "user": "credentials.user:user",
     "watch": "entries.watch:watch",
 }
 

@@ -1,25 +1,15 @@
-"""Define `workertown-kv namespace`, for the namespaces of a database."""
+"""Define `workertown-kv namespace`, for the namespaces of a store."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
 import click
 
 from ..entry import DEFAULT_ID
-from ..errors import OptionsError
-from ..files import Files
 from ..namespaces import Namespace, Namespaces
-from ..server import Server
-from .database import (
-    check_made,
-    choose_database,
-    configured_server,
-    database_option,
-)
-from .ending import one_line_errors
+from .store import StoreChoice, opened, run, whole_store_options
 
-_Act = Callable[[Namespaces], Awaitable[list[str]]]
+_Act = Callable[[Namespaces], Awaitable[str]]
 
 
 @click.group()
@@ -31,55 +21,55 @@ def namespace() -> None:
 
 
 @namespace.command(name="list")
-@database_option
-def list_(database: str) -> None:
+@whole_store_options
+def list_(*, store: StoreChoice) -> None:
     """Print the id and the title of each namespace, one per line."""
 
-    async def act(namespaces: Namespaces) -> list[str]:
+    async def act(namespaces: Namespaces) -> str:
         found = await namespaces.all()
-        return [_line(item) for item in sorted(found, key=lambda item: item.title)]
+        return "\n".join(_line(item) for item in sorted(found, key=lambda item: item.title))
 
-    _run(database, act)
+    _run(store, act)
 
 
 @namespace.command()
 @click.argument("title")
-@database_option
-def create(title: str, database: str) -> None:
+@whole_store_options
+def create(*, title: str, store: StoreChoice) -> None:
     """Create a namespace with this TITLE, and print its id and title."""
 
-    async def act(namespaces: Namespaces) -> list[str]:
-        return [_line(await namespaces.create(title))]
+    async def act(namespaces: Namespaces) -> str:
+        return _line(await namespaces.create(title))
 
-    _run(database, act)
+    _run(store, act)
 
 
 @namespace.command()
 @click.argument("name", metavar="ID_OR_TITLE")
 @click.argument("title")
-@database_option
-def rename(name: str, title: str, database: str) -> None:
+@whole_store_options
+def rename(*, name: str, title: str, store: StoreChoice) -> None:
     """Change the title of a namespace to TITLE."""
 
-    async def act(namespaces: Namespaces) -> list[str]:
+    async def act(namespaces: Namespaces) -> str:
         found = await namespaces.named(name)
-        return [_line(await namespaces.rename(found.id, title))]
+        return _line(await namespaces.rename(found.id, title))
 
-    _run(database, act)
+    _run(store, act)
 
 
 @namespace.command()
 @click.argument("name", metavar="ID_OR_TITLE")
 @click.option("--yes", is_flag=True, help="Delete without asking.")
-@database_option
-def delete(name: str, yes: bool, database: str) -> None:
+@whole_store_options
+def delete(*, name: str, yes: bool, store: StoreChoice) -> None:
     """Delete a namespace with all its keys.
 
     Clients can no longer read its keys from that moment; this command then removes them. If it is
     interrupted, a server on the same database removes the rest.
     """
 
-    async def act(namespaces: Namespaces) -> list[str]:
+    async def act(namespaces: Namespaces) -> str:
         found = await namespaces.named(name)
         # The namespace default cannot be deleted, so there is nothing to confirm.
         if not yes and found.id != DEFAULT_ID:
@@ -89,9 +79,9 @@ def delete(name: str, yes: bool, database: str) -> None:
         removed = 0
         while step := await namespaces.purge_namespace(found.id, _STEP):
             removed += step
-        return [f"Deleted {_line(found)}, with {removed:,} {'key' if removed == 1 else 'keys'}"]
+        return f"Deleted {_line(found)}, with {removed:,} {'key' if removed == 1 else 'keys'}"
 
-    _run(database, act)
+    _run(store, act)
 
 
 _STEP = 1000
@@ -103,24 +93,10 @@ def _line(namespace: Namespace) -> str:
     return f"{namespace.id} {title if title.isprintable() else json.dumps(title)}"
 
 
-def _run(database: str, act: _Act) -> None:
-    choose_database(database)
-    with one_line_errors():
-        lines = asyncio.run(_act_on(configured_server(Files()), act))
-    for line in lines:
-        click.echo(line)
+def _run(store: StoreChoice, act: _Act) -> None:
+    async def acting() -> None:
+        async with opened(store) as found:
+            printed = await act(found.namespaces)
+        click.echo(printed)
 
-
-async def _act_on(server: Server, act: _Act) -> list[str]:
-    storage = server.runtime.storage
-    if not storage.shared:
-        raise OptionsError(
-            "The namespaces of memory:// exist only inside the server's process; expected "
-            "--database or KV_DB to be a database on disk or on a server"
-        )
-    check_made(server)
-    await storage.open()
-    try:
-        return await act(server.namespaces)
-    finally:
-        await storage.close()
+    run(acting)

@@ -44,6 +44,7 @@ TOKEN: Final = "KV_TOKEN"  # noqa: S105  (the name of a variable)
 _CLOUDFLARE: Final = "cloudflare-kv"
 _CLOUDFLARE_TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105  (the name of a variable)
 _SERVERS: Final = ("http", "https")
+_WHOLE: Final = ("store", "profile", "database")
 _LIMITS_ELSEWHERE: Final = LimitsOptions(value_bytes=sys.maxsize, key_bytes=sys.maxsize)
 
 _LOG: Final = logging.getLogger("workertown_kv")
@@ -91,14 +92,6 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
         "database that `serve` would use.",
     ),
     click.option(
-        "--namespace",
-        cls=Flag,
-        envvar=NAMESPACE,
-        show_envvar=True,
-        metavar="ID_OR_TITLE",
-        help="Namespace of the keys; by default that of the profile, or default.",
-    ),
-    click.option(
         "--profile",
         cls=Flag,
         envvar=PROFILE,
@@ -109,19 +102,50 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--database", metavar="URL", help="The same as --store, as in `serve`."),
     config_option,
 )
+_NAMESPACE_OPTION: Final[Callable[[Any], Any]] = click.option(
+    "--namespace",
+    cls=Flag,
+    envvar=NAMESPACE,
+    show_envvar=True,
+    metavar="ID_OR_TITLE",
+    help="Namespace of the keys; by default that of the profile, or default.",
+)
 
 
 def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the flags that choose a store to a command, which gets the choice as `store`."""
+    """Add the flags that choose a store and a namespace to a command.
+
+    The command gets the choice as `store`.
+    """
 
     @functools.wraps(command)
     def with_store(**given: Any) -> Any:
-        flags = {name: given.pop(name) for name in ("store", "namespace", "profile", "database")}
+        flags = {name: given.pop(name) for name in ("namespace", *_WHOLE)}
         return command(store=choose_store(**flags), **given)
 
-    for option in reversed(_OPTIONS):
-        with_store = option(with_store)
-    return with_store
+    return _with_options(with_store, (_OPTIONS[0], _NAMESPACE_OPTION, *_OPTIONS[1:]))
+
+
+def whole_store_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags that choose a store to a command that is about all of it.
+
+    The command gets the choice as `store`, with the default namespace.
+    """
+
+    @functools.wraps(command)
+    def with_store(**given: Any) -> Any:
+        flags = {name: given.pop(name) for name in _WHOLE}
+        return command(store=choose_store(namespace=DEFAULT_NAMESPACE, **flags), **given)
+
+    return _with_options(with_store, _OPTIONS)
+
+
+def _with_options(
+    command: Callable[..., Any], options: Sequence[Callable[[Any], Any]]
+) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def choose_store(

@@ -1,9 +1,10 @@
 """Make, find, list and revoke the API keys that a storage keeps."""
 
+from contextlib import suppress
 from typing import Final
 
 from ..entry import Entry
-from ..errors import ApiKeyExists, NotFound, PreconditionFailed
+from ..errors import ApiKeyExists, NotFound, PreconditionFailed, StorageUnsupported
 from ..operations import Batch
 from ..storage import Capability, Storage
 from ..user import Scope
@@ -63,9 +64,12 @@ class ApiKeys:
 
     async def has_any(self) -> bool:
         """Return whether the storage has an API key."""
-        return self.is_possible and bool(
-            (await self.storage.list(record.list_records(None, 1))).keys
-        )
+        if not self.is_possible:
+            return False
+        with suppress(StorageUnsupported):  # a store elsewhere keeps its own keys
+            page = await self.storage.list(record.list_records(None, 1))
+            return bool(page.keys)
+        return False
 
     async def create(
         self,

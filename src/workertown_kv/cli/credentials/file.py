@@ -6,9 +6,9 @@ from unicodedata import normalize
 
 import click
 
-from ..errors import OptionsError
-from ..files import Files
-from ..options import Credential, parse_lines
+from ...errors import OptionsError
+from ...files import Files
+from ...options import Credential, parse_lines
 
 
 def append(kind: type[Credential], file: str, name: str, line: str) -> None:

@@ -5,29 +5,31 @@ from typing import Any
 
 import click
 
-from ..auth import PasswordHash
-from ..options import UserCredential
-from .credential import NewCredential, credential_options
+from ...auth import PasswordHash
+from ...options import UserCredential
+from .limits import Limits, limit_options
+from .line import NewLine, file_option
 
 _MOST_BYTES = 1024 * 1024
 
 
 @click.command()
-@credential_options
+@limit_options
+@file_option
 @click.option(
     "--password-stdin",
     "from_stdin",
     is_flag=True,
     help="Read the password from the standard input instead of asking for it.",
 )
-def user(name: str, from_stdin: bool, **limits: Any) -> None:
+def user(name: str, file: str | None, from_stdin: bool, **limits: Any) -> None:
     """Create a user called NAME with a password, for Basic authentication.
 
     Prints a line for the variable KV_USERS or, with --file, appends it to the file that
     KV_USERS_FILE names. The server accepts the user once it has that line. The line contains only
     a hash, which makes guessing the password slow.
     """
-    new = NewCredential(UserCredential, name, **limits)
+    new = NewLine(UserCredential, name, Limits.of(**limits), file=file)
     if from_stdin:
         password = _from_stdin()
     else:

@@ -1,0 +1,1 @@
+"""Define the commands that make and revoke credentials."""

@@ -1,0 +1,101 @@
+"""Test the commands that make, list and revoke the API keys of a store."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+from click.testing import Result
+
+from workertown_kv.testing import ServedStore
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def database(invoke: Invoke) -> None:
+    """Make the database that the commands use by default."""
+    assert invoke("migrate").exit_code == 0
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key.strip()}"}
+
+
+@pytest.mark.usefixtures("database")
+def test_the_first_key_of_a_store_needs_no_file_and_no_variable(
+    run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    made = run("api-key", "create", "admin")
+    assert made.returncode == 0
+    assert "The API key of admin, which is not shown again:" in made.stderr
+    admin = made.stdout.strip()
+    with ServedStore(tmp_path / "kv.sqlite", env={"KV_API_KEY": ""}) as store:
+        info = httpx2.get(f"{store.url}/admin/info", headers=bearer(admin))
+        assert info.status_code == 200
+        # A key that is made, or revoked, beside the server is accepted, or refused, at once.
+        reader = run("api-key", "create", "reader", "--verb", "read", "--prefix", "a").stdout
+        assert httpx2.get(f"{store.url}/v1/kv/a", headers=bearer(reader)).status_code == 404
+        assert httpx2.get(f"{store.url}/v1/kv/b", headers=bearer(reader)).status_code == 403
+        assert run("api-key", "revoke", "reader").stderr == "Revoked reader\n"
+        revoked = time.monotonic()
+        while httpx2.get(f"{store.url}/v1/kv/a", headers=bearer(reader)).status_code != 401:
+            assert time.monotonic() - revoked < 60
+        assert "No credentials are configured" not in store.output
+    assert "No credentials are configured" not in store.output
+    assert admin not in store.output
+
+
+@pytest.mark.usefixtures("database")
+def test_keys_are_listed_for_people_for_pipes_and_for_programs(
+    invoke: Invoke, on_terminal: Run
+) -> None:
+    flags = ("--verb", "read", "--prefix", "shop/", "--expires-in-days", "90")
+    made = json.loads(invoke("api-key", "create", "report", *flags, "--json").stdout)
+    invoke("api-key", "create", "admin", "--verb", "admin")
+    assert invoke("api-key", "list").stdout == "admin\nreport\n"
+    first, second = map(json.loads, invoke("api-key", "list", "--json").stdout.splitlines())
+    assert first["scopes"] == [{"verbs": ["admin"]}]
+    assert made.pop("api_key").startswith("kv_")
+    assert second == made
+    assert made["scopes"] == [{"verbs": ["read"], "prefixes": ["shop/"]}]
+    table = on_terminal("api-key", "list").stdout
+    assert "read on shop/" in table
+    assert "in 90 d" in table
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("revoke", "nobody"), 3, "There is no API key 'nobody' in the storage"),
+        (("create", "taken"), 1, "There is an API key 'taken' in the storage already"),
+        (("create", "a/b"), 2, "name: Expected a text without colons, slashes"),
+        (("create", "a", "--verb", "admin", "--prefix", "x"), 2, "cannot narrow"),
+        (("create", "a", "--prefix", ""), 2, "--prefix is empty"),
+        (("create", "\udcff"), 2, "it is not UTF-8"),
+        (("create",), 2, "Missing argument 'NAME'"),
+        (("list", "--store", "memory://"), 1, "exists only inside the process of a server"),
+        (("list", "--store", "missing.sqlite"), 1, "There is no database"),
+        (("list", "--store", "a", "--database", "b"), 2, "exclude each other"),
+    ],
+)
+def test_an_error_is_one_line_with_an_exit_code(
+    invoke: Invoke, args: tuple[str, ...], code: int, said: str
+) -> None:
+    assert invoke("api-key", "create", "taken").exit_code == 0
+    ended = invoke("api-key", *args)
+    assert (ended.exit_code, ended.stdout) == (code, "")
+    assert said in ended.stderr
+    assert invoke("api-key", "list").stdout == "taken\n"
+
+
+def test_a_name_without_a_command_makes_a_line(invoke: Invoke) -> None:
+    for args in (("ci",), ("line", "ci"), ("--verb", "read", "ci"), ("line", "list")):
+        line = json.loads(invoke("api-key", *args).stdout)
+        assert line["hash"].startswith("sha256:")
+    assert "create  " in invoke("api-key", "--help").stdout
