@@ -153,6 +153,9 @@ export interface WatchOptions {
   since?: string;
   /** Ends the loop, without an error. */
   signal?: AbortSignal;
+  /** Called after each failure, before `watch` connects again. With `shared`, only in the tab that has the
+   * connection. */
+  onDisconnect?: (error: KVError) => void;
   /** Whether the tabs of a browser share one connection, if they watch the same with the same token. A text is a
    * name that replaces the token, such as the name of a user whose token is renewed now and then. */
   shared?: boolean | string;

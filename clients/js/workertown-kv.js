@@ -251,6 +251,7 @@ export class KV {
           continue;
         }
         if (!isPassing(error.status)) throw error;
+        watched.onDisconnect?.(error);
         if (error.retryAfter) delay = error.retryAfter * 1000;
         failures++;
       }
@@ -490,7 +491,9 @@ export class KV {
       );
       const isOver = end?.aborted || attempt >= this.#options.retries || wait > LONGEST_PAUSE;
       if (!repeats || isOver || !isPassing(failure.status)) throw failure;
-      await pause(wait, signal);
+      await pause(wait, end).catch(() => {
+        throw signal?.aborted ? signal.reason : failure;
+      });
     }
   }
 

@@ -54,27 +54,16 @@ export const cases = {
   },
 
   async "every key names its own value"({ kv, vectors }) {
-    const keys = [
-      "..",
-      ".",
-      "a/..",
-      "a//b",
-      "/",
-      "a/b",
-      "a/b/",
-      ".a",
-      "a/.b",
-      "%2e%2e",
-      ...vectors,
-    ];
-    await Promise.all(keys.map((key, index) => kv.put(key, `${index}`)));
+    const dots = ["..", ".", "a/..", ".a", "a/.b", "%2e%2e"];
+    const slashes = ["a//b", "/", "a/b", "a/b/"];
+    const keys = [...new Set([...dots, ...slashes, ...vectors])];
+    const values = keys.map((_, index) => `${index}`);
+    await Promise.all(keys.map((key, index) => kv.put(key, values[index])));
+    same(await Promise.all(keys.map((key) => kv.get(key))), values);
     same(
-      await Promise.all(keys.map((key) => kv.get(key))),
-      keys.map((_, index) => `${keys.lastIndexOf(keys[index])}`),
+      [...(await kv.get(keys))],
+      keys.map((key, index) => [key, values[index]]),
     );
-    const many = await kv.get(keys);
-    same([...many.keys()].length, new Set(keys).size);
-    for (const key of keys) same(many.get(key), await kv.get(key));
     await Promise.all(keys.map((key) => kv.delete(key)));
     same(
       await Promise.all(keys.map((key) => kv.get(key))),

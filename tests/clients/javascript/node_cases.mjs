@@ -56,6 +56,11 @@ export const nodeCases = {
     const one = await served(() => {});
     const error = await thrown(() => new KV(one.url, { timeout: 50 }).get("a"));
     same([error.name, error.status, one.requests.length], ["KVError", 0, 1]);
+    const busy = (request, response) =>
+      response.writeHead(503, { "Retry-After": "20" }).end('{"error":"Busy"}');
+    const later = await served(busy);
+    same((await thrown(() => new KV(later.url).get("a", { timeout: 100 }))).status, 503);
+    same(later.requests.length, 1);
     const slow = await served((request, response) => response.write("a part"));
     same((await thrown(() => new KV(slow.url).get("a", { timeout: 300 }))).status, 0);
   },
@@ -173,7 +178,9 @@ export const nodeCases = {
     ];
     const one = await served((request, response) => answers.shift()(response));
     const seen = [];
-    const options = { initial: true, retryDelay: 1, silence: 500 };
+    const failures = [];
+    const onDisconnect = (error) => failures.push(`${error.name} ${error.status}`);
+    const options = { initial: true, retryDelay: 1, silence: 500, onDisconnect };
     const error = await thrown(async () => {
       for await (const { event, key, value, cursor } of new KV(one.url).watch("é/", options)) {
         seen.push([event, key, cursor]);
@@ -192,6 +199,7 @@ export const nodeCases = {
       ["set", "e", "8"],
       ["reset", none, none],
     ]);
+    same(failures, ["KVError 503", "KVError 0", "KVError 0"]);
     const cursors = one.requests.map(({ headers }) => headers["last-event-id"]);
     same(cursors, [none, none, "3", "5", "6", none, "8", none]);
     same(new Set(one.requests.map(({ url }) => url)).size, 1);
