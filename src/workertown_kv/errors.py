@@ -340,12 +340,22 @@ class StorageError(KvError):
 
 
 class StorageUnavailable(StorageError):
-    """The storage does not answer; a write that raises this may or may not have happened."""
+    """The storage does not answer; a write that raises this may or may not have happened.
+
+    `retry_after` is after how many seconds a retry may help.
+    """
 
     status = 503
 
-    def __init__(self, message: str, kind: StorageFailure = StorageFailure.UNREACHABLE) -> None:
+    def __init__(
+        self,
+        message: str,
+        kind: StorageFailure = StorageFailure.UNREACHABLE,
+        *,
+        retry_after: int = 1,
+    ) -> None:
         super().__init__(message, kind)
+        self.retry_after = retry_after
 
 
 class StorageUnsupported(StorageError):

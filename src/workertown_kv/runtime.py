@@ -20,6 +20,9 @@ from .storage.url import storage_from_url
 DEFAULT_DATABASE = "kv.sqlite"
 """The SQLite file of a server whose environment does not name a database."""
 
+CLOUDFLARE_TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105  (the name of a variable)
+"""The variable with the token for `cloudflare-kv://`, as Cloudflare's own clients call it."""
+
 EDGE_SCHEMES: Final = ("upstash", "upstash+http")
 """The URL schemes of the storages that only need `fetch`."""
 
@@ -42,9 +45,8 @@ RuntimeResolver = Callable[[Options, Environment], Runtime]
 
 def local(options: Options, env: Environment) -> Runtime:
     """Use the storage that `KV_DB` names, else SQLite at `kv.sqlite`, as on an ordinary machine."""
-    token = text_of(env, options.env.database_token)
     url = text_of(env, options.env.database) or DEFAULT_DATABASE
-    return Runtime(storage_from_url(url, token=Secret(token) if token else None))
+    return Runtime(storage_from_url(url, token=_token_for(url, options, env)))
 
 
 def edge(options: Options, env: Environment) -> Runtime:
@@ -139,6 +141,13 @@ def resolve_runtime(options: Options) -> Runtime:
         None if changes is False else Retention(changes.seconds, changes.entries)
     )
     return runtime
+
+
+def _token_for(url: str, options: Options, env: Environment) -> Secret | None:
+    """Return the token for the storage that a URL names."""
+    is_cloudflare = url.lower().startswith("cloudflare-kv:")
+    token = text_of(env, CLOUDFLARE_TOKEN if is_cloudflare else options.env.database_token)
+    return Secret(token) if token else None
 
 
 def _named(name: str) -> RuntimeResolver:

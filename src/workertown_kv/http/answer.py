@@ -47,7 +47,9 @@ def fields_of_error(error: Exception, request_id: str = "") -> Fields:
             return [(name.encode(), text.encode()) for name, text in fields]
         case UnsupportedPatch():
             return [(b"accept-patch", ", ".join(error.accepted).encode())]
-        case StorageUnavailable() | Overloaded():
+        case StorageUnavailable():
+            return [(b"retry-after", str(error.retry_after).encode())]
+        case Overloaded():
             return [(b"retry-after", b"1")]
     return []
 

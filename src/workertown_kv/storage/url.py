@@ -19,8 +19,9 @@ _FORMS: Final = {
     "postgres": "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
     "mysql": "mysql://USER:PASSWORD@HOST:PORT/DATABASE",
     "http": "https://HOST/PATH",
+    "cloudflare-kv": "cloudflare-kv://ACCOUNT/NAMESPACE",
 }
-"""The forms of the URLs of each storage, by the name of its module."""
+"""The forms of the URLs of each storage, by the name of its module, with hyphens."""
 _MODULES: Final = {
     **{name: name for name in _FORMS},
     "postgresql": "postgres",
@@ -33,7 +34,11 @@ _MODULES: Final = {
     "upstash+http": "upstash",
     "https": "http",
 }
-"""The schemes, each with the name of the module of its storage."""
+"""The schemes, each with the name of the module of its storage, with hyphens."""
+_CLASSES: Final = {"cloudflare-kv": "CloudflareKVStorage"}
+"""The classes that do not have the names of their modules."""
+_WITH_TOKEN: Final = frozenset({"cloudflare-kv", "http"})
+"""The modules of the storages that take a token beside the URL."""
 _ALSO_CALLED: Final = {
     "file": "sqlite",
     "mem": "memory",
@@ -41,13 +46,10 @@ _ALSO_CALLED: Final = {
     "pgsql": "postgres",
     "valkey": "redis",
     "valkeys": "rediss",
+    "workers-kv": "cloudflare-kv",
 }
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _WINDOWS: Final = re.compile(r"[A-Za-z]:|.*\\", re.DOTALL)
-
-
-_WITH_TOKEN: Final = frozenset({"http"})
-"""The modules of the storages that take a token beside the URL."""
 
 
 def storage_from_url(url: str, *, token: Secret | None = None) -> Storage:
@@ -73,10 +75,11 @@ def storage_from_url(url: str, *, token: Secret | None = None) -> Storage:
     return _storage("memory")
 
 
-def _storage(module: str, *arguments: str, **named: Any) -> Storage:
+def _storage(name: str, *arguments: str, **named: Any) -> Storage:
     """Make the storage of a module, whose class has the name of the module."""
-    imported = importlib.import_module(f".{module}", __package__)
-    storage: Storage = getattr(imported, f"{module.capitalize()}Storage")(*arguments, **named)
+    imported = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+    kind = getattr(imported, _CLASSES.get(name, f"{name.capitalize()}Storage"))
+    storage: Storage = kind(*arguments, **named)
     return storage
 
 

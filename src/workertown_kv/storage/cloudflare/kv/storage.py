@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from ....entry import DEFAULT_NAMESPACE, Entry, KeyInfo
-from ....errors import InputError, StorageError, StorageFailure, StorageUnavailable, ValueTooLarge
+from ....errors import InputError, StorageError, StorageFailure, StorageUnavailable
 from ....operations import Delete, Get, List, Operation, Page, Set
 from ...contract import Capability, Clock, Migration, Storage
 from ...version import new_version
+from ...workers_kv import layout
+from ...workers_kv.cursor import cursor_for, cursor_in
 from .. import bridge
-from . import layout
-from .cursor import cursor_for, cursor_in
 
 _STATUS: Final = re.compile(r"failed: (\d{3})")
 _KINDS: Final = {
@@ -65,16 +65,13 @@ class KVBindingStorage(Storage):
 
     async def set(self, operation: Set) -> str:
         name = self._name(operation)
-        size = len(operation.value)
-        if size > layout.VALUE_BYTES:
-            raise ValueTooLarge(
-                f"The value has {size:,} bytes; Workers KV keeps {layout.VALUE_BYTES:,}"
-            )
+        layout.check_value(len(operation.value))
         version = new_version()
         text = layout.metadata_for(operation, version, bridge.survives)
         options = {"metadata": bridge.parsed(text)}
-        if operation.expires_at is not None:
-            options["expirationTtl"] = layout.ttl_for(operation.expires_at, self.clock())
+        ttl = layout.ttl_for(operation.expires_at, self.clock())
+        if ttl is not None:
+            options["expirationTtl"] = ttl
         with _translated():
             await self._binding.put(
                 name, bridge.argument(operation.value), bridge.made_object(options)

@@ -2,8 +2,8 @@
 
 import hashlib
 
-from ....errors import InputError
-from ....operations import List
+from ...errors import InputError
+from ...operations import List
 
 
 def cursor_for(prefix: str, cursor: str) -> str:

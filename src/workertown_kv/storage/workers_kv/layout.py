@@ -12,16 +12,17 @@ from typing import Final
 
 import msgspec
 
-from ....entry import Entry, KeyInfo, is_utf8
-from ....errors import Detail, InputError, KeyTooLong
-from ....nesting import JSON_DEPTH, is_deeper
-from ....operations import Set
-from ...contract import SWEEP_MARGIN_SECONDS
+from ...entry import Entry, KeyInfo, is_utf8
+from ...errors import Detail, InputError, KeyTooLong, ValueTooLarge
+from ...nesting import JSON_DEPTH, is_deeper
+from ...operations import Set
+from ..contract import SWEEP_MARGIN_SECONDS
 
 NAME_BYTES: Final = 512
 METADATA_BYTES: Final = 1024
 VALUE_BYTES: Final = 25 * 1024 * 1024
 LEAST_TTL: Final = 60
+MOST_TTL: Final = 2**31 - 1
 
 FOREIGN: Final = "unknown"
 """The version that a listing gives for values of other programs, which it does not read."""
@@ -39,7 +40,7 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
     """The exact time. Workers KV keeps an entry for a minute longer."""
     is_json: bool = True
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    """An object, or its text in a string if JavaScript would change it."""
+    """JSON, or its text in a string if it is a string, or JavaScript would change it."""
 
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -60,12 +61,20 @@ def key_of(name: str) -> str:
     return name[:-1] if name.endswith("\0") and _DOTS.fullmatch(name) else name
 
 
+def check_value(size: int) -> None:
+    """Raise `ValueTooLarge` if Workers KV does not keep a value of so many bytes."""
+    if size > VALUE_BYTES:
+        raise ValueTooLarge(f"The value has {size:,} bytes; Workers KV keeps {VALUE_BYTES:,}")
+
+
 def metadata_for(operation: Set, version: str, survives: Callable[[str], bool]) -> str:
-    """Return the metadata of an entry as JSON. Raises `InputError` if it is too long."""
-    metadata = None
-    if operation.metadata is not None:
-        as_it_is = survives(operation.metadata.decode())
-        metadata = operation.metadata if as_it_is else _ENCODE(operation.metadata.decode())
+    """Return the metadata of an entry as JSON. Raises `InputError` if it is too long.
+
+    `survives` returns whether JSON text stays the same when JavaScript parses and writes it.
+    """
+    metadata = operation.metadata
+    if metadata is not None and (metadata.startswith(b'"') or not survives(metadata.decode())):
+        metadata = _ENCODE(metadata.decode())
     text = _ENCODE(
         Kept(
             version=version,
@@ -81,13 +90,30 @@ def metadata_for(operation: Set, version: str, survives: Callable[[str], bool]) 
     return text.decode()
 
 
-def ttl_for(expires_at: float, now: float) -> int:
-    """Return the lifetime for Workers KV: the time left, and the margin of all storages."""
-    return max(LEAST_TTL, ceil(expires_at - now + SWEEP_MARGIN_SECONDS))
+def ttl_for(expires_at: float | None, now: float) -> int | None:
+    """Return the lifetime for Workers KV: the time left, and the margin of all storages.
+
+    Returns `None` for an entry that Workers KV keeps until it is deleted: an entry without an
+    expiry, or with a lifetime that is too long for Workers KV. `expires_at` hides it in time.
+    """
+    if expires_at is None:
+        return None
+    ttl = max(LEAST_TTL, ceil(expires_at - now + SWEEP_MARGIN_SECONDS))
+    return ttl if ttl <= MOST_TTL else None
 
 
-def entry_of(key: str, value: bytes, metadata: str | None) -> Entry:
-    """Return the entry of a value and its metadata, whichever program wrote them."""
+def has_version(metadata: str | None) -> bool:
+    """Return whether the metadata has a version, so that a storage of this package wrote it."""
+    return _ours(metadata) is not None
+
+
+def entry_of(
+    key: str, value: bytes, metadata: str | None, expiration: float | None = None
+) -> Entry:
+    """Return the entry of a value and its metadata, whichever program wrote them.
+
+    `expiration` is when Workers KV removes it, where that is known.
+    """
     kept = _ours(metadata)
     if kept is None:
         return Entry(
@@ -95,6 +121,7 @@ def entry_of(key: str, value: bytes, metadata: str | None) -> Entry:
             value=value,
             is_json=_is_json(value),
             metadata=_foreign(metadata),
+            expires_at=expiration,
             version=hashlib.sha256(value + (metadata or "").encode()).hexdigest()[:25],
         )
     return Entry(
@@ -137,7 +164,7 @@ def _metadata(kept: Kept) -> bytes | None:
 
 
 def _foreign(metadata: str | None) -> bytes | None:
-    return metadata.encode() if metadata is not None and metadata.startswith("{") else None
+    return None if metadata is None or metadata == "null" else metadata.encode()
 
 
 def _is_json(value: bytes) -> bool:

@@ -1,0 +1,86 @@
+"""Send requests to Cloudflare's REST API, and again if that does no harm."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx2
+
+from ...options import Secret
+from .failures import failure_of, lost, too_many_requests
+from .url import Settings
+
+_NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_DEFAULT_PAUSE: Final = 1.0
+"""How many seconds to pause if Cloudflare does not say. A key takes one write in a second."""
+
+
+class Rest:
+    """A client for one namespace. Paths are relative to the namespace."""
+
+    def __init__(self, settings: Settings, token: Secret) -> None:
+        self._settings = settings
+        self._free_at = -math.inf
+        """When Cloudflare takes requests again, as a time of the event loop."""
+        with_tls = settings.endpoint.startswith("https:")
+        self._client = httpx2.AsyncClient(
+            headers={"Authorization": f"Bearer {token.reveal()}"},
+            timeout=settings.timeout,
+            # A proxy of the environment would see the token of a request without TLS.
+            trust_env=with_tls,
+            # Without TLS, no certificates need to be read.
+            verify=with_tls,
+        )
+
+    async def send(
+        self, method: str, path: str, *, writes: bool = False, **given: Any
+    ) -> httpx2.Response:
+        """Return the answer to a request, which is a success. Raises `StorageError`.
+
+        `given` are arguments of httpx2. A write is sent again only if it was certainly not done.
+        """
+        left = self._settings.wait
+        may_repeat = not writes
+        while True:
+            left = await self._pause(self._free_at - asyncio.get_running_loop().time(), left)
+            try:
+                response = await self._client.request(
+                    method, self._settings.namespace_url + path, **given
+                )
+            except httpx2.TransportError as error:
+                if may_repeat and not isinstance(error, httpx2.TimeoutException):
+                    may_repeat = False
+                    continue
+                may_be_done = writes and not isinstance(error, _NEVER_SENT)
+                raise lost(may_be_done=may_be_done) from error
+            if response.status_code == 429:
+                left = await self._pause(self._pause_of(response.headers), left)
+            elif response.status_code == 200:
+                return response
+            else:
+                raise failure_of(
+                    response.status_code, response.content, self._settings, writes=writes
+                )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def _pause_of(self, headers: Mapping[str, str]) -> float:
+        """Return how long to pause after a refusal."""
+        text = headers.get("retry-after", "")
+        if not text.isdecimal():
+            return _DEFAULT_PAUSE
+        # Cloudflare refuses all other requests until then, too.
+        self._free_at = max(self._free_at, asyncio.get_running_loop().time() + int(text))
+        return float(text)
+
+    async def _pause(self, seconds: float, left: float) -> float:
+        """Pause, if there is time for it. Returns how much time is left."""
+        if seconds <= 0:
+            return left
+        if seconds > left:
+            raise too_many_requests(math.ceil(seconds))
+        await asyncio.sleep(seconds)
+        return left - seconds
