@@ -128,14 +128,14 @@ class RunningWorkerd(Worker):
 class RunningEmulator(Worker):
     """Runs miniflare, Cloudflare's emulator, with an empty namespace behind `KV`."""
 
-    def __init__(self, node: str, modules: Path) -> None:
+    def __init__(self, node: str, modules: Path, program: str = "miniflare.mjs") -> None:
         super().__init__()
         self._node = node
         folder = Path(self.folder.name)
         # Node looks for imports in the folder of a module and above.
         (folder / "node_modules").symlink_to(modules)
-        self._program = folder / "miniflare.mjs"
-        self._program.write_text((SOURCES / "miniflare.mjs").read_text())
+        self._program = folder / program
+        self._program.write_text((SOURCES / program).read_text())
 
     def command(self) -> Sequence[str | Path]:
         return [self._node, self._program, SOURCES / "caller.js", COMPATIBILITY_DATE]
