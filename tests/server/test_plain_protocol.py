@@ -23,6 +23,7 @@ from workertown_kv.server.plain_protocol import BODY_BYTES, PlainExchange, Plain
 from workertown_kv.server.turn import Turn
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
+from workertown_kv.storage.tasks import OutcomeFuture
 
 pytestmark = pytest.mark.anyio
 
@@ -638,6 +639,39 @@ async def test_a_write_under_way_is_finished_whatever_happens(event: str) -> Non
             assert (b"\r\nconnection: close\r\n" in answer) == (event == "shutdown")
             writer.close()
         assert await storage.get(Get("default", "a")) is not None
+
+
+class InSteps(MemoryStorage):
+    """Waits twice for each write, without a task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[OutcomeFuture[None]] = []
+
+    async def set(self, operation: Set) -> str:
+        for _ in range(2):
+            step = OutcomeFuture[None]()
+            self.steps.append(step)
+            await step
+        return await super().set(operation)
+
+
+async def test_a_request_is_one_of_the_tasks_until_it_is_answered() -> None:
+    storage = InSteps()
+    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+        reader, writer = await served.connect()
+        writer.write(put(b"a", b'{"value":1}'))
+        await until(lambda: len(storage.steps) == 1)
+        (first,) = served.state.tasks
+        asyncio.get_running_loop().call_soon(storage.steps[0].end, None)
+        await until(lambda: len(storage.steps) == 2)
+        assert served.state.tasks == {first}
+        assert not first.done()
+        asyncio.get_running_loop().call_soon(storage.steps[1].end, None)
+        assert statuses(await one_answer(reader)) == [200]
+        assert first.done()
+        assert not served.state.tasks
+        writer.close()
 
 
 async def test_wrong_credentials_are_refused_as_slowly(tmp_path: Any) -> None:

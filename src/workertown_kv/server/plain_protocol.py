@@ -221,20 +221,18 @@ class PlainProtocol(BoundedProtocol):
         """Let the answer go on once it has what it waits for."""
         if type(awaited) is OutcomeFuture:
             awaited._asyncio_future_blocking = False  # noqa: SLF001  (a task does so too)
-            awaited.then = partial(self._resume, exchange, answering, awaited)
-            self.tasks.add(cast("asyncio.Task[None]", awaited))
+            awaited.then = partial(self._resume, exchange, answering)
+            if exchange.ended is None:
+                exchange.ended = cast("asyncio.Task[None]", self.loop.create_future())
+                self.tasks.add(exchange.ended)
             return
         task = self.loop.create_task(self._go_on(exchange, answering, awaited))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
+        if exchange.ended is not None:
+            self.tasks.discard(exchange.ended)  # `tasks` counts each request once
 
-    def _resume(
-        self,
-        exchange: "PlainExchange",
-        answering: Coroutine[Any, Any, None],
-        outcome: "asyncio.Future[Any]",
-    ) -> None:
-        self.tasks.discard(cast("asyncio.Task[None]", outcome))
+    def _resume(self, exchange: "PlainExchange", answering: Coroutine[Any, Any, None]) -> None:
         try:
             awaited = answering.send(None)
         except StopIteration:
@@ -258,6 +256,10 @@ class PlainProtocol(BoundedProtocol):
 
     def _end(self, exchange: "PlainExchange") -> None:
         exchange.response_complete = True
+        ended = exchange.ended
+        if ended is not None and not ended.done():
+            self.tasks.discard(ended)
+            cast("asyncio.Future[None]", ended).set_result(None)
         if not exchange.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -297,6 +299,7 @@ class PlainExchange(Exchange):
     __slots__ = (
         "_protocol",
         "disconnected",
+        "ended",
         "keep_alive",
         "known",
         "message_event",
@@ -333,6 +336,8 @@ class PlainExchange(Exchange):
         """Become the cycle of the protocol until the answer is complete."""
         self.response_started = self.response_complete = False
         self.message_event = _NOBODY_WAITS
+        self.ended: asyncio.Task[None] | None = None
+        """Ends with the answer. Whatever waits for the tasks of the server waits for it, too."""
 
     @property
     def scope(self) -> Scope:
