@@ -68,7 +68,7 @@ def wait_for(port: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with suppress(httpx2.TransportError):
-            if httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200:
+            if httpx2.get(f"http://127.0.0.1:{port}/health", verify=False).status_code == 200:
                 return
         time.sleep(0.02)
     raise AssertionError("It does not answer")

@@ -148,7 +148,10 @@ class _UpstashCounter(_StoreCounter):
         if self._client is None:
             # The limiter bounds how long an answer may take.
             self._client = httpx2.AsyncClient(
-                headers={"Authorization": f"Bearer {self._token.reveal()}"}, timeout=None
+                headers={"Authorization": f"Bearer {self._token.reveal()}"},
+                timeout=None,
+                # Certificates take 40 ms to load.
+                verify=self._url.startswith("https:"),
             )
         command = ("EVAL", _SCRIPT, "2", *keys, *arguments)
         response = await self._client.post(self._url, json=command)
