@@ -15,9 +15,16 @@ from workertown_kv import Server, kv
 
 KEY = {"Authorization": "Bearer s3cret"}
 STORAGES: Final = ("memory", "sqlite", "postgres", "mariadb", "redis", "cluster", "upstash")
+DEEP: Final = ("cluster", "upstash")
+"""Their connections are those of `redis`, and of a client for HTTP."""
 
 
-@pytest.fixture(scope="module", params=STORAGES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=pytest.mark.deep if name in DEEP else ()) for name in STORAGES
+    ],
+)
 def url(
     request: pytest.FixtureRequest,
     require_program: Find,

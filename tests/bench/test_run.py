@@ -34,6 +34,7 @@ def bench(require_program: Require, tmp_path: Path) -> Iterator[subprocess.Popen
             process.kill()
 
 
+@pytest.mark.deep
 def test_a_run_reports_what_it_has_measured(bench: subprocess.Popen[str], tmp_path: Path) -> None:
     report, errors = bench.communicate()
     assert bench.returncode == 0, errors

@@ -7,7 +7,7 @@ import pytest
 from .run import Chaos
 from .servers import Engine
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.deep]
 
 WRITES = 300
 KILLS = 2

@@ -48,7 +48,9 @@ def started(name: str, store: ServedStore, request: pytest.FixtureRequest) -> Sd
     return Sdk.in_python(name, packages, store.url)
 
 
-@pytest.fixture(scope="module", params=[PYTHON_5, PYTHON_4, TYPESCRIPT])
+@pytest.fixture(
+    scope="module", params=[PYTHON_5, pytest.param(PYTHON_4, marks=pytest.mark.deep), TYPESCRIPT]
+)
 def sdk(request: pytest.FixtureRequest, store: ServedStore) -> Iterator[Sdk]:
     with started(request.param, store, request) as running:
         yield running

@@ -35,6 +35,7 @@ LIMIT = 25 * 1024 * 1024
 
 
 @only(PYTHON_5, TYPESCRIPT)
+@pytest.mark.deep
 def test_a_value_may_have_25_mebibytes_and_not_more(
     sdk: Sdk, namespace: str, tmp_path: Path
 ) -> None:

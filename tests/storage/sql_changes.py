@@ -274,6 +274,7 @@ class SqlChanges(SqlCase):
             await storage.changes(ReadChanges(None))
         assert self.server.sql(f"SELECT count(*) FROM {self.table}_change") == "0"
 
+    @pytest.mark.deep
     async def test_a_killed_process_and_a_killed_server_leave_no_gap(self) -> None:
         storage = await self.opened(timeout=60)
         begin = await cursor_of_now(storage)

@@ -53,7 +53,14 @@ class SqlFailures(SqlCase):
         assert entry is not None
         assert entry.value == b"1"
 
-    @pytest.mark.parametrize("first", [name for name in ACTS if name != "migrate"])
+    @pytest.mark.parametrize(
+        "first",
+        [
+            pytest.param(name, marks=() if name in ("get", "set") else pytest.mark.deep)
+            for name in ACTS
+            if name != "migrate"
+        ],
+    )
     async def test_the_first_request_after_a_restart_succeeds(self, first: str) -> None:
         storage = await self.opened()
         await asyncio.gather(*(storage.set(put(key)) for key in "abdefghi"))

@@ -14,7 +14,7 @@ from workertown_kv.operations import Batch, Get, Precondition
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing.conformance.listings import all_keys
 
-pytestmark = [pytest.mark.anyio]
+pytestmark = [pytest.mark.anyio, pytest.mark.deep]
 
 RECOVERY_SECONDS = 30
 

@@ -42,7 +42,7 @@ async def write(storage: RedisStorage, keys: range) -> float:
     return longest
 
 
-@pytest.mark.parametrize("how", ["killed", "hanging"])
+@pytest.mark.parametrize("how", ["killed", pytest.param("hanging", marks=pytest.mark.deep)])
 async def test_the_new_master_is_followed(trio: SentinelTrio, how: str) -> None:
     # If the first sentinel does not answer, the storage asks the others.
     trio.sentinels[0].pause()

@@ -66,6 +66,7 @@ def test_mypy_accepts_right_options_and_finds_each_wrong_one(tmp_path: Path) -> 
     assert by_mypy(tmp_path) == {"wrong.py": WRONG}
 
 
+@pytest.mark.deep
 def test_pyright_accepts_right_options_and_finds_each_wrong_one(
     tmp_path: Path, packages: Path, require_program: Find
 ) -> None:
