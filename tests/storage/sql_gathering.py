@@ -51,7 +51,7 @@ class SqlGathering(SqlCase, GatheringCases):
 
     @asynccontextmanager
     async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
-        yield await self.opened(clock)
+        yield await self.opened(clock, timeout=60)
 
     async def test_a_value_that_the_engine_refuses_fails_alone(self, gathered: Storage) -> None:
         sets = [put(str(number), b"\xff" if number == 9 else b"1") for number in range(20)]

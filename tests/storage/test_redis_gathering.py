@@ -41,7 +41,7 @@ class RedisGathering(GatheringCases):
 class TestRedisGathering(RedisGathering):
     @pytest.fixture(autouse=True)
     def _running(self, running: RunningRedis, inside: "Redis") -> None:
-        self._url = running.url
+        self._url = f"{running.url}?timeout=60"
 
     @asynccontextmanager
     async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
@@ -55,7 +55,7 @@ class TestRedisClusterGathering(RedisGathering):
 
     @pytest.fixture(autouse=True)
     def _running(self, url: str) -> None:
-        self._url = url
+        self._url = f"{url}&timeout=60"
 
     @asynccontextmanager
     async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
@@ -74,7 +74,7 @@ class TestUpstashGathering(GatheringCases):
 
     @asynccontextmanager
     async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
-        storage = UpstashStorage(self._upstash.url, clock=clock)
+        storage = UpstashStorage(f"{self._upstash.url}?timeout=60", clock=clock)
         await storage.open()
         try:
             yield storage
