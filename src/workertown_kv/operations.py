@@ -219,6 +219,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     key: str
     expires_at: float
+    request: str = ""
+    """What identifies the request of the batch: its repetitions have the same."""
     make: "Callable[[Sequence[Result]], bytes]"
     """Takes the results of the operations and returns the value, which need not be JSON.
 

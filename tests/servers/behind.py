@@ -8,10 +8,16 @@ from typing import Any, Self, TypeVar
 
 from caller import API_KEY
 from served_socket import serving
-from workertown_kv import Runtime, Storage, kv
+from workertown_kv import Runtime, Server, Storage, kv
 from workertown_kv.storage import Retention
 
 _T = TypeVar("_T")
+
+
+def quiet_server(storage: Storage, *, background: bool = False, **options: Any) -> Server:
+    """Make a server that does nothing in the background unless it has to."""
+    auth: Any = {"failure_seconds": 0, "api_key": {"api_key": API_KEY}}
+    return kv(runtime=Runtime(storage, background), auth=auth, get_env=dict, **options)
 
 
 class ServersBehind:
@@ -41,9 +47,7 @@ class ServersBehind:
         return self.run(self._serve(storage, options))
 
     async def _serve(self, storage: Storage, options: dict[str, Any]) -> str:
-        auth: Any = {"failure_seconds": 0, "api_key": {"api_key": API_KEY}}
-        runtime = Runtime(storage, background=False)
-        server = kv(runtime=runtime, auth=auth, get_env=dict, **options)
+        server = quiet_server(storage, **options)
         served = await self._stack.enter_async_context(serving(server))
         await self._stack.enter_async_context(server)
         return f"http://127.0.0.1:{served.port}"

@@ -14,7 +14,7 @@ from workertown_kv.storage import Capability, Clock, Migration, Storage
 from workertown_kv.storage.http import HttpStorage
 from workertown_kv.testing import StorageConformance
 
-NO_RECORDS = {Capability.RECORDS: "the server behind decides on a batch before it answers"}
+NOT_REACHED = {Capability.RESERVED: "the server behind lets no client reach its own entries"}
 
 
 class InFront(HttpStorage):
@@ -38,7 +38,7 @@ class InFront(HttpStorage):
 class InFrontConformance(StorageConformance):
     """Runs the suite on servers of a storage; extend `behind`."""
 
-    lacks: ClassVar = NO_RECORDS
+    lacks: ClassVar = NOT_REACHED
 
     @pytest.fixture(autouse=True)
     def _serving(self) -> Iterator[None]:

@@ -13,7 +13,17 @@ METHODS = {
     for name, found in vars(Storage).items()
     if inspect.iscoroutinefunction(found) and not name.startswith("_")
 }
-OF_THE_SERVER = {"open", "close", "check", "probe", "warnings", "migrate", "sweep", "figures"}
+OF_THE_SERVER = {
+    "open",
+    "close",
+    "check",
+    "probe",
+    "warnings",
+    "migrate",
+    "sweep",
+    "figures",
+    "secret",
+}
 """The methods that only a server or an operator calls, and never on behalf of a user."""
 
 

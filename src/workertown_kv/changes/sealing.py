@@ -52,7 +52,7 @@ class Seal:
 class Sealer:
     """Makes the seal of a storage, whose key all servers of the storage share.
 
-    The key is an entry in a namespace that no request can name.
+    The key is an entry in a namespace that no request can name, unless the storage has a secret.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -70,6 +70,9 @@ class Sealer:
         return self._seal
 
     async def _key(self) -> bytes:
+        secret = await self._storage.secret()
+        if secret is not None:
+            return secret
         get = Get(RESERVED_NAMESPACE, _KEY)
         entry = await self._storage.get(get)
         if entry is None:

@@ -11,7 +11,12 @@ from ..user import Scope
 from . import record
 from .record import KeyRecord, StoredKey
 
-_NEEDED: Final = (Capability.NAMESPACES, Capability.PRECONDITIONS, Capability.LISTING)
+_NEEDED: Final = (
+    Capability.NAMESPACES,
+    Capability.PRECONDITIONS,
+    Capability.LISTING,
+    Capability.RESERVED,
+)
 _PAGE: Final = 1000
 
 

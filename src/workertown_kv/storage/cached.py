@@ -80,6 +80,7 @@ class CachedStorage(Storage):
         self.needs_task = storage.needs_task
         self.lacks = storage.lacks  # type: ignore[misc]  # of the storage inside
         self._storage = storage
+        self.directory = storage.directory
         self._options = options
         self._ttl = options.ttl
         self._longest = max(FOLLOWED_SECONDS, options.ttl)
@@ -127,6 +128,14 @@ class CachedStorage(Storage):
 
     async def changes(self, operation: ReadChanges) -> ChangePage:
         return await self._storage.changes(operation)
+
+    @property
+    def keeps_answers(self) -> bool:  # type: ignore[override]  # of the storage inside
+        """Whether the storage returns the results of the first time if a batch is repeated."""
+        return self._storage.keeps_answers
+
+    async def secret(self) -> bytes | None:
+        return await self._storage.secret()
 
     def key_beside(self, key: str, name: str) -> str:
         return self._storage.key_beside(key, name)

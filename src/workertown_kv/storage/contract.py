@@ -59,7 +59,8 @@ class Capability(StrEnum):
     NAMESPACES = "namespaces"
     TOUCH = "touches"
     CHANGES = "changes"
-    RECORDS = "records of batches"
+    RESERVED = "entries of the server itself"
+    """Entries in `RESERVED_NAMESPACE`, and records of batches."""
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -151,6 +152,12 @@ class Storage(ABC):
     """How long the storage keeps changes; `None` if it records none.
 
     A server sets it, from its options, before it opens the storage.
+    """
+
+    keeps_answers: bool = False
+    """Whether a batch with a record that is repeated returns the results of the first time.
+
+    A storage elsewhere keeps them there. Another storage raises `Conflict`, and has the record.
     """
 
     directory: Directory | None = None
@@ -320,6 +327,13 @@ class Storage(ABC):
         `name` has at most 100 characters. By default, a batch can change any keys together.
         """
         return name
+
+    async def secret(self) -> bytes | None:
+        """Return 64 bytes that all servers of the storage know, and that no client can know.
+
+        `None`: the servers keep such bytes as an entry.
+        """
+        return None
 
     async def sweep(self, limit: int) -> int:
         """Reclaim the space of at most `limit` expired entries. Returns how many were removed.

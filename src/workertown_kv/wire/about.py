@@ -19,6 +19,7 @@ class About(msgspec.Struct, frozen=True):
         Meta(description="The largest sizes that the server accepts, as in its options"),
     ]
     now: Annotated[float, Meta(description="The time of the server, in Unix seconds")]
+    idempotency: Annotated[bool, Meta(description="Whether Idempotency-Key is supported")] = False
 
 
 LIMITS: Final = ("key_bytes", "value_bytes", "batch_operations", "batch_bytes", "patch_bytes")

@@ -1,6 +1,8 @@
 """Send requests to a server, and read its answers."""
 
 import asyncio
+import hashlib
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
@@ -17,6 +19,8 @@ from .url import Settings
 MOST_CONNECTIONS: Final = 100
 IDLE_SECONDS: Final = 4.0
 """How long an idle connection is kept: less than most servers and proxies keep it."""
+
+SECRET_BYTES: Final = 64
 
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _CLOSED: Final = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
@@ -51,6 +55,7 @@ class Connection:
     def __init__(self, settings: Settings, token: Secret | None) -> None:
         self._settings = settings
         self._token = token
+        self._random = secrets.token_bytes(SECRET_BYTES)
         self._client: httpx2.AsyncClient | None = None
         self._sending = 0
         self._finished = asyncio.Event()
@@ -82,6 +87,13 @@ class Connection:
             await self._finished.wait()
         if client is not None:
             await client.aclose()
+
+    def secret(self) -> bytes:
+        """Return bytes that all servers with the token make, slowly, since clients may guess it."""
+        if self._token is None:
+            return self._random
+        token = self._token.reveal().encode()
+        return hashlib.scrypt(token, salt=b"workertown-kv", n=2**14, r=8, p=1, dklen=SECRET_BYTES)
 
     async def data(self, request: Request) -> bytes:
         """Return the data of the answer, as JSON text. Raises the error that the answer names."""

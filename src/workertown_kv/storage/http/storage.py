@@ -1,5 +1,6 @@
 """Keep entries in another server of this kind."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from ...operations import (
     Operation,
     Page,
     ReadChanges,
+    Record,
     Result,
     Set,
     Touch,
@@ -59,16 +61,8 @@ MOST_DELETED: Final = 10_000
 MOST_WAIT_SECONDS: Final = 60.0
 
 _JSON: Final = {"Content-Type": b"application/json"}
-_REPEATABLE: Final = (
-    Capability.NAMESPACES,
-    Capability.PRECONDITIONS,
-    Capability.ATOMIC_BATCHES,
-    Capability.RECORDS,
-)
-"""What a store needs to keep the answers to requests with an idempotency key."""
-_NO_RECORDS: Final = (
-    "The server behind decides on a batch before it answers, so this server cannot keep an answer "
-    "in the same step"
+_NOT_REACHED: Final = (
+    "They would be in the server behind, which lets no client reach its reserved namespace."
 )
 
 
@@ -86,20 +80,26 @@ class HttpStorage(Storage):
         secret = Secret(token) if isinstance(token, str) else token
         self._connection = Connection(parse_url(url, secret), secret)
         # It stays the same dictionary, which wrappers of the storage share.
-        self._lacks = {Capability.RECORDS: _NO_RECORDS}
+        self._lacks = {Capability.RESERVED: _NOT_REACHED}
         self.lacks = self._lacks  # type: ignore[misc]  # of each instance
-        self._can_repeat = False
-        """Whether the server keeps its answers to requests with an idempotency key."""
         self._limits: Mapping[str, int] = {}
         self.directory = HttpDirectory(self._connection)
         self._times = (0.0, 0.0, 0.0)
 
     async def open(self) -> Sequence[Migration]:
         self._connection.open()
-        before = self.clock()
-        request = Request(method="GET", path=KV, query={"about": "true"})
         try:
-            data = await self._data(request)
+            await self._ask()
+        except BaseException:
+            await self._connection.close()
+            raise
+        return ()
+
+    async def _ask(self) -> None:
+        """Ask what the server can do, which also shows whether it accepts the token."""
+        before = self.clock()
+        try:
+            data = await self._data(Request(method="GET", path=KV, query={"about": "true"}))
         except InputError as error:
             raise StorageError(f"The server is too old to be a storage: {error.message}") from error
         about = read(data, decode_about)
@@ -108,11 +108,10 @@ class HttpStorage(Storage):
         for name, reason in about.lacks.items():
             if name in known:
                 self._lacks[known[name]] = reason
-        self._can_repeat = not self._lacks.keys() & {*_REPEATABLE}
-        self._lacks[Capability.RECORDS] = _NO_RECORDS
+        self._lacks[Capability.RESERVED] = _NOT_REACHED
+        self.keeps_answers = about.idempotency
         self._limits = about.limits
         self._times = (about.now, before, self.clock())
-        return ()
 
     async def close(self) -> None:
         await self._connection.close()
@@ -153,7 +152,7 @@ class HttpStorage(Storage):
             return await compare_and_set(self, operation)
         # With the key, the update can be sent again if its answer is lost.
         key = None
-        if self._can_repeat:
+        if self.keeps_answers:
             key = secrets.token_hex(16)
         try:
             result = await self._single(operation, key)
@@ -182,9 +181,12 @@ class HttpStorage(Storage):
         )
         return read(await self._data(request), decode_deletion)
 
+    async def secret(self) -> bytes | None:
+        return await asyncio.to_thread(self._connection.secret)
+
     async def batch(self, operation: Batch) -> Sequence[Result]:
         if operation.record is not None:
-            raise self.unsupported(Capability.RECORDS)
+            return await self._recorded(operation, operation.record)
         if all(map(is_sendable, operation.operations)):
             return await self._batch(operation)
         if operation.atomic:
@@ -234,7 +236,22 @@ class HttpStorage(Storage):
             results += found
         return results
 
-    async def _sent(self, batch: Batch, key: str | None = None) -> Sequence[Result]:
+    async def _recorded(self, batch: Batch, record: Record) -> Sequence[Result]:
+        """Let the server keep its answer under the name of a record, and make nothing of it here.
+
+        A repetition gets the results of the first time, and so the same answer is made of them.
+        """
+        is_sent = all(map(is_sendable, batch.operations))
+        if not (self.keeps_answers and record.request and batch.operations and is_sent):
+            raise self.unsupported(Capability.RESERVED)
+        fields = {**_JSON, "Idempotency-Request": record.request.encode()}
+        results = await self._sent(batch, record.key, fields)
+        record.make(results)
+        return results
+
+    async def _sent(
+        self, batch: Batch, key: str | None = None, fields: Mapping[str, bytes] = _JSON
+    ) -> Sequence[Result]:
         namespace, *others = {operation.namespace for operation in batch.operations}
         if others:
             raise StorageUnsupported("The batch has several namespaces; expected one, as over HTTP")
@@ -243,7 +260,7 @@ class HttpStorage(Storage):
             method="POST",
             path=KV,
             query={"precise": "true", **space_of(namespace)},
-            fields=_JSON if key is None else {**_JSON, "Idempotency-Key": key.encode()},
+            fields=fields if key is None else {**fields, "Idempotency-Key": key.encode()},
             body=encode_batch(batch),
             writes=writes,
             has_key=key is not None,
@@ -265,10 +282,7 @@ def space_of(namespace: str) -> Query:
     if namespace == DEFAULT_NAMESPACE:
         return {}
     if namespace == RESERVED_NAMESPACE:
-        raise StorageUnsupported(
-            "A server keeps nothing of its own in the server behind it; expected a namespace of "
-            "that server"
-        )
+        raise StorageUnsupported(f"This storage has no {Capability.RESERVED}. {_NOT_REACHED}")
     return {"namespace": namespace}
 
 

@@ -41,7 +41,7 @@ class Lifecycle(StorageCase):
             Capability.CHANGES: lambda: storage.changes(ReadChanges(None)),
             Capability.SEEKING: lambda: storage.list(List(SPACE, "", 10, is_reverse=True)),
             Capability.NAMESPACES: lambda: storage.set(put("a", namespace="other")),
-            Capability.RECORDS: lambda: storage.batch(Batch([put("a")], record=record)),
+            Capability.RESERVED: lambda: storage.batch(Batch([put("a")], record=record)),
         }
         for capability in self.lacks:
             with pytest.raises(StorageUnsupported):

@@ -130,7 +130,7 @@ class Records(StorageCase):
     def _needs_records(self) -> None:
         self._needs(Capability.ATOMIC_BATCHES)
         self._needs(Capability.NAMESPACES)
-        self._needs(Capability.RECORDS)
+        self._needs(Capability.RESERVED)
 
     def _record(
         self,

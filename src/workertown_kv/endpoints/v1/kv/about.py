@@ -8,6 +8,7 @@ from ....options import LimitsOptions
 from ....storage import Capability, Storage
 from ....wire.about import LIMITS, About
 from ..envelope import object_answer
+from .idempotency import can_repeat
 
 
 def encode_about(parameters: Mapping[str, str], storage: Storage, limits: LimitsOptions) -> Answer:
@@ -18,5 +19,10 @@ def encode_about(parameters: Mapping[str, str], storage: Storage, limits: Limits
     if storage.retention is None:
         lacks[Capability.CHANGES.value] = "The server records no changes."
     return object_answer(
-        About(lacks, {name: getattr(limits, name) for name in LIMITS}, storage.clock())
+        About(
+            lacks,
+            {name: getattr(limits, name) for name in LIMITS},
+            storage.clock(),
+            can_repeat(storage),
+        )
     )

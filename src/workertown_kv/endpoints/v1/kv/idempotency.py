@@ -29,6 +29,9 @@ from ....storage.tasks import in_task
 
 FIELD: Final = b"idempotency-key"
 
+REQUEST_FIELD: Final = b"idempotency-request"
+"""What identifies the request, in place of its content: a server in front of this one sends it."""
+
 KEPT_SECONDS: Final = 600.0
 """How long the first answer to a request is kept."""
 
@@ -36,7 +39,7 @@ _NEEDED: Final = (
     Capability.NAMESPACES,
     Capability.PRECONDITIONS,
     Capability.ATOMIC_BATCHES,
-    Capability.RECORDS,
+    Capability.RESERVED,
 )
 _KEY: Final = re.compile(rb"[\x20-\x7e]{1,64}")
 _TRIES: Final = 3
@@ -56,6 +59,12 @@ class _Kept(msgspec.Struct, array_like=True, frozen=True):
 _DECODER: Final = msgspec.msgpack.Decoder(_Kept)
 
 
+def can_repeat(storage: Storage) -> bool:
+    """Return whether a storage can keep the first answer to a request."""
+    lacks = storage.lacks.keys() & {*_NEEDED}
+    return not lacks or (storage.keeps_answers and lacks == {Capability.RESERVED})
+
+
 class Once:
     """Does the operations of a request that has an idempotency key."""
 
@@ -68,20 +77,18 @@ class Once:
         body: bytes | bytearray = b"",
     ) -> None:
         """Raise `InputError` for a wrong key, and `StorageUnsupported` if the storage cannot."""
-        key = exchange.fields[FIELD]
-        if not _KEY.fullmatch(key):
-            expected = "Expected 1 to 64 printable ASCII characters"
-            raise InputError(
-                "Invalid header", details=[Detail("header", (FIELD.decode(),), expected)]
-            )
-        for capability in _NEEDED:
-            if capability in storage.lacks:
-                raise storage.unsupported(capability)
+        key = _text_in(exchange, FIELD)
+        if not can_repeat(storage):
+            lack = next(capability for capability in _NEEDED if capability in storage.lacks)
+            raise storage.unsupported(lack)
         user = exchange.user
         self._user = user
         self._storage = storage
         self._limits = limits
         self._name = _digest(user.strategy.encode(), user.id.encode(), key).hex()
+        if REQUEST_FIELD in exchange.fields:
+            self._request = _digest(b"", _text_in(exchange, REQUEST_FIELD))
+            return
         sent = [exchange.fields.get(name, b"") for name in _DEPENDS_ON]
         self._request = _digest(
             exchange.method.encode(),
@@ -120,6 +127,7 @@ class Once:
             namespace=RESERVED_NAMESPACE,
             key=key,
             expires_at=round(self._storage.clock() + KEPT_SECONDS, 3),
+            request=self._request.hex(),
             make=kept,
         )
         batch = Batch(
@@ -140,6 +148,14 @@ class Once:
                     raise IdempotencyKeyReused
                 return Answer(first.status, first.fields, (first.body,))
         raise StorageUnavailable("The first answer to this request is not to be found")
+
+
+def _text_in(exchange: Exchange, name: bytes) -> bytes:
+    text = exchange.fields[name]
+    if not _KEY.fullmatch(text):
+        expected = "Expected 1 to 64 printable ASCII characters"
+        raise InputError("Invalid header", details=[Detail("header", (name.decode(),), expected)])
+    return text
 
 
 def _digest(*parts: bytes | bytearray) -> bytes:
