@@ -35,6 +35,8 @@ export interface StoreOptions<D extends ValueType = ValueType> {
   retries?: number;
   /** More header fields of each request. */
   headers?: Record<string, string>;
+  /** Whether credentials may go to another machine over `http://`. */
+  insecure?: boolean;
   /** The function that sends requests, such as the `fetch` of a Worker's service binding. */
   fetch?: (url: string, request: RequestInit) => Promise<Response>;
 }

@@ -41,6 +41,13 @@ export class KV {
         "Expected a URL such as https://kv.example.com, without credentials and query",
       );
     }
+    const isSecret = options.token || new Headers(options.headers).has("Authorization");
+    if (isSecret && !options.insecure && parsed.protocol === "http:" && !isLoopback(parsed)) {
+      throw new TypeError(
+        `The credentials would go to ${parsed.origin} unencrypted; expected https://, or the ` +
+          "option insecure: true if nobody else can read that network",
+      );
+    }
     this.#url = parsed.origin + parsed.pathname.replace(/\/+$/, "");
     this.#options = {
       fetch: (...request) => globalThis.fetch(...request),
@@ -525,6 +532,9 @@ export function applyChange(entries, change) {
 }
 
 // Requests
+
+const isLoopback = ({ hostname }) =>
+  /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 
 /** Return where a key stands in a URL. */
 function placeOf(key) {

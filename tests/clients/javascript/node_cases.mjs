@@ -46,6 +46,15 @@ export const nodeCases = {
       const error = await thrown(() => new KV(one.url, { token }).get("a"));
       same([error.name, error.message.includes("s3cret")], ["TypeError", false]);
     }
+    for (const options of [{ token: "s3cret" }, { headers: { authorization: "Basic s3cret" } }]) {
+      const error = await thrown(() => new KV("http://kv.example.com", options));
+      same([error.name, error.message.includes("insecure: true")], ["TypeError", true]);
+      new KV("http://kv.example.com", { ...options, insecure: true });
+      for (const host of ["localhost:1", "kv.localhost", "127.1.2.3", "[::1]"]) {
+        new KV(`http://${host}`, options);
+      }
+    }
+    new KV("http://kv.example.com");
     for (const url of ["ftp://127.0.0.1", "http://user:s3cret@127.0.0.1", "http://127.0.0.1?a=b"]) {
       const error = await thrown(() => new KV(url));
       same([error.name, error.message.includes("s3cret")], ["TypeError", false]);
