@@ -55,7 +55,8 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
             for name, text in env.items():
                 patch.setenv(name, text)
             patch.setenv("KV_CONFIG", env.get("KV_CONFIG", ""))
-            return CliRunner().invoke(main, [os.fspath(arg) for arg in args], input=input)
+            words = [os.fspath(arg) for arg in args]
+            return CliRunner().invoke(main, words, input=input, prog_name="workertown-kv")
 
     return invoked
 

@@ -32,16 +32,21 @@ FLAGS = {
 WITHOUT_DEFAULT = ("--config", "--uds", "--tls-cert", "--tls-key")
 STORE = (
     "backup",
+    "completion",
     "copy",
     "delete",
     "doctor",
     "export",
     "get",
     "import",
+    "increment",
     "list",
+    "login",
+    "logout",
     "put",
     "set",
     "stats",
+    "take",
     "touch",
     "watch",
 )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from click.testing import Result
 
-from workertown_kv.errors import Forbidden, StorageError, StorageFailure, StorageUnavailable
+from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.namespaces import Namespace, Namespaces
 from workertown_kv.operations import Set
 from workertown_kv.storage import Figures
@@ -79,7 +79,7 @@ def test_without_the_right_to_list_namespaces_only_the_chosen_one_is_counted(
     store: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(_: Namespaces) -> list[Namespace]:
-        raise Forbidden("no admin")
+        raise StorageError("no admin", StorageFailure.REFUSED)
 
     monkeypatch.setattr(Namespaces, "all", refuse)
     assert rows(store("stats")) == [["default", "2", "9", "1"]]

@@ -8,7 +8,7 @@ import msgspec
 
 from ..changes.interest import is_reserved
 from ..entry import Entry
-from ..errors import Forbidden, StorageUnavailable, StorageUnsupported
+from ..errors import StorageError, StorageFailure, StorageUnavailable
 from ..namespaces import Namespace
 from ..operations import List
 from ..storage import Figures
@@ -55,7 +55,9 @@ async def _figures(found: OpenStore) -> dict[str, Figures] | None:
 async def _spaces(found: OpenStore) -> Sequence[Namespace]:
     try:
         return await found.namespaces.all()
-    except (Forbidden, StorageUnsupported):
+    except StorageError as error:
+        if error.kind is not StorageFailure.REFUSED:
+            raise
         # Only administrators may know of all namespaces of a server.
         return [await _chosen(found)]
 

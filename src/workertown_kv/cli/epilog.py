@@ -15,6 +15,11 @@ _CODES: Final = {
 def epilog(*examples: str, codes: dict[int, str] | None = None) -> str:
     """Return the examples and the exit codes; `codes` are those with another meaning here."""
     shown = "; ".join(f"{code} {said}" for code, said in (_CODES | (codes or {})).items())
+    return f"{only_examples(*examples)}\n\nExit codes: {shown}."
+
+
+def only_examples(*examples: str) -> str:
+    """Return the examples, for a command that uses no store."""
     lines = "\n".join(f"  workertown-kv {example}" for example in examples)
     # The first character keeps the lines of the examples as they are.
-    return f"\b\nExamples:\n{lines}\n\nExit codes: {shown}."
+    return f"\b\nExamples:\n{lines}"

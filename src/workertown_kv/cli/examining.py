@@ -23,6 +23,16 @@ LEAST_FREE: Final = 0.05
 PATIENCE_SECONDS: Final = 10
 """How long a read or the probe of a write may take."""
 
+_NOTICED: Final = (
+    Capability.PRECONDITIONS,
+    Capability.ATOMIC_BATCHES,
+    Capability.LISTING,
+    Capability.SEEKING,
+    Capability.NAMESPACES,
+    Capability.TOUCH,
+)
+"""What users notice if a storage lacks it, besides changes."""
+
 
 class Grade(StrEnum):
     """How good a finding is."""
@@ -64,8 +74,10 @@ async def _examine_open(found: OpenStore) -> AsyncIterator[Finding]:
         yield _space(storage.file)
     for finding in await _warnings(storage):
         yield finding
-    for lacking, why in storage.lacks.items():
-        yield Finding(Grade.WARN, f"The storage has no {lacking}: {why.rstrip('.')}")
+    for lacking in _NOTICED:
+        if lacking in storage.lacks:
+            why = storage.lacks[lacking].rstrip(".")
+            yield Finding(Grade.WARN, f"The storage has no {lacking}: {why}")
     yield _changes(storage)
     yield _backups(storage)
     yield await _counted(found)

@@ -212,8 +212,8 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
             f"There is no database {storage.file}; expected one that exists, or a server, named "
             f"by --store, {STORE} or {choice.options.env.database}"
         )
-    migrations = await storage.open()
     try:
+        migrations = await storage.open()
         if is_new:
             click.echo(f"Created the database {storage.file}", err=True)
         namespaces = namespaces_of(storage, choice.options.cloudflare.accounts)

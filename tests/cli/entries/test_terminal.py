@@ -21,7 +21,7 @@ def test_a_terminal_gets_no_bytes_that_it_may_obey(invoke: Invoke, on_terminal: 
     invoke("set", "a", "-", input=b"\x1b[2J")
     ended = on_terminal("get", "a")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "write it to a file: workertown-kv get … > FILE" in ended.stderr
+    assert "write it to a file: workertown-kv … > FILE" in ended.stderr
     assert invoke("get", "a").stdout_bytes == b"\x1b[2J"
 
 

@@ -7,7 +7,7 @@ from ...operations import Get
 from ..epilog import epilog
 from ..store import StoreChoice, opened, run, store_options
 from .arguments import key_argument, key_not_found
-from .shown_value import value_options, write_value
+from .shown_value import check_form, check_shown, value_options, write_value
 
 
 @click.command(
@@ -25,6 +25,7 @@ def get(*, store: StoreChoice, key: str, is_text: bool, as_json: bool) -> None:
 
     A line feed follows only on a terminal. A terminal gets no bytes that are not text.
     """
+    check_form(is_text=is_text, as_json=as_json)
 
     async def act() -> None:
         async with opened(store) as found:
@@ -32,6 +33,7 @@ def get(*, store: StoreChoice, key: str, is_text: bool, as_json: bool) -> None:
             entry = await found.storage.get(Get(found.namespace_id, key))
         if entry is None:
             raise key_not_found(key)
+        check_shown(entry, as_json=as_json)
         write_value(entry, is_text=is_text, as_json=as_json)
 
     run(act)

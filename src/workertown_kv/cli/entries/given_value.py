@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 import click
 import msgspec
@@ -15,6 +15,7 @@ Form = Literal["json", "text", "bytes"]
 
 STDIN: Final = "-"
 
+_PART_BYTES: Final = 1024 * 1024
 _SPACE: Final = b" \t\r\n"
 _JSON: Final = msgspec.json.Decoder(msgspec.Raw)
 
@@ -43,8 +44,7 @@ def given_value(
     if file is not None:
         data = _from_file(file, most_bytes)
     elif argument == STDIN:
-        # One byte more shows that the input is too large, and the store then says so.
-        data = sys.stdin.buffer.read(most_bytes + 1)
+        data = _read(sys.stdin.buffer, most_bytes)
     else:
         assert argument is not None
         data = argument.encode("utf-8", "surrogateescape")
@@ -65,10 +65,18 @@ def _formed(data: bytes, form: Form | None, depth: int, is_text: bool) -> GivenV
 def _from_file(file: str, most_bytes: int) -> bytes:
     try:
         with Path(file).open("rb") as stream:
-            return stream.read(most_bytes + 1)
+            return _read(stream, most_bytes)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.UsageError(f"Cannot read {file}: {reason}") from error
+
+
+def _read(stream: BinaryIO, most_bytes: int) -> bytes:
+    """Read all or, if there is more than may be kept, enough for the store to say so."""
+    data = bytearray()
+    while len(data) <= most_bytes and (part := stream.read(_PART_BYTES)):
+        data += part
+    return bytes(data)
 
 
 def _is_json(data: bytes, depth: int) -> bool:

@@ -27,27 +27,39 @@ def value_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return text(as_json(command))
 
 
-def write_value(entry: Entry, *, is_text: bool, as_json: bool) -> None:
-    """Write a value in the form that the flags choose.
-
-    Raises `NotAcceptable` if the standard output is a terminal and the value is not text.
-    """
+def check_form(*, is_text: bool, as_json: bool) -> None:
+    """Raise `click.UsageError` for flags that contradict each other."""
     if is_text and as_json:
         raise click.UsageError("--text and --json exclude each other")
+
+
+def check_shown(entry: Entry, *, as_json: bool) -> None:
+    """Raise `NotAcceptable` if a terminal would get bytes that are not text."""
+    if as_json or not sys.stdout.isatty():
+        return
+    if not is_utf8(entry.value) or not is_plain(entry.value.decode()):
+        raise not_shown(len(entry.value))
+
+
+def not_shown(size: int | None = None) -> NotAcceptable:
+    """Return the error for bytes that are not text, on a terminal."""
+    has = "has" if size is None else f"has {size:,}"
+    return NotAcceptable(
+        f"The value {has} bytes that are not text, which may confuse the terminal; write it to a "
+        "file: workertown-kv … > FILE"
+    )
+
+
+def write_value(entry: Entry, *, is_text: bool, as_json: bool) -> None:
+    """Write a value in the form that the flags choose; a terminal also gets a line feed."""
     if as_json:
         click.echo(json_line(entry))
         return
     value = _text_in(entry) if is_text else entry.value
-    output = sys.stdout.buffer
-    if sys.stdout.isatty():
-        if not is_utf8(value) or not is_plain(value.decode()):
-            raise NotAcceptable(
-                f"The value has {len(value):,} bytes that are not text, which may confuse the "
-                "terminal; write it to a file: workertown-kv get … > FILE"
-            )
-        value = value if value.endswith(b"\n") else value + b"\n"
-    output.write(value)
-    output.flush()
+    if sys.stdout.isatty() and not value.endswith(b"\n"):
+        value += b"\n"
+    sys.stdout.buffer.write(value)
+    sys.stdout.buffer.flush()
 
 
 def _text_in(entry: Entry) -> bytes:
