@@ -23,6 +23,7 @@ TOKEN = Secret("s3cret-token")
         ("https://", "expected https://HOST"),
         ("https://one,two", "expected https://HOST"),
         ("https://host?timeout=0", "timeout"),
+        ("https://host?connections=0", "connections"),
         ("https://host?tmeout=1", "did you mean timeout"),
         ("http://host", r"insecure=true"),
         ("http://10.0.0.1/path", r"without encryption"),

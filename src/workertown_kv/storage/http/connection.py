@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -16,13 +17,12 @@ from ...wire.envelope import Envelope, decode_envelope
 from ...wire.failures import failure_of
 from .url import Settings
 
-MOST_CONNECTIONS: Final = 100
 IDLE_SECONDS: Final = 4.0
 """How long an idle connection is kept: less than most servers and proxies keep it."""
 
 SECRET_BYTES: Final = 64
 
-_NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout)
 _CLOSED: Final = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 """What a connection that the server has closed raises."""
 
@@ -65,11 +65,13 @@ class Connection:
         headers = {"User-Agent": "workertown-kv"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        self._free = asyncio.Semaphore(self._settings.connections)
         self._client = httpx2.AsyncClient(
             headers=headers,
             limits=httpx2.Limits(
-                max_connections=MOST_CONNECTIONS,
-                max_keepalive_connections=MOST_CONNECTIONS,
+                # `_free` limits them, but not the requests that wait for changes.
+                max_connections=None,
+                max_keepalive_connections=self._settings.connections,
                 keepalive_expiry=IDLE_SECONDS,
             ),
             # A proxy would read the token of a request without TLS.
@@ -114,17 +116,39 @@ class Connection:
         return envelope
 
     async def _send(self, request: Request) -> Response:
-        if self._client is None:
+        client = self._client
+        if client is None:
             raise StorageUnavailable("The storage is closed")
         if request.wait:
-            return await self._sent(self._client, request)
+            return await self._sent(client, request)
         self._sending += 1
         try:
-            return await self._sent(self._client, request)
+            async with self._free_connection():
+                return await self._sent(client, request)
         finally:
             self._sending -= 1
             if not self._sending:
                 self._finished.set()
+
+    @asynccontextmanager
+    async def _free_connection(self) -> AsyncIterator[None]:
+        """Wait until fewer requests than connections are under way."""
+        if self._free.locked():
+            try:
+                async with asyncio.timeout(self._settings.timeout):
+                    await self._free.acquire()
+            except TimeoutError:
+                raise StorageUnavailable(
+                    f"All {self._settings.connections} connections to the server at "
+                    f"{self._settings.host} are in use",
+                    StorageFailure.BUSY,
+                ) from None
+        else:
+            await self._free.acquire()
+        try:
+            yield
+        finally:
+            self._free.release()
 
     async def _sent(self, client: httpx2.AsyncClient, request: Request) -> httpx2.Response:
         try:
@@ -152,11 +176,6 @@ class Connection:
         host = self._settings.host
         if self._client is None:
             return StorageUnavailable("The storage is closed")
-        if isinstance(error, httpx2.PoolTimeout):
-            return StorageUnavailable(
-                f"All {MOST_CONNECTIONS} connections to the server at {host} are in use",
-                StorageFailure.BUSY,
-            )
         unknown = ""
         if request.writes and not isinstance(error, _NEVER_SENT):
             unknown = "; the write may or may not have happened"

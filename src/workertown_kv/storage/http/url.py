@@ -22,6 +22,10 @@ FORM: Final = UrlForm(
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters after the `?`, and their defaults."""
 
+    connections: Annotated[
+        int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")
+    ] = 10
+    """The most connections, besides those on which requests wait for changes."""
     timeout: Annotated[float, Meta(gt=0, le=3600, description="seconds up to 3600")] = 10.0
     """Seconds until the server counts as unreachable: to connect, and between parts of an answer.
     """
@@ -37,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     """The host and the port, for messages."""
     is_encrypted: bool
+    connections: int
     timeout: float
 
 
@@ -64,6 +69,7 @@ def parse_url(url: str, token: Secret | None) -> Settings:
         base=f"{parts.scheme}://{shown}{_path(parts)}",
         host=shown,
         is_encrypted=is_encrypted,
+        connections=parameters.connections,
         timeout=parameters.timeout,
     )
 
