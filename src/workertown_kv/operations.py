@@ -283,6 +283,11 @@ class ReadChanges(msgspec.Struct, frozen=True):
     """About how many changes the page may have; a storage may return a few more."""
     wait: float = 0.0
     """How many seconds to wait until there is a change; the page is empty if there is none."""
+    namespace: str | None = None
+    """The only namespace whose changes are needed. A storage may return others as well."""
+    prefixes: tuple[str, ...] = ("",)
+    """Only changes of keys with one of these prefixes are needed, sorted and apart. A storage may
+    return others as well."""
 
 
 class ChangePage(msgspec.Struct, frozen=True):

@@ -50,13 +50,13 @@ class Watcher:
 
     async def _next_page(self) -> Sequence[Change]:
         if self._cursor is None:
-            cursor = (await self._storage.changes(ReadChanges(None))).cursor
+            cursor = (await self._storage.changes(self._reading(None))).cursor
             self._cursor, self._listing = cursor, None
             self._unlisted = list(self._interest.prefixes) if self._initial else []
             return ()
         if self._unlisted:
             return await self._initial_page(self._unlisted[0])
-        page = await self._storage.changes(ReadChanges(self._cursor, PAGE_CHANGES, WAIT_SECONDS))
+        page = await self._storage.changes(self._reading(self._cursor))
         seen = [
             Published(part, None)
             for change in page.changes
@@ -65,6 +65,11 @@ class Watcher:
         changes = await self._decoded(seen)
         self._cursor = page.cursor
         return changes
+
+    def _reading(self, since: str | None) -> ReadChanges:
+        return ReadChanges(
+            since, PAGE_CHANGES, WAIT_SECONDS, self._namespace, self._interest.prefixes
+        )
 
     async def _initial_page(self, prefix: str) -> Sequence[Change]:
         page = await self._storage.list(List(self._namespace, prefix, PAGE_CHANGES, self._listing))

@@ -63,10 +63,14 @@ def decode_deletion(data: bytes) -> Deletion:
     )
 
 
-def decode_changes(data: bytes) -> ChangePage:
-    """Return a page of changes in all namespaces. Raises `ValueError` for data of another form."""
+def decode_changes(data: bytes, namespace: str = "") -> ChangePage:
+    """Return a page of changes. Raises `ValueError` for data of another form.
+
+    Changes that do not name their namespace are in `namespace`.
+    """
     page = _CHANGES.decode(data)
-    return ChangePage([_change(found) for found in page.changes], page.cursor, page.complete)
+    changes = [_change(found, namespace) for found in page.changes]
+    return ChangePage(changes, page.cursor, page.complete)
 
 
 def _info(found: Fields) -> KeyInfo:
@@ -78,10 +82,10 @@ def _info(found: Fields) -> KeyInfo:
     )
 
 
-def _change(found: _Change) -> Change:
+def _change(found: _Change, namespace: str) -> Change:
     return Change(
         event=found.event,
-        namespace=found.namespace,
+        namespace=found.namespace or namespace,
         key=found.prefix if found.event is Event.DELETE_PREFIX else found.key,
         version=found.version,
         expires_at=expiry_in(found.expires_at),

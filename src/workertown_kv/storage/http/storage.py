@@ -57,6 +57,7 @@ KV: Final = "/v1/kv"
 CHANGES: Final = "/v1/changes"
 READY: Final = "/health/ready"
 MOST_CHANGES: Final = 1000
+MOST_PREFIXES: Final = 100
 MOST_DELETED: Final = 10_000
 MOST_WAIT_SECONDS: Final = 60.0
 
@@ -196,8 +197,10 @@ class HttpStorage(Storage):
     async def changes(self, operation: ReadChanges) -> ChangePage:
         if self.retention is None or Capability.CHANGES in self.lacks:
             raise self.unsupported(Capability.CHANGES)
+        prefixes = operation.prefixes if len(operation.prefixes) <= MOST_PREFIXES else ("",)
         query: Query = {
-            "namespace": "*",
+            "namespace": operation.namespace or "*",
+            "prefix": list(prefixes),
             "precise": "true",
             "limit": str(min(operation.limit, MOST_CHANGES)),
         }
@@ -206,7 +209,7 @@ class HttpStorage(Storage):
             wait = min(operation.wait, MOST_WAIT_SECONDS)
             query |= {"since": operation.since, "wait": f"{wait:.3f}"}
         data = await self._data(Request(method="GET", path=CHANGES, query=query, wait=wait))
-        page = read(data, decode_changes)
+        page = read(data, lambda text: decode_changes(text, operation.namespace or ""))
         # Changes that were made while the server read the cursor of now came before now.
         return ChangePage((), page.cursor, True) if operation.since is None else page
 
