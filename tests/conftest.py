@@ -34,6 +34,10 @@ STARTING: Final = (
     *("access/test_sentry.py", "cli", "clients", "docs/test_pages.py", "docs/test_readme.py"),
     *(
         "bench/test_run.py",
+        "client/test_any_key_and_value.py",
+        "client/test_client.py",
+        "client/test_connections.py",
+        "client/test_restart.py",
         "chaos/test_chaos.py",
         "endpoints/test_memory.py",
         "examples",

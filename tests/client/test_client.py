@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from client.conftest import STORES
 from workertown_kv import AsyncClient, Client, KvError
 from workertown_kv.client import Entry
 from workertown_kv.errors import (
@@ -21,7 +20,6 @@ from workertown_kv.errors import (
     PreconditionFailed,
 )
 
-LOCAL = STORES[:-1]
 FAR = 4_000_000_000
 
 
@@ -236,7 +234,6 @@ def test_a_client_has_the_manners_of_a_mapping(store: Client) -> None:
     assert isinstance(KeyNotFound("x"), KvError)
 
 
-@pytest.mark.parametrize("client", LOCAL, indirect=True)
 def test_namespaces_have_their_own_keys(client: Client, store: Client) -> None:
     store["theme"] = "dark"
     other = client.namespace(f"beside {store['theme']} {id(store)}", create=True)
@@ -319,7 +316,6 @@ def test_keys_are_any_text(store: Client) -> None:
     assert sorted(store) == sorted(keys)
 
 
-@pytest.mark.parametrize("client", LOCAL, indirect=True)
 def test_watching_begins_with_what_is_there(store: Client) -> None:
     version = store.set("flags/a", True)
     store.set("other", 1)
@@ -342,7 +338,6 @@ def test_watching_begins_with_what_is_there(store: Client) -> None:
     changes.close()
 
 
-@pytest.mark.parametrize("client", LOCAL, indirect=True)
 def test_the_async_client_awaits(client: Client, store: Client) -> None:
     """The methods are the same; this tests what only coroutines can do."""
     at = client.core

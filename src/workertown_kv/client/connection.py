@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from ..entry import DEFAULT_NAMESPACE
 from ..errors import ClientError, KvError, NamespaceExists, NamespaceNotFound
-from ..namespaces import Namespaces
+from ..namespaces import namespaces_of
 from ..options import LimitsOptions
 from ..storage import Storage
 
@@ -25,7 +25,8 @@ class Connection:
         self.storage = storage
         self.limits = limits
         self._is_server = is_server
-        self._namespaces = Namespaces(storage)
+        self._namespaces = namespaces_of(storage)
+        self._created: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         self._closed = asyncio.Event()
@@ -50,7 +51,12 @@ class Connection:
             )
         async with self._opening:
             if self._loop is None:
-                await self.storage.open()
+                try:
+                    await self.storage.open()
+                except BaseException:
+                    with suppress(Exception):
+                        await self.storage.close()
+                    raise
                 self._loop = loop
                 self._sweeping = asyncio.create_task(self._sweep())
         return self.storage
@@ -66,16 +72,21 @@ class Connection:
 
     async def id_of(self, namespace: str, *, create: bool) -> str:
         """Return the name that operations use for the namespace with this id or title."""
-        if namespace == DEFAULT_NAMESPACE or (self._is_server and not create):
-            return namespace  # a server looks it up with each request
-        try:
-            return (await self._namespaces.named(namespace)).name
-        except NamespaceNotFound:
-            if not create:
-                raise
-        with suppress(NamespaceExists):
-            await self._namespaces.create(namespace)
+        if namespace == DEFAULT_NAMESPACE:
+            return namespace
+        if create and namespace not in self._created:
+            await self._create(namespace)
+        if self._is_server:
+            return namespace  # the server looks it up with each request
         return (await self._namespaces.named(namespace)).name
+
+    async def _create(self, namespace: str) -> None:
+        try:
+            await self._namespaces.named(namespace)
+        except NamespaceNotFound:
+            with suppress(NamespaceExists):
+                await self._namespaces.create(namespace)
+        self._created.add(namespace)
 
     async def unless_closed(self, waits: Coroutine[Any, Any, T]) -> T | None:
         """Return what a coroutine returns, or `None` as soon as the connection is closed."""
