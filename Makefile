@@ -73,8 +73,8 @@ docs: $(VENV)/.dev ## Write the pages that are made from the code
 # Extras stay in the names: pip takes a pin of `a` for none of `a[b]` where a newer `a` is out.
 PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-header --no-annotate --no-strip-extras \
-	--extra aws-lambda --extra jwt --extra mysql --extra postgres --extra rate-limit \
-	--extra redis --extra sentry --extra zstd \
+	--extra aws-lambda --extra jwt --extra mysql --extra postgres --extra py-key-value \
+	--extra rate-limit --extra redis --extra sentry --extra zstd \
 	--group build pyproject.toml
 
 lock: ## Pin the newest versions in requirements/, with hashes (needs uv)
