@@ -95,7 +95,7 @@ def _run(steps: Sequence[Step], folder: Path, ports: Mapping[str, str]) -> list[
     session = subprocess.Popen(
         ["bash", ".session"],  # noqa: S607  (wherever the reader has it)
         cwd=folder,
-        env=_environment(),
+        env=_environment(folder),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -109,10 +109,16 @@ def _run(steps: Sequence[Step], folder: Path, ports: Mapping[str, str]) -> list[
     return _replaced(text, {real: written for written, real in ports.items()}).split(_END)
 
 
-def _environment() -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith("KV_")}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**kept, "PATH": path, "LC_ALL": "C.UTF-8", "COLUMNS": "80"}
+    return {
+        **kept,
+        "PATH": path,
+        "LC_ALL": "C.UTF-8",
+        "COLUMNS": "80",
+        "XDG_CONFIG_HOME": str(folder / ".config"),
+    }
 
 
 def _end(session: subprocess.Popen[bytes]) -> None:

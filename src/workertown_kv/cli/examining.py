@@ -130,7 +130,7 @@ def _changes(storage: Storage) -> Finding:
 
 def _backups(storage: Storage) -> Finding:
     if storage.file is not None:
-        return Finding(Grade.OK, "`workertown-kv backup FILE` makes a backup while servers write")
+        return Finding(Grade.OK, "`workertown-kv backup FILE` makes a backup of a file in use")
     return Finding(
         Grade.OK, "Backups are those of the engine; `workertown-kv export FILE` copies all entries"
     )
