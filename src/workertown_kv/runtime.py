@@ -46,7 +46,14 @@ RuntimeResolver = Callable[[Options, Environment], Runtime]
 def local(options: Options, env: Environment) -> Runtime:
     """Use the storage that `KV_DB` names, else SQLite at `kv.sqlite`, as on an ordinary machine."""
     url = text_of(env, options.env.database) or DEFAULT_DATABASE
-    return Runtime(storage_from_url(url, token=_token_for(url, options, env)))
+    return Runtime(storage_from_url(url, token=token_for(url, options, env)))
+
+
+def token_for(url: str, options: Options, env: Environment) -> Secret | None:
+    """Return the token for the storage that a URL names."""
+    is_cloudflare = url.lower().startswith("cloudflare-kv:")
+    token = text_of(env, CLOUDFLARE_TOKEN if is_cloudflare else options.env.database_token)
+    return Secret(token) if token else None
 
 
 def edge(options: Options, env: Environment) -> Runtime:
@@ -141,13 +148,6 @@ def resolve_runtime(options: Options) -> Runtime:
         None if changes is False else Retention(changes.seconds, changes.entries)
     )
     return runtime
-
-
-def _token_for(url: str, options: Options, env: Environment) -> Secret | None:
-    """Return the token for the storage that a URL names."""
-    is_cloudflare = url.lower().startswith("cloudflare-kv:")
-    token = text_of(env, CLOUDFLARE_TOKEN if is_cloudflare else options.env.database_token)
-    return Secret(token) if token else None
 
 
 def _named(name: str) -> RuntimeResolver:

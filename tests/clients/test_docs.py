@@ -1,6 +1,5 @@
 """Test the how-tos for Cloudflare's clients, with those clients."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -10,7 +9,6 @@ from docs.session import failures
 
 from clients.conftest import HERE
 from clients.doors import rest
-from clients.sdk import ACCOUNT
 from clients.wrangler import quiet
 from servers.installed import python_packages
 from workertown_kv.testing import ServedStore
@@ -31,23 +29,17 @@ def test_the_page_on_wrangler_does_what_it_says(
     assert not wrong, "\n\n".join(wrong)
 
 
-@pytest.fixture
-def as_cloudflare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStore]:
-    """Serve a store that plays Cloudflare for the page's script, with values to move."""
-    # The first account has our default namespace, which Cloudflare does not know.
-    env = {"KV_OPTIONS__CLOUDFLARE__ACCOUNTS": f"another,{ACCOUNT}"}
-    database = tmp_path_factory.mktemp("cloudflare") / "kv.sqlite"
-    with ServedStore(database, api_key="token", env=env) as store:
-        with store.client() as http:
-            fill(http)
-        yield store
-
-
-def fill(http: httpx2.Client) -> None:
+def fill(http: httpx2.Client) -> dict[str, str]:
+    """Fill the namespaces of the page. Returns the ids that they have, by those on the page."""
     namespaces = rest("")
+    on_page = {
+        "0f2ac74b498b48028cb68387c421e279": "settings",
+        "a6f4c2de8b9d41b7a3c05e6d7f8091a2": "sessions",
+        "b7e1d9c0524f4f6e8d3a1b2c4d5e6f70": "empty",
+    }
     ids = {
         title: http.post(namespaces, json={"title": title}).json()["result"]["id"]
-        for title in ("sessions", "settings")
+        for title in on_page.values()
     }
     soon = [
         {"key": "a", "value": "1", "expiration_ttl": 3600},
@@ -59,14 +51,23 @@ def fill(http: httpx2.Client) -> None:
     logo = {"value": b"\x89PNG\r\n", "metadata": b'{"kind": "image"}'}
     url = f"{namespaces}{ids['settings']}/values/logo"
     assert http.put(url, files=logo).status_code == 200
+    return {id: ids[title] for id, title in on_page.items()}
 
 
-def test_the_page_on_moving_does_what_it_says(
-    as_cloudflare: ServedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_on_moving_does_what_it_says(tmp_path: Path) -> None:
     # The programs of the page look for packages in their folder.
+    folder = tmp_path / "reader"
+    folder.mkdir()
     for package in python_packages(HERE / "cloudflare-5.9.0.txt").iterdir():
-        (tmp_path / package.name).symlink_to(package)
-    monkeypatch.setenv("CLOUDFLARE_BASE_URL", as_cloudflare.url + "/client/v4")
-    wrong = failures(HOW_TO / "move-from-workers-kv.md", tmp_path)
+        (folder / package.name).symlink_to(package)
+    with ServedStore(tmp_path / "cloudflare.sqlite", api_key="token") as store:
+        with store.client() as http:
+            ids = fill(http)
+        text = (HOW_TO / "move-from-workers-kv.md").read_text()
+        for on_page, id in ids.items():
+            assert f"/{on_page}" in text
+            text = text.replace(f"/{on_page}", f"/{id}?endpoint={store.url}")
+        page = tmp_path / "page.md"
+        page.write_text(text)
+        wrong = failures(page, folder)
     assert not wrong, "\n\n".join(wrong)

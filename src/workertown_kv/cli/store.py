@@ -26,7 +26,7 @@ from ..options import (
     text_of,
     unread_variables,
 )
-from ..runtime import DEFAULT_DATABASE
+from ..runtime import CLOUDFLARE_TOKEN, DEFAULT_DATABASE, token_for
 from ..storage import Migration, Retention, Storage
 from ..storage.url import storage_from_url
 from .config_file import config_option
@@ -42,7 +42,6 @@ NAMESPACE: Final = "KV_NAMESPACE"
 TOKEN: Final = "KV_TOKEN"  # noqa: S105  (the name of a variable)
 
 _CLOUDFLARE: Final = "cloudflare-kv"
-_CLOUDFLARE_TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105  (the name of a variable)
 _SERVERS: Final = ("http", "https")
 _WHOLE: Final = ("store", "profile", "database")
 _LIMITS_ELSEWHERE: Final = LimitsOptions(value_bytes=sys.maxsize, key_bytes=sys.maxsize)
@@ -171,7 +170,7 @@ def choose_store(
         url = given[chosen] if chosen else None
         if url is None:
             url = text_of(os.environ, options.env.database) or database or DEFAULT_DATABASE
-            token = options.secret(options.env.database_token)
+            token = token_for(url, options, os.environ)
             return StoreChoice(url, token, namespace or DEFAULT_NAMESPACE, options)
         check_text(f"--{chosen}", url)
         return _choice(url, TOKEN, namespace, options)
@@ -263,7 +262,9 @@ def _choice(url: str, token_variable: str, namespace: str | None, options: Optio
     token = None
     scheme = url.partition("://")[0].lower()
     if scheme == _CLOUDFLARE:
-        token = text_of(os.environ, _CLOUDFLARE_TOKEN)
+        # KV_TOKEN is for servers; Cloudflare must not get it.
+        named = None if token_variable == TOKEN else text_of(os.environ, token_variable)
+        token = named or text_of(os.environ, CLOUDFLARE_TOKEN)
     elif scheme in _SERVERS:
         token = text_of(os.environ, token_variable)
         origin = origin_of(url)

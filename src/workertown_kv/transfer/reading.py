@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, cast
 
 from ..entry import Entry
-from ..errors import KvError, ValueTooLarge
+from ..errors import KvError, StorageUnsupported, ValueTooLarge
 from ..operations import Batch, Get, List, Page
 from ..storage import Capability, Storage
 
@@ -43,11 +43,12 @@ async def _page(
     storage: Storage, namespace: str, prefix: str, cursor: str | None
 ) -> tuple[Sequence[Entry], str | None]:
     operation = List(namespace, prefix, PAGE_ENTRIES, cursor)
-    if Capability.SEEKING not in storage.lacks:
+    try:
         page = await storage.list_entries(operation, PAGE_BYTES)
-        return cast("Sequence[Entry]", page.keys), page.cursor
-    page = await storage.list(operation)
-    return await _values(storage, namespace, page), page.cursor
+    except StorageUnsupported:
+        page = await storage.list(operation)
+        return await _values(storage, namespace, page), page.cursor
+    return cast("Sequence[Entry]", page.keys), page.cursor
 
 
 async def _values(storage: Storage, namespace: str, page: Page) -> Sequence[Entry]:

@@ -29,6 +29,7 @@ _TO_TOKEN: Final = "KV_TO_TOKEN"  # noqa: S105  (the name of a variable)
         "copy kv.sqlite postgres://ada@127.0.0.1/kv",
         "copy https://kv.example.com kv.sqlite --namespace photos",
         'copy https://kv.example.com kv.sqlite --since "$POSITION"',
+        "copy cloudflare-kv://ACCOUNT/NAMESPACE kv.sqlite",
         "copy redis://127.0.0.1:6379/0 kv.sqlite --plain-keys",
         codes={1: "another error, or a key exists"},
     )
@@ -74,8 +75,9 @@ def copy(
     """Copy all entries of a source, the store FROM, into a target, the store TO.
 
     FROM and TO are paths of SQLite files, URLs of databases, or URLs of servers, whose tokens are
-    in KV_FROM_TOKEN and KV_TO_TOKEN, or in a profile of the same origin. Entries that are written
-    or deleted meanwhile may or may not be copied.
+    in KV_FROM_TOKEN and KV_TO_TOKEN, or in a profile of the same origin. For a namespace of Workers
+    KV, the token may also be in CLOUDFLARE_API_TOKEN. Entries that are written or deleted meanwhile
+    may or may not be copied.
 
     If FROM records changes, the command prints its position in them before the copy. With this
     position, --since later copies what has changed. FROM keeps changes only for a while.

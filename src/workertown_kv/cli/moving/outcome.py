@@ -30,7 +30,7 @@ def failed(
     error: KvError, tally: Tally, *, is_dry_run: bool, file: str | None = None
 ) -> click.ClickException:
     """Return what ends a command with one line: what is wrong, and what was written before."""
-    message = failure(error).message
+    message = failure(error).message.removesuffix(".")
     if file is not None:
         message = f"{file}: {message}"
     if not is_dry_run:
