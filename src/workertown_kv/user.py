@@ -145,11 +145,17 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
     def check_reads_everything(self) -> None:
         """Raise `Forbidden` unless the user may read all keys in all namespaces."""
+        self.check_everywhere("read")
+
+    def check_everywhere(self, verb: Verb) -> None:
+        """Raise `Forbidden` unless the user may do this to all keys in all namespaces."""
         if self.scopes is not None and not any(
-            "read" in scope.verbs and scope.namespaces is None and "" in scope.prefixes
+            verb in scope.verbs and scope.namespaces is None and "" in scope.prefixes
             for scope in self.scopes
         ):
-            raise Forbidden("Out of scope: this needs the verb read on all keys in all namespaces")
+            raise Forbidden(
+                f"Out of scope: this needs the verb {verb} on all keys in all namespaces"
+            )
 
     def may_use(self, namespace: str) -> bool:
         """Return whether the user may do anything in the namespace."""

@@ -309,7 +309,7 @@ async def check_unchanged(storage: MemoryStorage) -> None:
 
 def test_the_routes_are_walked(server: Server) -> None:
     found = set(requests_to(server))
-    assert len(found) == 73
+    assert len(found) == 76
     assert {
         ("PUT", "/v1/kv/x"),
         ("POST", "/v1/kv"),
@@ -325,7 +325,8 @@ async def test_what_fits_gets_in_everywhere(server: Server, way: str) -> None:
     refused = {request for request, status in answered.items() if status in (401, 403)}
     assert not refused
     # A request that lacks a parameter gets an error about that, and not about scopes.
-    assert set(answered.values()) <= {200, 400, 404}
+    assert set(answered.values()) <= {200, 400, 404, 415}
+    assert [one for one, status in answered.items() if status == 415] == ["POST /admin/import"]
 
 
 @pytest.mark.parametrize("way", UNAUTHENTICATED)

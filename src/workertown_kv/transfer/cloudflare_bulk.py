@@ -115,6 +115,11 @@ class BulkDecoder:
         self._number = 0
         """How many pairs were decoded."""
 
+    @property
+    def pending_bytes(self) -> int:
+        """Return the size of what is not whole yet."""
+        return len(self._rest)
+
     def feed(self, block: bytes) -> Iterator[Item]:
         """Yield the pairs that are whole now."""
         text = self._rest + block

@@ -45,6 +45,11 @@ class CsvDecoder:
         self._number = 0
         """How many lines were decoded."""
 
+    @property
+    def pending_bytes(self) -> int:
+        """Return the size of what is not whole yet."""
+        return self._size + len(self._rest)
+
     def feed(self, block: bytes) -> Iterator[Item]:
         """Yield the entries of the rows that are whole now."""
         yield from self._decode(self._decoded(block))

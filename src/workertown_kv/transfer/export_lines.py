@@ -65,6 +65,11 @@ class ExportDecoder:
         """The beginning of a line."""
         self._is_over = False
 
+    @property
+    def pending_bytes(self) -> int:
+        """Return the size of what is not whole yet."""
+        return len(self._rest)
+
     def feed(self, block: bytes) -> Iterator[Item]:
         """Yield the namespaces and entries of the lines that are whole now."""
         cut = block.rfind(b"\n") + 1

@@ -37,6 +37,10 @@ class Decoder(Protocol):
     namespace: str = DEFAULT_NAMESPACE
     """The name of the namespace of the entries to come; the caller sets it between two items."""
 
+    @property
+    def pending_bytes(self) -> int:
+        """Return the size of the line or pair that is not whole yet."""
+
     def feed(self, block: bytes) -> Iterator[Item]:
         """Yield what the file says up to here. Raises `BadFile`."""
 

@@ -1,6 +1,9 @@
 """Move entries between stores, and between a store and a file."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import Final
 
 import msgspec
 
@@ -13,6 +16,11 @@ from .lines import LineLimits
 from .reading import pages_of
 from .targets import Targets
 from .writing import Tally, Writer
+
+_ENCODED_TOGETHER: Final = 200
+"""How many entries are encoded before other tasks may run."""
+_LONG_BYTES: Final = 1024 * 1024
+"""A longer line is decoded in a thread, so that other tasks need not wait."""
 
 OnEntries = Callable[[int], None]
 """Called with the number of entries that were read, after each page."""
@@ -31,7 +39,7 @@ async def export_blocks(
     encoder: Encoder,
     *,
     on_entries: OnEntries | None = None,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the entries of some namespaces, encoded, in the order of their keys.
 
     Entries that others write or delete meanwhile may or may not be among them; all others are.
@@ -39,11 +47,12 @@ async def export_blocks(
     yield encoder.begin(store.storage.clock())
     for namespace in chosen:
         yield encoder.namespace(namespace)
-        async for entries in pages_of(store.storage, namespace.name):
-            if entries:
-                yield encoder.entries(entries)
-            if on_entries is not None:
-                on_entries(len(entries))
+        async with aclosing(pages_of(store.storage, namespace.name)) as pages:
+            async for entries in pages:
+                for start in range(0, len(entries), _ENCODED_TOGETHER):
+                    yield encoder.entries(entries[start : start + _ENCODED_TOGETHER])
+                if on_entries is not None:
+                    on_entries(len(entries))
     yield encoder.end()
 
 
@@ -75,10 +84,13 @@ class Import:
             await self._writer.abort()
             raise
 
-    async def _take(self, items: Iterable[Item]) -> None:
+    async def _take(self, items: Iterator[Item]) -> None:
         writes: list[Set] = []
+        is_long = self._decoder.pending_bytes > _LONG_BYTES
         try:
-            for item in items:
+            while (
+                item := await asyncio.to_thread(next, items, None) if is_long else next(items, None)
+            ):
                 if isinstance(item, Set):
                     if self._unused is not None:
                         self._targets.use(self._unused)
@@ -102,10 +114,11 @@ async def copy(
     try:
         for namespace in chosen:
             name = await targets.find(namespace)
-            async for entries in pages_of(source.storage, namespace.name):
-                if entries:
-                    targets.use(namespace)
-                await writer.write([set_of(entry, name) for entry in entries])
+            async with aclosing(pages_of(source.storage, namespace.name)) as pages:
+                async for entries in pages:
+                    if entries:
+                        targets.use(namespace)
+                    await writer.write([set_of(entry, name) for entry in entries])
         return await writer.finish()
     except BaseException:
         await writer.abort()

@@ -1,7 +1,7 @@
 """Read all entries of a namespace, page after page."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, cast
 
 from ..entry import Entry
@@ -18,7 +18,7 @@ _GETS_TOGETHER: Final = 100
 
 async def pages_of(
     storage: Storage, namespace: str, prefix: str = ""
-) -> AsyncIterator[Sequence[Entry]]:
+) -> AsyncGenerator[Sequence[Entry], None]:
     """Yield all entries in the order of their keys.
 
     Entries that others write or delete meanwhile may or may not be among them. While the caller

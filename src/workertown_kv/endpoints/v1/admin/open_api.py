@@ -10,8 +10,10 @@ from ...document import Group
 from ...open_api import NATIVE, described, operation, parameter, success
 from ...schemas import TRUE, Json, ref
 from .api_key_bodies import NARROWED, KeyBody, NewKey
+from .import_ import Imported
 from .namespaces import TitleBody
 from .open_api_keys import API_KEYS, describe_api_keys
+from .open_api_moving import MOVING, describe_moving
 
 ADMIN: Final = "Admin"
 NAMESPACES: Final = "Namespaces"
@@ -25,6 +27,7 @@ def describe_admin(storage: Storage, prefix: str, *, with_keys: bool) -> Group:
         tags={
             ADMIN: "What the server is, and the storage's schema.",
             NAMESPACES: "Separate sets of keys.",
+            MOVING: "All entries, into a file and out of a file.",
             **({API_KEYS: "API keys that are made at run time."} if with_keys else {}),
         },
         paths={
@@ -59,10 +62,12 @@ def describe_admin(storage: Storage, prefix: str, *, with_keys: bool) -> Group:
                 )
             },
             **describe_namespaces(storage, f"{base}/namespaces"),
+            **describe_moving(storage, base),
             **(describe_api_keys(storage, f"{base}/api-keys") if with_keys else {}),
         },
         structs=[
             Migration,
+            Imported,
             Namespace,
             TitleBody,
             HealthReport,

@@ -12,6 +12,8 @@ from ....options import Options, describe_options
 from ....storage import Health, Storage
 from ..envelope import NATIVE_API, object_answer
 from .api_keys import ApiKeyHandlers
+from .export import ExportHandler
+from .import_ import ImportHandler
 from .namespaces import NamespaceHandlers
 
 
@@ -50,6 +52,8 @@ def admin_routes(
     base = prefix.rstrip("/")
     admin = Admin(options, storage, health)
     handlers = NamespaceHandlers(options.limits, namespaces, f"{base}/namespaces/")
+    exports = ExportHandler(storage, namespaces)
+    imports = ImportHandler(options.limits, storage, namespaces)
     single = {
         "GET": handlers.get,
         "HEAD": handlers.get,
@@ -64,6 +68,8 @@ def admin_routes(
             {"GET": handlers.list, "HEAD": handlers.list, "POST": handlers.create},
         ),
         _route(f"{base}/namespaces/", single, rest="namespace"),
+        _route(f"{base}/export", {"GET": exports.export, "HEAD": exports.export}),
+        _route(f"{base}/import", {"POST": imports.import_}),
         *([] if api_keys is None else _key_routes(options, api_keys, f"{base}/api-keys")),
     ]
 
