@@ -1,5 +1,7 @@
 """Clients of stores in memory, in a file, and on a server."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,11 @@ STORES = ("memory", "sqlite", "server")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStore]:
-    with ServedStore(tmp_path_factory.mktemp("served") / "kv.sqlite") as store:
+    digest = hashlib.sha256(b"narrow-key").hexdigest()
+    scopes = [{"verbs": ["read", "write", "list"], "prefixes": ["narrow/"]}]
+    named = json.dumps({"name": "narrow", "hash": f"sha256:{digest}", "scopes": scopes})
+    folder = tmp_path_factory.mktemp("served")
+    with ServedStore(folder / "kv.sqlite", env={"KV_API_KEYS": named}) as store:
         yield store
 
 

@@ -269,3 +269,26 @@ def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "kv.sqlite").rmdir()
     assert with_directory.get("a") is None
     with_directory.close()
+
+
+def test_a_token_is_not_sent_over_a_network_without_encryption() -> None:
+    with pytest.raises(OptionsError, match="without encryption; expected https://"):
+        Client("http://kv.example.com", api_key="s3cret")
+
+
+def test_a_server_has_its_own_limits() -> None:
+    with pytest.raises(OptionsError, match="limits are given for a server"):
+        Client("https://kv.example.com", limits=LimitsOptions())
+
+
+def test_expired_entries_are_swept_while_a_client_is_open() -> None:
+    swept = threading.Event()
+
+    class Swept(MemoryStorage):
+        async def sweep(self, limit: int) -> int:
+            swept.set()
+            return await super().sweep(limit)
+
+    with Client(Swept()) as store:
+        store.get("a")
+        assert swept.wait(60)

@@ -1,7 +1,5 @@
 """Test a client whose server is killed and comes back, and whose key permits little."""
 
-import hashlib
-import json
 import threading
 from pathlib import Path
 
@@ -65,18 +63,28 @@ def test_a_watch_goes_on_after_the_server_was_killed(
         ]
 
 
-def test_a_client_needs_no_more_rights_than_its_operations() -> None:
-    digest = hashlib.sha256(b"narrow-key").hexdigest()
-    scopes = [{"verbs": ["read", "write", "list"], "prefixes": ["a/"]}]
-    named = json.dumps({"name": "narrow", "hash": f"sha256:{digest}", "scopes": scopes})
-    with ServedStore(env={"KV_API_KEYS": named}) as served:
-        with Client(served.url, api_key="narrow-key") as store:
-            store["a/1"] = 1
-            changes = store.watch("a/", initial=True, values=True)
-            assert [next(changes).event for _ in range(2)] == ["set", "ready"]
-            assert [entry.key for entry in store.list()] == ["a/1"]
-            with pytest.raises(StorageError, match="does not permit this") as refused:
-                store.get("b")
-            assert refused.value.kind == StorageFailure.REFUSED
-        with pytest.raises(StorageError, match="refuses the token; expected one of its API keys"):
-            Client(served.url, api_key="wrong").get("a/1")
+def test_a_client_without_a_key_uses_the_variable(
+    served: ServedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KV_TOKEN", raising=False)
+    with pytest.raises(StorageError, match="needs a token"):
+        Client(served.url).get("a")
+    monkeypatch.setenv("KV_TOKEN", "test-key")
+    with Client(served.url) as store:
+        store["a"] = 1
+    monkeypatch.setenv("KV_TOKEN", "wrong")
+    with Client(served.url, api_key="test-key") as store:
+        assert store["a"] == 1
+    with pytest.raises(StorageError, match="refuses the token; expected one of its API keys"):
+        Client(served.url).get("a")
+
+
+def test_a_client_needs_no_more_rights_than_its_operations(served: ServedStore) -> None:
+    with Client(served.url, api_key="narrow-key") as store:
+        store["narrow/1"] = 1
+        changes = store.watch("narrow/", initial=True, values=True)
+        assert [next(changes).event for _ in range(2)] == ["set", "ready"]
+        assert [entry.key for entry in store.list()] == ["narrow/1"]
+        with pytest.raises(StorageError, match="does not permit this") as refused:
+            store.get("b")
+        assert refused.value.kind == StorageFailure.REFUSED

@@ -2,7 +2,8 @@
 
 from typing import Any, assert_type
 
-from workertown_kv import Options, Scope, Server, __version__, kv
+from workertown_kv import AsyncClient, Client, Options, Scope, Server, __version__, kv
+from workertown_kv.client import Change, Entry
 from workertown_kv.options import (
     ApiKeyCredential,
     ApiKeyOptions,
@@ -59,6 +60,24 @@ auth = AuthOptions(
 )
 rate_limit = RateLimitOptions(store="redis://localhost")
 kv(Options(auth=auth, sentry=SentryOptions(dsn=None)), access={"rate_limit": rate_limit})
+
+store = Client("kv.sqlite", api_key=None, namespace="a", limits=LimitsOptions(key_bytes=9))
+assert_type(store.set("theme", "dark", ttl=60, metadata={"by": "ada"}), str)
+assert_type(store.entry("theme"), Entry | None)
+assert_type(store.touch("theme", expires_at=None), bool)
+assert_type([entry.version for entry in store.list(prefix="a", values=True)], list[str])
+assert_type(next(store.watch("a/", "b/", initial=True)), Change)
+with store.batch(atomic=True) as batch:
+    assert_type(batch.exists("theme").result(), bool)
+assert_type(store.namespace("b"), Client)
+
+
+async def awaiting(at: AsyncClient) -> None:
+    assert_type(await at.set("theme", "dark", if_version="v"), str)
+    assert_type([entry.key async for entry in at.list()], list[str])
+    assert_type([folder async for folder in at.folders("a/")], list[str])
+    async with at.batch() as collected:
+        assert_type(collected.delete("theme").result(), None)
 
 
 def from_json(given: dict[str, Any]) -> Server:

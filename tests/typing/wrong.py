@@ -31,3 +31,8 @@ kv(access={"rate_limit": {"by": "key"}})
 kv(logger=True)
 kv(get_env={"KV_DB": "memory://"})
 options: OptionsDict = {"basePath": "/"}
+workertown_kv.Client("kv.sqlite").set("theme")
+workertown_kv.Client("kv.sqlite").set(5, "dark")
+workertown_kv.Client("kv.sqlite").get("theme", ttl=60)
+workertown_kv.Client(5)
+workertown_kv.AsyncClient("kv.sqlite").set("theme", "dark", ttl="60")
