@@ -93,6 +93,21 @@ def test_the_package_knows_its_version() -> None:
         workertown_kv.version  # type: ignore[attr-defined] # noqa: B018  (reading it raises)
 
 
+def test_the_modules_of_the_package_are_reachable_through_it() -> None:
+    program = (
+        "import workertown_kv as kv\n"
+        "print(kv.errors.NotFound.status, kv.storage.__name__, kv.options.__name__)\n"
+        "print(sorted(set(kv.__all__) - set(dir(kv))), kv.entry.Entry, kv.access.__name__)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert ran.stdout.splitlines() == [
+        "404 workertown_kv.storage workertown_kv.options",
+        "[] <class 'workertown_kv.entry.Entry'> workertown_kv.access",
+    ]
+
+
 def test_the_wheel_tells_type_checkers_that_it_has_types(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, check=True, capture_output=True, cwd=ROOT)

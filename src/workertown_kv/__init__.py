@@ -49,9 +49,14 @@ _MODULES: Final = {
     "kv": "server",
 }
 
+_SUBMODULES: Final = {*_MODULES.values(), "access", "entry", "operations"}
+"""What `import workertown_kv` makes reachable, as in `workertown_kv.errors.NotFound`."""
+
 if not TYPE_CHECKING:  # type checkers would accept any name
 
     def __getattr__(name: str) -> Any:
+        if name in _SUBMODULES:
+            return import_module(f".{name}", __name__)
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         found = getattr(import_module(f".{_MODULES[name]}", __name__), name)

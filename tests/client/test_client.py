@@ -175,6 +175,23 @@ def test_an_update_begins_again_when_another_write_was_faster(store: Client) -> 
     assert seen == [[0], [1]]
 
 
+def test_a_default_that_the_function_changes_is_new_for_each_try(store: Client) -> None:
+    tries = []
+
+    def add(cart: list[int]) -> list[int]:
+        cart.append(1)
+        tries.append(len(cart))
+        if len(tries) == 1:
+            store.set("cart", [])
+            store.delete("cart")
+            store.set("cart", [5])
+        return cart
+
+    default: list[int] = []
+    assert store.update("cart", add, default) == [5, 1]
+    assert (tries, default) == ([1, 2], [])
+
+
 def test_updates_of_many_threads_all_count(store: Client) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: store.update("n", lambda n: n + 1, 0), range(40)))

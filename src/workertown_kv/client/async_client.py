@@ -141,7 +141,9 @@ class AsyncClient:
         assert isinstance(get, Get)
 
         async def replacing(present: stored.Entry | None) -> tuple[Set, Any]:
-            new = await self._called(function, default if present is None else value_of(present))
+            # The function may change the value that it gets, and may be called again.
+            old = copy.deepcopy(default) if present is None else value_of(present)
+            new = await self._called(function, old)
             write = operations.set(
                 key,
                 new,

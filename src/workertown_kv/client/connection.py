@@ -98,7 +98,7 @@ class Connection:
         finally:
             closing.cancel()
             waiting.cancel()
-            await asyncio.wait([waiting, closing])
+            await asyncio.gather(waiting, closing, return_exceptions=True)
 
     async def _sweep(self) -> None:
         while True:
