@@ -14,6 +14,7 @@ from caller import API_KEY, Caller, make_server
 from served_socket import SECONDS, Served, request, serving, until
 from workertown_kv import Server
 from workertown_kv.changes import Interest
+from workertown_kv.endpoints.v1.changes import streams
 from workertown_kv.errors import StorageUnavailable, StorageUnsupported
 from workertown_kv.operations import Change, ChangePage, Event, ReadChanges
 from workertown_kv.storage.memory import MemoryStorage
@@ -449,6 +450,22 @@ async def test_a_client_that_does_not_read_is_cut_off(call: Caller) -> None:
                 break
             served.sweep(1)
         await until(lambda: not len(streams))
+
+
+async def test_a_slow_reader_keeps_no_other_stream_from_catching_up(
+    clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "CATCHING_UP", 1)
+    monkeypatch.setattr(streams, "_INITIAL_ENTRIES", 20)
+    call = Caller(make(clock))
+    for i in range(400):  # more than sockets hold
+        await call.put(f"k{i}", "x" * 60_000)
+    async with (
+        serving(call.server) as served,
+        stream(served, "?values=true&initial=true"),
+        stream(served, "?initial=true&prefix=none") as events,
+    ):
+        assert (await events.next())[0] == "ready"
 
 
 async def test_streams_end_when_the_server_stops(call: Caller) -> None:

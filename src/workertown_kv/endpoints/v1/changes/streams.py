@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 from ....changes import Feed, Interest, Overlap, Published, Sealer
 from ....changes.sealing import Seal
@@ -24,7 +24,7 @@ BOOKMARK_SECONDS: Final = 30.0
 CHECK_SECONDS: Final = 5.0
 """How often the credentials of a stream are checked again."""
 CATCHING_UP: Final = 8
-"""How many streams may read older changes at the same time."""
+"""How many streams may read a page of older changes at the same time."""
 
 _TICK_SECONDS: Final = 1.0
 _RETRY_MS: Final = (1000, 5000)
@@ -39,6 +39,8 @@ _FIELDS: Final = [
 
 _RESET: Final = event("reset", id="")
 _REVOKED: Final = event("revoked", id="")
+
+_Page = TypeVar("_Page")
 
 IsValid = Callable[[AsgiExchange], Awaitable[bool]]
 """Returns whether the credentials of a request are still good."""
@@ -215,33 +217,45 @@ class Stream:
         if position.prefix is None and self._watch.since is None:
             self._go_live(await feed.join(self))
             return
-        async with catching_up:
-            if position.prefix is not None:
-                await self._send_entries(position)
-            cursor = position.cursor
-            async for seen, after in feed.published(cursor, self):
-                await self._send_published(seen, after)
-                cursor = after
-            # Whatever was made until now is before the position at which the feed begins.
-            await feed.synced()
-            await feed.join(self)
-            overlap = Overlap()
-            async for seen, after in feed.published(cursor, self):
-                overlap.note(seen)
-                await self._send_published(seen, after)
-                cursor = after
-            # Whatever was made until now is among the changes that are held.
-            await feed.synced()
-            cursor = await feed.position()
-            # Their positions may be before changes that were sent already.
-            held = [
-                Published(one.change, None, one.value, one.is_json, one.value_bytes)
-                for one in self._held
-                if not overlap.has(one)
-            ]
-            for one in held:
-                self.write(change_event(one, self._form, self.sealed))
-            self._go_live(cursor)
+        if position.prefix is not None:
+            await self._send_entries(position, catching_up)
+        cursor = position.cursor
+        async for seen, after in self._in_turns(feed.published(cursor, self), catching_up):
+            await self._send_published(seen, after)
+            cursor = after
+        # Whatever was made until now is before the position at which the feed begins.
+        await feed.synced()
+        await feed.join(self)
+        overlap = Overlap()
+        async for seen, after in self._in_turns(feed.published(cursor, self), catching_up):
+            overlap.note(seen)
+            await self._send_published(seen, after)
+            cursor = after
+        # Whatever was made until now is among the changes that are held.
+        await feed.synced()
+        cursor = await feed.position()
+        # Their positions may be before changes that were sent already.
+        held = [
+            Published(one.change, None, one.value, one.is_json, one.value_bytes)
+            for one in self._held
+            if not overlap.has(one)
+        ]
+        for one in held:
+            self.write(change_event(one, self._form, self.sealed))
+        self._go_live(cursor)
+
+    async def _in_turns(
+        self, pages: AsyncIterator[_Page], catching_up: asyncio.Semaphore
+    ) -> AsyncIterator[_Page]:
+        """Read each page in a turn, which ends before the page is sent to a client that may be slow."""
+        while True:
+            async with catching_up:
+                if self._is_finished:
+                    raise _Finished
+                page = await anext(pages, None)
+            if page is None:
+                return
+            yield page
 
     def _go_live(self, cursor: str) -> None:
         self._held.clear()
@@ -249,16 +263,17 @@ class Stream:
         self.is_live = True
         self.write(event("ready", id=self.sealed(cursor)))
 
-    async def _send_entries(self, begin: Position) -> None:
+    async def _send_entries(self, begin: Position, catching_up: asyncio.Semaphore) -> None:
         storage = permitted(self._feed.storage, self.exchange.user)
-        async for entries, after in initial_pages(
+        pages = initial_pages(
             self._feed,
             storage,
             self.interest,
             begin,
             limit=_INITIAL_ENTRIES,
             values=self.wants_values,
-        ):
+        )
+        async for entries, after in self._in_turns(pages, catching_up):
             events = [change_event(one, self._form, self.sealed) for one in entries]
             if events:
                 position = b"id: %b\n\n" % after.sealed(self._seal).encode()
