@@ -13,12 +13,19 @@ from hypothesis import strategies as st
 
 from caller import make_server
 from workertown_kv import OptionsError, Server
-from workertown_kv.auth import PasswordHash, basic, hash_api_key
+from workertown_kv.auth import PasswordHash, basic, hash_api_key, hashes
 from workertown_kv.auth.hashes import normalized
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let passwords take 1/16 of the time. `ENGINE` is a hash as the command makes it."""
+    monkeypatch.setattr(hashes, "_LOG_N", 10)
+
 
 ENGINE = "scrypt:14:8:5:-KT08WZbeUHRvxcOYVnDNA:pA6XW7hv9Q2w-fXsHLsdtqRzJq51LKcqogwLh1MzBmk"
 KEYS = f"""
