@@ -8,7 +8,7 @@ import pytest
 
 from workertown_kv import AsyncClient
 from workertown_kv.client import Change, watching
-from workertown_kv.errors import CursorGone, StorageError, StorageUnavailable
+from workertown_kv.errors import CursorGone, InputError, StorageError, StorageUnavailable
 from workertown_kv.operations import ChangePage, List, Page, ReadChanges
 from workertown_kv.storage.memory import MemoryStorage
 
@@ -73,13 +73,14 @@ async def test_the_initial_entries_go_on_after_failures() -> None:
         assert storage.failures == []
 
 
-async def test_a_watch_that_missed_changes_begins_again() -> None:
+@pytest.mark.parametrize("error", [CursorGone(), InputError("no cursor of this storage")])
+async def test_a_watch_that_missed_changes_begins_again(error: Exception) -> None:
     storage = Failing()
     async with AsyncClient(storage) as store:
         await store.set("a", 1)
         changes = store.watch(initial=True)
         assert await some(changes, 2) == [("set", "a"), ("ready", "")]
-        storage.failures = [CursorGone()]
+        storage.failures = [error]
         assert await some(changes, 3) == [("reset", ""), ("set", "a"), ("ready", "")]
 
 
@@ -95,10 +96,11 @@ async def test_a_watch_raises_failures_that_do_not_end() -> None:
 
 async def test_a_watch_raises_the_failure_of_its_first_read() -> None:
     storage = Failing()
-    storage.failures = [StorageUnavailable("gone")]
     async with AsyncClient(storage) as store:
-        with pytest.raises(StorageUnavailable, match="gone"):
-            await anext(store.watch())
+        for error in (StorageUnavailable("gone"), InputError("gone")):
+            storage.failures = [error]
+            with pytest.raises(type(error), match="gone"):
+                await anext(store.watch())
 
 
 async def test_a_deletion_by_prefix_is_one_change_below_the_watched_prefix() -> None:

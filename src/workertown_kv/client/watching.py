@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from ..changes import Feed, Interest, Published, apart
-from ..errors import CursorGone, Overloaded, RateLimited, StorageUnavailable
+from ..errors import CursorGone, InputError, Overloaded, RateLimited, StorageUnavailable
 from ..operations import Change as StoredChange
 from ..operations import Event, List, ReadChanges
 from ..storage import Storage
@@ -44,7 +44,9 @@ class Watcher:
         """Return the next changes. There may be none, after some seconds."""
         try:
             return await self._next_page()
-        except CursorGone:
+        except (CursorGone, InputError):  # a store in memory that was restarted knows no cursor
+            if self._cursor is None:
+                raise
             self._cursor = None
             return [Change(event="reset")]
 
