@@ -14,7 +14,7 @@ from .load import Load
 from .measure import Setup, always, served
 from .native import native
 from .ours import BASE_NAME, UNRECORDED_NAME, ours
-from .peers.bare import bare_protocol, bare_uvicorn
+from .peers.bare import bare_protocol, bare_uvicorn, bare_writer
 from .peers.etcd import etcd
 from .peers.kinto import kinto
 from .peers.nginx import nginx
@@ -109,7 +109,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "basic": Scenario("GET with a user name", (served(ours(credentials="Basic")),)),
     "jwt": Scenario("GET with a JSON Web Token", (served(ours(credentials="JWT")),)),
     "put": Scenario(
-        "durable PUT of 100 bytes", (_OURS, _WEBDIS, served(etcd), served(kinto)), (_PUT,)
+        "durable PUT of 100 bytes",
+        (_OURS, _WEBDIS, *map(served, (bare_writer, etcd, kinto))),
+        (_PUT,),
     ),
     "put-1": Scenario("PUT by 1 connection", (_OURS, _WEBDIS), (Load("PUT", puts, 1),)),
     "put-8": Scenario("PUT by 8 connections", (_OURS, _WEBDIS), (Load("PUT", puts, 8),)),

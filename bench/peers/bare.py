@@ -1,4 +1,4 @@
-"""Servers that answer every request with the same 100 bytes: the floor for a server in Python."""
+"""Servers that do nothing but what is measured: the floor for a server in Python."""
 
 import sys
 from collections.abc import Iterator
@@ -16,14 +16,19 @@ from ..server import Request, Server
 
 UVICORN: Final = "bare uvicorn"
 PROTOCOL: Final = "bare protocol"
+WRITER: Final = "bare writer"
 ABOUT: Final = {
     UVICORN: "uvicorn with httptools and uvloop, no access log, and an ASGI application that "
     "answers 100 constant bytes to every request",
     PROTOCOL: "an `asyncio.Protocol` with httptools and uvloop that answers 100 constant bytes to "
     "every request: the floor for a server in Python",
+    WRITER: "an `asyncio.Protocol` with httptools and uvloop that writes each body into an SQLite "
+    "file by apsw, and commits the writes of each turn of the event loop together: the floor for "
+    "durable writes in Python",
 }
 
 _ANSWERS: Final = "bench.peers.bare_answers"
+_WRITER: Final = "bench.peers.bare_writer"
 
 
 @contextmanager
@@ -42,6 +47,21 @@ def bare_protocol(folder: Path, _: Data) -> Iterator[Server]:
     port = free_port()
     with _python(["-m", _ANSWERS, str(port)], port, folder) as pid:
         yield Server(PROTOCOL, port, (pid,), get=lambda key: Request("GET", f"/{key}"))
+
+
+@contextmanager
+def bare_writer(folder: Path, _: Data) -> Iterator[Server]:
+    """Start a server that only writes."""
+    port = free_port()
+    with _python(["-m", _WRITER, str(port)], port, folder) as pid:
+        yield Server(
+            WRITER,
+            port,
+            (pid,),
+            get=lambda key: Request("PUT", f"/{key}", "{}"),
+            put=lambda key, value: Request("PUT", f"/{key}", f'{{"value":{value}}}'),
+            shown=lambda _: "null",
+        )
 
 
 @contextmanager
