@@ -98,7 +98,8 @@ def _served(start: Start, name: str) -> Setup:
     @contextmanager
     def setup(folder: Path, data: Data, loads: Sequence[Load]) -> Iterator[Subject]:
         with start(folder, data) as server:
-            server.ask(server.get(data.key(data.keys)))  # a server may listen before its workers have started
+            # A server may listen before its workers have started.
+            server.ask(server.get(data.key(data.keys)))
             idle = resident_mb(server.pids)
             server.expect(server.get(data.key(0)), text=server.shown(data.value))
             files = [folder / f"{load.name}.requests" for load in loads]
