@@ -247,7 +247,7 @@ class Stream:
     async def _in_turns(
         self, pages: AsyncIterator[_Page], catching_up: asyncio.Semaphore
     ) -> AsyncIterator[_Page]:
-        """Read each page in a turn, which ends before the page is sent to a client that may be slow."""
+        """Read each page in a turn, which ends before the page goes to the client."""
         while True:
             async with catching_up:
                 if self._is_finished:
