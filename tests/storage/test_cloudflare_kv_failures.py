@@ -347,3 +347,48 @@ async def test_an_entry_that_changes_while_it_is_read_is_read_again(
     assert outcome.kind is StorageFailure.BUSY
     cloudflare.replies = [not_text, success(old), failure(404, 10009, "key not found")]
     assert await storage.get(Get(SPACE, "a")) is None
+
+
+# Answers in other forms
+
+
+async def test_the_layout_of_an_answer_changes_no_metadata(
+    cloudflare: ScriptedCloudflare, storage: CloudflareKVStorage
+) -> None:
+    # The stand-in writes its answers over several lines.
+    cloudflare.replies = [success({"values": {"a": {"value": "1", "metadata": {"a": [1, 2]}}}})]
+    entry = await storage.get(Get(SPACE, "a"))
+    assert entry is not None
+    assert entry.metadata == b'{"a":[1,2]}'
+    cloudflare.replies = [success([{"name": "a", "metadata": {"a": [1, 2]}}], cursor=None)]
+    (info,) = (await storage.list(List(SPACE, "", 10))).keys
+    assert info.metadata == b'{"a":[1,2]}'
+
+
+async def test_bytes_that_a_bulk_read_has_replaced_are_read_again(
+    cloudflare: ScriptedCloudflare, storage: CloudflareKVStorage
+) -> None:
+    replaced = {"value": "a\ufffdb", "metadata": {"m": 1}}
+    cloudflare.replies = [success({"values": {"a": replaced}}), success({"m": 1})]
+    cloudflare.replies += [Reply(200, b"a\xffb")]
+    entry = await storage.get(Get(SPACE, "a"))
+    assert entry is not None
+    assert (entry.value, entry.metadata) == (b"a\xffb", b'{"m":1}')
+    # The metadata has no version of this package, so reading it again would tell nothing.
+    assert len(cloudflare.asked) == 3
+
+
+async def test_no_proxy_sees_a_token_that_is_sent_without_tls(
+    cloudflare: ScriptedCloudflare, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, cloudflare.url)
+    with ScriptedCloudflare() as other:
+        storage = storage_at(other.url, clock)
+        await storage.open()
+        await storage.get(Get(SPACE, "a"))
+        await storage.close()
+        assert len(other.asked) == 2
+    assert not cloudflare.asked
