@@ -12,13 +12,14 @@ import pytest
 from caller import make_server
 from servers.issuer import Issuer, key_for, sign
 from workertown_kv import Server
-from workertown_kv.credentials import StoredKey, id_of
+from workertown_kv.credentials import id_of
 from workertown_kv.credentials.record import set_record
 from workertown_kv.http.route import Route
 from workertown_kv.operations import Get, List
 from workertown_kv.options import parse_scopes
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
+from workertown_kv.wire.api_keys import StoredKey
 
 pytestmark = pytest.mark.anyio
 

@@ -299,9 +299,10 @@ async def test_a_ticket_ends_with_the_key_that_asked_for_it() -> None:
     assert (await call.server.request("GET", url)).status_code == 401
 
 
-async def test_a_storage_without_preconditions_says_why_it_has_no_keys() -> None:
+@pytest.mark.parametrize("lack", ["PRECONDITIONS", "LISTING", "NAMESPACES", "RESERVED"])
+async def test_a_storage_that_cannot_keep_keys_says_why(lack: str) -> None:
     class Plain(MemoryStorage):
-        lacks: ClassVar = {Capability.PRECONDITIONS: "It only overwrites."}
+        lacks: ClassVar = {Capability[lack]: "It only overwrites."}
 
     call = Caller(make_server(Plain()))
     for method, url in (

@@ -4,11 +4,11 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from ..credentials import ApiKeys, StoredKey, id_in, id_of
-from ..errors import StorageUnsupported
+from ..credentials import ApiKeys, id_in, id_of
 from ..http.exchange import Exchange
 from ..storage import Capability
 from ..user import User
+from ..wire.api_keys import StoredKey
 from .api_key import RECENT, ApiKey
 from .credentials import TimedUser
 from .strategy import credentials_in
@@ -71,10 +71,7 @@ class StoredApiKey:
         if sent is None or id is None:
             return None
         revision = self._keys.revision
-        try:
-            found = await self._keys.find(id)
-        except StorageUnsupported:
-            return None  # a store elsewhere keeps its own keys
+        found = await self._keys.find(id)
         if found is None or not found.fits(sent):
             self._accepted.pop(authorization, None)
             return None

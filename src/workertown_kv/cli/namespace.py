@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 import click
 
 from ..entry import DEFAULT_ID
-from ..namespaces import Namespace, Namespaces
-from .store import StoreChoice, opened, run, whole_store_options
+from ..namespaces import Namespace
+from .store import OpenStore, StoreChoice, opened, run, whole_store_options
 
-_Act = Callable[[Namespaces], Awaitable[str]]
+_Act = Callable[[OpenStore], Awaitable[str]]
 
 
 @click.group()
@@ -25,8 +25,8 @@ def namespace() -> None:
 def list_(*, store: StoreChoice) -> None:
     """Print the id and the title of each namespace, one per line."""
 
-    async def act(namespaces: Namespaces) -> str:
-        found = await namespaces.all()
+    async def act(opened: OpenStore) -> str:
+        found = await opened.namespaces.all()
         return "\n".join(_line(item) for item in sorted(found, key=lambda item: item.title))
 
     _run(store, act)
@@ -38,8 +38,8 @@ def list_(*, store: StoreChoice) -> None:
 def create(*, title: str, store: StoreChoice) -> None:
     """Create a namespace with this TITLE, and print its id and title."""
 
-    async def act(namespaces: Namespaces) -> str:
-        return _line(await namespaces.create(title))
+    async def act(opened: OpenStore) -> str:
+        return _line(await opened.namespaces.create(title))
 
     _run(store, act)
 
@@ -51,9 +51,9 @@ def create(*, title: str, store: StoreChoice) -> None:
 def rename(*, name: str, title: str, store: StoreChoice) -> None:
     """Change the title of a namespace to TITLE."""
 
-    async def act(namespaces: Namespaces) -> str:
-        found = await namespaces.named(name)
-        return _line(await namespaces.rename(found.id, title))
+    async def act(opened: OpenStore) -> str:
+        found = await opened.namespaces.named(name)
+        return _line(await opened.namespaces.rename(found.id, title))
 
     _run(store, act)
 
@@ -66,16 +66,20 @@ def delete(*, name: str, yes: bool, store: StoreChoice) -> None:
     """Delete a namespace with all its keys.
 
     Clients can no longer read its keys from that moment; this command then removes them. If it is
-    interrupted, a server on the same database removes the rest.
+    interrupted, a server on the same database removes the rest. If the store is a server, it
+    removes the keys itself.
     """
 
-    async def act(namespaces: Namespaces) -> str:
+    async def act(opened: OpenStore) -> str:
+        namespaces = opened.namespaces
         found = await namespaces.named(name)
         # The namespace default cannot be deleted, so there is nothing to confirm.
         if not yes and found.id != DEFAULT_ID:
             question = f"Delete the namespace {_line(found)} with all its keys?"
             click.confirm(question, abort=True, err=True)
         await namespaces.delete(found.id)
+        if opened.storage.directory is not None:
+            return f"Deleted {_line(found)}; the server removes its keys"
         removed = 0
         while step := await namespaces.purge_namespace(found.id, _STEP):
             removed += step
@@ -96,7 +100,7 @@ def _line(namespace: Namespace) -> str:
 def _run(store: StoreChoice, act: _Act) -> None:
     async def acting() -> None:
         async with opened(store) as found:
-            printed = await act(found.namespaces)
+            printed = await act(found)
         click.echo(printed)
 
     run(acting)

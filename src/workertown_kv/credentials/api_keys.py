@@ -1,15 +1,15 @@
 """Make, find, list and revoke the API keys that a storage keeps."""
 
-from contextlib import suppress
 from typing import Final
 
 from ..entry import Entry
-from ..errors import ApiKeyExists, NotFound, PreconditionFailed, StorageUnsupported
+from ..errors import ApiKeyExists, NotFound, PreconditionFailed
 from ..operations import Batch
 from ..storage import Capability, Storage
 from ..user import Scope
+from ..wire.api_keys import StoredKey
 from . import record
-from .record import KeyRecord, StoredKey
+from .record import KeyRecord
 
 _NEEDED: Final = (
     Capability.NAMESPACES,
@@ -71,10 +71,8 @@ class ApiKeys:
         """Return whether the storage has an API key."""
         if not self.is_possible:
             return False
-        with suppress(StorageUnsupported):  # a store elsewhere keeps its own keys
-            page = await self.storage.list(record.list_records(None, 1))
-            return bool(page.keys)
-        return False
+        page = await self.storage.list(record.list_records(None, 1))
+        return bool(page.keys)
 
     async def create(
         self,

@@ -9,16 +9,15 @@ import hashlib
 import re
 import secrets
 from hmac import compare_digest
-from typing import Annotated, Final
+from typing import Final
 from unicodedata import normalize
 
 import msgspec
-from msgspec import Meta
 
 from ..entry import RESERVED_NAMESPACE, Entry, is_unicode
 from ..errors import Detail, InputError
 from ..operations import MUST_NOT_EXIST, Delete, Get, List, Set
-from ..user import Scope
+from ..wire.api_keys import StoredKey
 
 NAME_CHARACTERS: Final = 200
 
@@ -28,27 +27,6 @@ _ENTRIES: Final = "{api-keys}id:"
 _ID_DIGITS: Final = 20
 _TEXT: Final = re.compile(rb"kv_([0-9a-f]{20})_[A-Za-z0-9_-]{43}")
 _NOT_IN_NAMES: Final = re.compile("[\x00-\x1f\x7f:/]")
-
-
-class StoredKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An API key, without its secret."""
-
-    name: Annotated[str, Meta(description="The name, which no other stored API key has")]
-    created_at: Annotated[int, Meta(description="When it was made, in Unix seconds")]
-    created_by: Annotated[
-        str | None,
-        Meta(
-            description="The user who made it, after the strategy: `basic:ada`. Left out if the "
-            "command made it in the storage itself"
-        ),
-    ] = None
-    scopes: Annotated[
-        tuple[Scope, ...] | None, Meta(description="What it permits; without scopes, everything")
-    ] = None
-    not_before: Annotated[
-        int | None, Meta(description="From when it is valid, in Unix seconds")
-    ] = None
-    expires_at: Annotated[int | None, Meta(description="When it expires, in Unix seconds")] = None
 
 
 class KeyRecord(msgspec.Struct, frozen=True):

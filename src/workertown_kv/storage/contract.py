@@ -32,6 +32,8 @@ from ..operations import (
     Update,
     Updated,
 )
+from ..user import Scope
+from ..wire.api_keys import NewKey, StoredKey
 from ..wire.namespaces import Namespace
 from .batch import ReadBudget, guarded
 from .compare_and_set import compare_and_set
@@ -111,6 +113,29 @@ class Directory(Protocol):
         """Delete a namespace with all its keys."""
 
 
+class KeyDirectory(Protocol):
+    """The API keys of a server that is the storage. Raises the same errors as `ApiKeys`."""
+
+    async def all(self) -> list[StoredKey]:
+        """Return all keys, in the order of their names."""
+
+    async def named(self, name: str) -> StoredKey:
+        """Return the key with this name."""
+
+    async def create(
+        self,
+        name: str,
+        *,
+        scopes: tuple[Scope, ...] | None,
+        not_before: int | None,
+        expires_at: int | None,
+    ) -> NewKey:
+        """Make a key."""
+
+    async def revoke(self, name: str) -> None:
+        """Revoke a key."""
+
+
 class Storage(ABC):
     """Entries under keys in namespaces.
 
@@ -162,6 +187,9 @@ class Storage(ABC):
 
     directory: Directory | None = None
     """The namespaces, if the storage manages them itself; `None`: servers keep them as entries."""
+
+    key_directory: KeyDirectory | None = None
+    """The API keys of the server that is the storage; `None`: servers keep keys as entries."""
 
     file: Path | None = None
     """The file with the entries, which `open` makes if it is missing; `None` without a file."""

@@ -3,14 +3,14 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 from click.testing import Result
 
-from workertown_kv.testing import ServedStore
+from workertown_kv.testing import ServedStore, free_port
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Invoke = Callable[..., Result]
@@ -99,3 +99,75 @@ def test_a_name_without_a_command_makes_a_line(invoke: Invoke) -> None:
         line = json.loads(invoke("api-key", *args).stdout)
         assert line["hash"].startswith("sha256:")
     assert "create  " in invoke("api-key", "--help").stdout
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[ServedStore]:
+    with ServedStore() as store:
+        yield store
+
+
+def test_keys_of_a_server_are_made_listed_and_revoked(invoke: Invoke, served: ServedStore) -> None:
+    token = {"KV_TOKEN": "test-key"}
+    at = ("--store", served.url)
+    made = invoke("api-key", "create", "sho p?", "--prefix", "shop/", *at, **token)
+    assert made.exit_code == 0, made.stderr
+    key = made.stdout.strip()
+    found = httpx2.get(f"{served.url}/v1/kv/shop/a", headers=bearer(key))
+    assert found.status_code == 404
+    [listed] = map(
+        json.loads, invoke("api-key", "list", "--json", *at, **token).stdout.splitlines()
+    )
+    assert listed["name"] == "sho p?"
+    assert listed["created_by"] == "api_key:api_key"
+    again = invoke("api-key", "create", "sho p?", *at, **token)
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "There is an API key 'sho p?' in the storage already" in again.stderr
+    for name in ("nobody", "..", "a/b", ""):
+        ended = invoke("api-key", "revoke", name, *at, **token)
+        assert (ended.exit_code, ended.stdout) == (3, "")
+        assert f"There is no API key {name!r}" in ended.stderr
+    # This key may not administer.
+    refused = invoke("api-key", "list", *at, KV_TOKEN=key)
+    assert (refused.exit_code, refused.stdout) == (4, "")
+    assert "the verb admin" in refused.stderr
+    assert invoke("api-key", "revoke", "sho p?", *at, **token).exit_code == 0
+    assert invoke("api-key", "list", *at, **token).stdout == ""
+    assert httpx2.get(f"{served.url}/v1/kv/shop/a", headers=bearer(key)).status_code == 401
+
+
+def test_an_administrator_without_values_makes_no_key_that_reads_them(
+    invoke: Invoke, served: ServedStore
+) -> None:
+    at = ("--store", served.url)
+    flags = ("--verb", "admin", *at)
+    admin = invoke("api-key", "create", "admin", *flags, KV_TOKEN="test-key").stdout.strip()
+    for wanted in ((), ("--verb", "read")):
+        refused = invoke("api-key", "create", "more", *wanted, *at, KV_TOKEN=admin)
+        assert (refused.exit_code, refused.stdout) == (4, "")
+        assert "Out of scope" in refused.stderr
+    assert invoke("api-key", "create", "other", *flags, KV_TOKEN=admin).exit_code == 0
+    made = invoke("namespace", "create", "staging", *at, KV_TOKEN=admin)
+    id = made.stdout.partition(" ")[0]
+    assert (made.exit_code, made.stdout) == (0, f"{id} staging\n")
+    assert invoke("namespace", "rename", id, "old", *at, KV_TOKEN=admin).stdout == f"{id} old\n"
+    assert f"{id} old\n" in invoke("namespace", "list", *at, KV_TOKEN=admin).stdout
+    ended = invoke("namespace", "delete", "old", "--yes", *at, KV_TOKEN=admin)
+    assert ended.stdout == f"Deleted {id} old; the server removes its keys\n"
+    assert id not in invoke("namespace", "list", *at, KV_TOKEN=admin).stdout
+
+
+def test_a_server_that_refuses_or_does_not_answer_has_an_exit_code(
+    invoke: Invoke, served: ServedStore
+) -> None:
+    for url, token, code in (
+        (served.url, "wrong", 4),
+        (served.url, None, 4),
+        (f"http://127.0.0.1:{free_port()}", "test-key", 5),
+    ):
+        variables = {} if token is None else {"KV_TOKEN": token}
+        for command in (("api-key", "list"), ("namespace", "list")):
+            ended = invoke(*command, "--store", url, **variables)
+            assert (ended.exit_code, ended.stdout) == (code, ""), ended.stderr
+            assert len(ended.stderr.splitlines()) == 1
+            assert "test-key" not in ended.stderr

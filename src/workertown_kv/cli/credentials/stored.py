@@ -7,8 +7,9 @@ from typing import Any
 import click
 import msgspec
 
-from ...credentials import ApiKeys, StoredKey
+from ...credentials import api_keys_of
 from ...user import Scope
+from ...wire.api_keys import StoredKey
 from ..entries.arguments import as_json_option
 from ..entries.lines import shown_name
 from ..entries.listed import expiry
@@ -38,7 +39,7 @@ def create(*, store: StoreChoice, name: str, as_json: bool, **limits: Any) -> No
 
     async def act() -> None:
         async with opened(store) as found:
-            text, key = await ApiKeys(found.storage).create(
+            text, key = await api_keys_of(found.storage).create(
                 name, scopes=wanted.scopes, expires_at=wanted.expires_at
             )
         if as_json:
@@ -62,7 +63,7 @@ def list_(*, store: StoreChoice, as_json: bool) -> None:
 
     async def act() -> None:
         async with opened(store) as found:
-            keys = await ApiKeys(found.storage).all()
+            keys = await api_keys_of(found.storage).all()
             now = found.storage.clock()
         if as_json:
             for key in keys:
@@ -88,7 +89,7 @@ def revoke(*, store: StoreChoice, name: str) -> None:
 
     async def act() -> None:
         async with opened(store) as found:
-            await ApiKeys(found.storage).revoke(name)
+            await api_keys_of(found.storage).revoke(name)
         click.echo(f"Revoked {shown_name(name)}", err=True)
 
     run(act)

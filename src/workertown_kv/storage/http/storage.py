@@ -44,6 +44,7 @@ from ...wire.pages import decode_changes, decode_deletion, decode_page
 from ..clock_skew import skew_warnings
 from ..compare_and_set import compare_and_set
 from ..contract import Capability, Clock, Migration, Storage
+from .api_keys import HttpKeyDirectory
 from .connection import Connection, Query, Request, Response, read
 from .decided_batch import decided_batch
 from .listing import list_query
@@ -85,6 +86,7 @@ class HttpStorage(Storage):
         self.lacks = self._lacks  # type: ignore[misc]  # of each instance
         self._limits: Mapping[str, int] = {}
         self.directory = HttpDirectory(self._connection)
+        self.key_directory = HttpKeyDirectory(self._connection)
         self._times = (0.0, 0.0, 0.0)
 
     async def open(self) -> Sequence[Migration]:

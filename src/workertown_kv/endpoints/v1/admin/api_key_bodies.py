@@ -6,10 +6,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from ....credentials import NAME_CHARACTERS, StoredKey
+from ....credentials import NAME_CHARACTERS
 from ....entry import MAX_EXPIRES_AT, lifetime, whole_seconds
 from ....errors import InputError
 from ....user import Scope, check_scopes
+from ....wire.api_keys import NewKey, StoredKey
 from ...schemas import Json, Ttl
 from ..kv.decoding import check_syntax, invalid, located
 
@@ -42,14 +43,6 @@ class KeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ):
             raise invalid(("not_before",), "Expected Unix seconds before the key expires")
         return end
-
-
-class NewKey(StoredKey, frozen=True, kw_only=True, omit_defaults=True):
-    """A new API key, with its secret."""
-
-    api_key: Annotated[
-        str, Meta(description="The key itself, which the server keeps only as a hash")
-    ]
 
 
 NARROWED: Final[Mapping[str, Json]] = {

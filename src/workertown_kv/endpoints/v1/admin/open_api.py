@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ....credentials import StoredKey
 from ....namespaces import Namespace
 from ....storage import Capability, HealthReport, Migration, Storage
+from ....wire.api_keys import NewKey, StoredKey
 from ...document import Group
 from ...open_api import NATIVE, described, operation, parameter, success
 from ...schemas import TRUE, Json, ref
-from .api_key_bodies import NARROWED, KeyBody, NewKey
+from .api_key_bodies import NARROWED, KeyBody
 from .import_ import Imported
 from .namespaces import TitleBody
 from .open_api_keys import API_KEYS, describe_api_keys
