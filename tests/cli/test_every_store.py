@@ -8,6 +8,7 @@ import pytest
 from click.testing import Result
 
 from servers.redis import RunningRedis
+from workertown_kv.auth import hash_api_key
 from workertown_kv.testing import ServedStore
 
 Invoke = Callable[..., Result]
@@ -24,7 +25,10 @@ def redis(
 
 @pytest.fixture(scope="module")
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with ServedStore(tmp_path_factory.mktemp("served") / "kv.sqlite") as server:
+    scopes = [{"verbs": ["read", "write", "list"], "prefixes": ["a/"]}]
+    part = {"name": "part", "hash": hash_api_key("part-key"), "scopes": scopes}
+    env = {"KV_API_KEYS": json.dumps(part)}
+    with ServedStore(tmp_path_factory.mktemp("served") / "kv.sqlite", env=env) as server:
         yield {"KV_STORE": server.url, "KV_TOKEN": "test-key"}
 
 
@@ -89,6 +93,19 @@ def test_a_server_refuses_a_wrong_token_with_4(invoke: Invoke, http: dict[str, s
         ended = invoke("get", "a", KV_STORE=http["KV_STORE"], **token)
         assert (ended.exit_code, ended.stdout) == (4, "")
         assert ended.stderr.count("\n") == 1
+
+
+def test_a_token_for_some_keys_is_enough_for_these(invoke: Invoke, http: dict[str, str]) -> None:
+    variables = {**http, "KV_TOKEN": "part-key"}
+    assert invoke("set", "a/1", "1", **variables).exit_code == 0
+    assert invoke("list", **variables).stdout == "a/1\n"
+    args = ("--initial", "--prefix", "a/", "--limit", "2")
+    assert invoke("watch", *args, **variables).stdout == "set\ta/1\nready\n"
+    assert invoke("stats", **variables).stdout.split("\t")[1:3] == ["default", "1"]
+    for command in (("get", "b"), ("set", "b", "1"), ("delete", "--all", "--yes")):
+        ended = invoke(*command, **variables)
+        assert (ended.exit_code, ended.stdout) == (4, "")
+    assert invoke("delete", "--prefix", "a/", "--yes", **variables).stdout == "Deleted 1 key\n"
 
 
 def test_a_server_that_is_away_ends_a_command_with_5(invoke: Invoke) -> None:

@@ -85,12 +85,12 @@ class _Pages:
 
     async def next(self) -> Sequence[Seen]:
         if self._cursor is None:
-            self._cursor = (await self._storage.changes(ReadChanges(None))).cursor
+            self._cursor = (await self._storage.changes(self._reading(None))).cursor
             return ()
         if self._unlisted:
             return await self._initial()
         try:
-            page = await self._storage.changes(ReadChanges(self._cursor, _PAGE, WAIT_SECONDS))
+            page = await self._storage.changes(self._reading(self._cursor))
         except CursorGone:
             self._cursor = None
             return (Signal.RESET,)
@@ -102,6 +102,10 @@ class _Pages:
         await self._load_values(seen)
         self._cursor = page.cursor
         return seen
+
+    def _reading(self, since: str | None) -> ReadChanges:
+        interest = self._watch.interest
+        return ReadChanges(since, _PAGE, WAIT_SECONDS, interest.namespace, interest.prefixes)
 
     async def _initial(self) -> Sequence[Seen]:
         namespace = self._watch.interest.namespace
