@@ -11,6 +11,7 @@ from click.testing import Result
 from redis import Redis
 
 from servers.redis import RunningRedis
+from servers.small_disk import small_disk
 
 Invoke = Callable[..., Result]
 
@@ -155,3 +156,24 @@ def test_a_backup_is_only_of_an_sqlite_file_of_a_store(invoke: Invoke, filled: P
         assert ended.stderr.count("\n") == 1
     assert not list(filled.glob("*.part"))
     assert json.loads(invoke("get", "theme").stdout) == "dark"
+
+
+def test_a_full_disk_ends_each_command_with_one_line(
+    invoke: Invoke, filled: Path, tmp_path: Path
+) -> None:
+    assert invoke("set", "big", "-", input=b"x" * 3_000_000).exit_code == 0
+    assert invoke("export", "big.ndjson").exit_code == 0
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk", megabytes=2) as disk:
+        exported = invoke("export", disk / "x.ndjson")
+        assert exported.exit_code == 1
+        assert "x.ndjson.part: No space left on device" in exported.stderr
+        backed_up = invoke("backup", disk / "x.sqlite")
+        assert backed_up.exit_code != 0
+        assert "x.sqlite.part: There is no space left" in backed_up.stderr
+        assert not list(disk.iterdir())
+        imported = invoke("import", "big.ndjson", "--store", disk / "kv.sqlite")
+        assert imported.exit_code != 0
+        assert "There is no space left" in imported.stderr
+        for ended in (exported, backed_up):
+            assert ended.stderr.count("\n") == 1

@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from caller import API_KEY, Caller, make_server
 from workertown_kv import Storage
-from workertown_kv.http.exchange import HalfAnAnswer
+from workertown_kv.http.exchange import WHOLE, HalfAnAnswer
 from workertown_kv.operations import Get, List, Page, Set
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
@@ -279,3 +279,26 @@ async def test_a_store_with_many_pages_goes_through(
         assert len(entries_in(export)) == 50
         assert (await imported(call, export))["written"] == 50
         assert await storage.get(Get("default", "k49")) is not None
+
+
+async def test_a_host_that_cannot_stream_has_no_export() -> None:
+    async with make_server(MemoryStorage({"a": 1})) as server:
+        messages: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/admin/export",
+            "query_string": b"",
+            "headers": [(b"authorization", f"Bearer {API_KEY}".encode())],
+            WHOLE: True,
+        }
+        await server(scope, receive, send)
+        assert messages[0]["status"] == 406
+        assert b"workertown-kv export" in messages[1]["body"]

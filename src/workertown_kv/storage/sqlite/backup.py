@@ -5,7 +5,7 @@ from pathlib import Path
 
 import apsw
 
-from ...errors import OptionsError
+from ...errors import OptionsError, StorageError
 from .connection import Patience
 from .failures import translated
 from .schema import check_owner
@@ -21,20 +21,28 @@ def copy_file(source: Path, to: Path) -> None:
     """
     if not source.is_file():
         raise OptionsError(f"There is no file {source}; expected the SQLite file of a store")
-    at = source
     try:
         db = apsw.Connection(os.fspath(source), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             db.set_busy_handler(Patience(_BUSY_SECONDS).wait)
             check_owner(db)
-            at = to
-            db.execute("VACUUM INTO ?", (os.fspath(to),))
+            _write(db, to)
         finally:
             db.close()
     except apsw.Error as error:
-        raise translated(error, at) from error
+        raise translated(error, source) from error
     file = os.open(to, os.O_RDONLY)
     try:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def _write(db: apsw.Connection, to: Path) -> None:
+    try:
+        db.execute("VACUUM INTO ?", (os.fspath(to),))
+    except apsw.Error as error:
+        # SQLite leaves the journal of the new file if the disk is full.
+        Path(f"{to}-journal").unlink(missing_ok=True)
+        failure = translated(error, to)
+        raise StorageError(f"Cannot write {to}: {failure.message}", failure.kind) from error
