@@ -210,3 +210,23 @@ def test_no_password_is_printed_or_sent(stores: list[ServedStore]) -> None:
     assert "s3cr" not in told
     # The only output so far is the line that names the database.
     assert "s3cr" not in stores[0].read_until("listens on")
+
+
+def test_an_api_key_that_one_server_makes_or_revokes_counts_at_the_other(
+    clients: list[httpx2.Client],
+) -> None:
+    one, other = clients
+    body = {"name": "ci", "ttl": 3600, "scopes": [{"verbs": ["read"], "prefixes": ["a"]}]}
+    for _ in range(2):  # the name is free again afterwards
+        made = one.post("/admin/api-keys", json=body).json()["data"]
+        bearer = {"Authorization": f"Bearer {made.pop('api_key')}"}
+        assert other.get("/v1/kv/a", headers=bearer).status_code == 404
+        assert other.get("/v1/kv/b", headers=bearer).status_code == 403
+        assert other.get("/admin/api-keys").json()["data"] == [made]
+        assert other.post("/admin/api-keys", json=body).status_code == 409
+        assert one.delete("/admin/api-keys/ci").status_code == 200
+        assert one.get("/v1/kv/a", headers=bearer).status_code == 401
+        until = time.monotonic() + 60
+        while other.get("/v1/kv/a", headers=bearer).status_code != 401:
+            assert time.monotonic() < until
+        assert other.get("/admin/api-keys").json()["data"] == []
