@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from ..entry import DEFAULT_NAMESPACE
-from ..errors import ClientError, KvError, NamespaceExists, NamespaceNotFound
+from ..errors import ClientError, NamespaceExists, NamespaceNotFound
 from ..namespaces import namespaces_of
 from ..options import LimitsOptions
 from ..storage import Storage
@@ -103,6 +103,6 @@ class Connection:
     async def _sweep(self) -> None:
         while True:
             swept = 0
-            with suppress(KvError):  # the operations of the client meet the same failure
+            with suppress(Exception):  # the operations of the client meet the same failure
                 swept = await self.storage.sweep(SWEEP_ENTRIES)
             await asyncio.sleep(0.01 if swept else SWEEP_SECONDS)
