@@ -51,14 +51,14 @@ class GatheringCases:
     async def test_gets_that_arrive_together_are_few_statements(self, gathered: Storage) -> None:
         keys = [f"key {number}" for number in range(CALLERS)]
         before = self.statements()
-        versions = await _all(gathered, [put(key, key.encode().hex().encode()) for key in keys])
+        versions = await _all(gathered, [put(key, f'"{key}"'.encode()) for key in keys])
         assert self.statements() - before <= self.most_for_sets
         before = self.statements()
         entries = await _all(gathered, [Get("default", key) for key in keys])
         assert self.statements() - before <= self.most_for_gets
         for key, version, entry in zip(keys, versions, entries, strict=True):
             assert isinstance(version, str)
-            assert entry == Entry(key=key, value=key.encode().hex().encode(), version=version)
+            assert entry == Entry(key=key, value=f'"{key}"'.encode(), version=version)
 
     async def test_a_get_that_has_no_company_is_one_statement(self, gathered: Storage) -> None:
         before = self.statements()

@@ -10,7 +10,6 @@ from workertown_kv.options import Secret
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.http import HttpStorage
 from workertown_kv.storage.memory import MemoryStorage
-from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.storage.url import storage_from_url
 
 TOKEN = Secret("s3cret-token")
@@ -58,11 +57,3 @@ class TestInFrontOfMemory(InFrontConformance):
 
     def behind(self, clock: Clock, folder: Path) -> Storage:
         return MemoryStorage(clock=clock)
-
-
-@pytest.mark.deep
-class TestInFrontOfSqlite(InFrontConformance):
-    examples = 5
-
-    def behind(self, clock: Clock, folder: Path) -> Storage:
-        return SqliteStorage(folder / "kv.sqlite", clock=clock)

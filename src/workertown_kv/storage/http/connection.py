@@ -21,6 +21,7 @@ IDLE_SECONDS: Final = 4.0
 """How long an idle connection is kept: less than most servers and proxies keep it."""
 
 SECRET_BYTES: Final = 64
+UNSURE: Final = "the write may or may not have happened"
 
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout)
 _CLOSED: Final = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
@@ -59,6 +60,19 @@ class Connection:
         self._client: httpx2.AsyncClient | None = None
         self._sending = 0
         self._finished = asyncio.Event()
+
+    @property
+    def timeout(self) -> float:
+        """How many seconds an operation may take."""
+        return self._settings.timeout
+
+    def late(self, is_sent: bool) -> StorageUnavailable:
+        """Return the error for an operation that has taken too long."""
+        unknown = f"; {UNSURE}" if is_sent else ""
+        seconds = self._settings.timeout
+        return StorageUnavailable(
+            f"The server at {self._settings.host} did not answer within {seconds:g} s{unknown}"
+        )
 
     def open(self) -> None:
         """Get ready to connect. Nothing is sent yet."""
@@ -176,14 +190,10 @@ class Connection:
         host = self._settings.host
         if self._client is None:
             return StorageUnavailable("The storage is closed")
-        unknown = ""
-        if request.writes and not isinstance(error, _NEVER_SENT):
-            unknown = "; the write may or may not have happened"
+        is_unsure = request.writes and not isinstance(error, _NEVER_SENT)
         if isinstance(error, httpx2.TimeoutException):
-            seconds = self._settings.timeout
-            return StorageUnavailable(
-                f"The server at {host} did not answer within {seconds:g} s{unknown}"
-            )
+            return self.late(is_unsure)
+        unknown = f"; {UNSURE}" if is_unsure else ""
         return StorageUnavailable(f"The server at {host} cannot be reached{unknown}")
 
     def _failure(self, envelope: Envelope) -> KvError:

@@ -3,18 +3,15 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
-from ...entry import DEFAULT_NAMESPACE, RESERVED_NAMESPACE, Entry
+from ...entry import Entry
 from ...errors import (
     InputError,
     KvError,
-    NamespaceNotFound,
     NotFound,
     StorageError,
-    StorageUnsupported,
     ValueTooLarge,
 )
 from ...operations import (
@@ -25,10 +22,8 @@ from ...operations import (
     Deletion,
     Get,
     List,
-    Operation,
     Page,
     ReadChanges,
-    Record,
     Result,
     Set,
     Touch,
@@ -37,23 +32,24 @@ from ...operations import (
 )
 from ...options import Secret
 from ...wire.about import decode_about
-from ...wire.batches import decode_results, encode_batch, is_sendable
+from ...wire.batches import is_sendable
 from ...wire.cursors import encode_cursor
-from ...wire.failures import made
 from ...wire.pages import decode_changes, decode_deletion, decode_page
 from ..clock_skew import skew_warnings
 from ..compare_and_set import compare_and_set
 from ..contract import Capability, Clock, Migration, Storage
+from ..gathering import GatheredOperations, Write
+from ..tasks import in_task
 from .api_keys import HttpKeyDirectory
-from .connection import Connection, Query, Request, Response, read
+from .batches import Batches
+from .connection import Connection, Query, Request, read
 from .decided_batch import decided_batch
+from .groups import get_each, write_each
 from .listing import list_query
 from .namespaces import HttpDirectory
 from .put import LARGE_BYTES, put_request, version_in
 from .url import parse_url
-
-KV: Final = "/v1/kv"
-"""The path of values and keys, below the URL of the server."""
+from .values import KV, NOT_REACHED, Values, space_of
 
 CHANGES: Final = "/v1/changes"
 READY: Final = "/health/ready"
@@ -61,11 +57,6 @@ MOST_CHANGES: Final = 1000
 MOST_PREFIXES: Final = 100
 MOST_DELETED: Final = 10_000
 MOST_WAIT_SECONDS: Final = 60.0
-
-_JSON: Final = {"Content-Type": b"application/json"}
-_NOT_REACHED: Final = (
-    "They would be in the server behind, which lets no client reach its reserved namespace."
-)
 
 
 class HttpStorage(Storage):
@@ -75,6 +66,8 @@ class HttpStorage(Storage):
     `open` asks.
     """
 
+    needs_task = False
+
     def __init__(
         self, url: str, *, token: Secret | str | None = None, clock: Clock = time.time
     ) -> None:
@@ -82,9 +75,11 @@ class HttpStorage(Storage):
         secret = Secret(token) if isinstance(token, str) else token
         self._connection = Connection(parse_url(url, secret), secret)
         # It stays the same dictionary, which wrappers of the storage share.
-        self._lacks = {Capability.RESERVED: _NOT_REACHED}
+        self._lacks = {Capability.RESERVED: NOT_REACHED}
         self.lacks = self._lacks  # type: ignore[misc]  # of each instance
-        self._limits: Mapping[str, int] = {}
+        self._values = Values(self._connection)
+        self._batches = Batches(self._values)
+        self._gathered = self._gather()
         self.directory = HttpDirectory(self._connection)
         self.key_directory = HttpKeyDirectory(self._connection)
         self._times = (0.0, 0.0, 0.0)
@@ -96,13 +91,14 @@ class HttpStorage(Storage):
         except BaseException:
             await self._connection.close()
             raise
+        self._gathered = self._gather()
         return ()
 
     async def _ask(self) -> None:
         """Ask what the server can do, which also shows whether it accepts the token."""
         before = self.clock()
         try:
-            data = await self._data(Request(method="GET", path=KV, query={"about": "true"}))
+            data = await self._values.data(Request(method="GET", path=KV, query={"about": "true"}))
         except InputError as error:
             raise StorageError(f"The server is too old to be a storage: {error.message}") from error
         about = read(data, decode_about)
@@ -111,12 +107,13 @@ class HttpStorage(Storage):
         for name, reason in about.lacks.items():
             if name in known:
                 self._lacks[known[name]] = reason
-        self._lacks[Capability.RESERVED] = _NOT_REACHED
+        self._lacks[Capability.RESERVED] = NOT_REACHED
         self.keeps_answers = about.idempotency
-        self._limits = about.limits
+        self._batches.most = about.limits.get("batch_operations")
         self._times = (about.now, before, self.clock())
 
     async def close(self) -> None:
+        await self._gathered.close()
         await self._connection.close()
 
     async def warnings(self) -> Sequence[str]:
@@ -129,36 +126,24 @@ class HttpStorage(Storage):
             await self.check()
 
     async def get(self, operation: Get) -> Entry | None:
-        result = await self._single(operation)
-        assert result is None or isinstance(result, Entry)
-        return result
+        return await self._gathered.get(operation)
 
     async def set(self, operation: Set) -> str:
-        if len(operation.value) > LARGE_BYTES:
-            request = put_request(KV, operation, space_of(operation.namespace))
-            if request is not None:
-                return version_in(await self._response(request))
-        result = await self._single(operation)
-        assert isinstance(result, str)
-        return result
+        return await self._gathered.set(operation)
 
     async def delete(self, operation: Delete) -> None:
-        await self._single(operation)
+        await self._gathered.delete(operation)
 
     async def touch(self, operation: Touch) -> str | None:
-        result = await self._single(operation)
-        assert result is None or isinstance(result, str)
-        return result
+        return await self._gathered.touch(operation)
 
     async def update(self, operation: Update) -> Updated:
         if not is_sendable(operation):
             return await compare_and_set(self, operation)
         # With the key, the update can be sent again if its answer is lost.
-        key = None
-        if self.keeps_answers:
-            key = secrets.token_hex(16)
+        key = secrets.token_hex(16) if self.keeps_answers else None
         try:
-            result = await self._single(operation, key)
+            result = await self._batches.single(operation, key)
         except ValueTooLarge:
             if key is None:
                 raise
@@ -168,7 +153,7 @@ class HttpStorage(Storage):
         return result
 
     async def list(self, operation: List) -> Page:
-        return await self._list(operation, {})
+        return await in_task(self._list(operation, {}))
 
     async def list_entries(self, operation: List, read_bytes: int) -> Page:
         return await self._list(operation, {"values": "true", "read_bytes": str(read_bytes)})
@@ -182,18 +167,22 @@ class HttpStorage(Storage):
         request = Request(
             method="DELETE", path=KV, query=query | space_of(operation.namespace), writes=True
         )
-        return read(await self._data(request), decode_deletion)
+        return read(await self._values.data(request), decode_deletion)
 
     async def secret(self) -> bytes | None:
         return await asyncio.to_thread(self._connection.secret)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
-        if operation.record is not None:
-            return await self._recorded(operation, operation.record)
-        if all(map(is_sendable, operation.operations)):
-            return await self._batch(operation)
+        is_sent = all(map(is_sendable, operation.operations))
+        record = operation.record
+        if record is not None:
+            if not (self.keeps_answers and record.request and is_sent and operation.operations):
+                raise self.unsupported(Capability.RESERVED)
+            return await self._batches.recorded(operation, record)
+        if is_sent:
+            return await self._batches.run(operation)
         if operation.atomic:
-            return await decided_batch(operation, self._batch, self.clock())
+            return await decided_batch(operation, self._batches.run, self.clock())
         return await super().batch(operation)
 
     async def changes(self, operation: ReadChanges) -> ChangePage:
@@ -210,7 +199,7 @@ class HttpStorage(Storage):
         if operation.since is not None:
             wait = min(operation.wait, MOST_WAIT_SECONDS)
             query |= {"since": operation.since, "wait": f"{wait:.3f}"}
-        data = await self._data(Request(method="GET", path=CHANGES, query=query, wait=wait))
+        data = await self._values.data(Request(method="GET", path=CHANGES, query=query, wait=wait))
         page = read(data, lambda text: decode_changes(text, operation.namespace or ""))
         # Changes that were made while the server read the cursor of now came before now.
         return ChangePage((), page.cursor, True) if operation.since is None else page
@@ -219,89 +208,30 @@ class HttpStorage(Storage):
         if not operation.within:
             return Page([])
         query = list_query(operation) | more | space_of(operation.namespace)
-        data = await self._data(Request(method="GET", path=KV, query=query))
+        data = await self._values.data(Request(method="GET", path=KV, query=query))
         return read(data, lambda text: decode_page(operation, text, with_values=bool(more)))
 
-    async def _single(self, operation: Operation, key: str | None = None) -> Result:
-        (result,) = await self._sent(Batch([operation]), key)
-        if isinstance(result, KvError):
-            raise result
+    def _gather(self) -> GatheredOperations:
+        batches = self._batches
+        return GatheredOperations(
+            get=self._get,
+            get_each=lambda some: get_each(batches, some),
+            write=self._write,
+            write_each=lambda some: write_each(batches, some),
+            seconds=self._connection.timeout,
+            late=self._connection.late,
+        )
+
+    async def _get(self, operation: Get) -> Entry | None:
+        result = await self._batches.single(operation)
+        assert result is None or isinstance(result, Entry)
         return result
 
-    async def _batch(self, batch: Batch) -> Sequence[Result]:
-        most = self._limits.get("batch_operations", len(batch.operations))
-        if batch.atomic or len(batch.operations) <= most:
-            return await self._sent(batch) if batch.operations else []
-        results: list[Result] = []
-        left = batch.read_bytes
-        for start in range(0, len(batch.operations), most):
-            some = Batch(batch.operations[start : start + most], read_bytes=left)
-            found = await self._sent(some)
-            left -= min(left, sum(len(one.value) for one in found if isinstance(one, Entry)))
-            results += found
-        return results
-
-    async def _recorded(self, batch: Batch, record: Record) -> Sequence[Result]:
-        """Let the server keep its answer under the name of a record, and make nothing of it here.
-
-        A repetition gets the results of the first time, and so the same answer is made of them.
-        """
-        is_sent = all(map(is_sendable, batch.operations))
-        if not (self.keeps_answers and record.request and batch.operations and is_sent):
-            raise self.unsupported(Capability.RESERVED)
-        fields = {**_JSON, "Idempotency-Request": record.request.encode()}
-        results = await self._sent(batch, record.key, fields)
-        record.make(results)
-        return results
-
-    async def _sent(
-        self, batch: Batch, key: str | None = None, fields: Mapping[str, bytes] = _JSON
-    ) -> Sequence[Result]:
-        namespace, *others = {operation.namespace for operation in batch.operations}
-        if others:
-            raise StorageUnsupported("The batch has several namespaces; expected one, as over HTTP")
-        writes = not all(isinstance(item, Get) for item in batch.operations)
-        request = Request(
-            method="POST",
-            path=KV,
-            query={"precise": "true", **space_of(namespace)},
-            fields=fields if key is None else {**fields, "Idempotency-Key": key.encode()},
-            body=encode_batch(batch),
-            writes=writes,
-            has_key=key is not None,
-        )
-        data = await self._data(request)
-        return read(data, lambda text: decode_results(batch, text))
-
-    async def _data(self, request: Request) -> bytes:
-        with _found(request):
-            return await self._connection.data(request)
-
-    async def _response(self, request: Request) -> Response:
-        with _found(request):
-            return await self._connection.response(request)
-
-
-def space_of(namespace: str) -> Query:
-    """Return the parameter that names a namespace."""
-    if namespace == DEFAULT_NAMESPACE:
-        return {}
-    if namespace == RESERVED_NAMESPACE:
-        raise StorageUnsupported(f"This storage has no {Capability.RESERVED}. {_NOT_REACHED}")
-    return {"namespace": namespace}
-
-
-@contextmanager
-def _found(request: Request) -> Iterator[None]:
-    """Make the errors about a path or a namespace that the server does not have."""
-    try:
-        yield
-    except NotFound as error:
-        if error.message == NotFound().message:
-            raise  # of an operation in an atomic batch
-        if "namespace" in request.query and request.path == KV:
-            raise made(NamespaceNotFound, error.message) from None
-        raise StorageError(
-            f"The server has nothing at {request.path}: {error.message}; expected the URL before "
-            f"{KV}, of a server whose option endpoints.v1 has the default paths"
-        ) from None
+    async def _write(self, operation: Write) -> Updated | str | None:
+        if isinstance(operation, Set) and len(operation.value) > LARGE_BYTES:
+            request = put_request(KV, operation, space_of(operation.namespace))
+            if request is not None:
+                return version_in(await in_task(self._values.response(request)))
+        result = await in_task(self._batches.single(operation))
+        assert not isinstance(result, Entry | KvError)
+        return result

@@ -1,0 +1,65 @@
+"""Test that operations of HttpStorage that wait together share requests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from caller import API_KEY
+from servers.behind import ServersBehind
+from storage.gathering_cases import GatheringCases
+from workertown_kv.errors import KvError, NamespaceNotFound
+from workertown_kv.operations import Get, Set
+from workertown_kv.storage import Storage
+from workertown_kv.storage.http import HttpStorage
+from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.testing import MovedClock
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[ServersBehind]:
+    with ServersBehind() as servers:
+        yield servers
+
+
+class TestHttpGathering(GatheringCases):
+    @pytest.fixture(autouse=True)
+    def _serving(self, servers: ServersBehind) -> None:
+        self._servers = servers
+        self._requests = 0
+
+    def statements(self) -> int:
+        return self._requests
+
+    def _note(self, method: str, path: str, status: int, seconds: float) -> None:
+        self._requests += 1
+
+    @asynccontextmanager
+    async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
+        url = self._servers.serve(MemoryStorage(clock=clock), logger=self._note)
+        storage = HttpStorage(f"{url}?timeout=60", token=API_KEY, clock=clock)
+        await storage.open()
+        for title in ("other: %/é", "none"):
+            await storage.directory.create(title)
+        try:
+            yield storage
+        finally:
+            await storage.close()
+
+    async def test_what_the_server_refuses_leaves_the_others(self, gathered: Storage) -> None:
+        given = [Set(namespace="default", key=str(number), value=b"1") for number in range(8)]
+        wrong = [
+            Set(namespace="default", key="k" * 3000, value=b"1"),
+            Set(namespace="default", key="late", value=b"1", expires_at=1.0),
+            Set(namespace="no such", key="a", value=b"1"),
+        ]
+        acting = [gathered.set(one) for one in (*given, *wrong)]
+        outcomes = await asyncio.gather(*acting, return_exceptions=True)
+        assert all(isinstance(one, str) for one in outcomes[:8])
+        assert all(isinstance(one, KvError) for one in outcomes[8:])
+        assert isinstance(outcomes[-1], NamespaceNotFound)
+        for one, version in zip(given, outcomes, strict=False):
+            entry = await gathered.get(Get("default", one.key))
+            assert entry is not None
+            assert entry.version == version
