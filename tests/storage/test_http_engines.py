@@ -16,6 +16,7 @@ from storage.in_front import InFrontConformance
 from storage.sql_case import table_of
 from workertown_kv.entry import Entry
 from workertown_kv.errors import Conflict
+from workertown_kv.namespaces import namespaces_of
 from workertown_kv.operations import (
     MUST_NOT_EXIST,
     Batch,
@@ -101,7 +102,7 @@ async def test_a_server_in_front_does_what_the_engine_does(
 ) -> None:
     await behind.open()
     begin = (await behind.changes(ReadChanges(None))).cursor
-    space = (await behind.directory.create("a space")).name
+    space = (await namespaces_of(behind).create("a space")).name
     given = Set(
         namespace=space,
         key="a/\x01é",

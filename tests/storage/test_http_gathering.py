@@ -10,9 +10,11 @@ from caller import API_KEY
 from servers.behind import ServersBehind
 from storage.gathering_cases import GatheringCases
 from workertown_kv.errors import KvError, NamespaceNotFound
+from workertown_kv.namespaces import namespaces_of
 from workertown_kv.operations import Get, Set
 from workertown_kv.storage import Storage
 from workertown_kv.storage.http import HttpStorage
+from workertown_kv.storage.http.connection import Connection, Request
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 
@@ -25,23 +27,27 @@ def servers() -> Iterator[ServersBehind]:
 
 class TestHttpGathering(GatheringCases):
     @pytest.fixture(autouse=True)
-    def _serving(self, servers: ServersBehind) -> None:
+    def _serving(self, servers: ServersBehind, monkeypatch: pytest.MonkeyPatch) -> None:
         self._servers = servers
         self._requests = 0
+        data = Connection.data
+
+        async def counted(connection: Connection, request: Request) -> bytes:
+            self._requests += 1
+            return await data(connection, request)
+
+        monkeypatch.setattr(Connection, "data", counted)
 
     def statements(self) -> int:
         return self._requests
 
-    def _note(self, method: str, path: str, status: int, seconds: float) -> None:
-        self._requests += 1
-
     @asynccontextmanager
     async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
-        url = self._servers.serve(MemoryStorage(clock=clock), logger=self._note)
+        url = self._servers.serve(MemoryStorage(clock=clock))
         storage = HttpStorage(f"{url}?timeout=60", token=API_KEY, clock=clock)
         await storage.open()
         for title in ("other: %/é", "none"):
-            await storage.directory.create(title)
+            await namespaces_of(storage).create(title)
         try:
             yield storage
         finally:
