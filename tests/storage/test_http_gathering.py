@@ -26,6 +26,8 @@ def servers() -> Iterator[ServersBehind]:
 
 
 class TestHttpGathering(GatheringCases):
+    apart = 1
+
     @pytest.fixture(autouse=True)
     def _serving(self, servers: ServersBehind, monkeypatch: pytest.MonkeyPatch) -> None:
         self._servers = servers
