@@ -60,6 +60,8 @@ def test_the_root_names_every_command_and_the_version(run: Run) -> None:
     assert (printed.returncode, printed.stderr) == (0, "")
     assert isinstance(main, click.Group)
     assert main.commands.keys() == {*FLAGS, *ONE_OFF}
+    headings = re.findall(r"^(\w+):$", printed.stdout, re.MULTILINE)
+    assert headings == ["Options", "Entries", "Stores", "Servers", "Shells"]
     for name in main.commands:
         assert re.search(rf"^  {name} +\S", printed.stdout, re.MULTILINE)
 

@@ -4,38 +4,49 @@ from typing import Final
 
 import click
 
-from .lazy_commands import LazyCommands
+from .epilog import only_examples
+from .lazy_group import LazyGroup
 
-_COMMANDS: Final = {
-    "api-key": "credentials.api_key:api_key",
-    "backup": "moving.backup:backup",
-    "completion": "completion:completion",
-    "config": "config:config",
-    "copy": "moving.copy:copy",
-    "delete": "entries.delete:delete",
-    "doctor": "doctor:doctor",
-    "export": "moving.export:export",
-    "get": "entries.get:get",
-    "import": "moving.import_:import_",
-    "increment": "entries.increment:increment",
-    "list": "entries.list_:list_",
-    "login": "login:login",
-    "logout": "login:logout",
-    "migrate": "migrate:migrate",
-    "namespace": "namespace:namespace",
-    "put": "entries.set_:set_",
-    "serve": "serve:serve",
-    "set": "entries.set_:set_",
-    "stats": "stats:stats",
-    "take": "entries.take:take",
-    "touch": "entries.touch:touch",
-    "user": "credentials.user:user",
-    "watch": "entries.watch:watch",
+_SECTIONS: Final = {
+    "Entries": {
+        "get": "entries.get:get",
+        "set": "entries.set_:set_",
+        "put": "entries.set_:set_",
+        "list": "entries.list_:list_",
+        "delete": "entries.delete:delete",
+        "touch": "entries.touch:touch",
+        "increment": "entries.increment:increment",
+        "take": "entries.take:take",
+        "watch": "entries.watch:watch",
+    },
+    "Stores": {
+        "login": "login:login",
+        "logout": "login:logout",
+        "namespace": "namespace:namespace",
+        "stats": "stats:stats",
+        "doctor": "doctor:doctor",
+        "export": "moving.export:export",
+        "import": "moving.import_:import_",
+        "copy": "moving.copy:copy",
+        "backup": "moving.backup:backup",
+        "migrate": "migrate:migrate",
+    },
+    "Servers": {
+        "serve": "serve:serve",
+        "config": "config:config",
+        "api-key": "credentials.api_key:api_key",
+        "user": "credentials.user:user",
+    },
+    "Shells": {
+        "completion": "completion:completion",
+    },
 }
 
 
 @click.group(
-    commands=LazyCommands(_COMMANDS),
+    cls=LazyGroup,
+    sections=_SECTIONS,
+    epilog=only_examples("set theme dark", "get theme", "serve"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
 )
 @click.version_option(package_name="workertown-kv", prog_name="workertown-kv")
