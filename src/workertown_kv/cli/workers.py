@@ -184,7 +184,7 @@ def _try_files(flags: Flags, result: Connection) -> None:
     files = Files()
     try:
         server = kv_from(files)
-        asyncio.run(try_out(server))
+        has_stored_keys = asyncio.run(try_out(server))
         if flags.tls_cert is not None:
             tls_context(flags.tls_cert, flags.tls_key)
     except KvError as error:
@@ -192,7 +192,10 @@ def _try_files(flags: Flags, result: Connection) -> None:
     except Exception:  # noqa: BLE001  (whatever it is, the workers go on)
         _LOG.exception("Not reloaded")
     else:
-        result.send((files, [one.summary for one in server.strategies]))
+        known = [one.summary for one in server.strategies]
+        if has_stored_keys:
+            known.append("API keys in the storage")
+        result.send((files, known))
 
 
 def _send(control: Connection, files: Files) -> None:

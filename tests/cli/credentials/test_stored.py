@@ -1,6 +1,8 @@
 """Test the commands that make, list and revoke the API keys of a store."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +47,8 @@ def test_the_first_key_of_a_store_needs_no_file_and_no_variable(
         revoked = time.monotonic()
         while httpx2.get(f"{store.url}/v1/kv/a", headers=bearer(reader)).status_code != 401:
             assert time.monotonic() - revoked < 60
-        assert "No credentials are configured" not in store.output
+        os.kill(store.pid, signal.SIGHUP)
+        assert "Reloaded, with API keys in the storage" in store.read_until("Reloaded")
     assert "No credentials are configured" not in store.output
     assert admin not in store.output
 
