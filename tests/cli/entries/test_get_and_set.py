@@ -73,6 +73,14 @@ def test_an_entry_is_printed_on_one_line_of_json(invoke: Invoke) -> None:
     }
 
 
+def test_a_line_of_json_has_nothing_that_a_terminal_may_obey(invoke: Invoke) -> None:
+    invoke("set", "a\u009b", '"\u009b2J\u2028"')
+    for args in (("get", "a\u009b"), ("list", "--values")):
+        line = invoke(*args, "--json").stdout
+        assert line.isascii()
+        assert (json.loads(line)["key"], json.loads(line)["value"]) == ("a\u009b", "\u009b2J\u2028")
+
+
 def test_a_write_happens_only_if_its_precondition_holds(invoke: Invoke) -> None:
     version = invoke("set", "a", "1", "--create", "--print-version").stdout.strip()
     for args in (("--create",), ("--if-version", "x")):

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -137,3 +140,19 @@ def test_a_failure_of_the_first_read_ends_the_watch() -> None:
     with pytest.raises(StorageUnavailable):
         asyncio.run(read())
     assert failures == []
+
+
+@pytest.mark.usefixtures("changed")
+def test_ctrl_c_ends_a_watch_in_silence(environment: dict[str, str], tmp_path: Path) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "workertown_kv", "watch", "--initial"],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert watching.stdout is not None
+    assert b"ready\n" in iter(watching.stdout.readline, b"")
+    watching.send_signal(signal.SIGINT)
+    assert watching.communicate(timeout=60) == (b"", b"")
+    assert watching.returncode == 130

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -15,10 +16,15 @@ _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 def json_line(info: KeyInfo) -> str:
     """Return one line of JSON with all that is known of an entry."""
-    return msgspec.json.encode(described(info)).decode()
+    return line_of(_described(info))
 
 
-def described(info: KeyInfo) -> dict[str, object]:
+def line_of(fields: Mapping[str, object]) -> str:
+    """Return one line of JSON without characters that a terminal may obey."""
+    return _UNFIT.sub(_escaped, msgspec.json.encode(fields).decode())
+
+
+def _described(info: KeyInfo) -> dict[str, object]:
     """Return all that is known of an entry, for JSON."""
     fields: dict[str, object] = {"key": info.key}
     if isinstance(info, Entry):

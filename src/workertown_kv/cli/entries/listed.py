@@ -4,10 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
-
 from ...entry import Entry, KeyInfo
-from .lines import json_line, shown_name, shown_value
+from .lines import json_line, line_of, shown_name, shown_value
 
 Listed = KeyInfo | str
 """A key, a whole entry, or the name of a folder."""
@@ -79,7 +77,7 @@ def expiry(expires_at: float | None, now: float) -> str:
 def _json(listed: Listed) -> str:
     if isinstance(listed, KeyInfo):
         return json_line(listed)
-    return msgspec.json.encode({"folder": listed}).decode()
+    return line_of({"folder": listed})
 
 
 def _line(listed: Listed) -> str:

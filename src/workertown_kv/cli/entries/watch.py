@@ -15,7 +15,7 @@ from ..flag import WholeNumber
 from ..store import StoreChoice, opened, run, store_options
 from .arguments import Text, as_json_option
 from .following import Seen, Signal, Watch, follow
-from .lines import described_value, shown_name, shown_value
+from .lines import described_value, line_of, shown_name, shown_value
 
 _COLOURS: Final = {"set": "green", "touch": "yellow", "delete": "red", "expire": "magenta"}
 
@@ -85,7 +85,7 @@ def _failed(error: KvError) -> None:
 
 def _json(seen: Seen) -> str:
     if isinstance(seen, Signal):
-        return msgspec.json.encode({"event": seen}).decode()
+        return line_of({"event": seen})
     change = seen.change
     fields: dict[str, object] = {"event": change.event, "key": change.key}
     if change.version is not None:
@@ -100,7 +100,7 @@ def _json(seen: Seen) -> str:
         fields["value_bytes"] = seen.value_bytes
     if seen.cursor is not None:
         fields["cursor"] = seen.cursor
-    return msgspec.json.encode(fields).decode()
+    return line_of(fields)
 
 
 def _line(seen: Seen, *, with_value: bool) -> str:
