@@ -32,8 +32,10 @@ VALUE_BYTES: Final = 64 * 1024
 _RETRY_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.005
 """The shortest pause between two pages, in which changes that come together gather."""
-_GETS: Final = 50
-"""How many entries are read at once for watchers who want values."""
+VALUES_AT_ONCE: Final = 16
+"""How many values are read at once for watchers who want values: at most 1 MiB."""
+_DELIVERED_AT_ONCE: Final = 4 * VALUES_AT_ONCE
+"""How many changes of a page have their values in memory at the same time."""
 _LOOK_SECONDS: Final = 0.05
 
 Identity = tuple[Event, str, str, str | None, float | None]
@@ -229,7 +231,7 @@ class Feed:
     async def published(
         self, since: str, subscriber: Subscriber
     ) -> AsyncIterator[tuple[Sequence[Published], str]]:
-        """Read the changes after a cursor up to now for one subscriber, in pages.
+        """Read the changes after a cursor up to now for one subscriber, in pages without values.
 
         Yields what the subscriber sees of each page, and the position after the page.
         """
@@ -241,24 +243,28 @@ class Feed:
                 for change, cursor in _with_cursors(page)
                 for part in subscriber.interest.parts(change)
             ]
-            if subscriber.wants_values:
-                await self.load_values(seen)
             yield seen, page.cursor
             since, complete = page.cursor, page.complete
 
-    async def load_values(self, published: Sequence[Published]) -> None:
-        """Read the values that still have the version of their change."""
+    async def load_values(
+        self, published: Sequence[Published], loaded: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Read the values that still have the version of their change.
+
+        Calls `loaded` again and again, with the size of the values that were read meanwhile.
+        """
         wanted = [one for one in published if one.change.event in (Event.SET, Event.TOUCH)]
-        for start in range(0, len(wanted), _GETS):
-            some = wanted[start : start + _GETS]
+        for start in range(0, len(wanted), VALUES_AT_ONCE):
+            some = wanted[start : start + VALUES_AT_ONCE]
             gets = [Get(one.change.namespace, one.change.key) for one in some]
-            batch = Batch(gets, read_bytes=_GETS * VALUE_BYTES)
+            batch = Batch(gets, read_bytes=VALUES_AT_ONCE * VALUE_BYTES)
             for one, found in zip(some, await self.storage.batch(batch), strict=True):
                 change, entry = one.change, found
                 if isinstance(entry, ValueTooLarge):
                     entry = await self.storage.get(Get(change.namespace, change.key))
                 if isinstance(entry, Entry) and entry.version == change.version:
                     one.take(entry)
+            loaded(sum(len(one.value or b"") for one in some))
 
     def _is_at(self, cursor: str) -> bool:
         return not self._is_publishing and self._cursor == cursor
@@ -321,11 +327,12 @@ class Feed:
             self._log.failed(kind, f"Reading changes failed: {error}", traceback_of=error)
 
     async def _deliver(self, page: ChangePage) -> None:
-        published = [
-            Published(change, cursor)
-            for change, cursor in _with_cursors(page)
-            if not is_reserved(change.namespace)
-        ]
+        changes = [one for one in _with_cursors(page) if not is_reserved(one[0].namespace)]
+        for start in range(0, len(changes), _DELIVERED_AT_ONCE):
+            await self._deliver_some(changes[start : start + _DELIVERED_AT_ONCE])
+
+    async def _deliver_some(self, changes: Sequence[tuple[Change, str | None]]) -> None:
+        published = [Published(change, cursor) for change, cursor in changes]
         watching = [list(self._watching(one.change)) for one in published]
         await self.load_values(
             [

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 import pytest
@@ -11,12 +11,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from caller import API_KEY, Caller, make_server
-from served_socket import SECONDS, Served, request, serving, until
+from served_socket import MIB, SECONDS, Served, request, serving, until
 from workertown_kv import Server
 from workertown_kv.changes import Interest
 from workertown_kv.endpoints.v1.changes import streams
 from workertown_kv.errors import StorageUnavailable, StorageUnsupported
-from workertown_kv.operations import Change, ChangePage, Event, ReadChanges
+from workertown_kv.operations import Batch, Change, ChangePage, Event, ReadChanges, Result
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 from workertown_kv.user import Scope
@@ -24,6 +24,21 @@ from workertown_kv.user import Scope
 pytestmark = pytest.mark.anyio
 
 FEED = "/v1/changes"
+
+
+MEMORY = {"value_bytes": MIB, "batch_bytes": MIB, "memory_bytes": 16 * MIB}
+"""One user may have 8 MiB."""
+
+
+class Counting(MemoryStorage):
+    """Counts batches, and lets others run before each."""
+
+    batches = 0
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        self.batches += 1
+        await asyncio.sleep(0)
+        return await super().batch(operation)
 
 
 def make(clock: MovedClock, **options: Any) -> Server:
@@ -466,6 +481,39 @@ async def test_a_slow_reader_keeps_no_other_stream_from_catching_up(
         stream(served, "?initial=true&prefix=none") as events,
     ):
         assert (await events.next())[0] == "ready"
+
+
+async def test_older_values_take_no_more_memory_than_one_user_may_have(
+    clock: MovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = Caller(make(clock, limits=MEMORY))
+    for i in range(400):  # more than sockets hold
+        await call.put(f"k{i}", "x" * 60_000)
+    async with serving(call.server) as served, AsyncExitStack() as reading_nothing:
+        for _ in range(12):
+            await reading_nothing.enter_async_context(stream(served, "?values=true&initial=true"))
+        assert call.server.changes is not None
+        streams = call.server.changes.streams
+        # Each stream that is left holds the memory of 16 values.
+        await until(lambda: len(streams) <= 8)
+
+
+async def test_the_values_of_a_page_are_counted_while_they_are_read(clock: MovedClock) -> None:
+    storage = Counting(clock=clock)
+    call = Caller(make_server(storage, limits=MEMORY))
+    begin = await now(call)
+    for i in range(150):
+        await call.put(f"k{i}", "x" * 60_000)
+    found = await page(call, begin, values="true")
+    assert len(found["changes"]) == 100
+    assert found["complete"] is False
+    storage.batches = 0
+    answers = await asyncio.gather(
+        *(call("GET", FEED, params={"since": begin, "values": "true"}) for _ in range(3))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 503, 503]
+    # A page takes 7 batches. The two that are refused end before they have read everything.
+    assert storage.batches < 3 * 7
 
 
 async def test_streams_end_when_the_server_stops(call: Caller) -> None:

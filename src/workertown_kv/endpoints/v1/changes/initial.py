@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from ....changes import Feed, Interest, Published
+from ....changes import Interest, Published
 from ....operations import Change, Event, List
 from ....storage import Storage
 from .watch import Position
 
 
 async def initial_pages(
-    feed: Feed, storage: Storage, interest: Interest, begin: Position, *, limit: int, values: bool
+    storage: Storage, interest: Interest, begin: Position, *, limit: int
 ) -> AsyncIterator[tuple[Sequence[Published], Position]]:
-    """Read the entries page by page, each page with the position after it.
+    """Read the entries page by page, without values, each page with the position after it.
 
     `storage` is as the user may use it. A position without a prefix is after all entries.
     """
@@ -35,8 +35,6 @@ async def initial_pages(
             )
             for info in page.keys
         ]
-        if values:
-            await feed.load_values(entries)
         page_cursor = page.cursor
         if page_cursor is None:
             index += 1

@@ -11,7 +11,7 @@ from ...schemas import METADATA, Json, ref
 from ..kv.open_api_parts import PRECISE, SPACE
 from .encoding import ChangeData, ChangesPage
 from .tickets import TicketBody, TicketData
-from .watch import MOST_CHANGES, MOST_PREFIXES, MOST_SECONDS
+from .watch import MOST_CHANGES, MOST_PREFIXES, MOST_SECONDS, MOST_VALUES
 
 _TAG: Final = "Changes"
 _VERSION: Final = "0641b2f0c8a7d3e1"
@@ -117,7 +117,7 @@ def _parameters(text: Json) -> list[Json]:
         parameter(
             "query",
             "limit",
-            "The most changes on a page",
+            f"The most changes on a page; with values, never more than {MOST_VALUES}",
             {"type": "integer", "minimum": 1, "maximum": MOST_CHANGES, "default": MOST_CHANGES},
             example=100,
         ),

@@ -65,17 +65,19 @@ class Pages:
         seen, cursor, complete = await self._next(watch, position.cursor)
         if complete and not seen and watch.wait:
             seen, cursor, complete = await self._wait(watch, cursor)
+        if watch.values:
+            await self._feed.load_values(seen, exchange.expect)
         return _answer(seen, watch, Position(cursor), seal, complete=complete)
 
     async def _initial(
         self, exchange: Exchange, watch: Watch, position: Position, seal: Seal
     ) -> Answer:
         storage = permitted(self._feed.storage, exchange.user)
-        pages = initial_pages(
-            self._feed, storage, watch.interest, position, limit=watch.limit, values=watch.values
-        )
+        pages = initial_pages(storage, watch.interest, position, limit=watch.limit)
         async for seen, after in pages:
             if seen or after.prefix is None:
+                if watch.values:
+                    await self._feed.load_values(seen, exchange.expect)
                 return _answer(seen, watch, after, seal, complete=False)
         return _answer((), watch, Position(position.cursor), seal, complete=False)
 
@@ -90,8 +92,6 @@ class Pages:
             cursor, complete = page.cursor, page.complete
             if seen or complete:
                 break
-        if watch.values:
-            await self._feed.load_values(seen)
         return seen, cursor, complete
 
     async def _wait(self, watch: Watch, cursor: str) -> tuple[Sequence[Published], str, bool]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from ....changes import Feed, Interest, Overlap, Published, Sealer
+from ....changes import VALUES_AT_ONCE, Feed, Interest, Overlap, Published, Sealer
 from ....changes.sealing import Seal
 from ....errors import CursorGone, KvError, Overloaded, StorageError
 from ....http.exchange import AsgiExchange, HalfAnAnswer
@@ -40,7 +40,7 @@ _FIELDS: Final = [
 _RESET: Final = event("reset", id="")
 _REVOKED: Final = event("revoked", id="")
 
-_Page = TypeVar("_Page")
+_Position = TypeVar("_Position")
 
 IsValid = Callable[[AsgiExchange], Awaitable[bool]]
 """Returns whether the credentials of a request are still good."""
@@ -220,17 +220,17 @@ class Stream:
         if position.prefix is not None:
             await self._send_entries(position, catching_up)
         cursor = position.cursor
-        async for seen, after in self._in_turns(feed.published(cursor, self), catching_up):
+        async for seen, after in self._older(feed.published(cursor, self), catching_up):
             await self._send_published(seen, after)
-            cursor = after
+            cursor = after or cursor
         # Whatever was made until now is before the position at which the feed begins.
         await feed.synced()
         await feed.join(self)
         overlap = Overlap()
-        async for seen, after in self._in_turns(feed.published(cursor, self), catching_up):
+        async for seen, after in self._older(feed.published(cursor, self), catching_up):
             overlap.note(seen)
             await self._send_published(seen, after)
-            cursor = after
+            cursor = after or cursor
         # Whatever was made until now is among the changes that are held.
         await feed.synced()
         cursor = await feed.position()
@@ -244,18 +244,39 @@ class Stream:
             self.write(change_event(one, self._form, self.sealed))
         self._go_live(cursor)
 
-    async def _in_turns(
-        self, pages: AsyncIterator[_Page], catching_up: asyncio.Semaphore
-    ) -> AsyncIterator[_Page]:
-        """Read each page in a turn, which ends before the page goes to the client."""
+    async def _older(
+        self,
+        pages: AsyncIterator[tuple[Sequence[Published], _Position]],
+        catching_up: asyncio.Semaphore,
+    ) -> AsyncIterator[tuple[Sequence[Published], _Position | None]]:
+        """Read pages of changes in parts, whose values are in memory only until they are sent.
+
+        A part is read in a turn, which ends before the part goes to the client. The last part of a
+        page has the position after the page.
+        """
         while True:
             async with catching_up:
-                if self._is_finished:
-                    raise _Finished
+                self._check_unfinished()
                 page = await anext(pages, None)
             if page is None:
                 return
-            yield page
+            seen, after = page
+            if not self.wants_values or not seen:
+                yield seen, after
+                continue
+            for start in range(0, len(seen), VALUES_AT_ONCE):
+                part = seen[start : start + VALUES_AT_ONCE]
+                async with catching_up:
+                    self._check_unfinished()
+                    await self._feed.load_values(part)
+                yield part, after if part[-1] is seen[-1] else None
+                for one in part:
+                    one.value = None
+                    one.texts.clear()
+
+    def _check_unfinished(self) -> None:
+        if self._is_finished:
+            raise _Finished
 
     def _go_live(self, cursor: str) -> None:
         self._held.clear()
@@ -265,29 +286,22 @@ class Stream:
 
     async def _send_entries(self, begin: Position, catching_up: asyncio.Semaphore) -> None:
         storage = permitted(self._feed.storage, self.exchange.user)
-        pages = initial_pages(
-            self._feed,
-            storage,
-            self.interest,
-            begin,
-            limit=_INITIAL_ENTRIES,
-            values=self.wants_values,
-        )
-        async for entries, after in self._in_turns(pages, catching_up):
+        pages = initial_pages(storage, self.interest, begin, limit=_INITIAL_ENTRIES)
+        async for entries, after in self._older(pages, catching_up):
             events = [change_event(one, self._form, self.sealed) for one in entries]
+            if events and after is not None:
+                events.append(b"id: %b\n\n" % after.sealed(self._seal).encode())
             if events:
-                position = b"id: %b\n\n" % after.sealed(self._seal).encode()
-                await self._send_older(b"".join(events) + position)
+                await self._send_older(b"".join(events))
 
-    async def _send_published(self, published: Sequence[Published], after: str) -> None:
+    async def _send_published(self, published: Sequence[Published], after: str | None) -> None:
         if published:
-            published[-1].cursor = after
+            published[-1].cursor = after or published[-1].cursor
             events = [change_event(one, self._form, self.sealed) for one in published]
             await self._send_older(b"".join(events))
 
     async def _send_older(self, piece: bytes) -> None:
-        if self._is_finished:
-            raise _Finished
+        self._check_unfinished()
         await self._send(piece)
 
     async def _flush(self) -> None:
@@ -298,7 +312,15 @@ class Stream:
 
     async def _send(self, piece: bytes) -> None:
         self.written_at = asyncio.get_running_loop().time()
-        await self.exchange.send_piece(piece)
+        try:
+            self.exchange.hold(len(piece))
+            await self.exchange.send_piece(piece)
+        except Overloaded:
+            # The client connects again, perhaps to a server that has memory.
+            self._cut_off()
+            raise _Finished from None
+        finally:
+            self.exchange.release()
 
     async def _wait(self) -> None:
         if not self._is_finished:

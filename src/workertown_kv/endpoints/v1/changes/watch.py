@@ -17,6 +17,8 @@ from ...namespace import FIELD, namespace_of
 MOST_PREFIXES: Final = 100
 MOST_CHANGES: Final = 1000
 """The largest page of changes, and the default."""
+MOST_VALUES: Final = 100
+"""The largest page of changes with their values."""
 MOST_SECONDS: Final = 60
 """How long a request may wait for a change."""
 
@@ -95,6 +97,8 @@ class WatchDecoder:
             if name in parameters:
                 raise bad_query(name, "Expected without Accept: text/event-stream only")
         initial = _flag(parameters, "initial")
+        values = _flag(parameters, "values")
+        limit = _limit(parameters.get("limit"))
         since = await self._since(exchange, parameters.get("since"))
         ticket = parameters.get("ticket")
         if ticket is None:
@@ -111,9 +115,9 @@ class WatchDecoder:
             interest=interest,
             since=since,
             initial=initial,
-            values=_flag(parameters, "values"),
+            values=values,
             precise=_flag(parameters, "precise"),
-            limit=_limit(parameters.get("limit")),
+            limit=min(limit, MOST_VALUES) if values else limit,
             wait=_wait(parameters.get("wait")),
         )
 
