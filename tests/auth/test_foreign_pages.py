@@ -6,6 +6,7 @@ import subprocess
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,18 @@ POSTED: Mapping[str, object] = {
     "/v1/changes/tickets": {},
     "/admin/namespaces": {"title": "made"},
     "/admin/api-keys": {"name": "made"},
+    "/admin/import": None,
     SPACES: {"title": "made too"},
     f"{SPACES}/{{namespace_id}}/bulk/get": {"keys": ["x"]},
     f"{SPACES}/{{namespace_id}}/bulk/delete": ["x"],
     "/workerd/bulk/get": {"keys": ["x"]},
 }
-"""A valid body for each path that accepts `POST`."""
+"""A valid body for each path that accepts `POST`; an import accepts `EXPORT` instead of JSON."""
+
+_BEGIN = b'{"workertown_kv_export": 1, "at": 1795905459}\n'
+_END = {"end": True, "count": 0, "sha256": sha256(_BEGIN).hexdigest()}
+EXPORT = _BEGIN + json.dumps(_END).encode() + b"\n"
+"""An export without entries."""
 
 FORM_TYPES = [
     "application/x-www-form-urlencoded",
@@ -92,10 +99,14 @@ async def test_a_post_needs_a_type_that_no_form_has(path: str, content: bool) ->
 
 
 @pytest.mark.parametrize("path", POSTED)
-async def test_a_post_in_json_is_done(path: str) -> None:
+async def test_a_post_in_its_own_type_is_done(path: str) -> None:
     kv = server(MemoryStorage({"x": 1}))
+    is_import = path == "/admin/import"
+    content = EXPORT if is_import else json.dumps(POSTED[path])
+    kind = {"Content-Type": "application/x-ndjson" if is_import else "application/json"}
     for headers in (LOGIN, {**LOGIN, "Sec-Fetch-Site": "same-origin"}):
-        answer = await kv.request("POST", path.format(**NAMED), headers=headers, json=POSTED[path])
+        url = path.format(**NAMED)
+        answer = await kv.request("POST", url, headers={**headers, **kind}, content=content)
         # The second time, the title or the name is taken.
         assert answer.status_code in (200, 400, 409), answer.text
         assert answer.status_code == 200 or "title" in answer.text or "already" in answer.text
