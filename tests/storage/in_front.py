@@ -13,6 +13,7 @@ from workertown_kv.namespaces import namespaces_of
 from workertown_kv.storage import Capability, Clock, Migration, Storage
 from workertown_kv.storage.http import HttpStorage
 from workertown_kv.testing import StorageConformance
+from workertown_kv.testing.conformance.case import StorageCase
 
 NOT_REACHED = {Capability.RESERVED: "the server behind lets no client reach its own entries"}
 
@@ -35,8 +36,8 @@ class InFront(HttpStorage):
         return await asyncio.to_thread(self._behind.sweep, limit)
 
 
-class InFrontConformance(StorageConformance):
-    """Runs the suite on servers of a storage; extend `behind`."""
+class InFrontCase(StorageCase):
+    """Runs parts of the suite on servers of a storage; extend `behind`."""
 
     lacks: ClassVar = NOT_REACHED
 
@@ -58,3 +59,7 @@ class InFrontConformance(StorageConformance):
         if at not in self._behind:
             self._behind[at] = Behind(self._servers, self.behind(clock, folder))
         return InFront(self._behind[at], clock)
+
+
+class InFrontConformance(InFrontCase, StorageConformance):
+    """Runs the whole suite on servers of a storage; extend `behind`."""

@@ -4,13 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from storage.in_front import InFrontConformance
+from storage.in_front import InFrontCase, InFrontConformance
 from workertown_kv.errors import OptionsError
 from workertown_kv.options import Secret
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.http import HttpStorage
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.url import storage_from_url
+from workertown_kv.testing.conformance.batches import Batches
+from workertown_kv.testing.conformance.changes import Changes
+from workertown_kv.testing.conformance.entries import Entries
+from workertown_kv.testing.conformance.lifecycle import Lifecycle
+from workertown_kv.testing.conformance.lifetimes import Lifetimes
+from workertown_kv.testing.conformance.namespaces import NamespaceCases
+from workertown_kv.testing.conformance.preconditions import Preconditions
+from workertown_kv.testing.conformance.updates import Updates
 
 TOKEN = Secret("s3cret-token")
 
@@ -51,9 +59,29 @@ def test_a_token_is_sent_only_where_nobody_else_can_read_it(url: str) -> None:
     assert "s3cret" not in repr(vars(storage))
 
 
+class TestInFrontInShort(
+    InFrontCase,
+    Entries,
+    Lifetimes,
+    Preconditions,
+    Batches,
+    Updates,
+    Changes,
+    NamespaceCases,
+    Lifecycle,
+):
+    """The parts of the suite that take few requests; the tests of the engines run the whole."""
+
+    durable = False
+
+    def behind(self, clock: Clock, folder: Path) -> Storage:
+        return MemoryStorage(clock=clock)
+
+
+@pytest.mark.deep
 class TestInFrontOfMemory(InFrontConformance):
     durable = False
-    examples = 5
+    examples = 10
 
     def behind(self, clock: Clock, folder: Path) -> Storage:
         return MemoryStorage(clock=clock)
