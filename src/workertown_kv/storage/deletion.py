@@ -47,7 +47,8 @@ async def delete_in_steps(operation: DeletePrefix, delete_some: DeleteSome) -> D
     deleted = 0
     rest = next(ranges_of(listing_of(operation)), None)
     for _ in range(MOST_STEPS):
-        if rest is None or deleted == operation.limit:
+        # A step may also delete what others write meanwhile, so more than its limit.
+        if rest is None or deleted >= operation.limit:
             break
         some, rest = await delete_some(rest, min(STEP_KEYS, operation.limit - deleted))
         deleted += some
