@@ -16,8 +16,10 @@ BATCH_ENTRIES: Final = 1000
 BATCH_BYTES: Final = 2 * 1024 * 1024
 """A batch ends once its values have this many bytes."""
 
-_UNDER_WAY: Final = 3
-"""The most batches that are written at the same time."""
+_UNDER_WAY: Final = 8
+"""The most batches that are written at the same time. SQLite commits them together."""
+UNDER_WAY_BYTES: Final = 4 * BATCH_BYTES
+"""The most bytes of values that are written at the same time, if they are several batches."""
 
 
 class OnConflict(StrEnum):
@@ -54,6 +56,15 @@ class KeyExists(KvError):
         super().__init__(f"The key {key[:100]!r} exists already")
 
 
+class _UnderWay(msgspec.Struct, frozen=True):
+    """A batch that is being written."""
+
+    last_key: str
+    keys: frozenset[tuple[str, str]]
+    size: int
+    task: asyncio.Task[Tally]
+
+
 class Writer:
     """Writes entries in batches.
 
@@ -80,7 +91,8 @@ class Writer:
         self._to_skip = self.tally.entries
         self._writes: list[Set] = []
         self._size = 0
-        self._under_way: deque[tuple[Sequence[Set], frozenset[_Key], asyncio.Task[Tally]]] = deque()
+        self._under_way: deque[_UnderWay] = deque()
+        self._size_under_way = 0
 
     async def write(self, writes: Iterable[Set]) -> None:
         """Write entries; it returns before they are all written."""
@@ -111,30 +123,35 @@ class Writer:
             while self._under_way:
                 await self._end_batch()
         except KvError:
-            for _, _, task in self._under_way:
+            tasks = [batch.task for batch in self._under_way]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*(task for _, _, task in self._under_way), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._under_way.clear()
 
     async def _begin_batch(self) -> None:
-        writes, self._writes, self._size = self._writes, [], 0
+        writes, size = self._writes, self._size
+        self._writes, self._size = [], 0
         keys = frozenset([(write.namespace, write.key) for write in writes])
         while self._under_way and (
             len(self._under_way) == _UNDER_WAY
-            or not all(keys.isdisjoint(others) for _, others, _ in self._under_way)
+            or self._size_under_way + size > UNDER_WAY_BYTES
+            or not all(keys.isdisjoint(one.keys) for one in self._under_way)
         ):
             await self._end_batch()
         task = asyncio.create_task(self._write_batch(writes))
-        self._under_way.append((writes, keys, task))
+        self._under_way.append(_UnderWay(writes[-1].key, keys, size, task))
+        self._size_under_way += size
 
     async def _end_batch(self) -> None:
-        writes, _, task = self._under_way.popleft()
-        done = await task
+        batch = self._under_way.popleft()
+        self._size_under_way -= batch.size
+        done = await batch.task
         total = self.tally
         total.written += done.written
         total.skipped += done.skipped
         total.expired += done.expired
-        total.last_key = writes[-1].key
+        total.last_key = batch.last_key
         if self._on_progress is not None:
             self._on_progress(total)
 
@@ -180,6 +197,3 @@ class Writer:
         if self._on_conflict is OnConflict.FAIL:
             raise KeyExists(write.key)
         done.skipped += 1
-
-
-_Key = tuple[str, str]

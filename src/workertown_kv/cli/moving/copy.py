@@ -19,6 +19,7 @@ from .chosen import line_limits, store_of
 from .flags import dry_run_option, on_conflict_option
 from .outcome import counted, failed, said
 from .progress import Bar
+from .threads import quick_turns
 
 _FROM_TOKEN: Final = "KV_FROM_TOKEN"  # noqa: S105  (the name of a variable)
 _TO_TOKEN: Final = "KV_TO_TOKEN"  # noqa: S105  (the name of a variable)
@@ -109,7 +110,8 @@ def copy(
                     of_source = store_at(source, token_variable=_FROM_TOKEN)
                     await copying.store(of_source, namespace, since)
 
-    run(act)
+    with quick_turns():
+        run(act)
 
 
 class _Copying:

@@ -19,6 +19,7 @@ from .outcome import counted, failed, said
 from .progress import Bar
 from .resume import Resume
 from .source_file import SourceFile, source_file
+from .threads import quick_turns
 
 
 @click.command(
@@ -85,7 +86,8 @@ def import_(
                     is_dry_run=dry_run,
                 )
 
-    run(act)
+    with quick_turns():
+        run(act)
 
 
 async def _import(

@@ -19,15 +19,13 @@ from ....transfer.export_lines import ExportDecoder
 from ....transfer.lines import LineLimits
 from ....transfer.moving import Import
 from ....transfer.targets import Targets
-from ....transfer.writing import BATCH_BYTES, OnConflict, Tally, Writer
+from ....transfer.writing import UNDER_WAY_BYTES, OnConflict, Tally, Writer
 from ..envelope import object_answer
 from .export import NDJSON
 
 _MEDIA_TYPES: Final = (NDJSON.encode(), b"application/ndjson", b"application/jsonl")
 _COPIES: Final = 3
 """How often a line is in memory: as it arrived, whole, and as the value in it."""
-_HELD_BYTES: Final = 4 * BATCH_BYTES
-"""The memory for the batches under way."""
 _BLOCK_BYTES: Final = 64 * 1024
 
 
@@ -67,7 +65,7 @@ class ImportHandler:
             _on_conflict(parameters.get("on_conflict", OnConflict.OVERWRITE.value)),
             is_dry_run=is_dry_run,
         )
-        exchange.hold(_HELD_BYTES)
+        exchange.hold(UNDER_WAY_BYTES)
         importing = Import(decoder, Targets(self._namespaces, only, is_dry_run=is_dry_run), writer)
         try:
             tally = await importing.run(self._blocks(exchange, decompressor, decoder))

@@ -16,7 +16,7 @@ from ..writing import Statement, Value, Writing
 SCANNED_ROWS: Final = 20_000
 """The most rows, expired or not, that a statement of a listing reads in the file."""
 
-SET_ROWS: Final = 50
+SET_ROWS: Final = 100
 """How many rows a statement writes, if many are to be written."""
 
 # Files have this text as it is, with its spaces.
