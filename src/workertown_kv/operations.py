@@ -143,7 +143,12 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Updated(msgspec.Struct, frozen=True, gc=False):
-    """The entry before and after an update; `None` stands for no entry."""
+    """The entry before and after an update; `None` stands for no entry.
+
+    A storage that is another server knows only what that server shows: of a take the entry before,
+    of other updates that the APIs make the entry after, whose value is missing if the update does
+    not read.
+    """
 
     before: Entry | None
     after: Entry | None

@@ -274,3 +274,19 @@ async def test_values_of_any_size_keep_their_bytes_and_guards(chain: Chain, size
                 with pytest.raises(Exception, match="Precondition failed"):
                     await storage.set(again)
     await storage.close()
+
+
+def test_a_server_in_front_works_on_one_event_loop_after_the_other(
+    servers: ServersBehind,
+) -> None:
+    url = servers.serve(MemoryStorage())
+    server = make_server(HttpStorage(url, token=API_KEY))
+
+    async def use(number: int) -> None:
+        call = Caller(server)
+        await call.put("a", number)
+        assert await call.data("GET", "/v1/kv/a") == number
+        assert await call.data("PATCH", "/v1/kv/a", json={"increment": 1}) == number + 1
+
+    for number in range(3):
+        asyncio.run(use(number))

@@ -76,6 +76,9 @@ class Connection:
 
     def open(self) -> None:
         """Get ready to connect. Nothing is sent yet."""
+        # Requests of an event loop that has ended are never finished.
+        self._sending = 0
+        self._finished = asyncio.Event()
         headers = {"User-Agent": "workertown-kv"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token.reveal()}"
