@@ -142,7 +142,7 @@ def test_from_a_pipe_the_error_names_the_last_key_that_was_written(
         assert ended.exit_code == 1
         assert f"Error: The standard input: {message}" in ended.stderr
         assert ended.stderr.endswith(
-            "Before that, 1 entry were written or left out, up to the key 'theme'\n"
+            "Before that, the command wrote or left out 1 entry, up to the key 'theme'\n"
         )
         assert invoke("get", "theme", "--store", "new.sqlite").stdout == '"dark"'
 

@@ -130,7 +130,7 @@ async def test_a_body_that_is_not_an_export_is_refused_with_what_was_written(
         assert message in answer.json()["error"]
         if "cut off after line 7" in message:
             assert (
-                "Before that, 4 entries were written or left out, up to the key 'p'"
+                "Before that, the server wrote or left out entries: 4, up to the key 'p'"
                 in (answer.json()["error"])
             )
     for query in ("?on_conflict=ask", "?dry_run=1", "?prefix=a", "?namespace="):

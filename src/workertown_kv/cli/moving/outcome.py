@@ -35,8 +35,8 @@ def failed(
         message = f"{file}: {message}"
     if not is_dry_run:
         message += (
-            f". Before that, {counted(tally.entries, 'entry')} were written or left out, up to the "
-            f"key {str(tally.last_key)[:100]!r}"
+            f". Before that, the command wrote or left out {counted(tally.entries, 'entry')}, up "
+            f"to the key {str(tally.last_key)[:100]!r}"
             if tally.entries
             else ". Nothing was written"
         )

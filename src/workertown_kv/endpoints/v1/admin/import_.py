@@ -147,6 +147,6 @@ def _before(tally: Tally, *, is_dry_run: bool) -> str:
     if not tally.entries:
         return ". Nothing was written"
     return (
-        f". Before that, {tally.entries:,} entries were written or left out, up to the key "
+        f". Before that, the server wrote or left out entries: {tally.entries:,}, up to the key "
         f"{str(tally.last_key)[:100]!r}"
     )
