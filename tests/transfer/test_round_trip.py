@@ -1,6 +1,8 @@
 """Test that an export and an import together change nothing."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,9 @@ from hypothesis import strategies as st
 from transfer.files import LIMITS, entries_of, exported, imported, store_of
 from workertown_kv import Storage
 from workertown_kv.entry import DEFAULT_NAMESPACE
-from workertown_kv.errors import InputError, NamespaceIdTaken
+from workertown_kv.errors import InputError, NamespaceIdTaken, StorageUnavailable
 from workertown_kv.namespaces import Namespace
-from workertown_kv.operations import Delete, Get, Set
+from workertown_kv.operations import Batch, Delete, Get, Result, Set
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock
@@ -151,6 +153,43 @@ async def test_the_key_of_an_entry_may_exist(storage: Storage, is_dry_run: bool)
     await storage.close()
 
 
+class Failing(MemoryStorage):
+    """A storage whose second batch fails or is cancelled, while later batches succeed."""
+
+    def __init__(self, failure: type[BaseException]) -> None:
+        super().__init__()
+        self._failure = failure
+        self._batches = 0
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        self._batches += 1
+        if self._batches == 2:
+            await asyncio.sleep(0)
+            raise self._failure("not now")
+        return await super().batch(operation)
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailable, asyncio.CancelledError])
+async def test_an_import_leaves_out_nothing_when_it_continues_after_a_failure(
+    failure: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "BATCH_ENTRIES", 1)
+    monkeypatch.setattr(writing, "_UNDER_WAY", 6)
+    storage = Failing(failure)
+    sets = [Set(namespace=DEFAULT_NAMESPACE, key=key, value=b"1") for key in "abcdef"]
+    first = writing.Writer(storage)
+    await first.write(sets)
+    with pytest.raises(failure):
+        await first.finish()
+    await first.abort()
+    assert (first.tally.written, first.tally.last_key) == (1, "a")
+    second = writing.Writer(storage, tally=first.tally)
+    await second.write(sets)
+    await second.finish()
+    found = [await storage.get(Get(DEFAULT_NAMESPACE, one.key)) for one in sets]
+    assert None not in found
+
+
 async def test_of_several_entries_with_a_key_the_last_stays(storage: Storage) -> None:
     await storage.open()
     writer = writing.Writer(storage)
@@ -217,7 +256,7 @@ async def test_a_file_that_is_cut_off_is_imported_as_far_as_it_is_there() -> Non
 async def test_an_import_continues_after_the_entries_that_are_certainly_written() -> None:
     store = store_of(MemoryStorage())
     tally = await imported(store, await whole_file(), tally=Tally(written=1, last_key="a"))
-    assert tally == Tally(written=2, last_key="b")
+    assert (tally.written, tally.last_key) == (2, "b")
     assert [one.key for one in (await entries_of(store))["0" * 32]] == ["b"]
 
 

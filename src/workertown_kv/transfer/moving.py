@@ -73,13 +73,14 @@ class Import:
         written before.
         """
         try:
-            async for block in blocks:
-                await self._take(self._decoder.feed(block))
-            await self._take(self._decoder.finish())
+            try:
+                async for block in blocks:
+                    await self._take(self._decoder.feed(block))
+                await self._take(self._decoder.finish())
+            except BadFile:
+                await self._writer.finish()
+                raise
             return await self._writer.finish()
-        except BadFile:
-            await self._writer.finish()
-            raise
         except BaseException:
             await self._writer.abort()
             raise

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
@@ -40,6 +41,8 @@ class Tally(msgspec.Struct):
     """The entries that were left out because they had expired."""
     last_key: str | None = None
     """The key of the last entry that was written, or left out."""
+    last_namespace: str | None = None
+    """The name of the namespace of this key."""
 
     @property
     def entries(self) -> int:
@@ -59,7 +62,8 @@ class KeyExists(KvError):
 class _UnderWay(msgspec.Struct, frozen=True):
     """A batch that is being written."""
 
-    last_key: str
+    last: tuple[str, str]
+    """The namespace and the key of the last entry."""
     keys: frozenset[tuple[str, str]]
     size: int
     task: asyncio.Task[Tally]
@@ -117,13 +121,17 @@ class Writer:
         return self.tally
 
     async def abort(self) -> None:
-        """Wait for the batches under way, and count those that succeed before the first failure."""
+        """Wait for the batches under way, and count those before the first that failed.
+
+        A later run continues after as many entries as were counted, so none may be left out.
+        """
         self._writes.clear()
+        tasks = [batch.task for batch in self._under_way]
         try:
-            while self._under_way:
-                await self._end_batch()
-        except KvError:
-            tasks = [batch.task for batch in self._under_way]
+            with suppress(KvError, asyncio.CancelledError):  # the caller raises the first failure
+                while self._under_way:
+                    await self._end_batch()
+        finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -140,18 +148,21 @@ class Writer:
         ):
             await self._end_batch()
         task = asyncio.create_task(self._write_batch(writes))
-        self._under_way.append(_UnderWay(writes[-1].key, keys, size, task))
+        last = (writes[-1].namespace, writes[-1].key)
+        self._under_way.append(_UnderWay(last, keys, size, task))
         self._size_under_way += size
 
     async def _end_batch(self) -> None:
-        batch = self._under_way.popleft()
-        self._size_under_way -= batch.size
+        batch = self._under_way[0]
         done = await batch.task
+        # A batch that has failed stays, so that `abort` counts none after it.
+        self._under_way.popleft()
+        self._size_under_way -= batch.size
         total = self.tally
         total.written += done.written
         total.skipped += done.skipped
         total.expired += done.expired
-        total.last_key = batch.last_key
+        total.last_namespace, total.last_key = batch.last
         if self._on_progress is not None:
             self._on_progress(total)
 

@@ -147,14 +147,14 @@ def test_from_a_pipe_the_error_names_the_last_key_that_was_written(
         assert invoke("get", "theme", "--store", "new.sqlite").stdout == '"dark"'
 
 
-def test_an_import_continues_after_a_kill(
-    invoke: Invoke, filled: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def killed(invoke: Invoke, filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Kill an import of `x.ndjson` into `new.sqlite`, and return the folder."""
     invoke("export", "x.ndjson")
     begin = writing.Writer._write_batch
     batches = 0
 
-    async def killed(self: writing.Writer, writes: object) -> object:
+    async def write(self: writing.Writer, writes: object) -> object:
         nonlocal batches
         batches += 1
         if batches == 3:
@@ -165,19 +165,34 @@ def test_an_import_continues_after_a_kill(
     monkeypatch.setattr(writing, "BATCH_ENTRIES", 1)
     monkeypatch.setattr(writing, "_UNDER_WAY", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(writing.Writer, "_write_batch", killed)
+        patch.setattr(writing.Writer, "_write_batch", write)
         assert invoke("import", "x.ndjson", "--store", "new.sqlite").exit_code == 130
     assert len(list(filled.glob(".x.ndjson.*.resume"))) == 1
+    return filled
+
+
+def test_an_import_continues_after_a_kill(invoke: Invoke, killed: Path) -> None:
     # What was written is not written again, and so does not change again.
-    invoke("set", "b", "changed", "--store", "new.sqlite")
+    invoke("set", "bytes", "changed", "--store", "new.sqlite")
     continued = invoke("import", "x.ndjson", "--store", "new.sqlite")
     assert continued.exit_code == 0
-    assert "Continuing after" in continued.stderr
+    assert "Continuing after 2 entries" in continued.stderr
     assert "Imported 4 entries" in continued.stderr
     assert invoke("get", "theme", "--store", "new.sqlite").stdout == '"dark"'
-    assert not list(filled.glob(".x.ndjson.*.resume"))
+    assert invoke("get", "bytes", "--store", "new.sqlite").stdout == '"changed"'
+    assert not list(killed.glob(".x.ndjson.*.resume"))
     # Another file, or other flags, begin at the beginning.
     assert "Continuing" not in invoke("import", "x.ndjson", "--store", "new.sqlite").stderr
+
+
+def test_an_import_into_a_new_store_with_the_same_name_begins_again(
+    invoke: Invoke, killed: Path
+) -> None:
+    for file in killed.glob("new.sqlite*"):
+        file.unlink()
+    assert "Continuing" not in invoke("import", "x.ndjson", "--store", "new.sqlite").stderr
+    invoke("export", "y.ndjson", "--store", "new.sqlite")
+    assert lines_of(killed / "y.ndjson") == lines_of(killed / "x.ndjson")
 
 
 def test_a_key_that_exists_is_overwritten_skipped_or_an_error(invoke: Invoke, filled: Path) -> None:

@@ -105,7 +105,7 @@ async def _import(
     how = f"{format} {key_column} {on_conflict} {only.id if only else 'all'}"
     keeps = source.size is not None and not is_dry_run
     resume = Resume(source.name, source.identity, store.url, how) if keeps else None
-    tally = resume.tally() if resume else Tally()
+    tally = await resume.tally(found.storage) if resume else Tally()
     if tally.entries:
         click.echo(f"Continuing after {counted(tally.entries, 'entry')}", err=True)
 

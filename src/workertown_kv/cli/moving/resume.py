@@ -9,6 +9,9 @@ from typing import Final
 
 import msgspec
 
+from ...errors import NamespaceNotFound
+from ...operations import Get
+from ...storage import Storage
 from ...transfer.writing import Tally
 
 _SECONDS: Final = 1.0
@@ -37,14 +40,25 @@ class Resume:
         self._how = how
         self._next = time.monotonic() + _SECONDS
 
-    def tally(self) -> Tally:
-        """Return what an earlier run has done."""
+    async def tally(self, storage: Storage) -> Tally:
+        """Return what an earlier run has done in this storage.
+
+        If the storage lacks the last entry of that run, it may be a new storage with an old name,
+        so the import begins again.
+        """
         try:
             state = msgspec.json.decode(self._path.read_bytes(), type=_State)
         except (OSError, msgspec.MsgspecError):
             return Tally()
         is_same = (state.file, state.how) == (self._identity, self._how)
-        return state.tally if is_same else Tally()
+        tally = state.tally
+        if not is_same or tally.last_key is None or tally.last_namespace is None:
+            return Tally()
+        try:
+            last = await storage.get(Get(tally.last_namespace, tally.last_key))
+        except NamespaceNotFound:
+            last = None
+        return Tally() if last is None else tally
 
     def note(self, tally: Tally) -> None:
         """Remember what is done, from time to time."""
