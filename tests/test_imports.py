@@ -5,11 +5,13 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import workertown_kv
 from extras import install_command
+from workertown_kv import options, storage
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,6 +93,13 @@ def test_the_package_knows_its_version() -> None:
     assert workertown_kv.__version__ == project["version"]
     with pytest.raises(AttributeError, match="has no attribute 'version'"):
         workertown_kv.version  # type: ignore[attr-defined] # noqa: B018  (reading it raises)
+
+
+@pytest.mark.parametrize("package", [workertown_kv, options, storage])
+def test_a_package_has_all_names_that_it_lists(package: ModuleType) -> None:
+    assert [name for name in package.__all__ if not hasattr(package, name)] == []
+    with pytest.raises(AttributeError, match="has no attribute 'missing'"):
+        package.missing  # noqa: B018  (reading it raises)
 
 
 def test_the_modules_of_the_package_are_reachable_through_it() -> None:

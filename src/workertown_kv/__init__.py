@@ -3,8 +3,9 @@
 The first use of a name imports its module, so that a client loads no server.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from .lazy import importing
 
 if TYPE_CHECKING:
     from .client import AsyncClient, Client
@@ -53,15 +54,7 @@ _SUBMODULES: Final = {*_MODULES.values(), "access", "entry", "operations"}
 """What `import workertown_kv` makes reachable, as in `workertown_kv.errors.NotFound`."""
 
 if not TYPE_CHECKING:  # type checkers would accept any name
-
-    def __getattr__(name: str) -> Any:
-        if name in _SUBMODULES:
-            return import_module(f".{name}", __name__)
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(import_module(f".{_MODULES[name]}", __name__), name)
-        globals()[name] = found
-        return found
+    __getattr__ = importing(__name__, _MODULES, _SUBMODULES)
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

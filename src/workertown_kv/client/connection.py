@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..entry import DEFAULT_NAMESPACE
 from ..errors import ClientError, NamespaceExists, NamespaceNotFound
-from ..namespaces import namespaces_of
 from ..options import LimitsOptions
 from ..storage import Storage
+
+if TYPE_CHECKING:
+    from ..namespaces import Namespaces
 
 SWEEP_SECONDS: Final = 1.0
 """How often the space of expired entries is reclaimed, since no server may be doing it."""
@@ -25,7 +28,6 @@ class Connection:
         self.storage = storage
         self.limits = limits
         self._is_server = is_server
-        self._namespaces = namespaces_of(storage)
         self._created: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
@@ -79,6 +81,12 @@ class Connection:
         if self._is_server:
             return namespace  # the server looks it up with each request
         return (await self._namespaces.named(namespace)).name
+
+    @cached_property
+    def _namespaces(self) -> "Namespaces":
+        from ..namespaces import namespaces_of  # noqa: PLC0415  (few programs need it)
+
+        return namespaces_of(self.storage)
 
     async def _create(self, namespace: str) -> None:
         try:

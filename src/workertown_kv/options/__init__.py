@@ -3,55 +3,60 @@
 `variables_and_file` reads options from variables and from a file.
 """
 
-from .access import AccessOptions, CorsOptions, RateLimitOptions, SentryOptions
-from .auth import (
-    ApiKeyCredential,
-    ApiKeyEnv,
-    ApiKeyOptions,
-    AuthOptions,
-    BasicOptions,
-    Credential,
-    UserCredential,
-)
-from .environment import check_text, text_of
-from .given import OptionsDict
-from .group import Secret, is_async, without_credentials
-from .jwt import AUTHORIZATION, JwksOptions, JwtIssuer, JwtOptions, TokenRules, texts
-from .parsing import given_options, parse_lines, parse_options, parse_scopes
-from .tree import (
-    CacheOptions,
-    ChangesOptions,
-    CloudflareEndpointsOptions,
-    CloudflareOptions,
-    EndpointsOptions,
-    Environment,
-    EnvOptions,
-    LimitsOptions,
-    Logger,
-    Options,
-    V1Options,
-    describe_options,
-    no_environment,
-)
-from .variables import (
-    COMMANDS,
-    CONFIG,
-    FLAGS,
-    UnreadVariable,
-    is_of_service,
-    named_variables,
-    unread_variables,
-    variable_of_flag,
-)
-from .variables_and_file import (
-    Layer,
-    layer_of_code,
-    layer_of_file,
-    layer_of_variables,
-    parse_layers,
-    source_of,
-    variable_of,
-)
+from typing import TYPE_CHECKING, Final
+
+from ..lazy import importing
+
+if TYPE_CHECKING:
+    from .access import AccessOptions, CorsOptions, RateLimitOptions, SentryOptions
+    from .auth import (
+        ApiKeyCredential,
+        ApiKeyEnv,
+        ApiKeyOptions,
+        AuthOptions,
+        BasicOptions,
+        Credential,
+        UserCredential,
+    )
+    from .environment import check_text, text_of
+    from .given import OptionsDict
+    from .group import Secret, is_async, without_credentials
+    from .jwt import AUTHORIZATION, JwksOptions, JwtIssuer, JwtOptions, TokenRules, texts
+    from .limits import LimitsOptions
+    from .parsing import given_options, parse_lines, parse_options, parse_scopes
+    from .tree import (
+        CacheOptions,
+        ChangesOptions,
+        CloudflareEndpointsOptions,
+        CloudflareOptions,
+        EndpointsOptions,
+        Environment,
+        EnvOptions,
+        Logger,
+        Options,
+        V1Options,
+        describe_options,
+        no_environment,
+    )
+    from .variables import (
+        COMMANDS,
+        CONFIG,
+        FLAGS,
+        UnreadVariable,
+        is_of_service,
+        named_variables,
+        unread_variables,
+        variable_of_flag,
+    )
+    from .variables_and_file import (
+        Layer,
+        layer_of_code,
+        layer_of_file,
+        layer_of_variables,
+        parse_layers,
+        source_of,
+        variable_of,
+    )
 
 __all__ = [
     "AUTHORIZATION",
@@ -110,3 +115,64 @@ __all__ = [
     "variable_of_flag",
     "without_credentials",
 ]
+
+_MODULES: Final = {
+    "AUTHORIZATION": "jwt",
+    "AccessOptions": "access",
+    "ApiKeyCredential": "auth",
+    "ApiKeyEnv": "auth",
+    "ApiKeyOptions": "auth",
+    "AuthOptions": "auth",
+    "BasicOptions": "auth",
+    "COMMANDS": "variables",
+    "CONFIG": "variables",
+    "CacheOptions": "tree",
+    "ChangesOptions": "tree",
+    "CloudflareEndpointsOptions": "tree",
+    "CloudflareOptions": "tree",
+    "CorsOptions": "access",
+    "Credential": "auth",
+    "EndpointsOptions": "tree",
+    "EnvOptions": "tree",
+    "Environment": "tree",
+    "FLAGS": "variables",
+    "JwksOptions": "jwt",
+    "JwtIssuer": "jwt",
+    "JwtOptions": "jwt",
+    "Layer": "variables_and_file",
+    "LimitsOptions": "limits",
+    "Logger": "tree",
+    "Options": "tree",
+    "OptionsDict": "given",
+    "RateLimitOptions": "access",
+    "Secret": "group",
+    "SentryOptions": "access",
+    "TokenRules": "jwt",
+    "UnreadVariable": "variables",
+    "UserCredential": "auth",
+    "V1Options": "tree",
+    "check_text": "environment",
+    "describe_options": "tree",
+    "given_options": "parsing",
+    "is_async": "group",
+    "is_of_service": "variables",
+    "layer_of_code": "variables_and_file",
+    "layer_of_file": "variables_and_file",
+    "layer_of_variables": "variables_and_file",
+    "named_variables": "variables",
+    "no_environment": "tree",
+    "parse_layers": "variables_and_file",
+    "parse_lines": "parsing",
+    "parse_options": "parsing",
+    "parse_scopes": "parsing",
+    "source_of": "variables_and_file",
+    "text_of": "environment",
+    "texts": "jwt",
+    "unread_variables": "variables",
+    "variable_of": "variables_and_file",
+    "variable_of_flag": "variables",
+    "without_credentials": "group",
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = importing(__name__, _MODULES)

@@ -26,6 +26,7 @@ from .auth import (
 )
 from .group import Secret
 from .jwt import JwksOptions, JwtEnv, JwtIssuer, JwtOptions, NamedScope
+from .limits import LimitsOptions
 from .tree import (
     CacheOptions,
     ChangesOptions,
@@ -33,7 +34,6 @@ from .tree import (
     CloudflareOptions,
     EndpointsOptions,
     EnvOptions,
-    LimitsOptions,
     V1Options,
 )
 

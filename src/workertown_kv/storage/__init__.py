@@ -1,6 +1,8 @@
 """Keep entries in storages, which all keep the same contract."""
 
-from .cached import CachedStorage
+from typing import TYPE_CHECKING, Final
+
+from ..lazy import importing
 from .contract import (
     SWEEP_MARGIN_SECONDS,
     Capability,
@@ -12,8 +14,11 @@ from .contract import (
     Retention,
     Storage,
 )
-from .health import Health, HealthReport
-from .permitted import permitted
+
+if TYPE_CHECKING:
+    from .cached import CachedStorage
+    from .health import Health, HealthReport
+    from .permitted import permitted
 
 __all__ = [
     "SWEEP_MARGIN_SECONDS",
@@ -30,3 +35,13 @@ __all__ = [
     "Storage",
     "permitted",
 ]
+
+_MODULES: Final = {
+    "CachedStorage": "cached",
+    "Health": "health",
+    "HealthReport": "health",
+    "permitted": "permitted",
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = importing(__name__, _MODULES)
