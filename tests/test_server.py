@@ -25,6 +25,8 @@ CREDENTIALS = {"Authorization": f"Bearer {API_KEY}"}
 
 def test_the_public_names_are_these() -> None:
     assert workertown_kv.__all__ == [
+        "AsyncClient",
+        "Client",
         "KvError",
         "Options",
         "OptionsError",
