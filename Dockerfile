@@ -10,6 +10,7 @@ RUN python -m venv /opt/workertown-kv \
     && /opt/workertown-kv/bin/pip install --require-hashes --requirement requirements/run.txt
 
 COPY pyproject.toml README.md LICENSE ./
+COPY clients/js/workertown-kv.js clients/js/
 COPY src src
 RUN /opt/workertown-kv/bin/pip install --no-deps --no-build-isolation . \
     && /opt/workertown-kv/bin/pip uninstall --yes hatchling editables pip

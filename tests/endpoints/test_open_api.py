@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 from caller import API_KEY, make_server
 from workertown_kv import Server
 from workertown_kv.endpoints.cloudflare.binding import Binding
+from workertown_kv.endpoints.console import ConsoleRoute
 from workertown_kv.endpoints.schemas import ref
 from workertown_kv.storage import Capability
 from workertown_kv.storage.memory import MemoryStorage
@@ -52,8 +53,8 @@ def test_it_describes_every_route_and_method() -> None:
     routed = {
         (path, method)
         for route in server.api_routes
-        # The protocol of workerd is not for other clients.
-        if not isinstance(route, Binding)
+        # The protocol of workerd is not for other clients, and the console is no API.
+        if not isinstance(route, Binding | ConsoleRoute)
         for path, methods in route.templates.items()
         for method in methods
     }

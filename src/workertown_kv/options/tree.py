@@ -64,9 +64,12 @@ class EndpointsOptions(Group, frozen=True):
     cloudflare: CloudflareEndpointsOptions = CloudflareEndpointsOptions()
     public: str | Literal[False] = "/"
     """Endpoints without credentials: `health`, `health/live`, `health/ready`, `open-api.json`."""
+    console: str | Literal[False] = "/console"
+    """The console, pages for browsers. There is none if another API has the default path, or if
+    `endpoints.v1.kv` or `endpoints.v1.whoami` is `False`."""
 
     def check(self) -> None:
-        check_paths(public=self.public)
+        check_paths(public=self.public, console=self.console)
 
 
 class EnvOptions(Group, frozen=True):

@@ -1,6 +1,6 @@
 """Make the routes of the APIs that the options ask for, and find the route of each request."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import permutations, product
 from typing import Final
@@ -9,6 +9,7 @@ from ..auth import ApiKey, Strategy
 from ..credentials import ApiKeys
 from ..endpoints.cloudflare.binding import Binding
 from ..endpoints.cloudflare.rest import describe_rest, rest_routes
+from ..endpoints.console import ConsoleRoute, console_routes, home_route, is_from_browser
 from ..endpoints.document import Group, document
 from ..endpoints.public import describe_public, public_routes
 from ..endpoints.v1.admin import admin_routes, describe_admin
@@ -18,9 +19,9 @@ from ..endpoints.v1.kv import describe_kv, kv_routes
 from ..endpoints.v1.whoami import describe_whoami, whoami_routes
 from ..errors import OptionsError
 from ..http.exchange import Exchange
-from ..http.route import Route
+from ..http.route import PLAIN_READS, Route
 from ..namespaces import Namespaces
-from ..options import Options, V1Options
+from ..options import EndpointsOptions, Options, V1Options
 from ..storage import Health, Storage
 
 
@@ -38,6 +39,7 @@ class Elsewhere(Route):
 ELSEWHERE: Final = Elsewhere()
 
 _DEFAULTS: Final = V1Options()
+_DEFAULT_CONSOLE: Final = EndpointsOptions().console
 
 
 def routes_of(
@@ -102,8 +104,21 @@ def routes_of(
         described = [*native, *others, describe_public(prefix)]
         whole = partial(document, described, challenges, _refusals(options), own_fields)
         found["endpoints.public"] = endpoints.public, public_routes(health, whole, prefix)
+    if endpoints.console is not False and {"endpoints.v1.kv", "endpoints.v1.whoami"} <= {*found}:
+        routes = console_routes(options, options.path(endpoints.console))
+        if endpoints.console != _DEFAULT_CONSOLE or not _is_covered(routes, found):
+            found["endpoints.console"] = endpoints.console, routes
     _check_apart(found)
     return [route for _, routes in found.values() for route in routes]
+
+
+def home_of(options: Options, routes: Sequence[Route]) -> Route | None:
+    """Return the route that leads browsers to the console, `None` if there is no console."""
+    if options.endpoints.console is False:
+        return None
+    home, console = options.path(""), options.path(options.endpoints.console)
+    has_console = any(isinstance(route, ConsoleRoute) for route in routes)
+    return home_route(home, console) if has_console and home != console else None
 
 
 def _refusals(options: Options) -> Sequence[int]:
@@ -130,14 +145,25 @@ def _check_apart(found: Mapping[str, tuple[str, Sequence[Route]]]) -> None:
 
 
 class RouteTable:
-    """Finds the route of a request."""
+    """Finds the route of a request.
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    `home` is the route of `/` for browsers, unless `is_own` says that the operator has a route
+    there.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        home: Route | None = None,
+        is_own: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._home = home
+        self._is_own = is_own
         self._marked = [(route.mark, route) for route in routes if route.mark is not None]
         self._exact = {route.path: route for route in routes if not route.is_below}
         self._below = [(route.path, route) for route in routes if route.is_below]
 
-    def find(self, path: str, fields: Mapping[bytes, bytes]) -> Route:
+    def find(self, path: str, fields: Mapping[bytes, bytes], method: str = "") -> Route:
         """Return the route of a request, `ELSEWHERE` if no API has its path."""
         for mark, route in self._marked:
             if mark in fields:
@@ -148,4 +174,7 @@ class RouteTable:
         for prefix, route in self._below:
             if path.startswith(prefix):
                 return route
-        return ELSEWHERE
+        home = self._home
+        if home is None or path != home.path or method not in PLAIN_READS:
+            return ELSEWHERE
+        return home if is_from_browser(fields) and not self._is_own(path) else ELSEWHERE

@@ -52,7 +52,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
         if kind == "websocket":
             await self._connect(exchange, receive, send)
             return
-        exchange.route = self.table.find(exchange.path, exchange.fields)
+        exchange.route = self.table.find(exchange.path, exchange.fields, exchange.method)
         await self.run(exchange)
 
     async def run(self, exchange: Exchange) -> None:

@@ -33,7 +33,7 @@ from ..options import Options
 from ..runtime import Runtime, resolve_runtime
 from ..storage import Health
 from ..user import User
-from .apis import ELSEWHERE, RouteTable, routes_of
+from .apis import ELSEWHERE, RouteTable, home_of, routes_of
 from .background import Background
 from .caching import configured_cache
 from .failures import Failures
@@ -108,7 +108,9 @@ class Server(Starlette):
             or storage.needs_task
             or (limiter is not None and limiter.needs_task)
         )
-        self._table = RouteTable(self.api_routes)
+        self._table = RouteTable(
+            self.api_routes, home_of(options, self.api_routes), self._has_own_route
+        )
         self.memory = Memory(memory_for(options.limits))
         self._pipeline = Pipeline(
             table=self._table,
@@ -159,14 +161,19 @@ class Server(Starlette):
     def has(self, scope: Scope) -> bool:
         """Return whether an API, or one of the operator's own routes, has the path of a request."""
         exchange = AsgiExchange(scope, _nothing, _nothing, self.memory)
-        return self._table.find(exchange.path, exchange.fields) is not ELSEWHERE or any(
-            route.matches(scope)[0] is not Match.NONE for route in self.routes
-        )
+        route = self._table.find(exchange.path, exchange.fields, exchange.method)
+        return route is not ELSEWHERE or self._matches_own_route(scope)
 
     def end_streams(self) -> None:
         """End the streams of changes, since the server stops, or another replaces it."""
         if self.changes is not None:
             self.changes.end()
+
+    def _matches_own_route(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is not Match.NONE for route in self.routes)
+
+    def _has_own_route(self, path: str) -> bool:
+        return self._matches_own_route({"type": "http", "method": "GET", "path": path})
 
     async def _is_valid(self, exchange: Exchange) -> bool:
         return await self.guard.is_valid(exchange)
