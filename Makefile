@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve check check-lowest check-newest test test-all coverage lint format bench chaos docs lock clean
+.PHONY: help install serve check check-lowest check-newest test test-all coverage lint format bench chaos docs site lock clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ chaos: $(VENV)/.dev ## Kill servers while clients write and watch (make chaos AR
 docs: $(VENV)/.dev ## Write the pages that are made from the code
 	$(BIN)/python -m docs.generate
 
+site: .venv-site/.site ## Build the docs site in .site/html
+	.venv-site/bin/python -m docs.site
+
 # Extras stay in the names: pip takes a pin of `a` for none of `a[b]` where a newer `a` is out.
 PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-header --no-annotate --no-strip-extras \
@@ -80,9 +83,11 @@ PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-
 lock: ## Pin the newest versions in requirements/, with hashes (needs uv)
 	$(PIN) -o requirements/run.txt
 	$(PIN) --group test --group lint --group bench -o requirements/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-header --no-annotate --group site -o requirements/site.txt
 
 clean: ## Remove the environments and all generated files
-	rm -rf .venv* .bench build dist .coverage .coverage.* .hypothesis .import_linter_cache \
+	rm -rf .venv* .bench .site build dist .coverage .coverage.* .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -94,4 +99,9 @@ $(VENV)/.run: requirements/run.txt pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv-site/.site: requirements/site.txt
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/site.txt
 	@touch $@
