@@ -9,7 +9,9 @@ import pytest
 from caller import API_KEY
 from servers.behind import ServersBehind
 from storage.gathering_cases import GatheringCases
-from workertown_kv.errors import KvError, NamespaceNotFound
+from workertown_kv.credentials import api_keys_of
+from workertown_kv.entry import Entry
+from workertown_kv.errors import KvError, NamespaceNotFound, StorageError, StorageFailure
 from workertown_kv.namespaces import namespaces_of
 from workertown_kv.operations import Get, Set
 from workertown_kv.storage import Storage
@@ -17,12 +19,22 @@ from workertown_kv.storage.http import HttpStorage
 from workertown_kv.storage.http.connection import Connection, Request
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
+from workertown_kv.user import Scope
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[ServersBehind]:
     with ServersBehind() as servers:
         yield servers
+
+
+@asynccontextmanager
+async def opened(storage: HttpStorage) -> AsyncIterator[HttpStorage]:
+    await storage.open()
+    try:
+        yield storage
+    finally:
+        await storage.close()
 
 
 class TestHttpGathering(GatheringCases):
@@ -71,3 +83,26 @@ class TestHttpGathering(GatheringCases):
             entry = await gathered.get(Get("default", one.key))
             assert entry is not None
             assert entry.version == version
+
+
+@pytest.mark.anyio
+async def test_what_a_token_does_not_permit_leaves_the_others(servers: ServersBehind) -> None:
+    url = servers.serve(MemoryStorage())
+    async with opened(HttpStorage(url, token=API_KEY)) as storage:
+        scope = Scope(verbs=("read", "write"), prefixes=("a/",))
+        token, _ = await api_keys_of(storage).create("narrow", scopes=(scope,))
+    keys = [f"{'ab'[number % 2]}/{number}" for number in range(20)]
+    async with opened(HttpStorage(url, token=token)) as storage:
+        writes = [storage.set(Set(namespace="default", key=key, value=b"1")) for key in keys]
+        written = await asyncio.gather(*writes, return_exceptions=True)
+        found = await asyncio.gather(
+            *(storage.get(Get("default", key)) for key in keys), return_exceptions=True
+        )
+    for key, version, entry in zip(keys, written, found, strict=True):
+        if key.startswith("a/"):
+            assert isinstance(entry, Entry)
+            assert entry.version == version
+        else:
+            for error in (version, entry):
+                assert isinstance(error, StorageError)
+                assert error.kind is StorageFailure.REFUSED

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from ...errors import KvError, StorageError, ValueTooLarge
+from ...errors import KvError, StorageError, StorageFailure, ValueTooLarge
 from ...operations import Batch, Get, Updated
 from ..gathering import APART, Found, Write, Written
 from .batches import Batches
@@ -44,8 +44,8 @@ async def _each(batches: Batches, operations: Sequence[Get | Write]) -> Sequence
 async def _run(batches: Batches, operations: Sequence[Get | Write]) -> Sequence[Written]:
     try:
         return await batches.run(Batch(operations, read_bytes=READ_BYTES))
-    except StorageError as error:
-        return [error] * len(operations)
-    except KvError:
+    except KvError as error:
+        if isinstance(error, StorageError) and error.kind is not StorageFailure.REFUSED:
+            return [error] * len(operations)
         # The server has refused the whole batch, perhaps because of one operation.
         return [APART] * len(operations)
