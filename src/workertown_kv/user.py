@@ -115,6 +115,13 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         if self.scopes is not None:
             check_scopes(self.scopes)
 
+    def expiry(self) -> int | None:
+        """Return when the credential of the user expires, if known; a token says so itself."""
+        if self.expires_at is not None:
+            return self.expires_at
+        claimed = (self.claims or {}).get("exp")
+        return int(claimed) if isinstance(claimed, int | float) else None
+
     def may(self, verb: Verb, namespace: str, key: str = "") -> bool:
         """Return whether the user may do this to the key."""
         return self.scopes is None or any(

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc.jwk import OctKey
 
+from bearer import Store
 from caller import Caller, make_server
 from workertown_kv import Scope, User
 from workertown_kv.credentials import check_grant
@@ -14,6 +16,7 @@ from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 from workertown_kv.user import VERBS
 
+SECRET = "a secret that both sides know, of 32 bytes and more"
 ADMIN = {"verbs": ["admin"]}
 READER = {"verbs": ["read", "list"], "prefixes": ["shop/"]}
 HERE = "a" * 32
@@ -87,6 +90,17 @@ async def test_a_key_does_not_outlive_the_credential_that_made_it() -> None:
         body = {"name": "second", **times}
         answer = await call("POST", "/admin/api-keys", json=body, headers=headers)
         assert answer.status_code == expected
+
+
+@pytest.mark.anyio
+async def test_a_key_does_not_outlive_the_token_that_made_it() -> None:
+    store = Store(secret=SECRET)
+    token = store.token(OctKey.import_key(SECRET), "HS256")  # it expires in 600 s
+    headers = {"Authorization": f"Bearer {token}"}
+    for times, expected in (({}, 403), ({"ttl": 601}, 403), ({"ttl": 600}, 200)):
+        body = {"name": "made", **times}
+        answer = await store.server.request("POST", "/admin/api-keys", json=body, headers=headers)
+        assert answer.status_code == expected, answer.text
 
 
 _PREFIXES = st.sampled_from(["", "a", "ab", "abc", "b", "ba"])

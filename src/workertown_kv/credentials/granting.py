@@ -14,7 +14,7 @@ def check_grant(user: User, scopes: tuple[Scope, ...] | None, expires_at: float 
             )
         for scope in scopes:
             _check_scope(user.scopes, scope)
-    latest = user.expires_at
+    latest = user.expiry()
     if latest is not None and (expires_at is None or expires_at > latest):
         raise Forbidden(
             f"Your own credential expires at {latest}; expected a key whose expires_at is not later"

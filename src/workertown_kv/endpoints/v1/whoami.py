@@ -9,7 +9,7 @@ from ...http.answer import Answer
 from ...http.exchange import Exchange
 from ...http.query import query
 from ...http.route import Route
-from ...user import Scope, User
+from ...user import Scope
 from ..document import Group
 from ..open_api import NATIVE, operation, success
 from ..schemas import ref
@@ -40,15 +40,7 @@ class Identity(msgspec.Struct, frozen=True):
 async def _answer(exchange: Exchange) -> Answer:
     query(exchange, ())
     user = exchange.user
-    return object_answer(Identity(user.id, user.strategy, user.scopes, _expiry_of(user)), _NO_STORE)
-
-
-def _expiry_of(user: User) -> int | None:
-    """Return when the credential of a user expires; a token says so itself."""
-    if user.expires_at is not None:
-        return user.expires_at
-    claimed = (user.claims or {}).get("exp")
-    return int(claimed) if isinstance(claimed, int | float) else None
+    return object_answer(Identity(user.id, user.strategy, user.scopes, user.expiry()), _NO_STORE)
 
 
 def whoami_routes(prefix: str) -> list[Route]:
