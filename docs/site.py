@@ -2,7 +2,7 @@
 
 The pages lead to each other, and to files of the repository, by paths that work in the repository.
 Here each page gets a path on the site, and its links change with it. Files that are no pages, but
-that a page links to, come along as text.
+that a page links to, come along: pictures as they are, all else as text.
 """
 
 import json
@@ -23,6 +23,8 @@ SITE: Final = ROOT / ".site"
 _MAP: Final = ROOT / "docs" / "index.md"
 _PATHS: Final = {"README.md": "index.md", "docs/index.md": "all-pages.md"}
 
+_PICTURES: Final = {".png", ".svg"}
+
 _CODE_OR_LINK: Final = re.compile(
     r"^```.*?^```$|`[^`\n]*`|(?P<before>\[[^\]]*\]\()(?P<target>[^)\s]+)\)",
     re.DOTALL | re.MULTILINE,
@@ -34,21 +36,22 @@ _SECTION_OR_ENTRY: Final = re.compile(r"^## (.+)$|^- \[([^\]]+)\]\(([^)#]+)\)", 
 def main() -> None:
     """Write the pages as the site has them, and build the site. A warning is an error."""
     shutil.rmtree(SITE, ignore_errors=True)
-    for path, text in staged().items():
-        write(SITE / "pages" / path, drawn(path, text) if path.endswith(".md") else text)
+    for path, content in staged().items():
+        page = path.endswith(".md")
+        write(SITE / "pages" / path, drawn(path, content.decode()).encode() if page else content)
     # JSON is YAML.
     config = {"INHERIT": "../docs/mkdocs.yml", "docs_dir": "pages", "site_dir": "html"}
-    write(SITE / "mkdocs.yml", json.dumps({**config, "nav": navigation()}))
+    write(SITE / "mkdocs.yml", json.dumps({**config, "nav": navigation()}).encode())
     program = Path(sys.executable).with_name("zensical")
     build = [str(program), "build", "--strict", "--config-file", str(SITE / "mkdocs.yml")]
     sys.exit(subprocess.run(build, check=False).returncode)  # noqa: S603  (a pinned program)
 
 
-def staged() -> dict[str, str]:
-    """Return the text of every page and file of the site, by its path there."""
+def staged() -> dict[str, bytes]:
+    """Return the content of every page and file of the site, by its path there."""
     pages = {*PAGES, ROOT / "examples" / "README.md", *examples()}
     files = {target for page in pages for target in linked(page)}
-    return {path_of(file): text_of(file) for file in pages | files}
+    return {path_of(file): content_of(file) for file in pages | files}
 
 
 def linked(page: Path) -> Iterator[Path]:
@@ -74,13 +77,12 @@ def path_of(file: Path) -> str:
         name = name.lower() if "/" not in name else name.removeprefix("docs/")
         return name.replace("README.md", "index.md")
     # With `.txt`, browsers show the file instead of saving it.
-    return name.removeprefix("docs/") if file.suffix == ".svg" else f"files/{name}.txt"
+    return name.removeprefix("docs/") if file.suffix in _PICTURES else f"files/{name}.txt"
 
 
-def text_of(file: Path) -> str:
-    """Return the text of a file as the site has it."""
-    text = file.read_text()
-    return moved(file, text) if file.suffix == ".md" else text
+def content_of(file: Path) -> bytes:
+    """Return the content of a file as the site has it."""
+    return moved(file, file.read_text()).encode() if file.suffix == ".md" else file.read_bytes()
 
 
 def moved(page: Path, text: str) -> str:
@@ -129,17 +131,17 @@ def drawn(path: str, text: str) -> str:
         shown = []
         for scheme, theme in (("light", "default"), ("dark", "dark")):
             picture = mmdr.render(f'%%{{init: {{"theme": "{theme}"}}}}%%\n{match[1]}').svg()
-            write(SITE / "pages" / Path(path).parent / f"{name}-{scheme}.svg", picture)
+            write(SITE / "pages" / Path(path).parent / f"{name}-{scheme}.svg", picture.encode())
             shown.append(f"![The diagram of this section]({name}-{scheme}.svg#only-{scheme})")
         return "\n".join(shown)
 
     return _DIAGRAM.sub(pictures, text)
 
 
-def write(file: Path, text: str) -> None:
+def write(file: Path, content: bytes) -> None:
     """Write a file, and make its folder."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    file.write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ def _paths(entry: object) -> list[object]:
 
 def test_every_link_of_the_site_leads_to_a_page_or_file_of_it(tmp_path: Path) -> None:
     staged = site.staged()
-    for path, text in staged.items():
-        site.write(tmp_path / path, text)
+    for path, content in staged.items():
+        site.write(tmp_path / path, content)
     pages = [path for path in staged if path.endswith(".md")]
     leading = 0
     for page in pages:
