@@ -83,7 +83,7 @@ def routes_of(
         found["endpoints.cloudflare.binding"] = cloudflare.binding, [binding]
     if endpoints.v1.admin is not False:
         prefix = options.path(endpoints.v1.admin)
-        routes = admin_routes(options, storage, namespaces, api_keys, prefix, health)
+        routes = admin_routes(options, storage, cached, namespaces, api_keys, prefix, health)
         found["endpoints.v1.admin"] = endpoints.v1.admin, routes
         native.append(describe_admin(storage, prefix, with_keys=api_keys is not None))
     if endpoints.v1.changes is not False and changes is not None:

@@ -106,6 +106,17 @@ async def test_a_key_that_exists_is_overwritten_skipped_or_a_conflict(filled: Ca
     assert await filled.data("GET", "/v1/kv/theme") == "dark"
 
 
+async def test_after_an_import_the_read_cache_has_no_older_entry() -> None:
+    async with make_server(MemoryStorage(), cache={"ttl": 60, "follow": False}) as server:
+        call = Caller(server)
+        await call.put("theme", "dark")
+        export = (await call("GET", "/admin/export")).content
+        await call.put("theme", "light")
+        assert await call.data("GET", "/v1/kv/theme") == "light"
+        await imported(call, export)
+        assert await call.data("GET", "/v1/kv/theme") == "dark"
+
+
 async def test_a_body_that_is_not_an_export_is_refused_with_what_was_written(
     filled: Caller,
 ) -> None:

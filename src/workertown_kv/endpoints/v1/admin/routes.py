@@ -43,17 +43,21 @@ class Admin:
 def admin_routes(
     options: Options,
     storage: Storage,
+    cached: Storage,
     namespaces: Namespaces,
     api_keys: ApiKeys | None,
     prefix: str,
     health: Health,
 ) -> list[Route]:
-    """Return the routes of the group, all for users who may administer."""
+    """Return the routes of the group, all for users who may administer.
+
+    Imports write through `cached`, which drops the entries that they replace.
+    """
     base = prefix.rstrip("/")
     admin = Admin(options, storage, health)
     handlers = NamespaceHandlers(options.limits, namespaces, f"{base}/namespaces/")
     exports = ExportHandler(storage, namespaces)
-    imports = ImportHandler(options.limits, storage, namespaces)
+    imports = ImportHandler(options.limits, cached, namespaces)
     single = {
         "GET": handlers.get,
         "HEAD": handlers.get,
