@@ -27,6 +27,11 @@ from .values import has_space_around
 
 _Json = dict[str, Any]
 
+_AROUND_BYTES: Final = 512
+"""More than the names of fields, a lifetime and a precondition take."""
+_ESCAPED: Final = 6
+"""The most bytes that a character of a key takes in JSON."""
+
 
 class _Fields(Fields):
     """A result."""
@@ -59,6 +64,18 @@ def encode_batch(batch: Batch) -> bytes:
     return _ENCODER.encode(
         {"operations": operations, "atomic": batch.atomic, "read_bytes": batch.read_bytes}
     )
+
+
+def body_bytes(operation: Operation) -> int:
+    """Return at least as many bytes as an operation takes in the body of a batch."""
+    size = _AROUND_BYTES + _ESCAPED * len(operation.key)
+    match operation:
+        case Set():
+            # Base64 adds a third; escapes double the text of JSON at most.
+            size += 2 * len(operation.value) + len(operation.metadata or b"")
+        case Update():
+            size += 2 * operation.patch_bytes
+    return size
 
 
 def decode_results(batch: Batch, data: bytes) -> Sequence[Result]:

@@ -1,13 +1,16 @@
 """Send batches, and single operations as batches of one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from sys import maxsize
 from typing import Final
 
 from ...entry import Entry
-from ...errors import KvError, StorageUnsupported
-from ...operations import Batch, Get, Operation, Record, Result
-from ...wire.batches import decode_results, encode_batch
+from ...errors import KvError, NamespaceNotFound, StorageError, StorageUnsupported
+from ...operations import Batch, Get, Operation, Record, Result, Set
+from ...wire.batches import body_bytes, decode_results, encode_batch
+from ..gathering import Write
 from .connection import Request, read
+from .put import LARGE_BYTES, put_request, version_in
 from .values import KV, Values, space_of
 
 _JSON: Final = {"Content-Type": b"application/json"}
@@ -20,6 +23,16 @@ class Batches:
         self._values = values
         self.most: int | None = None
         """The most operations of a batch, if the server has said so."""
+        self.most_bytes: int | None = None
+        """The largest body of a batch, if the server has said so."""
+
+    async def write(self, operation: Write) -> Result:
+        """Do one write, with a large value as the body of the request. Raises its error."""
+        if isinstance(operation, Set) and len(operation.value) > LARGE_BYTES:
+            request = put_request(KV, operation, space_of(operation.namespace))
+            if request is not None:
+                return version_in(await self._values.response(request))
+        return await self.single(operation)
 
     async def single(self, operation: Operation, key: str | None = None) -> Result:
         """Do one operation, with this idempotency key. Raises its error."""
@@ -29,15 +42,13 @@ class Batches:
         return result
 
     async def run(self, batch: Batch) -> Sequence[Result]:
-        """Run a batch, in parts if it has too many operations and need not be atomic."""
-        most = self.most or len(batch.operations)
-        if batch.atomic or len(batch.operations) <= most:
+        """Run a batch, in parts if it is too large for the server and need not be atomic."""
+        if batch.atomic:
             return await self._sent(batch) if batch.operations else []
         results: list[Result] = []
         left = batch.read_bytes
-        for start in range(0, len(batch.operations), most):
-            some = Batch(batch.operations[start : start + most], read_bytes=left)
-            found = await self._sent(some)
+        for some in self._parts(batch.operations):
+            found = await self._part(some, left)
             left -= min(left, sum(len(one.value) for one in found if isinstance(one, Entry)))
             results += found
         return results
@@ -51,6 +62,33 @@ class Batches:
         results = await self._sent(batch, record.key, fields)
         record.make(results)
         return results
+
+    def _parts(self, operations: Sequence[Operation]) -> Iterator[Sequence[Operation]]:
+        most = self.most or len(operations)
+        most_bytes = self.most_bytes or maxsize
+        part: list[Operation] = []
+        size = 0
+        for operation in operations:
+            own = body_bytes(operation)
+            if part and (len(part) == most or size + own > most_bytes):
+                yield part
+                part, size = [], 0
+            part.append(operation)
+            size += own
+        if part:
+            yield part
+
+    async def _part(self, operations: Sequence[Operation], read_bytes: int) -> Sequence[Result]:
+        first = operations[0]
+        if len(operations) > 1 or not isinstance(first, Set):
+            return await self._sent(Batch(operations, read_bytes=read_bytes))
+        try:
+            # It may be too large for any batch.
+            return [await self.write(first)]
+        except (StorageError, NamespaceNotFound):
+            raise
+        except KvError as error:
+            return [error]
 
     async def _sent(
         self, batch: Batch, key: str | None = None, fields: Mapping[str, bytes] = _JSON

@@ -47,7 +47,6 @@ from .decided_batch import decided_batch
 from .groups import get_each, write_each
 from .listing import list_query
 from .namespaces import HttpDirectory
-from .put import LARGE_BYTES, put_request, version_in
 from .url import parse_url
 from .values import KV, NOT_REACHED, Values, space_of
 
@@ -110,6 +109,7 @@ class HttpStorage(Storage):
         self._lacks[Capability.RESERVED] = NOT_REACHED
         self.keeps_answers = about.idempotency
         self._batches.most = about.limits.get("batch_operations")
+        self._batches.most_bytes = about.limits.get("batch_bytes")
         self._times = (about.now, before, self.clock())
 
     async def close(self) -> None:
@@ -228,10 +228,6 @@ class HttpStorage(Storage):
         return result
 
     async def _write(self, operation: Write) -> Updated | str | None:
-        if isinstance(operation, Set) and len(operation.value) > LARGE_BYTES:
-            request = put_request(KV, operation, space_of(operation.namespace))
-            if request is not None:
-                return version_in(await in_task(self._values.response(request)))
-        result = await in_task(self._batches.single(operation))
+        result = await in_task(self._batches.write(operation))
         assert not isinstance(result, Entry | KvError)
         return result

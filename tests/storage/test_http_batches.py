@@ -1,0 +1,60 @@
+"""Test how HttpStorage divides batches that are too large for the server behind."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from caller import API_KEY
+from servers.behind import ServersBehind
+from workertown_kv.entry import Entry
+from workertown_kv.errors import NamespaceNotFound, PreconditionFailed
+from workertown_kv.operations import MUST_NOT_EXIST, Batch, Get, Set
+from workertown_kv.storage.http import HttpStorage
+from workertown_kv.storage.memory import MemoryStorage
+
+pytestmark = pytest.mark.anyio
+
+BATCH_BYTES = 100_000
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[ServersBehind]:
+    with ServersBehind() as servers:
+        yield servers
+
+
+async def test_a_batch_may_have_more_bytes_than_the_server_takes_at_once(
+    servers: ServersBehind,
+) -> None:
+    url = servers.serve(MemoryStorage(), limits={"batch_bytes": BATCH_BYTES})
+    storage = HttpStorage(url, token=API_KEY)
+    await storage.open()
+    try:
+        sizes = [10_000] * 30 + [90_000, 100, BATCH_BYTES]
+        writes = [
+            Set(
+                namespace="default",
+                key=f"\0{number:02}" * 100,
+                value=bytes([255, number]) * (size // 2),
+                is_json=False,
+                precondition=MUST_NOT_EXIST if number == 30 else None,
+            )
+            for number, size in enumerate(sizes)
+        ]
+        versions = await storage.batch(Batch(writes))
+        gets = [storage.get(Get("default", write.key)) for write in writes]
+        for write, version, entry in zip(
+            writes, versions, await asyncio.gather(*gets), strict=True
+        ):
+            assert isinstance(entry, Entry)
+            assert (entry.value, entry.version) == (write.value, version)
+        again = await storage.batch(Batch(writes))
+        failed = [index for index, one in enumerate(again) if isinstance(one, PreconditionFailed)]
+        assert failed == [30]
+        assert sum(isinstance(one, str) for one in again) == len(writes) - 1
+        missing = Set(namespace="f" * 32, key="a", value=writes[30].value, is_json=False)
+        with pytest.raises(NamespaceNotFound):
+            await storage.batch(Batch([missing]))
+    finally:
+        await storage.close()
