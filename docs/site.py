@@ -23,7 +23,7 @@ SITE: Final = ROOT / ".site"
 _MAP: Final = ROOT / "docs" / "index.md"
 _PATHS: Final = {"README.md": "index.md", "docs/index.md": "all-pages.md"}
 
-_PICTURES: Final = {".png", ".svg"}
+_AS_THEY_ARE: Final = {".css", ".png", ".svg"}
 
 _CODE_OR_LINK: Final = re.compile(
     r"^```.*?^```$|`[^`\n]*`|(?P<before>\[[^\]]*\]\()(?P<target>[^)\s]+)\)",
@@ -50,7 +50,7 @@ def main() -> None:
 def staged() -> dict[str, bytes]:
     """Return the content of every page and file of the site, by its path there."""
     pages = {*PAGES, ROOT / "examples" / "README.md", *examples()}
-    files = {target for page in pages for target in linked(page)}
+    files = {ROOT / "docs" / "site.css", *(target for page in pages for target in linked(page))}
     return {path_of(file): content_of(file) for file in pages | files}
 
 
@@ -77,7 +77,7 @@ def path_of(file: Path) -> str:
         name = name.lower() if "/" not in name else name.removeprefix("docs/")
         return name.replace("README.md", "index.md")
     # With `.txt`, browsers show the file instead of saving it.
-    return name.removeprefix("docs/") if file.suffix in _PICTURES else f"files/{name}.txt"
+    return name.removeprefix("docs/") if file.suffix in _AS_THEY_ARE else f"files/{name}.txt"
 
 
 def content_of(file: Path) -> bytes:

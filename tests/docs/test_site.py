@@ -2,13 +2,18 @@
 
 import re
 import subprocess
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
+from threading import Thread
 
 import pytest
 from docs.pages import PAGES, ROOT, links
+from playwright.sync_api import sync_playwright
 
 from docs import site
+from servers.installed import Find
 
 
 def test_every_page_is_in_the_navigation_of_the_site_once() -> None:
@@ -61,15 +66,21 @@ class _Loaded(HTMLParser):
             self.urls.append(given.get("href") or "")
 
 
-@pytest.mark.deep
-@pytest.mark.network
-@pytest.mark.process
-def test_the_site_is_built_without_warnings_and_loads_nothing_from_other_servers() -> None:
+@pytest.fixture(scope="module")
+def html() -> Path:
     built = subprocess.run(
         ["make", "--silent", "site"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert built.returncode == 0, built.stdout + built.stderr
-    html = site.SITE / "html"
+    return site.SITE / "html"
+
+
+@pytest.mark.deep
+@pytest.mark.network
+@pytest.mark.process
+def test_the_site_is_built_without_warnings_and_loads_nothing_from_other_servers(
+    html: Path,
+) -> None:
     pages = [*html.rglob("*.html")]
     assert len(pages) > len(PAGES)
     for page in pages:
@@ -82,3 +93,39 @@ def test_the_site_is_built_without_warnings_and_loads_nothing_from_other_servers
     )
     assert len(diagrams) == 4
     assert "compare and set" in (html / "search.json").read_text().lower()
+
+
+@pytest.mark.deep
+@pytest.mark.network
+@pytest.mark.process
+def test_a_reader_copies_the_commands_of_a_block_without_what_they_print(
+    html: Path, require_program: Find
+) -> None:
+    program = require_program("chromium", "chromium")
+    handler = partial(_Quiet, directory=str(html))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync_playwright() as playwright:
+        Thread(target=server.serve_forever, daemon=True).start()
+        origin = f"http://127.0.0.1:{server.server_port}"
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu"]
+        )
+        context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto(f"{origin}/how-to/count-and-limit/")
+        page.locator("[data-md-type=copy]").nth(1).click(force=True)
+        page.get_by_text("Copied to clipboard").first.wait_for()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        browser.close()
+        server.shutdown()
+    lines = [line for line in copied.splitlines() if line]
+    assert len(lines) == 2
+    assert all(line.startswith("kv -X PATCH http") for line in lines), copied
+    assert requested
+    assert [url for url in requested if not url.startswith((origin, "data:", "blob:"))] == []
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
