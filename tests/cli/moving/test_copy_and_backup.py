@@ -66,6 +66,19 @@ def test_a_later_copy_takes_what_has_changed_since(invoke: Invoke, filled: Path)
     assert wrong.stderr.count("\n") == 1
 
 
+def test_a_wrong_source_makes_no_target(invoke: Invoke, filled: Path) -> None:
+    for wrong in (("missing.sqlite",), ("ftp://x",), ("kv.sqlite", "--namespace", "nope")):
+        source, *flags = wrong
+        assert invoke("copy", source, "to.sqlite", *flags).exit_code != 0
+        assert not (filled / "to.sqlite").exists()
+
+
+def test_a_store_is_not_copied_into_itself(invoke: Invoke, filled: Path) -> None:
+    ended = invoke("copy", "kv.sqlite", "kv.sqlite")
+    assert ended.exit_code == 2
+    assert "FROM and TO are the same store" in ended.stderr
+
+
 @pytest.fixture(scope="module")
 def plain_redis(
     require_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory

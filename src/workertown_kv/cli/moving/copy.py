@@ -1,11 +1,14 @@
 """Define `workertown-kv copy`."""
 
 import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import click
 
 from ...errors import KvError, MissingExtra
+from ...namespaces import Namespace
 from ...storage import Capability
 from ...transfer.following import copy_changes, position_of
 from ...transfer.moving import copy as copy_store
@@ -14,7 +17,7 @@ from ...transfer.targets import Targets
 from ...transfer.writing import OnConflict, Writer
 from ..config_file import config_option
 from ..epilog import epilog
-from ..store import OpenStore, StoreChoice, opened, run, store_at
+from ..store import OpenStore, opened, run, store_at
 from .chosen import line_limits, store_of
 from .flags import dry_run_option, on_conflict_option
 from .outcome import counted, failed, said
@@ -73,7 +76,7 @@ def copy(
     on_conflict: str,
     dry_run: bool,
 ) -> None:
-    """Copy all entries of a source, the store FROM, into a target, the store TO.
+    """Copy all entries of the store FROM into the store TO.
 
     FROM and TO are paths of SQLite files, URLs of databases, or URLs of servers, whose tokens are
     in KV_FROM_TOKEN and KV_TO_TOKEN, or in a profile of the same origin. For a namespace of Workers
@@ -90,7 +93,14 @@ def copy(
         raise click.UsageError("A Redis with plain keys has no namespaces; expected --to-namespace")
     of_target = store_at(target, token_variable=_TO_TOKEN, namespace=to_namespace)
 
-    async def act() -> None:
+    of_source = store_at(source, token_variable=_FROM_TOKEN)
+    if of_source.url == of_target.url and to_namespace is None:
+        raise click.UsageError(
+            "FROM and TO are the same store; expected another, or --to-namespace"
+        )
+
+    @asynccontextmanager
+    async def copying() -> AsyncIterator[_Copying]:
         async with opened(of_target, may_create=not dry_run) as into:
             with Bar("Copying") as bar:
                 writer = Writer(
@@ -103,12 +113,21 @@ def copy(
                 if to_namespace is not None:
                     only = await into.namespaces.named(to_namespace)
                 targets = Targets(into.namespaces, only, is_dry_run=dry_run)
-                copying = _Copying(into, targets, writer, is_dry_run=dry_run)
-                if plain_keys:
-                    await copying.plain_keys(source)
+                yield _Copying(into, targets, writer, is_dry_run=dry_run)
+
+    async def act() -> None:
+        if plain_keys:
+            async with copying() as into:
+                await into.plain_keys(source)
+            return
+        # The source first, so that a wrong source makes no target.
+        async with opened(of_source) as found:
+            chosen = None if namespace is None else [await found.namespaces.named(namespace)]
+            async with copying() as into:
+                if since is not None:
+                    await into.changes(found, chosen, since)
                 else:
-                    of_source = store_at(source, token_variable=_FROM_TOKEN)
-                    await copying.store(of_source, namespace, since)
+                    await into.store(found, chosen)
 
     with quick_turns():
         run(act)
@@ -126,29 +145,29 @@ class _Copying:
         self._is_dry_run = is_dry_run
         self._started = time.monotonic()
 
-    async def store(self, source: StoreChoice, namespace: str | None, since: str | None) -> None:
-        """Copy from a store of ours, and print the position for the next copy."""
-        async with opened(source) as found:
-            store = store_of(found)
-            chosen = None if namespace is None else [await found.namespaces.named(namespace)]
-            if since is not None:
-                followed = await copy_changes(
-                    store, self._into.storage, self._targets, since, chosen
-                )
-                self._tell(
-                    f"Copied {counted(followed.written, 'entry')} that changed, and deleted "
-                    f"{followed.deleted:,}"
-                )
-                click.echo(followed.cursor)
-                return
-            position = None
-            if Capability.CHANGES not in found.storage.lacks and found.storage.retention:
-                position = await position_of(found.storage)
-            chosen = chosen or await found.namespaces.all()
-            try:
-                tally = await copy_store(store, chosen, self._targets, self._writer)
-            except KvError as error:
-                raise self._failed(error) from error
+    async def changes(
+        self, source: OpenStore, chosen: Sequence[Namespace] | None, since: str
+    ) -> None:
+        """Copy what has changed in a store since a position, and print the next position."""
+        followed = await copy_changes(
+            store_of(source), self._into.storage, self._targets, since, chosen
+        )
+        self._tell(
+            f"Copied {counted(followed.written, 'entry')} that changed, and deleted "
+            f"{followed.deleted:,}"
+        )
+        click.echo(followed.cursor)
+
+    async def store(self, source: OpenStore, chosen: Sequence[Namespace] | None) -> None:
+        """Copy the entries of a store, and print the position for the next copy."""
+        position = None
+        if Capability.CHANGES not in source.storage.lacks and source.storage.retention:
+            position = await position_of(source.storage)
+        chosen = chosen or await source.namespaces.all()
+        try:
+            tally = await copy_store(store_of(source), chosen, self._targets, self._writer)
+        except KvError as error:
+            raise self._failed(error) from error
         self._tell(said(tally, "copy", is_dry_run=self._is_dry_run))
         if position is not None and not self._is_dry_run:
             click.echo(position)
