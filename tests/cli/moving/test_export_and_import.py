@@ -245,3 +245,28 @@ def test_a_file_that_cannot_be_read_is_one_line(invoke: Invoke, tmp_path: Path) 
     ended = invoke("import", "missing.ndjson")
     assert ended.exit_code == 1
     assert ended.stderr == "Error: Cannot read missing.ndjson: No such file or directory\n"
+
+
+def test_an_export_replaces_no_database(invoke: Invoke, filled: Path) -> None:
+    ended = invoke("export", "kv.sqlite")
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith("Error: kv.sqlite is an SQLite database")
+    assert invoke("get", "theme").stdout == '"dark"'
+
+
+def test_an_export_is_not_named_for_csv(invoke: Invoke, filled: Path) -> None:
+    ended = invoke("export", "x.csv")
+    assert ended.exit_code == 2
+    assert "An export cannot be CSV; expected FILE.ndjson, FILE.json" in ended.stderr
+    assert invoke("export", "x.csv", "--format", "lines").exit_code == 0
+
+
+def test_another_file_is_no_export(invoke: Invoke, filled: Path) -> None:
+    (filled / "notes.txt").write_text("theme: dark\n")
+    for name, more in (("notes.txt", ""), ("kv.sqlite", "; expected `workertown-kv copy`")):
+        ended = invoke("import", name, "--store", "new.sqlite")
+        assert ended.exit_code == 1
+        assert ended.stderr == (
+            f'Error: {name}: This is no export, which begins with {{"workertown_kv_export"{more}. '
+            "Nothing was written\n"
+        )

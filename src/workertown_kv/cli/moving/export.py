@@ -1,6 +1,7 @@
 """Define `workertown-kv export`."""
 
 import time
+from pathlib import Path
 
 import click
 
@@ -8,12 +9,13 @@ from ...errors import OptionsError
 from ...transfer.compression import compressor
 from ...transfer.formats import Format, compression_of, encoder_of, format_of
 from ...transfer.moving import export_blocks
+from ...transfer.whole import SQLITE
 from ..epilog import epilog
 from ..store import StoreChoice, opened, run, store_options
 from .chosen import chosen_namespaces, has_namespace, store_of
 from .outcome import counted
 from .progress import Bar
-from .target_file import STDIO, target_file
+from .target_file import STDIO, target_file, translated
 
 
 @click.command(
@@ -34,13 +36,17 @@ from .target_file import STDIO, target_file
 )
 @store_options
 def export(*, store: StoreChoice, file: str, form: str | None) -> None:
-    """Write all entries of a store into FILE, or only those of --namespace.
+    """Write all entries of a store into FILE.
 
-    FILE.gz and FILE.zst are compressed; FILE may be - for the standard output. The file gets its
-    name once it is whole, and is FILE.part until then. Entries that are written or deleted
-    meanwhile may or may not be in it.
+    With --namespace, the command writes only those of that namespace. FILE.gz and FILE.zst are
+    compressed; FILE may be - for the standard output. The file gets its name once it is whole, and
+    is FILE.part until then. Entries that are written or deleted meanwhile may or may not be in it.
     """
     format = Format(form) if form else format_of(file)
+    if format is Format.CSV:
+        raise click.UsageError(
+            "An export cannot be CSV; expected FILE.ndjson, FILE.json, or --format"
+        )
     compression = compression_of(file)
 
     async def act() -> None:
@@ -59,6 +65,7 @@ def export(*, store: StoreChoice, file: str, form: str | None) -> None:
                     f"Cloudflare's bulk form has no namespaces, and there are {len(chosen)}; "
                     "expected --namespace"
                 )
+            _check_is_no_database(file)
             compress = compressor(compression)
             blocks = export_blocks(store_of(found), chosen, encoder_of(format), on_entries=count)
             with Bar("Exporting") as bar, target_file(file) as target:
@@ -73,3 +80,16 @@ def export(*, store: StoreChoice, file: str, form: str | None) -> None:
         )
 
     run(act)
+
+
+def _check_is_no_database(file: str) -> None:
+    """Raise `OptionsError` if the export would replace a database, maybe that of the store."""
+    path = Path(file)
+    if not path.is_file():
+        return
+    with translated(file), path.open("rb") as present:
+        if present.read(len(SQLITE)) == SQLITE:
+            raise OptionsError(
+                f"{file} is an SQLite database, which the export would replace; expected another "
+                "file, or `workertown-kv backup`"
+            )
