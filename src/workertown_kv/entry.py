@@ -123,7 +123,7 @@ def lifetime(
             raise _invalid((*path, "ttl"), _TOO_LATE)
         return round(now + ttl, 3)
     if expires_at is not None:
-        if expires_at <= now:
+        if not expires_at > now:  # NaN compares as false
             raise _invalid(
                 (*path, "expires_at"),
                 f"Expected a time in the future, in Unix seconds; now is {math.floor(now)}",

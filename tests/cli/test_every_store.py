@@ -1,6 +1,8 @@
 """Test the commands on a file, on an engine, and on a server."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -154,6 +156,27 @@ def test_a_login_that_makes_no_sense_is_refused(
     assert ended.exit_code == 2
     assert said in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [(("login", "http://127.0.0.1:1"), "--token-stdin"), (("user", "ada"), "--password-stdin")],
+)
+def test_a_secret_is_not_asked_for_without_a_terminal(
+    environment: dict[str, str], command: tuple[str, ...], flag: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "workertown_kv", *command],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.endswith(f"Error: There is no terminal to ask on; expected {flag}\n")
+    assert "Warning" not in ended.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

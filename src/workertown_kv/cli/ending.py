@@ -1,6 +1,7 @@
 """End a command: with one line for an error, and with an exit code that scripts can rely on."""
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -89,6 +90,12 @@ def run(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         sys.stdout.flush()
     except KvError as error:
         raise failure(error) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # Python would try again to write at its end, and show a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.ClickException(f"Cannot write the output: {error.strerror}") from error
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
 

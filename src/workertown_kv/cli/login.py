@@ -10,6 +10,7 @@ import msgspec
 from ..entry import DEFAULT_NAMESPACE
 from ..errors import OptionsError
 from ..options import Secret
+from .asking import ask_for_secret
 from .ending import failure
 from .entries.arguments import Text
 from .epilog import epilog, only_examples
@@ -76,7 +77,10 @@ def login(server: str, profile: str | None, namespace: str | None, from_stdin: b
 @click.argument("name", type=Text(), required=False)
 @click.option("--all", "everything", is_flag=True, help="Remove all profiles.")
 def logout(name: str | None, everything: bool) -> None:
-    """Remove the profile NAME with its token, which the server still accepts."""
+    """Remove the profile NAME with its token.
+
+    The server still accepts the token; revoke it there.
+    """
     if (name is None) is not everything:
         raise click.UsageError("Expected NAME or --all, and only one of them")
     try:
@@ -95,8 +99,7 @@ def logout(name: str | None, everything: bool) -> None:
 
 
 def _asked(url: str) -> str:
-    answer: str = click.prompt(f"Token for {url}", hide_input=True, err=True)
-    return answer
+    return ask_for_secret(f"Token for {url}", flag="--token-stdin")
 
 
 def _from_stdin() -> str:

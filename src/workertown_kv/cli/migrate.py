@@ -7,6 +7,7 @@ import click
 
 from ..files import Files
 from ..server import Server
+from .asking import confirm
 from .database import (
     check_made,
     choose_database,
@@ -34,11 +35,7 @@ def migrate(database: str, to: int | None, yes: bool) -> None:
         if to is not None:
             check_made(server)
     if to is not None and not yes:
-        click.confirm(
-            f"This undoes the migrations after number {to} and deletes their data. Continue?",
-            abort=True,
-            err=True,
-        )
+        confirm(f"This undoes the migrations after number {to} and deletes their data. Continue?")
     with one_line_errors():
         ran = asyncio.run(_migrate(server, to))
     for line in ran or ["Nothing to do: the schema is up to date"]:

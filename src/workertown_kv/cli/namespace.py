@@ -7,6 +7,7 @@ import click
 
 from ..entry import DEFAULT_ID
 from ..namespaces import Namespace
+from .asking import confirm
 from .store import OpenStore, StoreChoice, opened, run, whole_store_options
 
 _Act = Callable[[OpenStore], Awaitable[str]]
@@ -76,7 +77,7 @@ def delete(*, name: str, yes: bool, store: StoreChoice) -> None:
         # The namespace default cannot be deleted, so there is nothing to confirm.
         if not yes and found.id != DEFAULT_ID:
             question = f"Delete the namespace {_line(found)} with all its keys?"
-            click.confirm(question, abort=True, err=True)
+            confirm(question)
         await namespaces.delete(found.id)
         if opened.storage.directory is not None:
             return f"Deleted {_line(found)}; the server removes its keys"

@@ -212,7 +212,11 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
             f"by --store, {STORE} or {choice.options.env.database}"
         )
     try:
-        migrations = await storage.open()
+        _LOG.addFilter(_is_about_commands)
+        try:
+            migrations = await storage.open()
+        finally:
+            _LOG.removeFilter(_is_about_commands)
         if is_new:
             click.echo(f"Created the database {storage.file}", err=True)
         namespaces = namespaces_of(storage, choice.options.cloudflare.accounts)
@@ -220,6 +224,11 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
         yield OpenStore(storage, namespaces, namespace.name, choice.limits, migrations)
     finally:
         await storage.close()
+
+
+def _is_about_commands(record: logging.LogRecord) -> bool:
+    """Return whether a record says more than the error with which the command then ends."""
+    return "requests fail until" not in record.getMessage()
 
 
 def _first_given(given: dict[str, str | None]) -> str | None:

@@ -31,8 +31,10 @@ def test_keys_with_a_prefix_are_counted_before_they_are_deleted(store: Invoke) -
     ended = store("delete", "--prefix", "s:", input="n\n")
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert "Delete 2 keys that begin with s:? [y/N]" in ended.stderr
-    # Nobody answers.
-    assert store("delete", "--prefix", "s:").exit_code == 1
+    unanswered = store("delete", "--prefix", "s:1")
+    assert unanswered.exit_code == 1
+    assert "Delete 1 key that begins with s:1?" in unanswered.stderr
+    assert unanswered.stderr.endswith("Error: Nobody answers the question; expected --yes\n")
     assert len(store("list").stdout.split()) == 3
     assert store("delete", "--prefix", "s:", input="y\n").stdout == "Deleted 2 keys\n"
     assert store("list").stdout.split() == ["theme"]

@@ -1,6 +1,8 @@
 """Test `workertown-kv get` and `workertown-kv set`."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +52,7 @@ def test_a_file_and_the_standard_input_are_kept_byte_for_byte(
 ) -> None:
     data = bytes(range(256))
     (tmp_path / "data").write_bytes(data)
-    for args, given in ((("--file", "data"), None), (("-",), data)):
+    for args, given in ((("--file", "data"), None), (("--file", "-"), data), (("-",), data)):
         assert invoke("set", "a", *args, input=given).exit_code == 0
         assert invoke("get", "a").stdout_bytes == data
     invoke("set", "a", "-", input=b'{"b": 1}\n')
@@ -97,7 +99,6 @@ def test_a_write_happens_only_if_its_precondition_holds(invoke: Invoke) -> None:
         (("k" * 2049,), "The key has 2,049 bytes"),
         (("\udcff",), "it is not UTF-8"),
         (("a", "--ttl", "0"), "'0' is not a whole number of at least 1"),
-        (("a", "--ttl", "1", "--expires-at", "9999999999"), "Expected ttl or expires_at, not both"),
         (("a", "--expires-at", "1"), "expires_at: Expected a time in the future"),
         (("a", "--metadata", "[1]"), "metadata: Expected a JSON object"),
         (("a", "--metadata", "{"), "The metadata is not JSON"),
@@ -136,3 +137,41 @@ def test_a_key_without_an_entry_ends_with_3(invoke: Invoke) -> None:
 def test_put_is_another_name_of_set(invoke: Invoke) -> None:
     assert invoke("put", "a", "1").exit_code == 0
     assert invoke("get", "a").stdout == "1"
+
+
+@pytest.mark.parametrize("command", ["get", "set", "delete", "take", "touch", "increment"])
+def test_a_key_that_looks_like_a_flag_gets_a_hint(invoke: Invoke, command: str) -> None:
+    ended = invoke(command, "-key")
+    assert ended.exit_code == 2
+    assert ended.stderr.endswith("Put -- before a key or a value that begins with a dash.\n")
+    assert "Put --" not in invoke(command, "--stroe", "x").stderr
+
+
+@pytest.mark.parametrize("command", [("set", "a", "1"), ("increment", "a")])
+def test_an_entry_has_only_one_end(invoke: Invoke, command: tuple[str, ...]) -> None:
+    ended = invoke(*command, "--ttl", "5", "--expires-at", "4102444800")
+    assert ended.exit_code == 2
+    assert ended.stderr.endswith("Error: --ttl and --expires-at exclude each other\n")
+    for wrong, message in (
+        ("soon", "'soon' is not a time in Unix seconds, such as 4102444800"),
+        ("nan", "Expected a time in the future"),
+        ("inf", "Expected an expiry before the year 10000"),
+    ):
+        ended = invoke(*command, "--expires-at", wrong)
+        assert ended.exit_code == 2
+        assert message in ended.stderr
+
+
+def test_an_output_that_cannot_be_written_ends_with_one_line(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    kv = [sys.executable, "-m", "workertown_kv"]
+    store = {**environment, "KV_STORE": str(tmp_path / "kv.sqlite")}
+    subprocess.run([*kv, "set", "a", "1"], env=store, check=True, stderr=subprocess.DEVNULL)
+    with Path("/dev/full").open("wb") as full:
+        for command in (["get", "a"], ["list"]):
+            ended = subprocess.run(
+                [*kv, *command], env=store, check=False, stdout=full, stderr=subprocess.PIPE
+            )
+            assert ended.stderr == b"Error: Cannot write the output: No space left on device\n"
+            assert ended.returncode == 1

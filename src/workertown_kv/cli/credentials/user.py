@@ -7,6 +7,7 @@ import click
 
 from ...auth import PasswordHash
 from ...options import UserCredential
+from ..asking import ask_for_secret
 from .limits import Limits, limit_options
 from .line import NewLine, file_option
 
@@ -23,17 +24,17 @@ _MOST_BYTES = 1024 * 1024
     help="Read the password from the standard input instead of asking for it.",
 )
 def user(name: str, file: str | None, from_stdin: bool, **limits: Any) -> None:
-    """Create a user called NAME with a password, for Basic authentication.
+    """Create a user called NAME with a password.
 
-    Prints a line for the variable KV_USERS or, with --file, appends it to the file that
-    KV_USERS_FILE names. The server accepts the user once it has that line. The line contains only
-    a hash, which makes guessing the password slow.
+    The password is for Basic authentication. Prints a line for the variable KV_USERS or, with
+    --file, appends it to the file that KV_USERS_FILE names. The server accepts the user once it has
+    that line. The line contains only a hash, which makes guessing the password slow.
     """
     new = NewLine(UserCredential, name, Limits.of(**limits), file=file)
     if from_stdin:
         password = _from_stdin()
     else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        password = ask_for_secret("Password", flag="--password-stdin", confirmation_prompt=True)
     if not password:
         raise click.UsageError("The password is empty; expected at least one character")
     try:

@@ -7,9 +7,10 @@ import msgspec
 
 from ...entry import check_key
 from ...operations import Delete, DeletePrefix, List, Precondition
+from ..asking import confirm
 from ..epilog import epilog
 from ..store import OpenStore, StoreChoice, opened, run, store_options
-from .arguments import Text, if_version_option
+from .arguments import Text, WithKey, if_version_option
 from .lines import shown_name
 from .pages import PAGE_KEYS, pages
 
@@ -17,12 +18,13 @@ _STEP: Final = 10_000
 
 
 @click.command(
+    cls=WithKey,
     epilog=epilog(
         "delete theme",
         "delete --prefix session: --yes",
         "delete --all --dry-run",
         codes={1: "another error, or the precondition does not hold"},
-    )
+    ),
 )
 @click.argument("key", type=Text(), required=False)
 @click.option("--prefix", type=Text(), help="Delete all keys that begin with this.")
@@ -80,8 +82,9 @@ async def _delete_all(found: OpenStore, prefix: str, *, dry_run: bool, yes: bool
             click.echo(f"{_keys(counted)} would be deleted")
             return
         if counted:
-            which = f" that begin with {shown_name(prefix)}" if prefix else " of the namespace"
-            click.confirm(f"Delete {_keys(counted)}{which}?", abort=True, err=True)
+            verb = "begins" if counted == 1 else "begin"
+            which = f" that {verb} with {shown_name(prefix)}" if prefix else " of the namespace"
+            confirm(f"Delete {_keys(counted)}{which}?")
     deletion = DeletePrefix(found.namespace_id, prefix, _STEP)
     deleted = 0
     while True:

@@ -6,16 +6,17 @@ from ...entry import check_key
 from ...operations import Get
 from ..epilog import epilog
 from ..store import StoreChoice, opened, run, store_options
-from .arguments import key_argument, key_not_found
+from .arguments import WithKey, key_argument, key_not_found
 from .shown_value import check_form, check_shown, value_options, write_value
 
 
 @click.command(
+    cls=WithKey,
     epilog=epilog(
         "get theme",
         "get photo > photo.png",
         "get user:1 --store https://kv.example.com | jq .name",
-    )
+    ),
 )
 @key_argument
 @value_options

@@ -41,6 +41,8 @@ def given_value(
             "Expected a VALUE, or --file FILE, and only one of them; a VALUE of - is the standard "
             "input"
         )
+    if file == STDIN:
+        argument, file = STDIN, None
     if file is not None:
         data = _from_file(file, most_bytes)
     elif argument == STDIN:

@@ -14,7 +14,13 @@ from ...updates import Target
 from ...updates import increment as incremented
 from ..epilog import epilog
 from ..store import StoreChoice, opened, run, store_options
-from .arguments import WithNegativeNumbers, expires_at_option, key_argument, ttl_option
+from .arguments import (
+    WithNegativeNumbers,
+    check_one_end,
+    expires_at_option,
+    key_argument,
+    ttl_option,
+)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -67,10 +73,12 @@ def increment(
     ttl: int | None,
     expires_at: float | None,
 ) -> None:
-    """Add BY, or 1, to the number under KEY in one step, and print the new number.
+    """Add BY, or 1, to the number under KEY, and print the sum.
 
-    A key without a value is created. --ttl and --expires-at apply only then.
+    No other write comes between the read and the write. A key without a value is created; --ttl
+    and --expires-at apply only then.
     """
+    check_one_end(ttl, expires_at)
     adding = Increment(by=by, initial=initial or 0, least=least, most=most)
 
     async def act() -> None:

@@ -14,6 +14,7 @@ from ..store import StoreChoice, opened, run, store_options
 from .arguments import (
     Text,
     WithNegativeNumbers,
+    check_one_end,
     expires_at_option,
     if_version_option,
     key_argument,
@@ -75,6 +76,7 @@ def set_(
     """
     if create and if_version is not None:
         raise click.UsageError("--create and --if-version exclude each other")
+    check_one_end(ttl, expires_at)
     limits = store.limits
     given = given_value(value, file, form, most_bytes=limits.value_bytes, depth=limits.json_depth)
     precondition = MUST_NOT_EXIST if create else None

@@ -10,11 +10,11 @@ from ...updates import Target
 from ...updates import take as taken
 from ..epilog import epilog
 from ..store import StoreChoice, opened, run, store_options
-from .arguments import key_argument, key_not_found
+from .arguments import WithKey, key_argument, key_not_found
 from .shown_value import check_form, not_shown, value_options, write_value
 
 
-@click.command(epilog=epilog("take job:1", "take upload > upload.bin"))
+@click.command(cls=WithKey, epilog=epilog("take job:1", "take upload > upload.bin"))
 @key_argument
 @value_options
 @store_options

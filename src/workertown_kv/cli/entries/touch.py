@@ -6,15 +6,23 @@ from ...entry import check_key, lifetime
 from ...operations import Precondition, Touch
 from ..epilog import epilog
 from ..store import StoreChoice, opened, run, store_options
-from .arguments import expires_at_option, if_version_option, key_argument, key_not_found, ttl_option
+from .arguments import (
+    WithKey,
+    expires_at_option,
+    if_version_option,
+    key_argument,
+    key_not_found,
+    ttl_option,
+)
 
 
 @click.command(
+    cls=WithKey,
     epilog=epilog(
         "touch session:1 --ttl 3600",
         "touch theme --persist",
         codes={1: "another error, or the precondition does not hold"},
-    )
+    ),
 )
 @key_argument
 @ttl_option
