@@ -22,7 +22,7 @@ _VARIABLE: Final = "_WORKERTOWN_KV_COMPLETE"
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print a script with which a shell completes commands and flags."""
+    """Print a script with which a shell completes commands."""
     kind = get_completion_class(shell)
     assert kind is not None
     click.echo(kind(context.find_root().command, {}, _NAME, _VARIABLE).source())

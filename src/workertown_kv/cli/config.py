@@ -31,10 +31,10 @@ _Path = tuple[str, ...]
     "--all", "everything", is_flag=True, help="Also print options that have their default."
 )
 def config(everything: bool) -> None:
-    """Print the options in force as a TOML file, with the source of each.
+    """Print the options in force as a TOML file.
 
-    Secrets are hidden. Options that have their default are left out; --all prints them too, each
-    with its variable.
+    A comment beside each option names its source. Secrets are hidden. Options that have their
+    default are left out; --all prints them too, each with its variable.
     """
     with one_line_errors():
         layers = layers_of(None, {}, Files())

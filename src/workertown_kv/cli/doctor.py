@@ -5,7 +5,7 @@ import click
 from .ending import ExitCode, has_colour
 from .epilog import epilog
 from .examining import Finding, Grade, examine
-from .store import StoreChoice, run, store_options
+from .store import StoreChoice, run, whole_store_options
 
 _COLOURS = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "red"}
 
@@ -17,7 +17,7 @@ _COLOURS = {Grade.OK: "green", Grade.WARN: "yellow", Grade.FAIL: "red"}
         codes={0: "no line fails", 1: "a line fails"},
     )
 )
-@store_options
+@whole_store_options
 def doctor(*, store: StoreChoice) -> None:
     """Look at a store, and say what is wrong with it.
 

@@ -27,11 +27,11 @@ _HEADS = ("namespace", "title", "entries", "bytes", "expired")
 @as_json_option
 @store_options
 def stats(*, store: StoreChoice, with_bytes: bool, as_json: bool) -> None:
-    """Count entries, the bytes of their values, and expired entries that still take space.
+    """Count the entries of a store and the bytes of their values.
 
     Prints a line for each namespace, or only for that of --namespace. SQL databases count by
-    themselves; otherwise the command lists all keys. In a pipe, tabs are between the columns, and a
-    hyphen stands for what is not known.
+    themselves, also expired entries that still take space; otherwise the command lists all keys. In
+    a pipe, tabs are between the columns, and a hyphen stands for what is not known.
     """
 
     async def act() -> None:

@@ -10,7 +10,7 @@ from ...errors import OptionsError
 from ...storage.sqlite.backup import copy_file
 from ...storage.url import storage_from_url
 from ..epilog import epilog
-from ..store import StoreChoice, run, store_options
+from ..store import StoreChoice, run, whole_store_options
 from .progress import Bar
 from .target_file import part_of
 
@@ -21,13 +21,13 @@ _LOOK_SECONDS = 0.2
     epilog=epilog("backup backup.sqlite", "backup --store /srv/kv.sqlite /backups/kv.sqlite")
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@store_options
+@whole_store_options
 def backup(*, store: StoreChoice, file: Path) -> None:
-    """Copy the SQLite file of a store into FILE, as it is at one moment.
+    """Copy the SQLite file of a store into FILE.
 
-    A server may write to the store meanwhile: FILE has all writes that were acknowledged before the
-    command began. It is complete once it has its name, and is an ordinary SQLite file. For other
-    stores, use `export` or the tools of their databases.
+    FILE has the store as it is at one moment. A server may write meanwhile: FILE has all writes
+    that were acknowledged before the command began. It is complete once it has its name, and is an
+    ordinary SQLite file. For other stores, use `export` or the tools of their databases.
     """
     started = time.monotonic()
 

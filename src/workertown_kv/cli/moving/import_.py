@@ -59,9 +59,10 @@ def import_(
     on_conflict: str,
     dry_run: bool,
 ) -> None:
-    """Write the entries of FILE into a store, each into the namespace that it comes from.
+    """Write the entries of FILE into a store.
 
-    Missing namespaces are created, with their ids. With --namespace, all entries go into that
+    Each entry goes into the namespace that it comes from. Missing namespaces are created, with
+    their ids. With --namespace, all entries go into that
     namespace. Entries that have expired are left out.
 
     FILE may be compressed with gzip or zstd, and may be - for the standard input. An export is
