@@ -41,7 +41,8 @@ def test_every_command_and_flag_is_documented() -> None:
         assert command.help
         for parameter in command.params:
             is_option = isinstance(parameter, click.Option)
-            shown = parameter.opts if is_option else [parameter.human_readable_name]
+            metavar = parameter.make_metavar(click.Context(command))
+            shown = parameter.opts if is_option else [metavar]
             assert all(name in page for name in shown)
             assert not isinstance(parameter, click.Option) or parameter.help, parameter.name
 
