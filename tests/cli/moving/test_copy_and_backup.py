@@ -1,5 +1,6 @@
 """Test `workertown-kv copy` and `workertown-kv backup`."""
 
+import fcntl
 import json
 import sqlite3
 import threading
@@ -152,6 +153,19 @@ def test_a_backup_ends_and_is_whole_while_others_write(invoke: Invoke, filled: P
     db.close()
     assert invoke("get", "theme", "--store", "backup.sqlite").stdout == '"dark"'
     assert not (filled / "backup.sqlite.part").exists()
+
+
+def test_a_backup_does_not_disturb_another_backup(invoke: Invoke, filled: Path) -> None:
+    part = filled / "backup.sqlite.part"
+    part.write_text("what another backup has written")
+    with part.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        refused = invoke("backup", "backup.sqlite")
+        assert refused.exit_code == 1
+        assert refused.stderr.startswith("Error: Another process is writing backup.sqlite.part")
+        assert part.read_text() == "what another backup has written"
+    assert invoke("backup", "backup.sqlite").exit_code == 0
+    assert invoke("get", "theme", "--store", "backup.sqlite").stdout == '"dark"'
 
 
 def test_a_backup_is_only_of_an_sqlite_file_of_a_store(invoke: Invoke, filled: Path) -> None:

@@ -35,8 +35,8 @@ def backup(*, store: StoreChoice, file: Path) -> None:
         source = _file_of(store)
         if _size(file) is not None and _size(source) is not None and file.samefile(source):  # noqa: ASYNC240
             raise OptionsError(f"{file} is the store itself; expected another file")
-        with part_of(file) as part:
-            part.unlink(missing_ok=True)
+        with part_of(file) as opened:
+            part = Path(opened.name)
             copying = asyncio.create_task(asyncio.to_thread(copy_file, source, part))
             with Bar("Copying", _size(source)) as bar:
                 while not (await asyncio.wait([copying], timeout=_LOOK_SECONDS))[0]:

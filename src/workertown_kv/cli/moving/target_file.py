@@ -30,34 +30,33 @@ def target_file(name: str) -> Iterator[BinaryIO]:
         with translated(name), path.open("wb") as device:
             yield device
     else:
-        with part_of(path) as part, translated(os.fspath(part)), part.open("wb") as file:
-            _lock(file, part)
+        with part_of(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
 
 
 @contextmanager
-def part_of(path: Path) -> Iterator[Path]:
+def part_of(path: Path) -> Iterator[BinaryIO]:
     """Give the name of a file to a file `.part` beside it, once the block has written that."""
     part = path.with_name(f"{path.name}.part")
     if not path.parent.is_dir():
         raise StorageError(f"Cannot write {part}: There is no folder {path.parent}")
-    try:
-        yield part
-    except OtherWriter:
-        raise
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
-    with translated(os.fspath(path)):
-        part.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
+    # The lock is held until the file has its name, so that nobody else can write to it.
+    with translated(os.fspath(part)), _locked(part) as file:
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+        with translated(os.fspath(path)):
+            part.replace(path)
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
 
 class OtherWriter(StorageError):
@@ -77,8 +76,22 @@ def translated(name: str) -> Iterator[None]:
         raise StorageError(f"Cannot write {name}: {error.strerror}", kind) from error
 
 
-def _lock(file: BinaryIO, part: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise OtherWriter(f"Another process is writing {part}; expected another file") from error
+def _locked(part: Path) -> BinaryIO:
+    """Open an empty file that only this process writes. Raises `OtherWriter`."""
+    while True:
+        file = part.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Another process may have given the file its name meanwhile, or removed it.
+            if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
+                file.truncate(0)
+                return file
+        except BlockingIOError as error:
+            file.close()
+            raise OtherWriter(
+                f"Another process is writing {part}; expected another file"
+            ) from error
+        except BaseException:
+            file.close()
+            raise
+        file.close()
