@@ -40,6 +40,8 @@ STARTING: Final = (
         "client/test_connections.py",
         "client/test_restart.py",
         "chaos/test_chaos.py",
+        "endpoints/console/test_admin_pages.py",
+        "endpoints/console/test_extremes.py",
         "endpoints/console/test_in_browser.py",
         "endpoints/test_memory.py",
         "examples",

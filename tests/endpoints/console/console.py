@@ -10,7 +10,9 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 from workertown_kv.testing import ServedStore
 
 API_KEY: Final = "test-key"
-EXPECTED: Final = re.compile(r"the server responded with a status of (401|403|404|409|412|501|503)")
+EXPECTED: Final = re.compile(
+    r"the server responded with a status of (400|401|403|404|409|412|501|503)"
+)
 """What a browser logs of statuses that the tests ask for."""
 
 

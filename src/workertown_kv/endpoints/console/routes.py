@@ -37,6 +37,7 @@ FILES: Final[Mapping[str, bytes]] = {
     "scopes.js": _SCRIPT,
     "session.js": _SCRIPT,
     "snippets.js": _SCRIPT,
+    "transfer.js": _SCRIPT,
     "values.js": _SCRIPT,
     "workertown-kv.js": _SCRIPT,
 }

@@ -11,6 +11,7 @@ import { showLogin } from "./login.js";
 const PAGES = {
   "api-keys": async () => new (await import("./api-keys.js")).ApiKeys(session),
   feed: async ({ namespace }) => new (await import("./feed.js")).Feed(session, namespace),
+  transfer: async () => new (await import("./transfer.js")).Transfer(session, titles),
   namespaces: async () => new (await import("./namespaces.js")).Namespaces(session, named),
 };
 const DEFAULT_ID = "0".repeat(32);
@@ -47,7 +48,7 @@ function drawTop() {
     h("strong", {}, "workertown-kv"),
     field("Namespace", chosen, { class: "compact" }),
     field("Search by prefix", search, { class: "search" }),
-    ...(mayAdmin ? [h("a", { href: "#/namespaces" }, "Namespaces"), h("a", { href: "#/api-keys" }, "API keys")] : []),
+    ...(mayAdmin ? [h("a", { href: "#/namespaces" }, "Namespaces"), h("a", { href: "#/api-keys" }, "API keys"), h("a", { href: "#/transfer" }, "Export and import")] : []),
     h("span", { class: "who" }, shown(user.id, 60), `: ${permissions.words}`),
     button("Log out", () => session.logOut()),
     theme,

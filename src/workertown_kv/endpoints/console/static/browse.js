@@ -33,6 +33,7 @@ export class Browser {
     this.element = h(
       "section",
       { class: "browse", "aria-label": "Keys" },
+      h("h1", { class: "hidden" }, "Keys"),
       this.#bar(),
       this.panel,
       this.problem,

@@ -1,6 +1,6 @@
 // One key: its value, lifetime and metadata. Every change is made only if nobody was faster.
 
-import { attempt, button, bytesText, field, h, notify, remaining, shown } from "./dom.js";
+import { $, attempt, button, bytesText, field, h, notify, remaining, shown } from "./dom.js";
 import { parse } from "./json.js";
 import { keyPlace, listPlace } from "./place.js";
 import { snippetsView } from "./snippets.js";
@@ -86,6 +86,7 @@ export class Editor {
   }
 
   #show(entry, { typed, keepsFields = false } = {}) {
+    const focused = this.element.contains(document.activeElement) && document.activeElement;
     const before = keepsFields && { lifetime: this.lifetime.value, metadata: this.metadata.value };
     this.#entry = entry;
     this.#value = entry.bytes && described(entry.bytes);
@@ -143,6 +144,13 @@ export class Editor {
     );
     this.#draw(views[0] === "Text" && views[1] === "Image" ? "Image" : views[0], typed);
     this.#tick();
+    if (focused) this.#focusLike(focused);
+  }
+
+  /** Focus the element that has taken the place of another. */
+  #focusLike({ tagName, textContent }) {
+    const elements = [...this.element.querySelectorAll(tagName)];
+    (elements.find((one) => one.textContent === textContent) ?? this.text)?.focus();
   }
 
   #folder() {
@@ -240,7 +248,11 @@ export class Editor {
     this.#isSaving = true;
     this.save.disabled = true;
     try {
-      await this.#session.put(this.namespace, key, value, { version, metadata, ...lifetime, isBytes: !isJson });
+      // A text that was JSON stays JSON if it can.
+      const isBytes = !isJson && !this.#value.tokens;
+      const written = { version, metadata, ...lifetime, isBytes };
+      const newVersion = await this.#session.put(this.namespace, key, value, written);
+      this.#entry = { ...this.#entry, version: newVersion };
     } catch (error) {
       if (error.status !== 412) throw error;
       if (this.key === null) throw new Error("This key has a value already; open it to change it.");
@@ -251,12 +263,9 @@ export class Editor {
       this.save.disabled = false;
     }
     this.#saved = typed;
+    if (this.key === null) location.hash = keyPlace(this.namespace, key);
+    else await this.#reload();
     notify("Saved.");
-    if (this.key === null) {
-      location.hash = keyPlace(this.namespace, key);
-      return;
-    }
-    await this.#reload();
   }
 
   async #reload() {
@@ -350,10 +359,9 @@ export class Editor {
     } finally {
       this.#isSaving = false;
     }
-    const isJson = Boolean(this.#value?.tokens);
     const undo = async () => {
       const { expiresAt, metadata } = entry;
-      await session.put(namespace, key, entry.bytes, { version: null, expiresAt, metadata, isBytes: !isJson });
+      await session.put(namespace, key, entry.bytes, { version: null, expiresAt, metadata });
       notify("The key is back.");
       location.hash = keyPlace(namespace, key);
     };
@@ -362,6 +370,7 @@ export class Editor {
       seconds: 60,
     });
     this.#showMissing();
+    $("main").focus();
     location.hash = listPlace(namespace, this.#folder());
   }
 

@@ -18,6 +18,14 @@ export class Permissions {
     );
   }
 
+  /** Return whether the user may do this to all keys in all namespaces. */
+  mayEverywhere(verb) {
+    return this.#some(
+      ({ verbs, namespaces, prefixes = [""] }) =>
+        verbs.includes(verb) && !namespaces && prefixes.includes(""),
+    );
+  }
+
   /** Return the ids of the namespaces that scopes name. */
   get namespaces() {
     return [...new Set((this.scopes ?? []).flatMap((scope) => scope.namespaces ?? []))];

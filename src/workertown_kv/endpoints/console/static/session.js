@@ -103,10 +103,7 @@ export class Session extends EventTarget {
     }
     const response = await this.send(target, { method, headers, body, signal });
     if (response.ok) return response;
-    const told = await response.json().catch(() => ({}));
-    const details = (told.errors ?? []).map(({ message }) => message).filter((one) => one !== told.error);
-    const words = [told.error ?? `The server responded with ${response.status}`, ...details];
-    throw new RequestError(response.status, words.join(": "));
+    throw new RequestError(response.status, messageOf(await response.text(), response.status));
   }
 
   async json(method, url, { body, headers, ...options } = {}) {
@@ -221,6 +218,31 @@ export class Session extends EventTarget {
     return found;
   }
 
+  /** Send a file to an admin endpoint, and report how much of it has been sent, which fetch cannot. */
+  async upload(endpoint, file, { query, report, signal }) {
+    // The credentials are valid: the browser need not ask for others.
+    await this.json("GET", this.paths.whoami, { signal });
+    const target = new URL(`${this.paths.admin}/${endpoint}`);
+    for (const [name, value] of Object.entries(query)) target.searchParams.set(name, value);
+    const coding = { gz: "gzip", zst: "zstd" }[file.name.split(".").at(-1)];
+    const request = new XMLHttpRequest();
+    request.open("POST", target);
+    request.setRequestHeader("Authorization", this.#authorization);
+    request.setRequestHeader("Content-Type", "application/x-ndjson");
+    if (coding) request.setRequestHeader("Content-Encoding", coding);
+    request.upload.onprogress = ({ loaded, total }) => report(loaded, total);
+    signal.addEventListener("abort", () => request.abort(), { once: true });
+    return new Promise((resolve, reject) => {
+      request.onerror = () => reject(new RequestError(0, "The server did not respond. Import the file again."));
+      request.onabort = () => reject(new DOMException("Left the page", "AbortError"));
+      request.onload = () => {
+        if (request.status === 200) resolve(JSON.parse(request.responseText));
+        else reject(new RequestError(request.status, messageOf(request.responseText, request.status)));
+      };
+      request.send(file);
+    });
+  }
+
   /** Follow the changes of keys, also over restarts of the server. */
   async *watch(namespace, prefix, { signal, onDisconnect }) {
     const { KV } = await import("./workertown-kv.js");
@@ -235,6 +257,18 @@ export class Session extends EventTarget {
     });
     yield* client.watch(prefix, { values: false, signal, onDisconnect });
   }
+}
+
+/** Return the message of an error, with its details. */
+function messageOf(text, status) {
+  let told = {};
+  try {
+    told = JSON.parse(text);
+  } catch {
+    // The page of a proxy.
+  }
+  const details = (told.errors ?? []).map(({ message }) => message).filter((one) => one !== told.error);
+  return [told.error ?? `The server responded with ${status}`, ...details].join(": ");
 }
 
 const versionOf = ({ headers }) => /"(.*)"/.exec(headers.get("etag") ?? "")?.[1];

@@ -28,7 +28,8 @@ export function described(bytes) {
   } catch {
     // Bytes.
   }
-  const tokens = text === null ? undefined : parse(text).tokens;
+  const isParsed = text !== null && bytes.length <= SHOWN_BYTES;
+  const tokens = isParsed ? parse(text).tokens : undefined;
   const views = [tokens && "JSON", text !== null && "Text", image && "Image", "Hex"].filter(Boolean);
   return { bytes, text, tokens, image, views };
 }
