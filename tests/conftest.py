@@ -43,6 +43,7 @@ STARTING: Final = (
         "endpoints/console/test_admin_pages.py",
         "endpoints/console/test_extremes.py",
         "endpoints/console/test_in_browser.py",
+        "endpoints/console/test_snippets.py",
         "endpoints/test_memory.py",
         "examples",
         "failover",
