@@ -33,7 +33,7 @@ def draw(program: str, file: Path) -> None:
             _fill(client)
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=program, args=options)
-        page = browser.new_page(viewport={"width": 1080, "height": 620})
+        page = browser.new_page(viewport={"width": 1180, "height": 600})
         page.goto(f"{store.url}/console/#/key/default/session:42")
         page.get_by_label("API key or token").fill("s3cret")
         page.get_by_role("button", name="Log in", exact=True).click()

@@ -14,7 +14,7 @@ from servers.installed import Find
 
 pytestmark = pytest.mark.deep
 
-KEY = "it's \"$(touch broken)\" `é` \\ 100%/🐚?#&\u2028"
+KEY = 'it\'s "$(touch broken)" `é` \\ 100%/🐚?#&\u2028'
 
 
 def test_the_snippets_of_a_key_print_its_value(
