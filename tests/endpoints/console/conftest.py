@@ -26,7 +26,11 @@ def store() -> Iterator[ServedStore]:
         json.dumps({"name": name, "api_key": f"{name}-key", "scopes": scopes})
         for name, scopes in SCOPED.items()
     ]
-    users = {"KV_USERNAME": "ada", "KV_PASSWORD": "engine:é"}
+    users = {
+        "KV_USERNAME": "ada",
+        "KV_PASSWORD": "engine:é",
+        "KV_OPTIONS__AUTH__FAILURE_SECONDS": "0",
+    }
     with ServedStore(api_key=API_KEY, env={"KV_API_KEYS": "\n".join(keys), **users}) as served:
         yield served
 
