@@ -13,7 +13,7 @@ from click.testing import Result
 
 from workertown_kv.changes import Interest, Published
 from workertown_kv.cli.entries.following import Seen, Signal, Watch, follow
-from workertown_kv.errors import CursorGone, KvError, StorageUnavailable
+from workertown_kv.errors import CursorGone, InputError, KvError, StorageUnavailable
 from workertown_kv.operations import ChangePage, ReadChanges, Set
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
@@ -119,8 +119,9 @@ def test_a_watch_goes_on_after_failures() -> None:
     assert [error.message for error in failures] == ["a"]
 
 
-def test_changes_that_are_no_longer_kept_are_said_to_be_missed() -> None:
-    (reset, seen), _ = asyncio.run(seen_after(Failing(CursorGone())))
+@pytest.mark.parametrize("error", [CursorGone(), InputError("a restarted store knows no cursor")])
+def test_changes_that_are_no_longer_kept_are_said_to_be_missed(error: KvError) -> None:
+    (reset, seen), _ = asyncio.run(seen_after(Failing(error)))
     assert reset is Signal.RESET
     assert isinstance(seen, Published)
     assert seen.change.key == "b"

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from ...changes import Feed, Interest, Published
-from ...errors import CursorGone, KvError, Overloaded, RateLimited, StorageUnavailable
+from ...errors import CursorGone, InputError, KvError, Overloaded, RateLimited, StorageUnavailable
 from ...operations import Change, ChangePage, Event, List, ReadChanges
 from ...storage import Storage
 
@@ -78,6 +78,8 @@ class _Pages:
         self._watch = watch
         self._feed = Feed(storage)  # only loads values here
         self._cursor = watch.since
+        self._knows = watch.since is None
+        """Whether the storage has known the cursor."""
         self._unlisted = list(watch.interest.prefixes) if watch.initial else []
         """The prefixes whose entries still have to be listed."""
         self._listed: str | None = None
@@ -91,9 +93,13 @@ class _Pages:
             return await self._initial()
         try:
             page = await self._storage.changes(self._reading(self._cursor))
-        except CursorGone:
+        except (CursorGone, InputError) as error:
+            # A store in memory that was restarted knows no cursor.
+            if isinstance(error, InputError) and not self._knows:
+                raise
             self._cursor = None
             return (Signal.RESET,)
+        self._knows = True
         seen = [
             Published(part, cursor)
             for change, cursor in _with_cursors(page)
