@@ -282,7 +282,7 @@ def body_of(method: str, path: str) -> dict[str, Any]:
     if path.endswith("/tickets"):
         return {"json": {}}
     if path.endswith("/api-keys"):
-        return {"json": {"name": "made"}}
+        return {"json": {"name": "made", "ttl": 60}}  # as long as the tokens
     if method == "PATCH":
         return {"json": {"increment": 1}}
     operations = [{"op": "get", "key": "x"}, {"op": "set", "key": "y", "value": 2}]
