@@ -338,3 +338,14 @@ async def test_a_server_without_other_credentials_accepts_stored_keys() -> None:
     refused = await server.request("GET", "/v1/kv/a")
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_the_log_does_not_call_a_key_a_wrong_token(caplog: pytest.LogCaptureFixture) -> None:
+    secret = "a secret that both sides know, of 32 bytes and more"
+    auth = {"api_key": {"api_key": API_KEY}, "jwt": {"secret": secret}}
+    server = make_server(MemoryStorage(), auth=auth)
+    key = await made(Caller(server))
+    assert await status(server, key) == 404
+    assert "JWT is refused" not in caplog.text
+    assert await status(server, f"{key}x") == 401
+    assert "JWT is refused" in caplog.text

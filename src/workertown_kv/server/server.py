@@ -99,7 +99,10 @@ class Server(Starlette):
         is_allowed_origin = allowed_origins(options.cors)
         strategies = [*self.strategies]
         if self.api_keys is not None and self.api_keys.is_possible:
-            strategies.append(StoredApiKey(self.api_keys))
+            # Before JSON Web Tokens: their strategy would log each key as a wrong token.
+            names = [strategy.name for strategy in strategies]
+            place = names.index("jwt") if "jwt" in names else len(names)
+            strategies.insert(place, StoredApiKey(self.api_keys))
         self.guard = Guard(strategies, options.auth, is_allowed_origin, clock=storage.clock)
         address_of = client_address(options.access.trusted_proxies)
         allowed = options.access.ip
