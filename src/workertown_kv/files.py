@@ -13,6 +13,18 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 _LOG: Final = logging.getLogger("workertown_kv")
 
 
+def is_missing(path: Path) -> bool:
+    """Return whether no file has this path; a file that this user may not see may have it."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        # What opens the file says what is wrong.
+        return False
+    return False
+
+
 class Files:
     """Reads each file only once, and keeps its text.
 

@@ -1,5 +1,7 @@
 """Test which store a command is about, and what happens if that store cannot be used."""
 
+import errno
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -213,3 +215,24 @@ def test_the_origin_of_a_url_is_its_scheme_host_and_port() -> None:
     assert origin_of("http://[::1]:80/") == origin_of("http://[::1]")
     assert origin_of("https://[") is None
     assert origin_of("kv.sqlite") is None
+
+
+def test_a_database_in_a_folder_that_the_user_may_not_enter(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.stat
+
+    def hidden(self: Path, **how: bool) -> os.stat_result:
+        if self.name == "secret.sqlite":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return real(self, **how)
+
+    monkeypatch.setattr(Path, "stat", hidden)
+    for command in (("get", "a"), ("set", "a", "1"), ("doctor",)):
+        ended = invoke(*command, "--store", "secret.sqlite")
+        assert ended.exit_code == 1
+        assert "may not enter its folder" in ended.output
+        assert ended.output.count("\n") == 1
+    copied = invoke("backup", "copy.sqlite", "--store", "secret.sqlite")
+    assert copied.exit_code == 1
+    assert copied.stderr.startswith("Error: Cannot read ")

@@ -9,7 +9,7 @@ import click
 from click.types import OptionHelpExtra
 
 from ..errors import OptionsError
-from ..files import Files
+from ..files import Files, is_missing
 from ..options import EnvOptions, check_text, unread_variables, without_credentials
 from ..runtime import DEFAULT_DATABASE
 from ..server import Server
@@ -75,7 +75,7 @@ def configured_server(files: Files) -> Server:
 def made_by_opening(server: Server) -> bool:
     """Return whether opening the storage would create its file."""
     file = server.runtime.storage.file
-    return file is not None and not file.exists()
+    return file is not None and is_missing(file)
 
 
 def check_made(server: Server) -> None:

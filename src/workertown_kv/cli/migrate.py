@@ -15,13 +15,14 @@ from .database import (
     database_option,
 )
 from .ending import one_line_errors
+from .flag import WholeNumber
 
 
 @click.command()
 @database_option
 @click.option(
     "--to",
-    type=click.IntRange(min=0),
+    type=WholeNumber(min=0),
     metavar="NUMBER",
     help="Migrate up or down to this number. Undoing a migration deletes what it created, with all "
     "data in it. By default all migrations are run.",

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from ..errors import OptionsError
-from ..files import Files
+from ..files import Files, is_missing
 
 PROFILES: Final = "KV_PROFILES"
 """The variable that holds the path of the file with the profiles."""
@@ -40,14 +40,16 @@ def profiles_file() -> Path:
 def read_profiles() -> Mapping[str, Profile]:
     """Return the profiles by their names. Raises `OptionsError` for a file that has others."""
     file = profiles_file()
-    if not file.exists():
+    if is_missing(file):
         return {}
     text = Files().text(str(file), private=True)
     try:
         return msgspec.json.decode(text, type=_File).profiles
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         # The message names the place, and never shows the text, which has tokens.
-        raise OptionsError(f"{file} has no profiles: {error}; `login` writes it") from error
+        raise OptionsError(
+            f"{file} has no profiles: {error}; expected the file as `login` writes it, or no file"
+        ) from error
 
 
 def write_profiles(profiles: Mapping[str, Profile]) -> None:

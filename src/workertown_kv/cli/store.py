@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from ..entry import DEFAULT_NAMESPACE
 from ..errors import OptionsError
-from ..files import Files
+from ..files import Files, is_missing
 from ..namespaces import Namespaces, namespaces_of
 from ..option_sources import layers_of
 from ..options import (
@@ -205,7 +205,7 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
         )
     changes = choice.options.changes
     storage.retention = None if changes is False else Retention(changes.seconds, changes.entries)
-    is_new = storage.file is not None and not storage.file.exists()
+    is_new = storage.file is not None and is_missing(storage.file)
     if is_new and not may_create:
         raise OptionsError(
             f"There is no database {storage.file}; expected one that exists, or a server, named "

@@ -92,7 +92,7 @@ def test_flags_say_what_a_credential_may_do(
         (["api-key", "a:b"], "without a colon"),
         (["api-key", "a", "--verb", "reed"], "'reed' is not one of"),
         (["api-key", "a", "--verb", "admin", "--prefix", "x"], "cannot narrow"),
-        (["api-key", "a", "--expires-in-days", "0"], "not in the range"),
+        (["api-key", "a", "--expires-in-days", "0"], "not a whole number from 1 to 36500"),
         (["api-key", "a", "--prefix", "shop/*"], "expected 'shop/', which is all keys that begin"),
         (["api-key", "a", "--prefix", ""], "--prefix is empty"),
         (["api-key", "a", "--namespace", "staging"], "`workertown-kv namespace list` prints it"),

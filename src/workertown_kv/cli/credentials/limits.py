@@ -9,6 +9,7 @@ import msgspec
 
 from ...user import VERBS, Scope, Verb
 from ..entries.arguments import Text
+from ..flag import WholeNumber
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _KEY_VERBS: Final[tuple[Verb, ...]] = ("read", "write", "list")
@@ -51,7 +52,7 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option(
         "--expires-in-days",
         "days",
-        type=click.IntRange(1, 36_500),
+        type=WholeNumber(1, 36_500),
         help="Expire after this many days. By default it never expires.",
     ),
 )

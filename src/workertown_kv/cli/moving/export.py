@@ -85,11 +85,13 @@ def export(*, store: StoreChoice, file: str, form: str | None) -> None:
 def _check_is_no_database(file: str) -> None:
     """Raise `OptionsError` if the export would replace a database, maybe that of the store."""
     path = Path(file)
-    if not path.is_file():
-        return
-    with translated(file), path.open("rb") as present:
-        if present.read(len(SQLITE)) == SQLITE:
-            raise OptionsError(
-                f"{file} is an SQLite database, which the export would replace; expected another "
-                "file, or `workertown-kv backup`"
-            )
+    with translated(file):
+        if not path.is_file():
+            return
+        with path.open("rb") as present:
+            is_database = present.read(len(SQLITE)) == SQLITE
+    if is_database:
+        raise OptionsError(
+            f"{file} is an SQLite database, which the export would replace; expected another "
+            "file, or `workertown-kv backup`"
+        )

@@ -19,7 +19,11 @@ def copy_file(source: Path, to: Path) -> None:
     Other processes may write meanwhile; this does not wait for their writes to end. Raises
     `OptionsError` and `StorageError`.
     """
-    if not source.is_file():
+    try:
+        is_file = source.is_file()
+    except PermissionError as error:
+        raise StorageError(f"Cannot read {source}: {error.strerror}") from error
+    if not is_file:
         raise OptionsError(f"There is no file {source}; expected the SQLite file of a store")
     try:
         db = apsw.Connection(os.fspath(source), flags=apsw.SQLITE_OPEN_READONLY)

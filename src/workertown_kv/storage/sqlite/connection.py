@@ -48,6 +48,15 @@ def connect(path: Path, patience: Patience | None) -> apsw.Connection:
 def _check_path(path: Path) -> None:
     """Raise `StorageError` if there can be no database at the path; SQLite's error says less."""
     folder = path.parent.absolute()
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise StorageError(
+            f"SQLite cannot use {path}: {_user()} may not enter its folder; expected a folder that "
+            "this user may enter"
+        ) from error
+    except OSError:
+        pass  # the checks below say more
     if not folder.is_dir():
         raise StorageError(
             f"There is no folder {folder} for the database; make it, or name another path"
