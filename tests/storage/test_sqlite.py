@@ -1,6 +1,7 @@
 """Test that SqliteStorage keeps the contract, in a file that other programs can read."""
 
 import asyncio
+import errno
 import json
 import subprocess
 import sys
@@ -132,6 +133,28 @@ async def test_concurrent_writes_share_a_commit(tmp_path: Path) -> None:
     await asyncio.gather(*(storage.set(put(str(i))) for i in range(1000)))
     assert 4 <= len(commits) <= 10
     await storage.close()
+
+
+@pytest.mark.parametrize("failing", ["grow", "reserve"])
+async def test_a_failure_of_the_disk_lets_no_write_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    storage = SqliteStorage(tmp_path / "kv.sqlite")
+    await storage.open()
+    monkeypatch.setattr(writer, "_QUICK_SECONDS", 60)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage._files, failing, fail)
+        async with asyncio.timeout(60):
+            with pytest.raises(OSError, match="Input/output"):
+                await storage.set(put("a"))
+    async with asyncio.timeout(60):
+        await storage.set(put("b"))
+        assert await storage.get(Get("default", "b")) is not None
+        await storage.close()
 
 
 async def test_reads_do_not_wait_for_a_writer(tmp_path: Path) -> None:

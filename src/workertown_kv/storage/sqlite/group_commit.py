@@ -35,7 +35,7 @@ class GroupCommit(Generic[_Job, _Done]):
     If `start` did something, `confirm` runs at the end, on the event loop, with the group, or with
     `None` if the commit failed: a thread beside a busy event loop waits after each call of the
     system.
-    If `commit` or `confirm` raises, so does `submit` for the whole group, with one exception: if
+    If any of them raises, so does `submit` for the whole group, with one exception: if
     the storage is busy, the jobs that have waited less than `wait_seconds` are tried again.
     """
 
@@ -97,12 +97,18 @@ class GroupCommit(Generic[_Job, _Done]):
             return
         group = self._next_group()
         jobs = [job for job, _, _, _ in group]
-        started = self._start(jobs)
-        if started is not None and self._commit_now():
-            self._end(group, jobs, started, is_unconfirmed=True)
-            loop.call_soon(self._begin, loop)  # not at once: others have their turn first
-        else:
-            self._executor.submit(self._work, loop, group, jobs, started)
+        started: Sequence[_Done | Exception] | None = None
+        outcomes: Sequence[_Done | Exception] | Exception
+        try:
+            started = self._start(jobs)
+            if started is None or not self._commit_now():
+                self._executor.submit(self._work, loop, group, jobs, started)
+                return
+            outcomes = started
+        except Exception as error:  # noqa: BLE001  (`submit` raises it)
+            outcomes = error
+        self._end(group, jobs, outcomes, is_unconfirmed=started is not None)
+        loop.call_soon(self._begin, loop)  # not at once: others have their turn first
 
     def _work(
         self,
