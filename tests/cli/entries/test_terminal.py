@@ -25,6 +25,18 @@ def test_a_terminal_gets_no_bytes_that_it_may_obey(invoke: Invoke, on_terminal: 
     assert invoke("get", "a").stdout_bytes == b"\x1b[2J"
 
 
+def test_a_terminal_is_not_left_empty(invoke: Invoke, on_terminal: Terminal) -> None:
+    invoke("set", "a", "1")
+    for command, said in (
+        (("list", "--prefix", "z"), "There are no keys that begin with z\n"),
+        (("api-key", "list"), "The store keeps no API keys\n"),
+    ):
+        ended = on_terminal(*command)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", said)
+        piped = invoke(*command)
+        assert (piped.exit_code, piped.output) == (0, "")
+
+
 def test_text_of_several_lines_is_plain() -> None:
     assert is_plain('{\r\n\t"a": "é👩‍🚀"}')
     assert not is_plain('"\u009b2J"')

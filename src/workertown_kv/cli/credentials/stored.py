@@ -69,7 +69,10 @@ def list_(*, store: StoreChoice, as_json: bool) -> None:
             for key in keys:
                 _print(key)
         elif sys.stdout.isatty():
-            _print_table(keys, now)
+            if keys:
+                _print_table(keys, now)
+            else:
+                click.echo("The store keeps no API keys", err=True)
         else:
             for key in keys:
                 click.echo(shown_name(key.name))

@@ -11,6 +11,7 @@ from ..epilog import epilog
 from ..flag import WholeNumber
 from ..store import StoreChoice, opened, run, store_options
 from .arguments import Text, as_json_option
+from .lines import shown_name
 from .listed import Listed, printer
 from .pages import PAGE_KEYS, pages
 
@@ -68,13 +69,18 @@ def list_(
                 now=found.storage.clock,
             )
             left = limit
+            is_empty = True
             async for page in pages(found, listing, values=values):
                 some = list(_in_order(page, reverse=reverse))[:left]
                 show(some)
+                is_empty = is_empty and not some
                 if left is not None:
                     left -= len(some)
                     if left == 0:
                         return
+        if is_empty and not as_json and sys.stdout.isatty():
+            which = f" that begin with {shown_name(prefix)}" if prefix else ""
+            click.echo(f"There are no keys{which}", err=True)
 
     run(act)
 
