@@ -58,3 +58,36 @@ async def test_a_batch_may_have_more_bytes_than_the_server_takes_at_once(
             await storage.batch(Batch([missing]))
     finally:
         await storage.close()
+
+
+async def test_a_value_may_have_more_bytes_than_a_batch_returns(servers: ServersBehind) -> None:
+    url = servers.serve(MemoryStorage(), limits={"batch_bytes": BATCH_BYTES})
+    storage = HttpStorage(url, token=API_KEY)
+    await storage.open()
+    try:
+        value = b"\xff" * (2 * BATCH_BYTES)
+        writes = [
+            Set(
+                namespace="default",
+                key=key,
+                value=value,
+                is_json=False,
+                metadata=b'{"n":1}',
+                expires_at=4102444800.25,
+            )
+            for key in ("a", "ab")
+        ]
+        for write in writes:
+            version = await storage.set(write)
+            entry = await storage.get(Get("default", write.key))
+            assert entry == Entry(
+                key=write.key,
+                value=value,
+                is_json=False,
+                metadata=write.metadata,
+                expires_at=write.expires_at,
+                version=version,
+            )
+        assert await storage.get(Get("default", "abc")) is None
+    finally:
+        await storage.close()

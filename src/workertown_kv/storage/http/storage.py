@@ -223,7 +223,13 @@ class HttpStorage(Storage):
         )
 
     async def _get(self, operation: Get) -> Entry | None:
-        result = await self._batches.single(operation)
+        result: object
+        try:
+            result = await self._batches.single(operation)
+        except ValueTooLarge:
+            # A batch returns at most `batch_bytes`, but a page may have a single larger value.
+            page = await self.list_entries(List(operation.namespace, operation.key, 1), 1)
+            result = next((one for one in page.keys if one.key == operation.key), None)
         assert result is None or isinstance(result, Entry)
         return result
 
