@@ -67,7 +67,8 @@ def import_(
 
     FILE may be compressed with gzip or zstd, and may be - for the standard input. An export is
     checked before the first entry is written, unless it comes from a pipe. After an error or a
-    kill, the same command continues where it stopped.
+    kill, the same command continues where it stopped. With --on-conflict fail, it may then stop at
+    a key that it has written itself; --on-conflict skip leaves such keys as they are.
     """
     format = Format(form) if form else format_of(file)
     conflict = OnConflict(on_conflict)
