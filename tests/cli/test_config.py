@@ -118,7 +118,7 @@ def test_what_stands_in_a_wrong_place_is_printed_without_credentials(
     assert (ended.stdout or ended.stderr.removeprefix("Error: ")).startswith(printed)
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate", "namespace list"])
+@pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_the_database_of_a_file_is_helped_with_without_credentials(
     run: Run, file: Path, command: str
 ) -> None:
