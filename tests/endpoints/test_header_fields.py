@@ -34,10 +34,12 @@ NOT_FROM_A_PAGE = {
     ),
     *FORWARDED,
     *PREFLIGHT,
+    "accept-encoding",
     "cf-kv-flprod-405",
     "content-encoding",
+    "idempotency-request",
 }
-"""Fields that a browser, a proxy or only workerd sets, and a field that is only refused."""
+"""Fields that a browser, a proxy, workerd or a server in front sets, or that are only refused."""
 
 ALWAYS_ALLOWED = {"accept"}
 """Fields that every page may send (the Fetch standard, 2.2.2)."""
@@ -46,7 +48,7 @@ ALWAYS_ALLOWED = {"accept"}
 def modules() -> Iterator[tuple[str, ast.Module]]:
     for path in SOURCE.rglob("*.py"):
         name = path.relative_to(SOURCE).as_posix()
-        if not name.startswith(("cli/", "storage/", "testing/")):
+        if not name.startswith(("cli/", "client/", "storage/", "testing/")):
             yield name, ast.parse(path.read_text())
 
 

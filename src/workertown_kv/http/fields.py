@@ -14,6 +14,7 @@ SINGLE: Final = frozenset(
         b"content-type",
         b"host",
         b"idempotency-key",
+        b"idempotency-request",
         b"origin",
         b"sec-fetch-site",
         b"x-auth-email",

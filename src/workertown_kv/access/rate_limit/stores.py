@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 import msgspec
 
+from ...storage.certificates import needs_certificates
 from ...storage.upstash.url import FORM as UPSTASH_FORM
 from ...storage.upstash.url import endpoint_of
 from ...storage.url_parts import UrlForm
@@ -150,8 +151,7 @@ class _UpstashCounter(_StoreCounter):
             self._client = httpx2.AsyncClient(
                 headers={"Authorization": f"Bearer {self._token.reveal()}"},
                 timeout=None,
-                # Certificates take 40 ms to load.
-                verify=self._url.startswith("https:"),
+                verify=needs_certificates(self._url),
             )
         command = ("EVAL", _SCRIPT, "2", *keys, *arguments)
         response = await self._client.post(self._url, json=command)

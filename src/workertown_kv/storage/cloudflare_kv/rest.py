@@ -8,6 +8,7 @@ from typing import Any, Final
 import httpx2
 
 from ...options import Secret
+from ..certificates import needs_certificates
 from .failures import failure_of, lost, too_many_requests
 from .url import Settings
 
@@ -29,8 +30,7 @@ class Rest:
             timeout=settings.timeout,
             # A proxy of the environment would see the token of a request without TLS.
             trust_env=with_tls,
-            # Without TLS, no certificates need to be read.
-            verify=with_tls,
+            verify=needs_certificates(settings.endpoint),
         )
 
     async def send(

@@ -15,6 +15,7 @@ from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
 from ...options import Secret
 from ...wire.envelope import Envelope, decode_envelope
 from ...wire.failures import failure_of
+from ..certificates import needs_certificates
 from .url import Settings
 
 IDLE_SECONDS: Final = 4.0
@@ -94,8 +95,7 @@ class Connection:
             # A proxy would read the token of a request without TLS.
             trust_env=self._settings.is_encrypted,
             follow_redirects=False,
-            # Certificates take 40 ms to load.
-            verify=self._settings.is_encrypted,
+            verify=needs_certificates(self._settings.base),
         )
 
     async def close(self) -> None:

@@ -8,6 +8,7 @@ import httpx2
 import msgspec
 
 from ...options import Secret
+from ..certificates import needs_certificates
 from ..keyspace import Argument, Lost
 from .failures import Refused
 
@@ -33,8 +34,7 @@ class Rest:
             base_url=endpoint,
             headers={"Authorization": f"Bearer {token.reveal()}", "Upstash-Encoding": "base64"},
             timeout=None,
-            # Certificates take 40 ms to load.
-            verify=endpoint.startswith("https:"),
+            verify=needs_certificates(endpoint),
         )
 
     async def run(self, commands: Sequence[Sequence[Argument]], deadline: float) -> list[Any]:
