@@ -65,7 +65,8 @@ def test_openapi_python_client(
 ) -> None:
     env = {"PYTHONPATH": f"{packages}{os.pathsep}{tmp_path}"}
     config = tmp_path / "config.json"
-    config.write_text(json.dumps({"post_hooks": []}))
+    lines_are_bytes = {"application/x-ndjson": "application/octet-stream"}
+    config.write_text(json.dumps({"post_hooks": [], "content_type_overrides": lines_are_bytes}))
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning"]
     where = ["--meta", "none", "--output-path", tmp_path / "generated"]
     run([*command, "--config", config, "--path", document, *where], tmp_path, env)

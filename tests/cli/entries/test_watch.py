@@ -145,8 +145,10 @@ def test_a_failure_of_the_first_read_ends_the_watch() -> None:
 
 @pytest.mark.usefixtures("changed")
 def test_ctrl_c_ends_a_watch_in_silence(environment: dict[str, str], tmp_path: Path) -> None:
+    # A shell starts background jobs with SIGINT ignored, and their children inherit that.
+    with_interrupt = ["env", "--default-signal=INT"]
     watching = subprocess.Popen(
-        [sys.executable, "-m", "workertown_kv", "watch", "--initial"],
+        [*with_interrupt, sys.executable, "-m", "workertown_kv", "watch", "--initial"],
         env=environment,
         cwd=tmp_path,
         stdout=subprocess.PIPE,

@@ -40,8 +40,8 @@ def is_raw(exchange: Exchange) -> bool:
 
 def check_no_fields(parameters: Mapping[str, str]) -> None:
     """Raise `InputError` for parameters of a request whose body is not the value itself."""
-    if "bytes" in parameters:
-        raise bad_query("bytes", "Expected this only if the body is the value itself, not JSON")
+    if is_true(parameters, "bytes"):
+        raise bad_query("bytes", "Expected true only if the body is the value itself, not JSON")
     for name in ("ttl", "expires_at"):
         if name in parameters:
             raise bad_query(name, f"Expected {name} in the JSON of the body, beside the value")
