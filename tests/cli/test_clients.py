@@ -88,7 +88,7 @@ def head(server: ServedStore, length: int, *fields: bytes, path: bytes = b"/v1/k
 def test_half_a_body_and_no_more_is_answered_408(impatient: ServedStore) -> None:
     with connected(impatient) as connection:
         connection.sendall(head(impatient, 100) + b'{"value":')
-        answer = connection.recv(65536)
+        answer = until_closed(connection)
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"success":false' in answer
     with impatient.client() as client:

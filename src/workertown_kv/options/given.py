@@ -198,6 +198,7 @@ class EndpointsOptionsDict(TypedDict, total=False):
     v1: V1Options | V1OptionsDict
     cloudflare: CloudflareEndpointsOptions | CloudflareEndpointsOptionsDict
     public: str | Literal[False]
+    console: str | Literal[False]
 
 
 class EnvOptionsDict(TypedDict, total=False):

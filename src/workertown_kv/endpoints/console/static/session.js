@@ -59,11 +59,9 @@ export class Session extends EventTarget {
     this.dispatchEvent(new CustomEvent("ended", { detail: why }));
   }
 
-  /** End the session, since the server no longer accepts the credentials; return whether there was one. */
+  /** End the session, if there is one, since the server no longer accepts the credentials. */
   end() {
-    const wasLoggedIn = this.isLoggedIn;
-    if (wasLoggedIn) this.logOut("Your credentials are no longer valid. Log in again.");
-    return wasLoggedIn;
+    if (this.isLoggedIn) this.logOut("Your credentials are no longer valid. Log in again.");
   }
 
   #forget(error) {
@@ -75,11 +73,13 @@ export class Session extends EventTarget {
 
   /** Send a request with the credentials of this tab, and say whether the server is there. */
   async send(url, { headers, ...init }) {
+    const wasLoggedIn = this.isLoggedIn;
+    const used = this.#authorization;
     let response;
     try {
       // The browser neither asks for a password itself, nor keeps values.
       const without = { credentials: "omit", cache: "no-store", redirect: "manual" };
-      const authorization = this.#authorization && { Authorization: this.#authorization };
+      const authorization = used && { Authorization: used };
       response = await fetch(url, { ...init, ...without, headers: { ...headers, ...authorization } });
     } catch (error) {
       if (error.name === "AbortError" || init.signal?.aborted) throw error;
@@ -87,8 +87,11 @@ export class Session extends EventTarget {
       throw new RequestError(0, "The server does not respond. Nothing is lost; try again.");
     }
     this.#tell(response.status !== 502 && response.status !== 504);
-    // The form to log in says it already.
-    if (response.status === 401 && this.end()) throw new DOMException("Logged out", "AbortError");
+    if (response.status === 401 && wasLoggedIn) {
+      if (this.#authorization === used) this.end();
+      // The form to log in says it already, also of other requests that were under way.
+      throw new DOMException("Logged out", "AbortError");
+    }
     return response;
   }
 
