@@ -29,7 +29,7 @@ class ApiKeysElsewhere(ApiKeys):
         expires_at: int | None = None,
         created_by: str | None = None,
     ) -> tuple[str, StoredKey]:
-        """Make a key. The server notes itself who has made it."""
+        """Make a key. The server records its maker."""
         made = await self._directory.create(
             record.check_name(name), scopes=scopes, not_before=not_before, expires_at=expires_at
         )

@@ -1,4 +1,4 @@
-"""Answer who sends a request, and what that user may do: `endpoints.v1.whoami`."""
+"""Return the user of a request, and what that user may do: `endpoints.v1.whoami`."""
 
 from typing import Annotated, Final
 
