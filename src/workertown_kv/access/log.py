@@ -3,7 +3,7 @@
 from typing import Final
 from urllib.parse import quote
 
-from ..http.record import Record
+from ..http.exchange import Exchange
 from ..options import Logger
 
 PATH_BYTES: Final = 1024
@@ -25,13 +25,13 @@ class AccessLog:
     def __init__(self, logger: Logger) -> None:
         self._logger = logger
 
-    def observe(self, record: Record) -> None:
+    def observe(self, exchange: Exchange, seconds: float) -> None:
         """Log a request after its answer."""
-        sent = record.path
+        sent = exchange.raw_path or exchange.scope["path"].encode("unicode_escape")
         if sent.translate(None, _PRINTABLE) or len(sent) > PATH_BYTES:
             path = quote(sent[:PATH_BYTES], safe=_PRINTABLE)
             if len(sent) > PATH_BYTES:
                 path += "..."
         else:
             path = sent.decode("ascii")
-        self._logger(record.method[:METHOD_CHARACTERS], path, record.status, record.seconds)
+        self._logger(exchange.method[:METHOD_CHARACTERS], path, exchange.status, seconds)

@@ -1,7 +1,7 @@
 """Hold a request and what the server knows of it, and send its answer."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -10,6 +10,7 @@ from .answer import NO_SNIFFING, Answer, Fields, merged
 from .fields import with_repeated
 from .memory import UNCOUNTED_BYTES, Held, Memory
 from .path import route_path
+from .request_id import FIELD, REQUEST_IDS, accepted_id
 
 if TYPE_CHECKING:
     from .route import Route
@@ -49,7 +50,9 @@ class Exchange:
         "query",
         "raw_path",
         "repeated",
+        "request_id",
         "route",
+        "sent_bytes",
         "status",
         "user",
     )
@@ -80,11 +83,16 @@ class Exchange:
         """The names of the header fields that the request has several times."""
         if len(self.fields) != len(headers):
             self.fields, self.repeated = with_repeated(headers)
+        sent_id = self.fields.get(FIELD)
+        self.request_id = REQUEST_IDS.new() if sent_id is None else accepted_id(sent_id)
+        """The id that the client has sent with the request, or a new id."""
         self.user = NOBODY
         self.extra: Fields = ()
         """Header fields of any answer, also to an error."""
         self.status = 0
         """The status of the answer, once it has begun."""
+        self.sent_bytes = 0
+        """The bytes of the body of the answer, as far as it has been sent."""
         self.body: bytes | None = None
         """The body of the request if it has arrived as a whole; else `None`, and `receive` has it.
         """
@@ -97,6 +105,21 @@ class Exchange:
     def scope(self) -> Scope:
         """Return the ASGI scope, for functions and applications of the operator's own."""
         raise NotImplementedError
+
+    @property
+    def client(self) -> Sequence[Any] | None:
+        """Return the address at the other end of the connection, with its port, if it is known."""
+        raise NotImplementedError
+
+    @property
+    def received_bytes(self) -> int:
+        """Return how many bytes of the body of the request have been read."""
+        raise NotImplementedError
+
+    @property
+    def template(self) -> str:
+        """Return the path of the request without keys and ids, `other` for all unknown paths."""
+        return self.route.template_of(self)
 
     async def receive(self) -> Message:
         """Take the next message of the request."""
@@ -123,6 +146,7 @@ class Exchange:
         if self.extra:
             fields = merged(fields, self.extra)
         self.status = status
+        self.sent_bytes = size
         await self._transmit(status, fields, parts, size)
 
     def hold(self, size: int) -> None:
@@ -153,11 +177,12 @@ class AsgiExchange(Exchange):
     An ASGI application inside the server is called with its `receive` and `send`.
     """
 
-    __slots__ = ("_receive", "_scope", "_send")
+    __slots__ = ("_receive", "_received_bytes", "_scope", "_send")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, memory: Memory) -> None:
         self._scope = scope
         self._receive = receive
+        self._received_bytes = 0
         self._send = send
         path: str = scope["path"]
         if path[-1:] == "/" or scope.get("root_path"):
@@ -174,9 +199,18 @@ class AsgiExchange(Exchange):
     def scope(self) -> Scope:
         return self._scope
 
+    @property
+    def client(self) -> Sequence[Any] | None:
+        return self._scope.get("client")
+
+    @property
+    def received_bytes(self) -> int:
+        return self._received_bytes
+
     async def receive(self) -> Message:
         message = await self._receive()
         self.is_unread = message.get("more_body", False)
+        self._received_bytes += len(message.get("body", b""))
         return message
 
     @property
@@ -195,6 +229,7 @@ class AsgiExchange(Exchange):
     async def send_piece(self, piece: bytes, *, more: bool = True) -> None:
         """Send a piece of the body. It waits while the client does not read."""
         await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+        self.sent_bytes += len(piece)
 
     async def send(self, message: Message) -> None:
         """Pass on a message of an answer that an application inside the server has made."""
@@ -203,6 +238,8 @@ class AsgiExchange(Exchange):
             if self.extra:
                 message = {**message, "headers": merged(message.get("headers", ()), self.extra)}
         await self._send(message)
+        if self.method != "HEAD":
+            self.sent_bytes += len(message.get("body", b""))
 
     async def _transmit(
         self, status: int, fields: Fields, parts: Sequence[bytes], size: int

@@ -11,6 +11,9 @@ from .exchange import Exchange
 Handler = Callable[[Exchange], Awaitable[Answer | None]]
 """Returns the answer, or `None` once it has streamed the answer itself."""
 
+OTHER: Final = "other"
+"""The template of all paths that no API has."""
+
 StorageFailed = Callable[[StorageError], None]
 """Called with each failure of the storage that a request has met."""
 
@@ -62,9 +65,8 @@ class Route:
         """The header field that marks a request for this route, at any path."""
         self.plain_methods = plain_methods
         """The methods whose handlers need no task, so that the HTTP server may answer in place."""
-        self.templates: Mapping[str, frozenset[str]] = {
-            path + (f"{{{rest}}}" if rest else ""): frozenset(handlers)
-        }
+        self._template = path + (f"{{{rest}}}" if rest else "")
+        self.templates: Mapping[str, frozenset[str]] = {self._template: frozenset(handlers)}
         """The paths as the OpenAPI document writes them, and the methods of each."""
         self.admit = admit
         """Returns the user of a request that has no other credentials; `None` if it has none."""
@@ -76,8 +78,11 @@ class Route:
         return path.startswith(self.path) if self.is_below else path == self.path
 
     def template_of(self, exchange: Exchange) -> str:
-        """Return the template that the path of a request fits: the path without a key."""
-        return next(iter(self.templates))
+        """Return the template that the path of a request fits: the path without a key.
+
+        It is `OTHER` if none does, so that requests for unknown paths make no further templates.
+        """
+        return self._template
 
     def methods_of(self, exchange: Exchange) -> frozenset[str]:
         """Return the methods that the path of a request has; none if there is no such path."""

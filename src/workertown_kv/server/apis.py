@@ -19,7 +19,7 @@ from ..endpoints.v1.kv import describe_kv, kv_routes
 from ..endpoints.v1.whoami import describe_whoami, whoami_routes
 from ..errors import OptionsError
 from ..http.exchange import Exchange
-from ..http.route import PLAIN_READS, Route
+from ..http.route import OTHER, PLAIN_READS, Route
 from ..namespaces import Namespaces
 from ..options import EndpointsOptions, Options, V1Options
 from ..storage import Health, Storage
@@ -33,7 +33,7 @@ class Elsewhere(Route):
 
     def template_of(self, exchange: Exchange) -> str:
         # A key may stand in such a path by mistake.
-        return "(another path)"
+        return OTHER
 
 
 ELSEWHERE: Final = Elsewhere()

@@ -1,7 +1,6 @@
 """Take every request through the server, from its first byte to the last byte of its answer."""
 
 import asyncio
-from collections.abc import Sequence
 from time import perf_counter
 from typing import Protocol
 
@@ -14,7 +13,6 @@ from ..errors import KvError
 from ..http.answer import Answer
 from ..http.exchange import AsgiExchange, Exchange
 from ..http.memory import Memory
-from ..http.record import Record
 from .apis import ELSEWHERE, RouteTable
 from .failures import Failures
 from .lifecycle import Lifecycle
@@ -23,8 +21,12 @@ from .lifecycle import Lifecycle
 class Watcher(Protocol):
     """Observes requests and their answers, as the access log does."""
 
-    def observe(self, record: Record) -> None:
-        """Observe a request that is over."""
+    def observe(self, exchange: Exchange, seconds: float) -> None:
+        """Observe a request that is over, after so many seconds.
+
+        Its `status` is 0 if there was no answer. The request waits for the observer, and
+        `exchange.template`, `client` and `received_bytes` are computed when they are used.
+        """
 
 
 class Pipeline(msgspec.Struct, kw_only=True, eq=False):
@@ -38,7 +40,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
     cors: Cors | None
     addresses: AddressFilter | None
     limit: RateLimit | None
-    watchers: Sequence[Watcher]
+    watchers: list[Watcher]
     others: ASGIApp
     """The router of the operator's own routes."""
     lifespan: ASGIApp
@@ -69,7 +71,9 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
             if exchange.held is not None:
                 exchange.release()
             if self.watchers:
-                self._observe(exchange, perf_counter() - started)
+                seconds = perf_counter() - started
+                for watcher in self.watchers:
+                    watcher.observe(exchange, seconds)
 
     async def _answer(self, exchange: Exchange) -> Answer | None:
         """Return the answer, `None` if one of the operator's own routes has sent it."""
@@ -110,13 +114,3 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
             await send({"type": "websocket.close", "code": 1008})
             return
         await self.others({**exchange.scope, "user": exchange.user}, receive, send)
-
-    def _observe(self, exchange: Exchange, seconds: float) -> None:
-        record = Record(
-            method=exchange.method,
-            path=exchange.raw_path or exchange.scope["path"].encode("unicode_escape"),
-            status=exchange.status,
-            seconds=seconds,
-        )
-        for watcher in self.watchers:
-            watcher.observe(record)

@@ -340,6 +340,14 @@ class PlainExchange(Exchange):
         """Ends with the answer. Whatever waits for the tasks of the server waits for it, too."""
 
     @property
+    def client(self) -> tuple[str, int] | None:
+        return self._protocol.client
+
+    @property
+    def received_bytes(self) -> int:
+        return len(self.body)
+
+    @property
     def scope(self) -> Scope:
         protocol = self._protocol
         return {

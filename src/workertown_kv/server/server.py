@@ -39,7 +39,7 @@ from .caching import configured_cache
 from .failures import Failures
 from .lifecycle import Lifecycle
 from .memory import memory_for
-from .pipeline import Pipeline
+from .pipeline import Pipeline, Watcher
 
 if TYPE_CHECKING:
     import httpx2
@@ -166,6 +166,10 @@ class Server(Starlette):
         exchange = AsgiExchange(scope, _nothing, _nothing, self.memory)
         route = self._table.find(exchange.path, exchange.fields, exchange.method)
         return route is not ELSEWHERE or self._matches_own_route(scope)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Let a watcher observe all requests from now on."""
+        self._pipeline.watchers.append(watcher)
 
     def end_streams(self) -> None:
         """End the streams of changes, since the server stops, or another replaces it."""

@@ -10,7 +10,7 @@ from ....errors import KvError, MethodNotAllowed, NotFound
 from ....http.answer import Answer
 from ....http.exchange import Exchange
 from ....http.path import decode_percent, raw_rest_of_path
-from ....http.route import PLAIN_READS, Route, StorageFailed
+from ....http.route import OTHER, PLAIN_READS, Route, StorageFailed
 from ....namespaces import Namespaces
 from ....options import Options
 from ....storage import Storage
@@ -73,8 +73,8 @@ class _Rest(Route):
         try:
             _, template = parse_path(raw_rest_of_path(exchange, self.path))
         except KvError:
-            template = ""
-        return self.path + (template if template in self._acts else "(another path)")
+            return OTHER
+        return self.path + template if template in self._acts else OTHER
 
     async def answer(self, exchange: Exchange) -> Answer:
         raw = raw_rest_of_path(exchange, self.path)
