@@ -29,11 +29,19 @@ class Chain:
         """The requests that the server behind has answered: method, path and status."""
         self.storage = MemoryStorage()
         self.url = servers.serve(self.storage, logger=self._note)
+        self._servers = servers
         self._stack = stack
 
     def _note(self, method: str, path: str, status: int, _: float) -> None:
         if path.startswith("/v1/kv"):
             self.seen.append((method, path.partition("?")[0], status))
+
+    def taken(self) -> list[tuple[str, str, int]]:
+        """Return the requests since the last call."""
+        # The server notes a request after its answer, in the same turn of its event loop.
+        self._servers.run(asyncio.sleep(0))
+        taken, self.seen = self.seen, []
+        return taken
 
     async def front(self, **options: Any) -> Caller:
         """Return a caller of another server in front, which sends nothing in the background."""
@@ -63,14 +71,14 @@ async def patch(call: Caller, key: str, headers: dict[str, str] | None = None, *
 async def test_updates_are_single_requests_to_the_server_behind(chain: Chain) -> None:
     call = await chain.front()
     await call.put("a", {"n": 1, "list": [1.10]}, metadata={"by": "me"})
-    chain.seen.clear()
+    chain.taken()
     assert await patch(call, "a", MERGE_PATCH, json={"n": 2}) == {"n": 2, "list": [1.10]}
     steps = [{"op": "add", "path": "/list/-", "value": 3}]
     assert await patch(call, "a", JSON_PATCH, json=steps) == {"n": 2, "list": [1.10, 3]}
     assert await patch(call, "n", json={"increment": 2, "initial": 5, "max": 8, "ttl": 60}) == 7
     assert await patch(call, "a", json={"metadata": {"by": "you"}, "ttl": 60}) is True
     assert await patch(call, "a", json={"expires_at": None}) is True
-    assert len(chain.seen) == 5
+    assert len(chain.taken()) == 5
     answer = await call("GET", "/v1/kv/a")
     assert answer.headers["x-kv-metadata"] == '{"by":"you"}'
     assert "expires" not in answer.headers
@@ -93,14 +101,14 @@ async def test_takes_are_single_requests_and_leave_bytes_to_those_who_accept_the
     await call.put("a", "x")
     raw = {"Content-Type": "image/png"}
     await call("PUT", "/v1/kv/b", content=b"\xff", headers=raw)
-    chain.seen.clear()
+    chain.taken()
     taken = await call("DELETE", "/v1/kv/a?take=true")
     assert (taken.status_code, taken.json()["data"]) == (200, "x")
     assert (await call("DELETE", "/v1/kv/a?take=true")).status_code == 404
     assert (await call("DELETE", "/v1/kv/b?take=true")).status_code == 406
     taken = await call("DELETE", "/v1/kv/b?take=true", headers=BYTES)
     assert (taken.status_code, taken.content) == (200, b"\xff")
-    assert len(chain.seen) == 4
+    assert len(chain.taken()) == 4
 
 
 async def test_a_take_that_is_too_large_to_be_repeated_happens_all_the_same(chain: Chain) -> None:
@@ -175,10 +183,10 @@ async def test_a_cache_that_follows_is_an_edge_replica(chain: Chain) -> None:
     await call.put("a", 1)
     async with asyncio.timeout(60):  # the cache has no event for either wait
         while True:
-            chain.seen.clear()
+            chain.taken()
             for _ in range(3):
                 assert (await call.data("GET", "/v1/kv/a")) == 1
-            if not [one for one in chain.seen if one[0] == "POST"]:
+            if not [one for one in chain.taken() if one[0] == "POST"]:
                 break
             await asyncio.sleep(0.01)
         await chain.storage.set(Set(namespace="default", key="a", value=b"2"))
