@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 ARGS ?=
 
+# The tests start the command many hundred times: each start would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install serve check check-lowest check-newest test test-all coverage lint format bench chaos docs site lock clean
 
