@@ -1,5 +1,6 @@
 """Hold a request and what the server knows of it, and send its answer."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +46,7 @@ class Exchange:
         "fields",
         "held",
         "is_unread",
+        "loop",
         "method",
         "path",
         "query",
@@ -59,6 +61,8 @@ class Exchange:
 
     route: "Route"
     """The route of the request, and with it the API; it is set before the pipeline runs."""
+    loop: asyncio.AbstractEventLoop
+    """The event loop that runs; asking asyncio for it takes a call of the system."""
 
     def __init__(
         self,
@@ -180,6 +184,7 @@ class AsgiExchange(Exchange):
     __slots__ = ("_receive", "_received_bytes", "_scope", "_send")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, memory: Memory) -> None:
+        self.loop = asyncio.get_running_loop()
         self._scope = scope
         self._receive = receive
         self._received_bytes = 0

@@ -1,6 +1,5 @@
 """Take every request through the server, from its first byte to the last byte of its answer."""
 
-import asyncio
 from time import perf_counter
 from typing import Protocol
 
@@ -94,7 +93,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
 
     async def _admit(self, exchange: Exchange) -> None:
         """Admit a request, or raise the error for which it is refused."""
-        if self.lifecycle.opened_on is not asyncio.get_running_loop():
+        if self.lifecycle.opened_on is not exchange.loop:
             await self.lifecycle.open_for(exchange)
         if self.addresses is not None:
             self.addresses.check(exchange)

@@ -324,6 +324,7 @@ class PlainExchange(Exchange):
         headers, fields = known.headers, known.fields
         super().__init__(method, path, raw_path, query, headers, fields, pipeline.memory)
         self.route = route
+        self.loop = protocol.loop
         self.pipeline = pipeline
         self.known = known
         self._protocol = protocol

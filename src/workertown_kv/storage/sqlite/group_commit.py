@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import get_ident
 from typing import Final, Generic, TypeVar
 
 from ...errors import StorageFailure, StorageUnavailable
@@ -60,6 +61,8 @@ class GroupCommit(Generic[_Job, _Done]):
         self._waiting: deque[_Waiting[_Job, _Done]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         """The event loop of the group that is being committed."""
+        self._thread = 0
+        """The thread of that event loop: asking for the running loop takes a call of the system."""
         self._idle: asyncio.Future[None] | None = None
         """What `close` waits for."""
         self._closed = False
@@ -68,14 +71,15 @@ class GroupCommit(Generic[_Job, _Done]):
         """Return the result of a job of `size` bytes, once its group is committed."""
         if self._closed:
             raise StorageUnavailable("The storage is closed")
-        loop = asyncio.get_running_loop()
-        if self._loop not in (None, loop):
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+            self._thread = get_ident()
+            loop.call_soon(self._begin, loop)  # with all jobs of this turn of the event loop
+        elif self._thread != get_ident() or loop.is_closed():
             raise RuntimeError("A storage belongs to one event loop at a time")
         future: OutcomeFuture[_Done] = OutcomeFuture(loop=loop)
         self._waiting.append((job, size, time.monotonic() + self._wait_seconds, future))
-        if self._loop is None:
-            self._loop = loop
-            loop.call_soon(self._begin, loop)  # with all jobs of this turn of the event loop
         return await future
 
     async def close(self) -> None:
