@@ -552,7 +552,7 @@ class SqlCases(SqlCase):
     async def sweeping(self, storage: SqlStorage) -> AsyncIterator[Session]:
         """Enter the middle of a step of the sweep that removes nothing."""
         async with storage._database.opened().session() as session, session.transaction():
-            claim = storage._statements.sweep_claim(storage.clock())
+            claim = storage._statements.sweep_claim
             if claim is not None:
                 assert (await session.fetch(claim))[0][0] == 1
             await session.execute(storage._statements.sweep(0.0, 1))

@@ -79,6 +79,9 @@ def test_several_hosts_may_have_it() -> None:
         ("pool=5", "a parameter 'pool'; expected one of connections, timeout, table"),
         ("time_out=5", "a parameter 'time_out'; did you mean timeout? Expected one of connections"),
         ("sslmode=require&sslkey=/not/there", "expected sslcert too"),
+        ("tls=yes", "true, skip-verify or false"),
+        ("tls=true&sslmode=require", "only one of the two"),
+        ("sslaccept=strict", "a parameter 'sslaccept'; did you mean sslmode? Expected one of"),
     ],
 )
 def test_a_parameter_that_is_wrong_is_named_with_what_is_right(
@@ -89,6 +92,17 @@ def test_a_parameter_that_is_wrong_is_named_with_what_is_right(
             storage_from_url(f"{scheme}://kv:s3cret@localhost/kv?{parameter}")
         assert expected in caught.value.message
         assert "s3cret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("tls", "mode"), [("true", "verify-full"), ("skip-verify", "require"), ("false", "disable")]
+)
+def test_tls_is_sslmode_in_the_words_of_other_urls(tls: str, mode: str) -> None:
+    for scheme in ("postgres", "mysql"):
+        url = parse_url(f"{scheme}://localhost/kv?tls={tls}", scheme, 1)
+        assert url.parameters.sslmode == mode
+    with pytest.raises(OptionsError, match="together with sslmode"):
+        storage_from_url("mysql://localhost/kv?tls=false&sslrootcert=/x")
 
 
 @pytest.mark.parametrize("mode", ["allow", "prefer"])

@@ -46,6 +46,8 @@ class UrlForm(msgspec.Struct, frozen=True, kw_only=True):
     expected: str
     ports: Mapping[str, int]
     """The schemes, each with its default port."""
+    also_called: Mapping[str, str] = {}
+    """The names that other programs give to parameters, each with the name here."""
 
     def malformed(self, wrong: str = "is malformed") -> OptionsError:
         """Return the error for a URL of another form."""
@@ -105,7 +107,9 @@ class UrlForm(msgspec.Struct, frozen=True, kw_only=True):
         return unquote(name.strip("[]")).lower(), int(port or default_port)
 
     def _unknown(self, name: str, names: tuple[str, ...], *, is_secret: bool) -> OptionsError:
-        near = [] if is_secret else difflib.get_close_matches(name, names, n=1)
+        known = self.also_called.get(name)
+        found = [known] if known else difflib.get_close_matches(name, names, n=1)
+        near = [] if is_secret else found
         shown = "that is not known" if is_secret else repr(name)
         hint = f"did you mean {near[0]}? Expected" if near else "expected"
         return OptionsError(

@@ -13,6 +13,8 @@ from redis import Redis
 
 from servers.redis import RunningRedis
 from servers.small_disk import small_disk
+from workertown_kv.errors import StorageUnsupported
+from workertown_kv.storage.sqlite import SqliteStorage
 
 Invoke = Callable[..., Result]
 
@@ -65,6 +67,18 @@ def test_a_later_copy_takes_what_has_changed_since(invoke: Invoke, filled: Path)
     wrong = invoke("copy", "kv.sqlite", "to.sqlite", "--since", "yesterday")
     assert wrong.exit_code != 0
     assert wrong.stderr.count("\n") == 1
+
+
+def test_a_copy_of_a_database_without_changes_prints_no_position(
+    invoke: Invoke, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def changes(*_: object) -> None:
+        raise StorageUnsupported("No changes are recorded")
+
+    monkeypatch.setattr(SqliteStorage, "changes", changes)
+    copied = invoke("copy", "kv.sqlite", "to.sqlite")
+    assert (copied.exit_code, copied.stdout) == (0, "")
+    assert "Copied 2 entries in" in copied.stderr
 
 
 def test_a_wrong_source_makes_no_target(invoke: Invoke, filled: Path) -> None:

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import click
 
-from ...errors import KvError, MissingExtra
+from ...errors import KvError, MissingExtra, StorageUnsupported
 from ...namespaces import Namespace
-from ...storage import Capability
 from ...transfer.following import copy_changes, position_of
 from ...transfer.moving import copy as copy_store
 from ...transfer.moving import write_pages
@@ -161,8 +160,9 @@ class _Copying:
     async def store(self, source: OpenStore, chosen: Sequence[Namespace] | None) -> None:
         """Copy the entries of a store, and print the position for the next copy."""
         position = None
-        if Capability.CHANGES not in source.storage.lacks and source.storage.retention:
-            position = await position_of(source.storage)
+        if source.storage.retention:
+            with suppress(StorageUnsupported):
+                position = await position_of(source.storage)
         chosen = chosen or await source.namespaces.all()
         try:
             tally = await copy_store(store_of(source), chosen, self._targets, self._writer)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from asyncmy.connection import (  # type: ignore[attr-defined]  # its stub lacks the protocol
-    Connection,
     MySQLResult,
     _MySQLProtocol,
 )
@@ -19,6 +18,7 @@ from asyncmy.errors import InternalError
 from asyncmy.protocol import MysqlPacket
 
 from ..sql.writing import Value
+from .login import LoginConnection
 
 PIECE_BYTES: Final = 128 * 1024
 """Larger values are sent in pieces of this size."""
@@ -38,7 +38,7 @@ class _PieceProtocol(_MySQLProtocol):  # type: ignore[misc]  # its base has no t
         return room[:ROOM_BYTES]
 
 
-class PieceConnection(Connection):
+class PieceConnection(LoginConnection):
     """A connection that receives large packets piece by piece."""
 
     _encoding: str

@@ -11,8 +11,8 @@ from .chunked_writes import PieceConnection
 from .errors import ERRORS, translated
 from .session import MysqlSession
 
-_SQL_MODE: Final = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ANSI_QUOTES"
-"""The server truncates no value, and names are in double quotes."""
+_SQL_MODE: Final = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
+"""The server truncates no value."""
 
 _WAITS_FOR_ALL: Final = 7
 """`wsrep_sync_wait`: reads and writes wait until the node has all acknowledged writes of others."""
@@ -40,7 +40,10 @@ async def connect(
     try:
         await connection.connect()
     except ERRORS as error:
-        raise translated(error, is_connected=False) from error
+        failure = translated(error, is_connected=False)
+        if failure.kind is StorageFailure.REFUSED and encryption is None:
+            failure.message += "; if the server requires TLS, add sslmode=verify-full to the URL"
+        raise failure from error
     session = MysqlSession(connection, url.database)
     try:
         await _set(session, MIGRATION_SECONDS if patient else url.parameters.timeout)
@@ -62,11 +65,13 @@ async def _set(session: MysqlSession, seconds: float) -> None:
 
 
 async def _read_variables(session: MysqlSession, *, is_one_of_several: bool) -> None:
-    names = "'max_allowed_packet', 'read_only', 'wsrep_on'"
+    names = "'max_allowed_packet', 'read_only', 'innodb_read_only', 'wsrep_on'"
     found = await session.fetch((f"SHOW VARIABLES WHERE variable_name IN ({names})", ()))
     variables = {name.decode(): text.decode() for name, text in found}
     session.packet_bytes = int(variables["max_allowed_packet"])
-    if is_one_of_several and variables["read_only"] != "OFF":
+    # A reader of Aurora only has the second one.
+    is_reader = variables["read_only"] != "OFF" or variables.get("innodb_read_only") == "ON"
+    if is_one_of_several and is_reader:
         raise StorageUnavailable("MySQL takes no writes: it is a replica", StorageFailure.READ_ONLY)
     if variables.get("wsrep_on") == "ON":
         await session.run(f"SET SESSION wsrep_sync_wait = {_WAITS_FOR_ALL}")

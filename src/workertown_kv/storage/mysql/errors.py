@@ -7,12 +7,17 @@ from asyncmy.errors import MySQLError
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
 from ..sql.session import Lost, MissingTable, NotDone, TooManyConnections, Undone, reason
+from .login import NO_METHOD, NO_TLS
 
 ERRORS: Final = (MySQLError, OSError)
 """All errors that asyncmy raises."""
 
-_UNDONE: Final = frozenset({1213, 1020, 1615})
-"""A deadlock; a row that another transaction has changed; a table that is being changed."""
+_UNDONE: Final = frozenset(
+    {
+        *(1213, 1020, 1615),  # a deadlock; a row that was changed; a table that is being changed
+        *(8002, 8022, 8028, 9007),  # TiDB's own: it has undone the transaction
+    }
+)
 
 _NOT_DONE: Final = frozenset(
     {
@@ -26,6 +31,7 @@ _LOST: Final = frozenset(
         *(2006, 2013, 2014),  # asyncmy's own
         *(1152, 1158, 1159, 1160, 1161),  # the network
         1180,  # a commit that failed midway, for example if a node of Galera loses the others
+        *(9001, 9002, 9003, 9005),  # TiDB's own: a part of its cluster does not answer
     }
 )
 
@@ -40,7 +46,9 @@ _UNAVAILABLE: Final = {
 }
 
 _KINDS: Final = {
-    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, 1698), StorageFailure.REFUSED),
+    **dict.fromkeys((1044, 1045, 1142, 1143, 1227, 1370, 1419, 1698), StorageFailure.REFUSED),
+    # TLS that the server requires, or lacks, and a method to log in that this client lacks
+    **dict.fromkeys((3159, NO_TLS, NO_METHOD), StorageFailure.REFUSED),
     1049: StorageFailure.REMOVED,  # the database
 }
 _MISSING_TABLE: Final = 1146

@@ -179,9 +179,17 @@ class Database:
 
     async def _migrate(self, to: int | None) -> Sequence[Migration]:
         async with self._patient_session() as session:
-            if not await self._within(self.timeout, self.schema.is_due(session, to)):
-                return ()
-            return await self._within(MIGRATION_SECONDS, self.schema.migrate(session, to))
+            try:
+                if not await self._within(self.timeout, self.schema.is_due(session, to)):
+                    return ()
+                return await self._within(MIGRATION_SECONDS, self.schema.migrate(session, to))
+            except StorageError as error:
+                if error.kind is StorageFailure.REFUSED:
+                    error.message += (
+                        "; expected tables that `workertown-kv migrate` has made as a user who may "
+                        "create them, and the rights to use these tables"
+                    )
+                raise
 
     async def _record(self) -> None:
         """Let the database record changes, or not. It can be used if that fails."""
@@ -192,6 +200,8 @@ class Database:
         except StorageError as error:
             if error.kind in (StorageFailure.UNREACHABLE, StorageFailure.BUSY):
                 raise
+            if self.records:
+                self.schema.why_unrecorded = error.message
             what = "may not record changes" if self.records else "may still record changes"
             _LOG.warning("%s %s: %s", self.engine, what, error)
 

@@ -27,6 +27,8 @@ class Schema:
         self._record = record.format(table=table)
         self._migrations = Migrations(scripts, table)
         self._recorder = recorder
+        self.why_unrecorded: str | None = None
+        """Why the triggers that record changes could not be created."""
 
     def missing(self) -> StorageError:
         """Return the error for a table that does not exist, although it should."""

@@ -29,13 +29,22 @@ class ServerStatements(Statements):
     def careless(self) -> Statement:
         """Select the settings, with values, by which a crash loses acknowledged writes."""
 
-    def sweep_claim(self, before: float) -> Statement | None:
-        """Claim the sweep for this process. Selects 1 on success, and no row if nothing is due.
+    def is_due(self, before: float) -> Statement:
+        """Select a row if there is something to sweep."""
+        to = Writing(self.mark)
+        return to.statement(
+            f"SELECT 1 FROM {self.table} WHERE expires_at <= {to.add(before)} LIMIT 1"
+        )
+
+    @property
+    def sweep_claim(self) -> Statement | None:
+        """Claim the sweep for this process. Selects 1 on success.
 
         Without such a claim, `sweep` removes nothing while another process runs it.
         """
         return None
 
+    @property
     def sweep_release(self) -> Statement:
         """Release the claim, as the end of the connection also does."""
         raise NotImplementedError

@@ -339,15 +339,17 @@ class SqlStorage(Storage):
 
     async def _sweep(self, session: Session, limit: int) -> int:
         before = self.clock() - SWEEP_MARGIN_SECONDS
-        claim = self._statements.sweep_claim(before)
+        claim = self._statements.sweep_claim
         if claim is None:
             return await self._swept(session, before, limit)
-        claimed = await session.fetch(claim)
-        if not claimed or claimed[0][0] != 1:
+        if not await session.fetch(self._statements.is_due(before)):
+            return 0
+        ((claimed,),) = await session.fetch(claim)
+        if claimed != 1:
             return 0
         try:
             swept = await self._swept(session, before, limit)
-            await session.fetch(self._statements.sweep_release())
+            await session.fetch(self._statements.sweep_release)
         except KvError:
             session.terminate()  # which also ends the claim
             raise

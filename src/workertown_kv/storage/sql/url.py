@@ -1,6 +1,7 @@
 """Parse the URL of a database server: its hosts, the user and the parameters."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -10,6 +11,24 @@ from ...options import Secret
 from ..url_parts import Address, UrlForm
 
 TlsMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+_MODES: Final[Mapping[str, TlsMode]] = {
+    "true": "verify-full",
+    "skip-verify": "require",
+    "false": "disable",
+}
+"""The mode for each value of `tls`."""
+
+_OTHER_NAMES: Final = (
+    "ssl",
+    "ssl-mode",
+    "ssl_mode",
+    "sslaccept",
+    "ssl_ca",
+    "ssl_verify_cert",
+    "useSSL",
+)
+"""The parameters by which other programs are told how to encrypt."""
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +59,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="disable, allow, prefer, require, verify-ca or verify-full"),
     ] = None
     """Whether the connection is encrypted, and how the server is verified."""
+    tls: Annotated[
+        Literal["true", "skip-verify", "false"] | None,
+        Meta(description="true, skip-verify or false"),
+    ] = None
+    """The same, as PlanetScale and TiDB write it for Go: `true` verifies the server."""
     sslrootcert: str | None = None
     """A file with the trusted certificates, instead of those that this machine trusts."""
     sslcert: str | None = None
@@ -76,6 +100,7 @@ def parse_url(url: str, schemes: str, port: int) -> ServerUrl:
         expected=f"{schemes}://[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]…]/DATABASE, with special "
         "characters in its parts percent-encoded",
         ports=dict.fromkeys(schemes.split("|"), port),
+        also_called=dict.fromkeys(_OTHER_NAMES, "sslmode"),
     )
     parts = form.split(url)
     if parts.may_be_secret:
@@ -84,7 +109,7 @@ def parse_url(url: str, schemes: str, port: int) -> ServerUrl:
         raise form.malformed("has several parts in its path")
     if not any(parts.path):
         raise form.malformed("names no database")
-    parameters = form.parameters(parts, Parameters)
+    parameters = _with_mode(form.parameters(parts, Parameters))
     _check_tls(parameters)
     hosts = parts.hosts
     names = [name for name, _ in hosts if name]
@@ -99,6 +124,17 @@ def parse_url(url: str, schemes: str, port: int) -> ServerUrl:
         database=parts.path[0],
         parameters=parameters,
     )
+
+
+def _with_mode(parameters: Parameters) -> Parameters:
+    """Return the parameters with the mode that `tls` stands for."""
+    if parameters.tls is None:
+        return parameters
+    if parameters.sslmode is not None:
+        raise OptionsError(
+            "The URL of the database has tls and sslmode; expected only one of the two"
+        )
+    return msgspec.structs.replace(parameters, sslmode=_MODES[parameters.tls])
 
 
 def _check_tls(parameters: Parameters) -> None:

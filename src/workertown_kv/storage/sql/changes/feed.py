@@ -109,7 +109,7 @@ class ChangeFeed:
         if not self._is_recorded:
             await self._reader.check_engine(session)
             if not await self._schema.is_recorded(session):
-                raise not_recorded()
+                raise not_recorded(self._schema.why_unrecorded)
             self._is_recorded = True
         await self._expire(session)
         return await self._reader.page(session, since, limit)
@@ -142,8 +142,13 @@ class ChangeFeed:
                 return
 
 
-def not_recorded() -> StorageUnsupported:
+def not_recorded(why: str | None = None) -> StorageUnsupported:
     """Return the error for a database that does not record changes."""
+    if why is not None:
+        return StorageUnsupported(
+            f"No changes are recorded, since the triggers for them could not be created ({why}); "
+            "if the engine has triggers, run `workertown-kv migrate` as a user who may create them"
+        )
     return StorageUnsupported(
         "No changes are recorded: a server with changes = False uses this database, or the "
         "triggers that record changes are missing; to create them, run `workertown-kv migrate`"

@@ -130,13 +130,11 @@ class MysqlStatements(ServerStatements):
         name = "innodb_flush_log_at_trx_commit"
         return f"SELECT '{name}', @@{name} FROM DUAL WHERE @@{name} <> 1", ()
 
-    def sweep_claim(self, before: float) -> Statement:
-        to = Writing(self.mark)
-        return to.statement(
-            f"SELECT GET_LOCK({self._sweeper}, 0) FROM {self.table} "
-            f"WHERE expires_at <= {to.add(before)} LIMIT 1"
-        )
+    @property
+    def sweep_claim(self) -> Statement:
+        return f"SELECT GET_LOCK({self._sweeper}, 0)", ()
 
+    @property
     def sweep_release(self) -> Statement:
         return f"SELECT RELEASE_LOCK({self._sweeper})", ()
 
