@@ -13,7 +13,7 @@ import pytest
 import workertown_kv
 from extras import install_command
 from workertown_kv import options, storage
-from workertown_kv.endpoints.console.routes import FILES
+from workertown_kv.endpoints.pages import api_pages, console
 
 ROOT = Path(__file__).parents[1]
 
@@ -119,14 +119,15 @@ def test_the_modules_of_the_package_are_reachable_through_it() -> None:
     ]
 
 
-def test_the_wheel_has_its_types_and_the_files_of_the_console(tmp_path: Path) -> None:
+def test_the_wheel_has_its_types_and_the_files_of_the_pages(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, check=True, capture_output=True, cwd=ROOT)
     (wheel,) = tmp_path.glob("*.whl")
     packed = zipfile.ZipFile(wheel)
     assert "workertown_kv/py.typed" in packed.namelist()
-    for name in FILES:
-        file = packed.getinfo(f"workertown_kv/endpoints/console/static/{name}")
-        assert not stat.S_ISLNK(file.external_attr >> 16), name
-    client = "workertown_kv/endpoints/console/static/workertown-kv.js"
-    assert packed.read(client) == (ROOT / "clients" / "js" / "workertown-kv.js").read_bytes()
+    static = "workertown_kv/endpoints/pages/static"
+    for place in (*console.FILES.values(), *api_pages.FILES.values()):
+        file = packed.getinfo(f"{static}/{place}")
+        assert not stat.S_ISLNK(file.external_attr >> 16), place
+    client = packed.read(f"{static}/console/workertown-kv.js")
+    assert client == (ROOT / "clients" / "js" / "workertown-kv.js").read_bytes()

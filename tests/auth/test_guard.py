@@ -94,7 +94,7 @@ def guarded_routes(server: Server) -> list[tuple[str, str]]:
         for route in server.api_routes
         for path, methods in route.templates.items()
         for method in sorted(methods)
-        if not path.startswith(("/health", "/console")) and path != "/open-api.json"
+        if not path.startswith(("/health", "/console", "/docs")) and path != "/open-api.json"
     ]
 
 

@@ -14,7 +14,7 @@ from servers.issuer import Issuer, key_for, sign
 from workertown_kv import Server
 from workertown_kv.credentials import id_of
 from workertown_kv.credentials.record import set_record
-from workertown_kv.endpoints.console import ConsoleRoute
+from workertown_kv.endpoints.pages import PageRoute
 from workertown_kv.http.route import Route
 from workertown_kv.operations import Get, List
 from workertown_kv.options import parse_scopes
@@ -254,7 +254,7 @@ def requests_to(server: Server) -> Iterator[tuple[str, str]]:
     """Yield a request for each method of each route that is not public, and for unknown paths."""
     for route in server.api_routes:
         for path, methods in described(route).items():
-            if path not in PUBLIC and not isinstance(route, ConsoleRoute):
+            if path not in PUBLIC and not isinstance(route, PageRoute):
                 for method in sorted(methods):
                     yield method, path.format(**NAMED)
     # The collection has five requests on one path, which differ in their query.

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 from caller import API_KEY, make_server
 from workertown_kv import Server
 from workertown_kv.endpoints.cloudflare.binding import Binding
-from workertown_kv.endpoints.console import ConsoleRoute
+from workertown_kv.endpoints.pages import PageRoute
 from workertown_kv.endpoints.schemas import ref
 from workertown_kv.endpoints.v1.changes.watch import MOST_SECONDS
 from workertown_kv.storage import Capability
@@ -55,8 +55,8 @@ def test_it_describes_every_route_and_method() -> None:
     routed = {
         (path, method)
         for route in server.api_routes
-        # The protocol of workerd is not for other clients, and the console is no API.
-        if not isinstance(route, Binding | ConsoleRoute)
+        # The protocol of workerd is not for other clients, and pages are no API.
+        if not isinstance(route, Binding | PageRoute)
         for path, methods in route.templates.items()
         for method in methods
     }

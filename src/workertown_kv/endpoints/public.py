@@ -20,6 +20,9 @@ from .v1.envelope import NATIVE_API, data_answer, error_answer
 LIVE: Final = "/health/live"
 """The path, below the prefix, that answers whatever the storage does."""
 
+DESCRIPTION: Final = "open-api.json"
+"""The name, below the prefix, of the OpenAPI document."""
+
 _TAG: Final = "Server"
 _OK: Final = b'"OK"'
 _DESCRIPTION: Final = (
@@ -78,7 +81,7 @@ def public_routes(health: Health, document: Callable[[], Json], prefix: str) -> 
         f"{base}/health": handlers.healthy,
         f"{base}{LIVE}": handlers.live,
         f"{base}/health/ready": handlers.ready,
-        f"{base}/open-api.json": handlers.describe,
+        f"{base}/{DESCRIPTION}": handlers.describe,
     }
     return [
         Route(NATIVE_API, path, {"GET": handler, "HEAD": handler}, is_public=True)
@@ -117,7 +120,7 @@ def describe_public(prefix: str) -> Group:
                 "503 if they cannot; `error` names the kind of failure.",
                 _ok("Entries can be read and written"),
             ),
-            f"{base}/open-api.json": _get(
+            f"{base}/{DESCRIPTION}": _get(
                 "get_open_api",
                 "Get this document",
                 "The OpenAPI description of this server, as it is configured.",

@@ -199,6 +199,7 @@ class EndpointsOptionsDict(TypedDict, total=False):
     cloudflare: CloudflareEndpointsOptions | CloudflareEndpointsOptionsDict
     public: str | Literal[False]
     console: str | Literal[False]
+    docs: str | Literal[False]
 
 
 class EnvOptionsDict(TypedDict, total=False):

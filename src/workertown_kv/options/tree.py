@@ -67,9 +67,12 @@ class EndpointsOptions(Group, frozen=True):
     console: str | Literal[False] = "/console"
     """The console, pages for browsers. There is none if another API has the default path, or if
     `endpoints.v1.kv` or `endpoints.v1.whoami` is `False`."""
+    docs: str | Literal[False] = "/docs"
+    """The API pages, which show the OpenAPI document and send requests. There are none if another
+    API has the default path, or if `endpoints.public` is `False`."""
 
     def check(self) -> None:
-        check_paths(public=self.public, console=self.console)
+        check_paths(public=self.public, console=self.console, docs=self.docs)
 
 
 class EnvOptions(Group, frozen=True):

@@ -9,8 +9,9 @@ from ..auth import ApiKey, Strategy
 from ..credentials import ApiKeys
 from ..endpoints.cloudflare.binding import Binding
 from ..endpoints.cloudflare.rest import describe_rest, rest_routes
-from ..endpoints.console import ConsoleRoute, console_routes, home_route, is_from_browser
 from ..endpoints.document import Group, document
+from ..endpoints.pages import PageRoute
+from ..endpoints.pages.home import is_from_browser
 from ..endpoints.public import describe_public, public_routes
 from ..endpoints.v1.admin import admin_routes, describe_admin
 from ..endpoints.v1.changes import ChangeHandlers, change_routes, describe_changes
@@ -21,8 +22,9 @@ from ..errors import OptionsError
 from ..http.exchange import Exchange
 from ..http.route import OTHER, PLAIN_READS, Route
 from ..namespaces import Namespaces
-from ..options import EndpointsOptions, Options, V1Options
+from ..options import Options, V1Options
 from ..storage import Health, Storage
+from .pages import pages_of
 
 
 class Elsewhere(Route):
@@ -39,7 +41,6 @@ class Elsewhere(Route):
 ELSEWHERE: Final = Elsewhere()
 
 _DEFAULTS: Final = V1Options()
-_DEFAULT_CONSOLE: Final = EndpointsOptions().console
 
 
 def routes_of(
@@ -104,21 +105,9 @@ def routes_of(
         described = [*native, *others, describe_public(prefix)]
         whole = partial(document, described, challenges, _refusals(options), own_fields)
         found["endpoints.public"] = endpoints.public, public_routes(health, whole, prefix)
-    if endpoints.console is not False and {"endpoints.v1.kv", "endpoints.v1.whoami"} <= {*found}:
-        routes = console_routes(options, options.path(endpoints.console))
-        if endpoints.console != _DEFAULT_CONSOLE or not _is_covered(routes, found):
-            found["endpoints.console"] = endpoints.console, routes
+    found |= pages_of(options, found, partial(_is_free, found))
     _check_apart(found)
     return [route for _, routes in found.values() for route in routes]
-
-
-def home_of(options: Options, routes: Sequence[Route]) -> Route | None:
-    """Return the route that leads browsers to the console, `None` if there is no console."""
-    if options.endpoints.console is False:
-        return None
-    home, console = options.path(""), options.path(options.endpoints.console)
-    has_console = any(isinstance(route, ConsoleRoute) for route in routes)
-    return home_route(home, console) if has_console and home != console else None
 
 
 def _refusals(options: Options) -> Sequence[int]:
@@ -130,8 +119,12 @@ def _refusals(options: Options) -> Sequence[int]:
 
 def _is_covered(routes: Sequence[Route], found: Mapping[str, tuple[str, Sequence[Route]]]) -> bool:
     """Return whether another API has the path of one of these routes."""
-    others = [other for _, others in found.values() for other in others]
-    return any(other.has_path(route.path) for other, route in product(others, routes))
+    return not all(_is_free(found, route.path) for route in routes)
+
+
+def _is_free(found: Mapping[str, tuple[str, Sequence[Route]]], path: str) -> bool:
+    """Return whether no API has a path."""
+    return not any(route.has_path(path) for _, routes in found.values() for route in routes)
 
 
 def _check_apart(found: Mapping[str, tuple[str, Sequence[Route]]]) -> None:
@@ -147,20 +140,25 @@ def _check_apart(found: Mapping[str, tuple[str, Sequence[Route]]]) -> None:
 class RouteTable:
     """Finds the route of a request.
 
-    `home` is the route of `/` for browsers, unless `is_own` says that the operator has a route
-    there.
+    `home` is the route of `/` for browsers. Pages that give way have no request for a path of which
+    `is_own` says that the operator has a route there.
     """
 
     def __init__(
         self,
         routes: Sequence[Route],
-        home: Route | None = None,
+        home: PageRoute | None = None,
         is_own: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._home = home
         self._is_own = is_own
         self._marked = [(route.mark, route) for route in routes if route.mark is not None]
         self._exact = {route.path: route for route in routes if not route.is_below}
+        self._pages = {
+            path: self._exact.pop(path)
+            for path, route in [*self._exact.items()]
+            if isinstance(route, PageRoute) and route.gives_way
+        }
         self._below = [(route.path, route) for route in routes if route.is_below]
 
     def find(self, path: str, fields: Mapping[bytes, bytes], method: str = "") -> Route:
@@ -174,7 +172,11 @@ class RouteTable:
         for prefix, route in self._below:
             if path.startswith(prefix):
                 return route
-        home = self._home
-        if home is None or path != home.path or method not in PLAIN_READS:
-            return ELSEWHERE
-        return home if is_from_browser(fields) and not self._is_own(path) else ELSEWHERE
+        page = self._pages.get(path)
+        if page is None and self._leads_home(path, fields, method):
+            page = self._home
+        return ELSEWHERE if page is None or self._is_own(path) else page
+
+    def _leads_home(self, path: str, fields: Mapping[bytes, bytes], method: str) -> bool:
+        is_home = self._home is not None and path == self._home.path
+        return is_home and method in PLAIN_READS and is_from_browser(fields)

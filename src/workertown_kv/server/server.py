@@ -33,12 +33,13 @@ from ..options import Options
 from ..runtime import Runtime, resolve_runtime
 from ..storage import Health
 from ..user import User
-from .apis import ELSEWHERE, RouteTable, home_of, routes_of
+from .apis import ELSEWHERE, RouteTable, routes_of
 from .background import Background
 from .caching import configured_cache
 from .failures import Failures
 from .lifecycle import Lifecycle
 from .memory import memory_for
+from .pages import home_of
 from .pipeline import Pipeline, Watcher
 
 if TYPE_CHECKING:

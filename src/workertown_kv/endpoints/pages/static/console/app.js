@@ -1,11 +1,12 @@
 // The page: what the address names, and the bar at the top.
 
-import { $, attempt, button, field, h, notify, shown } from "./dom.js";
+import { $, attempt, button, field, h, notify, pageLink, shown } from "./dom.js";
 import { Browser } from "./browse.js";
 import { Editor } from "./edit.js";
 import { folderOf, listPlace, placeOf } from "./place.js";
-import { Session } from "./session.js";
+import { Store } from "./store.js";
 import { showLogin } from "./login.js";
+import { themeButton } from "./theme.js";
 
 // Loaded when they are first shown.
 const PAGES = {
@@ -32,9 +33,10 @@ const closeAll = () => {
 // The bar at the top
 
 function drawTop() {
-  const theme = button("Light or dark", toggleTheme, { class: "quiet" });
+  const { docs } = session.paths;
+  const apiPages = docs ? pageLink(docs, "API") : "";
   if (!session.isLoggedIn) {
-    $("top").replaceChildren(h("strong", {}, "workertown-kv"), theme);
+    $("top").replaceChildren(h("strong", {}, "workertown-kv"), apiPages, themeButton());
     return;
   }
   const { namespace, prefix = "" } = placeOf(location.hash);
@@ -49,9 +51,10 @@ function drawTop() {
     field("Namespace", chosen, { class: "compact" }),
     field("Search by prefix", search, { class: "search" }),
     ...(mayAdmin ? [h("a", { href: "#/namespaces" }, "Namespaces"), h("a", { href: "#/api-keys" }, "API keys"), h("a", { href: "#/transfer" }, "Export and import")] : []),
+    apiPages,
     h("span", { class: "who" }, shown(user.id, 60), `: ${permissions.words}`),
     button("Log out", () => session.logOut()),
-    theme,
+    themeButton(),
   );
 }
 
@@ -63,12 +66,6 @@ function searched() {
     history.replaceState(null, "", listPlace(namespace, $("search").value));
     show();
   }, SEARCH_PAUSE);
-}
-
-function toggleTheme() {
-  const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const now = document.documentElement.dataset.theme ?? (isDark ? "dark" : "light");
-  document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
 }
 
 async function findNamespaces() {
@@ -197,7 +194,7 @@ addEventListener("keydown", (event) => {
 });
 
 try {
-  session = new Session(await (await fetch("paths.json", { cache: "no-store" })).json());
+  session = new Store(await (await fetch("paths.json", { cache: "no-store" })).json());
   await start();
 } catch (error) {
   notify(`The console cannot start: ${error.message}`, { isError: true });

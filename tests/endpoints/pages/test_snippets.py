@@ -9,7 +9,7 @@ import pytest
 from docs.pages import ROOT
 from playwright.sync_api import expect
 
-from endpoints.console.console import API_KEY, Console
+from endpoints.pages.console import API_KEY, Console
 from servers.installed import Find
 
 pytestmark = pytest.mark.deep

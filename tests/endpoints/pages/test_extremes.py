@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from endpoints.console.console import Console
+from endpoints.pages.console import Console
 from workertown_kv.testing import ServedStore
 
 pytestmark = pytest.mark.deep

@@ -18,6 +18,9 @@ export const button = (text, click, attributes = {}) =>
 /** Make a labelled field. */
 export const field = (text, input, attributes = {}) => h("label", attributes, h("span", {}, text), input);
 
+/** Link to a page of the server, whose files are below its path. */
+export const pageLink = (url, text) => h("a", { href: url.replace(/\/?$/, "/") }, text);
+
 export const $ = (id) => document.getElementById(id);
 
 // Characters that are invisible, or that change the order of the text around them.

@@ -2,8 +2,8 @@
 
 import { $, field, h } from "./dom.js";
 
-/** Show the form, and call `then` once the server has accepted the credentials. */
-export function showLogin(session, then, why = "") {
+/** Show the form in an element, and call `then` once the server has accepted the credentials. */
+export function showLogin(session, then, why = "", element = $("main")) {
   const token = h("input", { type: "password", autocomplete: "off", id: "token", spellcheck: "false" });
   const name = h("input", { autocomplete: "username" });
   const password = h("input", { type: "password", autocomplete: "current-password" });
@@ -49,7 +49,7 @@ export function showLogin(session, then, why = "") {
     ),
     field("Keep me logged in until this tab closes", keeps, { class: "check" }),
   );
-  $("main").replaceChildren(form);
+  element.replaceChildren(form);
   token.focus();
 }
 

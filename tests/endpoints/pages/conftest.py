@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from endpoints.console.console import API_KEY, Console
+from endpoints.pages.console import API_KEY, Console
 from servers.installed import Find
 from workertown_kv.testing import ServedStore
 

@@ -1,10 +1,8 @@
 // The request for a key, to paste elsewhere. Never with the credentials of this tab.
 
-import { button, h, notify } from "./dom.js";
+import { quoted, samplesView } from "./samples.js";
 
-const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
-
-export function snippetsOf(session, namespace, key) {
+function snippetsOf(session, namespace, key) {
   const kv = session.paths.kv;
   const base = kv.endsWith("/v1/kv") ? kv.slice(0, -"/v1/kv".length) : kv;
   const url = new URL(kv);
@@ -40,24 +38,5 @@ export function snippetsOf(session, namespace, key) {
 
 /** Return buttons that show the snippets of a key. */
 export function snippetsView(session, namespace, key) {
-  const texts = snippetsOf(session, namespace, key);
-  const text = h("pre", { tabindex: "0", "aria-label": "Snippet", id: "snippet", hidden: true });
-  const copy = button("Copy", async () => {
-    await navigator.clipboard.writeText(text.textContent);
-    notify("Copied.");
-  });
-  copy.hidden = true;
-  const buttons = Object.keys(texts).map((name) => {
-    const toggle = button(name, show, { "aria-expanded": "false", "aria-controls": "snippet" });
-    function show() {
-      const isShown = toggle.getAttribute("aria-expanded") === "true";
-      for (const one of buttons) one.setAttribute("aria-expanded", "false");
-      toggle.setAttribute("aria-expanded", String(!isShown));
-      text.hidden = isShown;
-      copy.hidden = isShown || !navigator.clipboard;
-      text.textContent = texts[name];
-    }
-    return toggle;
-  });
-  return h("div", { class: "snippets" }, h("span", {}, "Snippets"), ...buttons, copy, text);
+  return samplesView(() => snippetsOf(session, namespace, key)).element;
 }

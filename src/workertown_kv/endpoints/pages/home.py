@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from posixpath import dirname, relpath
 
-from ...http.route import Route
-from ..v1.envelope import NATIVE_API
-from .routes import redirect
+from .serving import PageRoute, redirect
 
 
-def home_route(home: str, console: str) -> Route:
+def home_route(home: str, console: str) -> PageRoute:
     """Return the route that leads from the path `home` to the console."""
-    handler = redirect(relpath(console, dirname(home)) + "/")
-    return Route(NATIVE_API, home, {"GET": handler, "HEAD": handler}, is_public=True)
+    return PageRoute(home, redirect(relpath(console, dirname(home)) + "/"), gives_way=True)
 
 
 def is_from_browser(fields: Mapping[bytes, bytes]) -> bool:

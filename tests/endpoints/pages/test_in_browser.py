@@ -5,7 +5,7 @@ import json
 import pytest
 from playwright.sync_api import Route, expect
 
-from endpoints.console.console import API_KEY, Console
+from endpoints.pages.console import API_KEY, Console
 
 HOSTILE = "<script>window.broken = 1</script>"
 IMAGE = "<img src=x onerror='window.broken = 1'>"

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from pathlib import Path
 from typing import Any, Final
 
 import httpx2
@@ -85,3 +86,10 @@ class Console:
 
     def wait_until_live(self) -> None:
         expect(self.page.locator("#live")).to_have_text("live")
+
+
+def axe_findings(page: Page, npm: Path) -> dict[str, list[str]]:
+    """Return the elements that axe finds wrong on a page, by the rule that they break."""
+    page.evaluate((npm / "axe-core" / "axe.min.js").read_text())
+    found = page.evaluate("axe.run()")
+    return {one["id"]: [node["html"] for node in one["nodes"]] for one in found["violations"]}
