@@ -17,6 +17,8 @@ import msgspec
 from workertown_kv import AsyncClient, Client, errors
 from workertown_kv.cli import main
 from workertown_kv.client import Change, Entry
+from workertown_kv.meters.catalogue import BUILD, LATENCY, METRICS
+from workertown_kv.meters.metric import Across, Metric
 from workertown_kv.options import (
     COMMANDS,
     CONFIG,
@@ -40,6 +42,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "variables.md": variables_page(),
         REFERENCE / "cli.md": cli_page(),
         REFERENCE / "errors.md": errors_page(),
+        REFERENCE / "metrics.md": metrics_page(),
         REFERENCE / "client.md": client_page(),
         REFERENCE / "key-vectors.md": _made_from("tests/vectors/keys.json") + key_vectors_page(),
     }
@@ -349,6 +352,57 @@ A response of 500 has only the text `Internal error` and a request id, which is 
 {family.split(chr(10) * 2)[1]}
 ```
 """
+
+
+# Metrics
+
+
+def metrics_page() -> str:
+    """Write every metric with its kind, its labels and its meaning."""
+    rows = "\n".join(map(_metric_row, METRICS.values()))
+    return f"""{_made_from("src/workertown_kv/meters/catalogue.py")}
+# Metrics
+
+`GET /metrics` returns these metrics in the text format of Prometheus, or as OpenMetrics if the
+request asks for it. [How to monitor a server](../how-to/monitor.md) says who may read them, and
+whom they are about if there are several processes.
+
+| metric | kind | labels | meaning |
+|---|---|---|---|
+{rows}
+
+A histogram has the series `…_bucket`, with the label `le`, `…_sum` and `…_count`. Histograms of
+durations have buckets from {_bound(LATENCY.bounds[0])} to {_bound(LATENCY.bounds[-1])} s. A metric
+that does not concern a server is missing, as the size of the SQLite file with another storage.
+
+| label | what it is |
+|---|---|
+| `route` | the path without keys and ids, such as `/v1/kv/{{key}}`; `other` for unknown paths |
+| `method` | DELETE, GET, HEAD, OPTIONS, PATCH, POST or PUT; `other` for other methods |
+| `status` | the status of the answer; 0 if there was none |
+| `operations` | `reads` or `writes` |
+| `kind` | the kind of failure, as [`/health/ready`](http.md#get-healthready) names it |
+
+## Of each process
+
+On Linux, each worker also has these metrics, with the label `worker`, which counts from 0:
+`process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
+`process_open_fds`, `process_max_fds`, and `process_start_time_seconds`.
+"""
+
+
+def _metric_row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    across = (
+        ""
+        if metric.across is Across.SUM or metric is BUILD
+        else f" With several workers, {metric.across.value}."
+    )
+    return f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.meaning}{across} |"
+
+
+def _bound(bound: float) -> str:
+    return f"{bound:.10f}".rstrip("0").rstrip(".")
 
 
 # The client

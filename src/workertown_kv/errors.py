@@ -139,8 +139,8 @@ class Unauthorized(KvError):
 
     status = 401
 
-    def __init__(self, challenges: Sequence[str] = ()) -> None:
-        super().__init__("Unauthorized")
+    def __init__(self, challenges: Sequence[str] = (), message: str = "Unauthorized") -> None:
+        super().__init__(message)
         self.challenges = tuple(challenges)
 
 

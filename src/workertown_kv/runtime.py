@@ -26,7 +26,7 @@ CLOUDFLARE_TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105  (the name of a v
 EDGE_SCHEMES: Final = ("upstash", "upstash+http")
 """The URL schemes of the storages that only need `fetch`."""
 
-_IN_PYODIDE: Final[bool] = sys.platform == "emscripten"
+IN_PYODIDE: Final[bool] = sys.platform == "emscripten"
 """Whether this is Pyodide, the Python of Cloudflare Workers."""
 
 
@@ -87,7 +87,7 @@ def cloudflare_workers(options: Options, env: Mapping[str, Any]) -> Runtime:
         )
     if isinstance(binding, str):
         return msgspec.structs.replace(edge(options, env), background=False)
-    if not _IN_PYODIDE:
+    if not IN_PYODIDE:
         raise OptionsError(f"{name} is not text; a binding can only be used in a Worker")
     module = importlib.import_module(".storage.cloudflare", __package__)
     return Runtime(module.storage_from_binding(binding, name), background=False)
@@ -131,7 +131,7 @@ _BUILT_IN: Final[Mapping[str, RuntimeResolver]] = {
 
 def resolve_runtime(options: Options) -> Runtime:
     """Return the runtime that the options name. Raises `OptionsError` for anything else."""
-    here = cloudflare_workers if _IN_PYODIDE else local
+    here = cloudflare_workers if IN_PYODIDE else local
     runtime = options.runtime or here
     if isinstance(runtime, str):
         runtime = _named(runtime)

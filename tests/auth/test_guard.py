@@ -111,7 +111,7 @@ async def test_wrong_credentials_are_401_on_every_route_and_change_nothing(
     storage = MemoryStorage({"x": 1})
     server = make_server(storage, auth=AUTH)
     routes = guarded_routes(server)
-    assert len(routes) == 72
+    assert len(routes) == 74
     for method, path in [*routes, ("GET", "/nowhere"), ("PATCH", "/v1/kv/x")]:
         answer = await ask(server, method, path, authorization)
         assert answer.status_code == 401, (method, path)

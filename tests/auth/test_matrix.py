@@ -311,7 +311,7 @@ async def check_unchanged(storage: MemoryStorage) -> None:
 
 def test_the_routes_are_walked(server: Server) -> None:
     found = set(requests_to(server))
-    assert len(found) == 76
+    assert len(found) == 78
     assert {
         ("PUT", "/v1/kv/x"),
         ("POST", "/v1/kv"),

@@ -15,7 +15,9 @@ import pytest
 
 from workertown_kv.cli.worker import Flags, Worker
 from workertown_kv.files import Files
+from workertown_kv.meters.board import Board
 from workertown_kv.server.bounded_protocol import Bounds
+from workertown_kv.server.metering import Metering
 from workertown_kv.testing import ServedStore
 
 FLAGS = Flags(
@@ -184,7 +186,7 @@ def test_a_worker_that_cannot_be_made_tries_again(
     monkeypatch.setattr("workertown_kv.cli.worker._AGAIN_SECONDS", 0)
     ours, theirs = multiprocessing.Pipe()
     bounds = Bounds(client_seconds=30, connections=1, refused_at_once=1)
-    worker = Worker(FLAGS, bounds, Files(), [], None, ours)
+    worker = Worker(FLAGS, bounds, Files(), [], None, ours, Metering(Board()))
 
     async def open_after_a_failure() -> str:
         opening = asyncio.create_task(worker.open_server())

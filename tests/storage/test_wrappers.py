@@ -11,7 +11,7 @@ from workertown_kv.storage.permitted import PermittedStorage
 METHODS = {
     name
     for name, found in vars(Storage).items()
-    if inspect.iscoroutinefunction(found) and not name.startswith("_")
+    if inspect.isfunction(found) and name not in ("unsupported", "key_beside") and name[0] != "_"
 }
 OF_THE_SERVER = {
     "open",
@@ -19,6 +19,7 @@ OF_THE_SERVER = {
     "check",
     "probe",
     "warnings",
+    "measurements",
     "migrate",
     "sweep",
     "figures",

@@ -4,6 +4,7 @@ from .address import AddressFilter, client_address
 from .cors import Cors, allowed_origins
 from .log import AccessLog
 from .rate_limit import Allowance, RateLimit, configured_limiter
+from .request_counts import RequestCounts
 from .sentry import configured_report
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Allowance",
     "Cors",
     "RateLimit",
+    "RequestCounts",
     "allowed_origins",
     "client_address",
     "configured_limiter",

@@ -83,7 +83,7 @@ class Guard:
             user = None
         if user is None:
             await self._slow_down(exchange, started)
-            raise Unauthorized(self._challenges)
+            raise Unauthorized(self._challenges, exchange.route.unauthorized)
         if exchange.method not in _READING:
             self._check_page(exchange)
         exchange.user = user

@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
@@ -21,9 +21,12 @@ from uvicorn.server import ServerState
 
 from ..errors import KvError, OptionsError
 from ..files import Files
+from ..meters.catalogue import CONNECTIONS, MOST_CONNECTIONS, RUNNING
+from ..meters.metric import Measurement
 from ..server import Server
 from ..server.bounded_protocol import BoundedProtocol, Bounds
 from ..server.making import kv_from
+from ..server.metering import Metering
 from ..server.plain_protocol import PlainProtocol
 from ..server.turn import Turn
 from .listening import BACKLOG, load_certificate
@@ -66,10 +69,12 @@ def work(
     sockets: Sequence[socket.socket],
     tls: ssl.SSLContext | None,
     control: Connection,
+    metering: Metering,
 ) -> None:
     """Answer requests until SIGTERM, or until the main process has died.
 
-    `control` brings files to reload, and takes an answer when this worker uses them.
+    `control` brings files to reload, and takes an answer when this worker uses them. `metering` may
+    have the numbers of a worker that has died.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -78,7 +83,7 @@ def work(
     _return_large_blocks()
     try:
         with asyncio.Runner(loop_factory=_event_loop()) as runner:
-            runner.run(Worker(flags, bounds, files, sockets, tls, control).run())
+            runner.run(Worker(flags, bounds, files, sockets, tls, control, metering).run())
     except Exception:  # noqa: BLE001  (whatever it is, the process ends)
         # Otherwise the process would print the traceback itself, ignoring the format of the log.
         _LOG.critical("A worker failed", exc_info=True)
@@ -116,6 +121,7 @@ class Worker:
         sockets: Sequence[socket.socket],
         tls: ssl.SSLContext | None,
         control: Connection,
+        metering: Metering,
     ) -> None:
         self._flags = flags
         self._bounds = bounds
@@ -123,6 +129,7 @@ class Worker:
         self._sockets = sockets
         self._tls = tls
         self._control = control
+        self._metering = metering
         self._state = ServerState()
         self._server: Server | None = None
         self._listeners: list[asyncio.Server] = []
@@ -131,6 +138,7 @@ class Worker:
 
     async def run(self) -> None:
         """Serve until SIGTERM; then answer the requests under way."""
+        self._metering.sheet.forget_gauges()
         loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Event()
@@ -209,10 +217,14 @@ class Worker:
         while server is None:
             try:
                 # A thread, since requests go on while the next server is made.
-                server = await asyncio.to_thread(server_of_worker, self._flags, self._files)
+                server = await asyncio.to_thread(
+                    server_of_worker, self._flags, self._files, self._metering
+                )
             except KvError as error:
                 _LOG.error("A worker cannot start, and will try again: %s", error.message)
                 await asyncio.sleep(_AGAIN_SECONDS)
+        if server.publisher is not None:
+            server.publisher.sources.append(self._measurements)
         try:
             await server.open()
         except KvError as error:
@@ -252,12 +264,23 @@ class Worker:
         gc.collect()
         gc.freeze()
 
+    def _measurements(self) -> Iterator[Measurement]:
+        yield Measurement(CONNECTIONS, len(self._state.connections))
+        yield Measurement(MOST_CONNECTIONS, self._bounds.connections)
+        yield Measurement(RUNNING, len(self._state.tasks))
+
     def _tick(self) -> None:
-        """Once a second, set the date of answers and look for clients that are too slow."""
+        """Once a second, do what needs no exact time.
+
+        Set the date of answers, look for clients that are too slow, and publish the numbers of this
+        process, which any worker may be asked for.
+        """
         self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         for connection in list(self._state.connections):
             assert isinstance(connection, BoundedProtocol)
             connection.sweep()
+        if self._server is not None and self._server.publisher is not None:
+            self._server.publisher.publish()
         asyncio.get_running_loop().call_later(1, self._tick)
 
     async def _drain(self) -> None:
@@ -289,11 +312,12 @@ class Worker:
             await self._server.close()
 
 
-def server_of_worker(flags: Flags, files: Files) -> Server:
+def server_of_worker(flags: Flags, files: Files, metering: Metering) -> Server:
     """Return a server from files that the main process has accepted. Raises `KvError`."""
     chosen = flags.body_seconds
     server = kv_from(
         files,
+        metering=metering,
         logger=access_logger(flags.log_format) if flags.access_log else False,
         limits={} if chosen is None else {"body_seconds": chosen},
     )

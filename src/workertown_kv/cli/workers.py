@@ -16,9 +16,12 @@ import msgspec
 
 from ..errors import KvError, StorageUnavailable
 from ..files import Files
+from ..meters.board import Board
+from ..meters.catalogue import DONE, REFUSED, RELOADS, RESTARTS, WORKERS
 from ..server import Server
 from ..server.bounded_protocol import Bounds
 from ..server.making import kv_from
+from ..server.metering import Metering
 from .greeting import print_reloaded
 from .listening import Sockets, close, tls_context
 from .worker import HEARD, Flags, work
@@ -62,6 +65,10 @@ class Workers:
         self._sockets = sockets
         self._tls = tls
         self._bounds = _bounds(flags)
+        self._board = Board(flags.workers, shared=True)
+        self._board.main.set(WORKERS, flags.workers)
+        for metric, labels in ((RESTARTS, ()), (RELOADS, (DONE,)), (RELOADS, (REFUSED,))):
+            self._board.main.add(metric, labels, 0)
         self._workers: list[_Worker] = []
         self._changing = threading.Lock()
         """Held while files are accepted, and while a process starts.
@@ -105,7 +112,8 @@ class Workers:
         for each in {one for others in self._sockets for one in others} - set(sockets):
             each.close()
         time.sleep(pause)
-        work(self._flags, self._bounds, self._accepted, sockets, self._tls, control)
+        metering = Metering(self._board, index)
+        work(self._flags, self._bounds, self._accepted, sockets, self._tls, control, metering)
 
     def _replace_dead(self) -> None:
         for index, worker in enumerate(self._workers):
@@ -115,6 +123,7 @@ class Workers:
                 continue
             ended = f"with status {exitcode}" if exitcode >= 0 else f"by signal {-exitcode}"
             _LOG.error("Worker %d ended %s; another starts", worker.process.pid, ended)
+            self._board.main.add(RESTARTS)
             worker.control.close()
             lived = time.monotonic() - worker.started
             pause = _SHORT_LIFE_SECONDS if lived < _SHORT_LIFE_SECONDS else 0
@@ -134,6 +143,7 @@ class Workers:
             try:
                 files, summaries = ours.recv()
             except EOFError:
+                self._board.main.add(RELOADS, (REFUSED,))
                 return  # the other process has logged why
             finally:
                 ours.close()
@@ -148,6 +158,7 @@ class Workers:
                 _send(control, files)
             for control in controls:
                 _wait_for_answer(control)
+            self._board.main.add(RELOADS, (DONE,))
             print_reloaded(summaries, flags.log_format)
 
     def _stop(self) -> None:

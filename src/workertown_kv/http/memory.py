@@ -1,9 +1,12 @@
 """Limit the memory that the bodies and answers of all requests may take together."""
 
+from collections.abc import Iterator
 from threading import Lock
 from typing import Final
 
 from ..errors import Overloaded
+from ..meters.catalogue import MEMORY, MOST_MEMORY
+from ..meters.metric import Measurement
 from ..user import User
 
 UNCOUNTED_BYTES: Final = 64 * 1024
@@ -22,6 +25,11 @@ class Memory:
         self._held = 0
         self._held_by: dict[str, int] = {}
         """The bytes of each user who holds memory."""
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Return the memory that is taken, and the most that may be."""
+        yield Measurement(MEMORY, self._held)
+        yield Measurement(MOST_MEMORY, self._most)
 
     def take(self, user: str, size: int) -> None:
         """Take `size` bytes for a user. Raises `Overloaded` if there are not as many left."""

@@ -55,17 +55,29 @@ class Route:
         mark: bytes | None = None,
         plain_methods: frozenset[str] = frozenset(),
         admit: Callable[[Exchange], Awaitable[User | None]] | None = None,
+        needs_storage: bool = True,
+        gives_way: bool = False,
+        unauthorized: str = "Unauthorized",
     ) -> None:
         self.api = api
         self.path = path
         self.is_below = rest is not None
         self.is_public = is_public
-        """Whether a request needs no credentials, and can be answered without the storage."""
+        """Whether a request needs no credentials."""
+        self.needs_storage = needs_storage and not is_public
+        """Whether a request is refused if the storage cannot be opened."""
+        self.gives_way = gives_way
+        """Whether the operator's own route for the same path answers instead."""
+        self.unauthorized = unauthorized
+        """What a client learns that has no valid credentials."""
         self.mark = mark
         """The header field that marks a request for this route, at any path."""
         self.plain_methods = plain_methods
         """The methods whose handlers need no task, so that the HTTP server may answer in place."""
         self._template = path + (f"{{{rest}}}" if rest else "")
+        has_one = type(self).template_of is Route.template_of
+        self.template = self._template if has_one else None
+        """The template of all its paths; `None` if only `template_of` knows."""
         self.templates: Mapping[str, frozenset[str]] = {self._template: frozenset(handlers)}
         """The paths as the OpenAPI document writes them, and the methods of each."""
         self.admit = admit

@@ -34,6 +34,8 @@ from .tree import (
     CloudflareOptions,
     EndpointsOptions,
     EnvOptions,
+    MetricsEnv,
+    MetricsOptions,
     V1Options,
 )
 
@@ -200,6 +202,7 @@ class EndpointsOptionsDict(TypedDict, total=False):
     public: str | Literal[False]
     console: str | Literal[False]
     docs: str | Literal[False]
+    metrics: str | Literal[False]
 
 
 class EnvOptionsDict(TypedDict, total=False):
@@ -237,6 +240,19 @@ class ChangesOptionsDict(TypedDict, total=False):
     seconds: int
     entries: int
     streams: int
+
+
+class MetricsEnvDict(TypedDict, total=False):
+    """Gives a `MetricsEnv` as a mapping."""
+
+    token: str
+
+
+class MetricsOptionsDict(TypedDict, total=False):
+    """Gives a `MetricsOptions` as a mapping."""
+
+    token: Secret | str | None
+    env: MetricsEnv | MetricsEnvDict
 
 
 class CloudflareOptionsDict(TypedDict, total=False):
@@ -307,6 +323,7 @@ class OptionsDict(TypedDict, total=False):
     limits: LimitsOptions | LimitsOptionsDict
     cache: CacheOptions | CacheOptionsDict | bool
     changes: ChangesOptions | ChangesOptionsDict | bool
+    metrics: MetricsOptions | MetricsOptionsDict
     cloudflare: CloudflareOptions | CloudflareOptionsDict
     access: AccessOptions | AccessOptionsDict
     cors: CorsOptions | CorsOptionsDict | bool

@@ -12,7 +12,7 @@ import msgspec
 from .access import AccessOptions, CorsOptions, SentryOptions
 from .auth import AuthOptions
 from .environment import text_of
-from .group import Group, Secret, without_credentials
+from .group import NO_SECRET, Group, Secret, SecretOption, without_credentials
 from .limits import LimitsOptions
 
 
@@ -71,8 +71,13 @@ class EndpointsOptions(Group, frozen=True):
     """The API pages, which show the OpenAPI document and send requests. There are none if another
     API has the default path, or if `endpoints.public` is `False`."""
 
+    metrics: str | Literal[False] = "/metrics"
+    """The metrics, for Prometheus; with the metrics token or the verb `admin`. There are none at
+    the default path if another API, or a route of the operator's own, has it; `False` also stops
+    the counting."""
+
     def check(self) -> None:
-        check_paths(public=self.public, console=self.console, docs=self.docs)
+        check_paths(public=self.public, console=self.console, docs=self.docs, metrics=self.metrics)
 
 
 class EnvOptions(Group, frozen=True):
@@ -117,6 +122,22 @@ class ChangesOptions(Group, frozen=True):
         self.check_at_least(1, *self.__struct_fields__)
 
 
+class MetricsEnv(Group, frozen=True):
+    """The environment variables of the metrics."""
+
+    token: str = "KV_METRICS_TOKEN"  # noqa: S105  (the name of a variable)
+    """The variable that holds the metrics token."""
+
+
+class MetricsOptions(Group, frozen=True):
+    """Who may read the metrics, besides users with the verb `admin`."""
+
+    token: SecretOption = NO_SECRET
+    """The metrics token, sent as `Authorization: Bearer …`, which opens nothing else; by default,
+    it comes from the environment."""
+    env: MetricsEnv = MetricsEnv()
+
+
 class CloudflareOptions(Group, frozen=True):
     """How Cloudflare's APIs behave."""
 
@@ -156,6 +177,7 @@ class Options(Group, frozen=True):
     cache: CacheOptions | Literal[False] = False
     changes: ChangesOptions | Literal[False] = ChangesOptions()
     """The feed of changes; `False` records none."""
+    metrics: MetricsOptions = MetricsOptions()
     cloudflare: CloudflareOptions = CloudflareOptions()
     access: AccessOptions = AccessOptions()
     cors: CorsOptions | Literal[False] = False

@@ -10,6 +10,7 @@ from ..credentials import ApiKeys
 from ..endpoints.cloudflare.binding import Binding
 from ..endpoints.cloudflare.rest import describe_rest, rest_routes
 from ..endpoints.document import Group, document
+from ..endpoints.metrics import MetricsRoute, describe_metrics
 from ..endpoints.pages import PageRoute
 from ..endpoints.pages.home import is_from_browser
 from ..endpoints.public import describe_public, public_routes
@@ -21,8 +22,9 @@ from ..endpoints.v1.whoami import describe_whoami, whoami_routes
 from ..errors import OptionsError
 from ..http.exchange import Exchange
 from ..http.route import OTHER, PLAIN_READS, Route
+from ..meters.board import Board
 from ..namespaces import Namespaces
-from ..options import Options, V1Options
+from ..options import EndpointsOptions, Options, V1Options
 from ..storage import Health, Storage
 from .pages import pages_of
 
@@ -41,6 +43,7 @@ class Elsewhere(Route):
 ELSEWHERE: Final = Elsewhere()
 
 _DEFAULTS: Final = V1Options()
+_DEFAULT_METRICS: Final = EndpointsOptions().metrics
 
 
 def routes_of(
@@ -52,6 +55,7 @@ def routes_of(
     strategies: Sequence[Strategy],
     changes: ChangeHandlers | None,
     api_keys: ApiKeys | None,
+    board: Callable[[], Board] | None,
 ) -> list[Route]:
     """Return the routes of the APIs that the options ask for; those of values read from `cached`.
 
@@ -100,6 +104,14 @@ def routes_of(
         if endpoints.v1.whoami != _DEFAULTS.whoami or not _is_covered(routes, found):
             found["endpoints.v1.whoami"] = endpoints.v1.whoami, routes
             native.append(describe_whoami(prefix))
+    if endpoints.metrics is not False and board is not None:
+        path = options.path(endpoints.metrics)
+        is_default = endpoints.metrics == _DEFAULT_METRICS
+        token = options.metrics.token or options.secret(options.metrics.env.token)
+        routes = [MetricsRoute(path, board, token, gives_way=is_default)]
+        if not is_default or not _is_covered(routes, found):
+            found["endpoints.metrics"] = endpoints.metrics, routes
+            native.append(describe_metrics(path, has_token=bool(token)))
     if endpoints.public is not False:
         prefix = options.path(endpoints.public)
         described = [*native, *others, describe_public(prefix)]
@@ -140,8 +152,8 @@ def _check_apart(found: Mapping[str, tuple[str, Sequence[Route]]]) -> None:
 class RouteTable:
     """Finds the route of a request.
 
-    `home` is the route of `/` for browsers. Pages that give way have no request for a path of which
-    `is_own` says that the operator has a route there.
+    `home` is the route of `/` for browsers. Routes that give way have no request for a path of
+    which `is_own` says that the operator has a route there.
     """
 
     def __init__(
@@ -154,10 +166,8 @@ class RouteTable:
         self._is_own = is_own
         self._marked = [(route.mark, route) for route in routes if route.mark is not None]
         self._exact = {route.path: route for route in routes if not route.is_below}
-        self._pages = {
-            path: self._exact.pop(path)
-            for path, route in [*self._exact.items()]
-            if isinstance(route, PageRoute) and route.gives_way
+        self._giving_way = {
+            path: self._exact.pop(path) for path, route in [*self._exact.items()] if route.gives_way
         }
         self._below = [(route.path, route) for route in routes if route.is_below]
 
@@ -172,10 +182,10 @@ class RouteTable:
         for prefix, route in self._below:
             if path.startswith(prefix):
                 return route
-        page = self._pages.get(path)
-        if page is None and self._leads_home(path, fields, method):
-            page = self._home
-        return ELSEWHERE if page is None or self._is_own(path) else page
+        found = self._giving_way.get(path)
+        if found is None and self._leads_home(path, fields, method):
+            found = self._home
+        return ELSEWHERE if found is None or self._is_own(path) else found
 
     def _leads_home(self, path: str, fields: Mapping[bytes, bytes], method: str) -> bool:
         is_home = self._home is not None and path == self._home.path

@@ -1,13 +1,15 @@
 """Watch the storage in the background, and reclaim its space in small steps."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Final
 
 from ..changes import Feed, Follower
 from ..errors import StorageError, StorageUnsupported
 from ..failure_log import FailureLog
+from ..meters.catalogue import PURGED, SWEPT
+from ..meters.metric import Measurement
 from ..namespaces import Namespaces
 from ..storage import Health, Storage
 from ..storage.tasks import leave_task
@@ -38,6 +40,13 @@ class Background:
         self._feed = feed
         self._follower = follower
         self._tasks: list[asyncio.Task[None]] = []
+        self._swept = 0
+        self._purged = 0
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Return what was removed until now."""
+        yield Measurement(SWEPT, self._swept)
+        yield Measurement(PURGED, self._purged)
 
     def start(self) -> None:
         """Start the tasks on the running event loop."""
@@ -62,17 +71,29 @@ class Background:
 
     async def _sweep(self) -> None:
         """Reclaim the space of entries that have expired."""
+
+        async def step() -> int:
+            swept = await self._storage.sweep(SWEEP_ENTRIES)
+            self._swept += swept
+            return swept
+
         await self._repeat(
             "Sweeping expired entries",
-            lambda: self._storage.sweep(SWEEP_ENTRIES),
+            step,
             lambda: asyncio.sleep(SWEEP_SECONDS),
         )
 
     async def _purge(self) -> None:
         """Remove the keys of deleted namespaces: at once if this server deleted the namespace."""
+
+        async def step() -> int:
+            purged = await self._namespaces.purge(PURGE_KEYS)
+            self._purged += purged
+            return purged
+
         await self._repeat(
             "Removing the keys of a deleted namespace",
-            lambda: self._namespaces.purge(PURGE_KEYS),
+            step,
             lambda: self._namespaces.wait_for_deleted(PURGE_SECONDS),
         )
 

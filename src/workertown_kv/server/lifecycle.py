@@ -58,9 +58,12 @@ class Lifecycle:
         """Whether the first opening logs the warnings of the storage."""
 
     async def open_for(self, exchange: Exchange) -> None:
-        """Open the storage for a request. A public request is answered even if that fails."""
+        """Open the storage for a request.
+
+        If that fails, a request that does not need the storage is answered all the same.
+        """
         route = exchange.route
-        if not route.is_public:
+        if route.needs_storage:
             await self.open()
         elif not route.path.endswith(LIVE):  # it answers even while the storage opens
             try:

@@ -6,6 +6,7 @@ from typing import Final, Unpack
 from ..files import Files
 from ..option_sources import layers_of
 from ..options import Options, OptionsDict, parse_layers, unread_variables
+from .metering import Metering
 from .server import Server
 
 _LOG: Final = logging.getLogger("workertown_kv")
@@ -30,7 +31,11 @@ def kv(options: OptionsDict | Options | None = None, **named: Unpack[OptionsDict
 def kv_from(
     files: Files,
     options: OptionsDict | Options | None = None,
+    metering: Metering | None = None,
     **named: Unpack[OptionsDict],
 ) -> Server:
-    """Make a server as `kv()` does, with files that may have been read already."""
-    return Server(parse_layers(layers_of(options, named, files)), files)
+    """Make a server as `kv()` does, with files that may have been read already.
+
+    `metering` counts for all servers of the process, one after the other.
+    """
+    return Server(parse_layers(layers_of(options, named, files)), files, metering)

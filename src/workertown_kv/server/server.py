@@ -28,9 +28,11 @@ from ..errors import NotFound
 from ..files import Files
 from ..http.exchange import AsgiExchange, Exchange
 from ..http.memory import Memory
+from ..meters.board import Board
+from ..meters.publisher import Publisher
 from ..namespaces import namespaces_of
 from ..options import Options
-from ..runtime import Runtime, resolve_runtime
+from ..runtime import IN_PYODIDE, Runtime, resolve_runtime
 from ..storage import Health
 from ..user import User
 from .apis import ELSEWHERE, RouteTable, routes_of
@@ -39,6 +41,7 @@ from .caching import configured_cache
 from .failures import Failures
 from .lifecycle import Lifecycle
 from .memory import memory_for
+from .metering import Metering
 from .pages import home_of
 from .pipeline import Pipeline, Watcher
 
@@ -54,7 +57,7 @@ class Server(Starlette):
     middleware that a user has added.
     """
 
-    def __init__(self, options: Options, files: Files) -> None:
+    def __init__(self, options: Options, files: Files, metering: Metering | None = None) -> None:
         self.options = options
         self.runtime: Runtime = resolve_runtime(options)
         storage = self.runtime.storage
@@ -68,6 +71,12 @@ class Server(Starlette):
         self.feed = Feed(storage, self.health.failed)
         if follower is not None:
             self.feed.wait_seconds = follower.heartbeat_seconds
+        self._metering = None
+        self.publisher: Publisher | None = None
+        """Publishes the numbers of this server; `None` without metrics."""
+        if options.endpoints.metrics is not False and not IN_PYODIDE:
+            self._metering = metering or Metering(Board())
+            self.publisher = self._metering.publisher(storage)
         self.changes = (
             None
             if options.changes is False
@@ -82,14 +91,16 @@ class Server(Starlette):
             self.strategies,
             self.changes,
             self.api_keys,
+            None if self.publisher is None else self._board,
         )
         """The routes of the APIs; `routes` has the operator's own routes."""
         limiter = configured_limiter(options)
         report = configured_report(options)
+        background = Background(storage, self.namespaces, self.health, self.feed, follower)
         self.lifecycle = Lifecycle(
             storage,
             self.health,
-            Background(storage, self.namespaces, self.health, self.feed, follower),
+            background,
             limiter,
             report,
             works_between_requests=self.runtime.background,
@@ -116,6 +127,19 @@ class Server(Starlette):
             self.api_routes, home_of(options, self.api_routes), self._has_own_route
         )
         self.memory = Memory(memory_for(options.limits))
+        watchers: list[Watcher] = []
+        if self._metering is not None and self.publisher is not None:
+            watchers.append(self._metering.requests)
+            self.publisher.sources += [
+                (cache or storage).measurements,
+                self.health.measurements,
+                background.measurements,
+                self.memory.measurements,
+            ]
+            if self.changes is not None:
+                self.publisher.sources.append(self.changes.streams.measurements)
+        if options.logger is not False:
+            watchers.append(AccessLog(options.logger))
         self._pipeline = Pipeline(
             table=self._table,
             lifecycle=self.lifecycle,
@@ -125,7 +149,7 @@ class Server(Starlette):
             cors=None if options.cors is False else Cors(options.cors, is_allowed_origin),
             addresses=None if allowed is False else AddressFilter(allowed, address_of),
             limit=None if limiter is None else RateLimit(limiter, address_of),
-            watchers=[] if options.logger is False else [AccessLog(options.logger)],
+            watchers=watchers,
             others=self._other,
             lifespan=self.router,
         )
@@ -177,6 +201,13 @@ class Server(Starlette):
         if self.changes is not None:
             self.changes.end()
 
+    def _board(self) -> Board:
+        """Return the numbers of all workers, with those of now of this process."""
+        assert self._metering is not None
+        assert self.publisher is not None
+        self.publisher.publish()
+        return self._metering.board
+
     def _matches_own_route(self, scope: Scope) -> bool:
         return any(route.matches(scope)[0] is not Match.NONE for route in self.routes)
 
@@ -201,6 +232,8 @@ class Server(Starlette):
         """Finish the operations under way and close the storage. Repeating it does no harm."""
         self.end_streams()
         await self.lifecycle.close()
+        if self.publisher is not None:
+            self.publisher.publish(gauges=False)
 
     async def __aenter__(self) -> Self:
         await self.open()

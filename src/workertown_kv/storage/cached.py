@@ -15,6 +15,8 @@ from typing import Final
 import msgspec
 
 from ..entry import Entry
+from ..meters.catalogue import CACHE_BYTES, CACHE_ENTRIES, CACHE_HITS, CACHE_MISSES
+from ..meters.metric import Measurement
 from ..operations import (
     Batch,
     Change,
@@ -90,6 +92,8 @@ class CachedStorage(Storage):
         self._stopwatch = stopwatch
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._bytes = 0
+        self._hits = 0
+        self._misses = 0
         self._fetching: dict[_Key, asyncio.Task[Entry | None]] = {}
 
     @property
@@ -119,6 +123,13 @@ class CachedStorage(Storage):
 
     async def figures(self) -> Sequence[Figures] | None:
         return await self._storage.figures()
+
+    def measurements(self) -> Iterator[Measurement]:
+        yield from self._storage.measurements()
+        yield Measurement(CACHE_HITS, self._hits)
+        yield Measurement(CACHE_MISSES, self._misses)
+        yield Measurement(CACHE_ENTRIES, len(self._kept))
+        yield Measurement(CACHE_BYTES, self._bytes)
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         return await self._storage.migrate(to=to)
@@ -153,8 +164,10 @@ class CachedStorage(Storage):
         if kept is not None and now - kept.started < (
             self._longest if now < self._followed_until else self._ttl
         ):
+            self._hits += 1
             self._kept.move_to_end(key)
             return kept.entry if kept.entry and kept.entry.is_alive(self.clock()) else None
+        self._misses += 1
         fetching = self._fetching.get(key)
         if fetching is None or fetching.get_loop() is not asyncio.get_running_loop():
             fetching = asyncio.create_task(self._storage.get(operation))

@@ -2,13 +2,40 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from ..meters.catalogue import MOST_POOL, POOL, POOL_WAITING
+from ..meters.metric import Measurement
 
 CROWDED_SECONDS: Final = 10.0
 """How long the pool tries no further connection after the engine has refused a connection."""
 
 _Connection = TypeVar("_Connection")
+
+
+class PoolUse(NamedTuple):
+    """How much a pool is used."""
+
+    asking: int
+    """The operations that have a connection, or wait for one."""
+    connections: int
+    idle: int
+    most: int
+
+
+def pool_measurements(pools: Iterable[PoolUse]) -> Iterator[Measurement]:
+    """Return how much the pools of a storage are used together."""
+    used = idle = waiting = most = 0
+    for pool in pools:
+        used += pool.connections - pool.idle
+        idle += pool.idle
+        waiting += max(0, pool.asking - (pool.connections - pool.idle))
+        most += pool.most
+    yield Measurement(POOL, used, ("used",))
+    yield Measurement(POOL, idle, ("idle",))
+    yield Measurement(MOST_POOL, most)
+    yield Measurement(POOL_WAITING, waiting)
 
 
 class Connections(Generic[_Connection]):
@@ -29,6 +56,10 @@ class Connections(Generic[_Connection]):
         self._refusal = refusal
         self._count = 0
         self._crowded_until = 0.0
+
+    def use(self, asking: int, most: int) -> PoolUse:
+        """Return how much the pool is used, if so many operations have or want a connection."""
+        return PoolUse(asking, self._count, len(self.idle), most)
 
     async def new(self) -> _Connection:
         """Make a connection, or wait until another request hands on its own."""

@@ -6,7 +6,7 @@ A storage knows entries and operations, and nothing about HTTP. It must have `ge
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
@@ -15,6 +15,7 @@ import msgspec
 
 from ..entry import DEFAULT_NAMESPACE, Entry
 from ..errors import KvError, StorageUnsupported
+from ..meters.metric import Measurement
 from ..operations import (
     Batch,
     ChangePage,
@@ -236,6 +237,14 @@ class Storage(ABC):
         `None` if the engine cannot count entries without listing all of them.
         """
         return None
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Return the present numbers of this storage in this process, for `/metrics`.
+
+        Called every second, also before `open` and after `close`, so it must not wait for anything.
+        The metrics are among those of `workertown_kv.meters.catalogue`.
+        """
+        return ()
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         """Bring the schema up to date. Returns the migrations that ran, which may be none.

@@ -2,13 +2,23 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Sequence,
+)
 from enum import Enum
+from time import perf_counter
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from ..entry import Entry
 from ..errors import KvError, StorageUnavailable
+from ..meters.metric import Measurement
 from ..operations import Delete, Get, Result, Set, Touch, Update, Updated
+from .group_meter import GroupMeter
 from .tasks import OutcomeFuture, in_task
 
 MOST_GROUPS: Final = 2
@@ -73,11 +83,13 @@ class Gathering(Generic[_Job, _Outcome]):
         *,
         seconds: float,
         late: Callable[[bool], KvError],
+        meter: GroupMeter | None = None,
     ) -> None:
         self._alone = alone
         self._together = together
         self._seconds = seconds
         self._late = late
+        self._meter = meter or GroupMeter("all")
         self._waiting: deque[_Waiting[_Job, _Outcome]] = deque()
         self._groups: dict[
             asyncio.Task[Sequence[_Outcome | Exception | Literal[Apart.APART]]],
@@ -89,6 +101,9 @@ class Gathering(Generic[_Job, _Outcome]):
         self._accepted = 0
         self._is_closed = False
         self._finished = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     async def join(self, job: _Job, size: int = 0) -> _Outcome:
         """Return the result of a job of `size` bytes. Raises its error.
@@ -104,9 +119,11 @@ class Gathering(Generic[_Job, _Outcome]):
                 outcome = await self._gathered(job, size)
                 return await in_task(self._alone(job)) if outcome is APART else outcome
             self._free -= 1
+            began = perf_counter()
             try:
                 return await in_task(self._alone(job))
             finally:
+                self._meter.add(1, perf_counter() - began)
                 self._free += 1
                 self._leave()
         finally:
@@ -157,6 +174,7 @@ class Gathering(Generic[_Job, _Outcome]):
     async def _run(
         self, group: Sequence[_Waiting[_Job, _Outcome]]
     ) -> Sequence[_Outcome | Exception | Literal[Apart.APART]]:
+        began = perf_counter()
         try:
             if len(group) == 1:
                 return [await self._alone(group[0].job)]
@@ -164,6 +182,8 @@ class Gathering(Generic[_Job, _Outcome]):
         except Exception as error:  # noqa: BLE001  (it is raised where the jobs came from)
             refused = isinstance(error, KvError) and not isinstance(error, StorageUnavailable)
             return [APART if refused and len(group) > 1 else error] * len(group)
+        finally:
+            self._meter.add(len(group), perf_counter() - began)
 
     def _end(
         self, task: asyncio.Task[Sequence[_Outcome | Exception | Literal[Apart.APART]]]
@@ -200,6 +220,19 @@ Found = Entry | KvError | Literal[Apart.APART] | None
 """The outcome of a get in a group."""
 
 
+class GatheredMeter:
+    """Counts the groups of gets and those of writes."""
+
+    def __init__(self) -> None:
+        self.gets = GroupMeter("reads")
+        self.writes = GroupMeter("writes")
+
+    def measurements(self, gathered: Collection["GatheredOperations"]) -> Iterator[Measurement]:
+        """Return the groups until now, and what waits for the next groups."""
+        yield from self.gets.measurements(sum(one.waiting_gets for one in gathered))
+        yield from self.writes.measurements(sum(one.waiting_writes for one in gathered))
+
+
 class GatheredOperations:
     """Gathers gets with gets, and writes with writes. See `Gathering`."""
 
@@ -212,12 +245,31 @@ class GatheredOperations:
         write_each: Callable[[Sequence[Write]], Awaitable[Sequence[Written]]],
         seconds: float,
         late: Callable[[bool], KvError],
+        meter: GatheredMeter | None = None,
     ) -> None:
+        """`meter` counts the groups of several of these objects together."""
         self._write = write
-        self._gets = Gathering(get, get_each, seconds=seconds, late=lambda _: late(False))
-        self._writes: Gathering[Write, Entry | Updated | str | None] = Gathering(
-            write, write_each, seconds=seconds, late=late
+        self._meter = meter = meter or GatheredMeter()
+        self._gets = Gathering(
+            get, get_each, seconds=seconds, late=lambda _: late(False), meter=meter.gets
         )
+        self._writes: Gathering[Write, Entry | Updated | str | None] = Gathering(
+            write, write_each, seconds=seconds, late=late, meter=meter.writes
+        )
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Return the groups until now, and what waits for the next groups."""
+        return self._meter.measurements([self])
+
+    @property
+    def waiting_gets(self) -> int:
+        """How many gets wait for the next group."""
+        return len(self._gets)
+
+    @property
+    def waiting_writes(self) -> int:
+        """How many writes wait for the next group."""
+        return len(self._writes)
 
     async def get(self, operation: Get) -> Entry | None:
         """See `Storage`."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -11,6 +12,8 @@ import msgspec
 
 from ..errors import StorageError, StorageFailure, StorageUnavailable, StorageUnsupported
 from ..failure_log import QUIET_SECONDS, FailureLog
+from ..meters.catalogue import FAILURES, USABLE
+from ..meters.metric import Measurement
 from .contract import Clock, Storage
 
 READ_SECONDS: Final = 2.0
@@ -74,6 +77,7 @@ class Health:
         self._checking: asyncio.Task[None] | None = None
         self._suspected = asyncio.Event()
         self._last: LastFailure | None = None
+        self._failures: Counter[StorageFailure] = Counter()
 
     async def reads(self) -> StorageFailure | None:
         """Return why entries cannot be read, `None` if they can."""
@@ -90,6 +94,14 @@ class Health:
         await self._refresh()
         reads, writes = (error.kind if error else "OK" for error in (self._reads, self._writes))
         return HealthReport(reads, writes, self._last)
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Return what the last check found, and the failures until now."""
+        if self._checked_at is not None or not self._is_open:
+            yield Measurement(USABLE, self._reads is None, ("reads",))
+            yield Measurement(USABLE, self._writes is None, ("writes",))
+        for kind in StorageFailure:
+            yield Measurement(FAILURES, self._failures[kind], (kind,))
 
     def failed(self, error: StorageError) -> None:
         """Log the failure of a request, and have the storage checked soon."""
@@ -172,6 +184,7 @@ class Health:
             )
 
     def _note(self, error: StorageError) -> None:
+        self._failures[error.kind] += 1
         message = _described(error)
         at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         self._last = LastFailure(error.kind, message, at)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Final
 
@@ -11,6 +11,8 @@ import msgspec
 
 from ..entry import DEFAULT_NAMESPACE, Entry, KeyInfo
 from ..errors import KvError, PreconditionFailed, StorageUnavailable
+from ..meters.catalogue import ENTRIES
+from ..meters.metric import Measurement
 from ..operations import (
     Batch,
     Change,
@@ -73,6 +75,9 @@ class MemoryStorage(Storage):
     async def close(self) -> None:
         self._closed = True
         self._table.waiting.wake()
+
+    def measurements(self) -> Iterator[Measurement]:
+        yield Measurement(ENTRIES, len(self._table))
 
     async def get(self, operation: Get) -> Entry | None:
         return self._opened().get(operation)
@@ -151,6 +156,9 @@ class _Table:
         """A heap of the entries whose expiry is to be recorded."""
         self._expired_until = 0.0
         """The expiries until this time are recorded."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self._namespaces.values()))
 
     def get(self, operation: Operation) -> Entry | None:
         entry = self.stored(operation)

@@ -65,14 +65,11 @@ def page_files(folder: str, own: Sequence[str]) -> Mapping[str, str]:
 
 
 class PageRoute(Route):
-    """The route of a file of a page, which is no part of an API.
-
-    `gives_way` says that a route of the operator's own with this path comes first.
-    """
+    """The route of a file of a page, which is no part of an API."""
 
     def __init__(self, path: str, handler: Handler, *, gives_way: bool = False) -> None:
-        super().__init__(NATIVE_API, path, {"GET": handler, "HEAD": handler}, is_public=True)
-        self.gives_way = gives_way
+        handlers = {"GET": handler, "HEAD": handler}
+        super().__init__(NATIVE_API, path, handlers, is_public=True, gives_way=gives_way)
 
 
 def page_routes(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from typing import ClassVar, Final
@@ -11,6 +11,7 @@ import msgspec
 
 from ...entry import DEFAULT_NAMESPACE, Entry
 from ...errors import KvError, OptionsError, StorageUnavailable
+from ...meters.metric import Measurement
 from ...operations import (
     Batch,
     Delete,
@@ -92,6 +93,9 @@ class CloudflareKVStorage(Storage):
         if rest is not None:
             await self._finished.wait()
             await rest.close()
+
+    def measurements(self) -> Iterable[Measurement]:
+        return () if self._gathered is None else self._gathered.measurements()
 
     async def get(self, operation: Get) -> Entry | None:
         return await self._operations().get(operation)

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ...entry import Entry
@@ -14,6 +14,7 @@ from ...errors import (
     StorageError,
     ValueTooLarge,
 )
+from ...meters.metric import Measurement
 from ...operations import (
     Batch,
     ChangePage,
@@ -124,6 +125,9 @@ class HttpStorage(Storage):
             await self._connection.data(Request(method="GET", path=READY))
         except NotFound:  # its public endpoints are off
             await self.check()
+
+    def measurements(self) -> Iterable[Measurement]:
+        return self._gathered.measurements()
 
     async def get(self, operation: Get) -> Entry | None:
         return await self._gathered.get(operation)

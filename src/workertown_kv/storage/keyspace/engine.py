@@ -1,11 +1,12 @@
 """Open and close the connection to a Redis, and run the calls of operations."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from ...errors import KvError, StorageError, StorageUnavailable
+from ...meters.metric import Measurement
 from .call import Call
 from .layout import LAYOUT, Layout, default_buckets, key_slot, layout_key, parsed_layout
 from .parameters import KeyspaceParameters
@@ -82,6 +83,10 @@ class Engine:
             self._sessions -= 1
             if not self._sessions:
                 self._finished.set()
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Return the present numbers of the connections."""
+        return () if self._transport is None else self._transport.measurements()
 
     def server(self, key: str) -> Hashable:
         """Return what stands for the server that has a key, as far as is known without asking."""

@@ -1,10 +1,11 @@
 """Define the storage in the keys of a Redis. The other modules of this folder do its work."""
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby
 
 from ...entry import Entry
+from ...meters.metric import Measurement
 from ...operations import (
     Batch,
     ChangePage,
@@ -23,7 +24,7 @@ from ...operations import (
 from ..batch import ReadBudget
 from ..contract import Clock, Migration, Storage
 from ..deletion import Step, delete_in_steps
-from ..gathering import Found, GatheredOperations, Write
+from ..gathering import Found, GatheredMeter, GatheredOperations, Write
 from ..listing import KeyRange
 from ..tasks import in_task
 from .batches import run_batch, run_one, write_each
@@ -48,6 +49,7 @@ class KeyspaceStorage(Storage):
         self._engine = engine
         self._gathered: dict[Hashable, GatheredOperations] = {}
         self._sweeper = Sweeper()
+        self._meter = GatheredMeter()
 
     async def open(self) -> Sequence[Migration]:
         self._gathered = {}
@@ -72,6 +74,10 @@ class KeyspaceStorage(Storage):
     async def warnings(self) -> Sequence[str]:
         async with self._engine.session() as session:
             return await warnings(session, self.clock)
+
+    def measurements(self) -> Iterator[Measurement]:
+        yield from self._meter.measurements(self._gathered.values())
+        yield from self._engine.measurements()
 
     async def migrate(self, *, to: int | None = None) -> Sequence[Migration]:
         async with self._engine.session(refresh_layout=True) as session:
@@ -152,6 +158,7 @@ class KeyspaceStorage(Storage):
                 write_each=self._write_each,
                 seconds=self._engine.seconds,
                 late=self._engine.late,
+                meter=self._meter,
             )
         return gathered
 

@@ -1,10 +1,11 @@
 """Define how calls are sent to Redis. Each storage in a Redis has its own transport."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Final
 
 from ...errors import StorageUnavailable
+from ...meters.metric import Measurement
 from .call import Call
 
 UNSURE: Final = "the write may or may not have happened"
@@ -44,6 +45,10 @@ class Transport(ABC):
         several slots, for which no call can wait.
         """
         return self.poll_seconds
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Return the present numbers of the connections."""
+        return ()
 
     @abstractmethod
     async def close(self) -> None:

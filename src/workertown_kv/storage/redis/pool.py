@@ -7,7 +7,7 @@ from typing import Any, Final
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from ..connections import Connections
+from ..connections import Connections, PoolUse
 from ..keyspace import Lost
 from ..url_parts import Address
 from .connection import Connector, PlainConnection
@@ -26,8 +26,14 @@ class Pool:
         self.address = address
         self._connector = connector
         self._replicas = replicas
+        self._most = connections
+        self._asking = 0
         self._turns = asyncio.Semaphore(connections)
         self._connections = Connections(self._open, NotConnected)
+
+    def use(self) -> PoolUse:
+        """Return how much the pool is used."""
+        return self._connections.use(self._asking, self._most)
 
     async def exchange(self, requests: Sequence[Request], deadline: float) -> list[Any]:
         """Send requests together, and return the outcome of each.
@@ -36,6 +42,7 @@ class Pool:
         """
         outcomes: list[Any] = []
         sent = False
+        self._asking += 1
         try:
             async with asyncio.timeout_at(deadline), self._turns:
                 connection = await self._connected()
@@ -53,6 +60,8 @@ class Pool:
         except (OSError, RedisError) as problem:
             error = problem.problem if isinstance(problem, NotConnected) else problem
             outcomes += [Lost(sent=sent, cause=error) for _ in range(len(requests) - len(outcomes))]
+        finally:
+            self._asking -= 1
         return outcomes
 
     async def drop_idle(self) -> None:

@@ -1,11 +1,13 @@
 """Find the servers of the slots: `sentinel.py` and `cluster.py` have the other kinds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 from redis.exceptions import RedisError
 
+from ...meters.metric import Measurement
+from ..connections import pool_measurements
 from ..keyspace import Argument
 from ..url_parts import Address
 from .connection import Connector
@@ -68,6 +70,10 @@ class Servers(ABC):
             if answer:
                 return host, answer
         raise problem
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Return how much the pools are used, except those for calls that block."""
+        return pool_measurements(pool.use() for pool in self._pools.values())
 
     async def close(self) -> None:
         """Close the connections. No call is under way."""

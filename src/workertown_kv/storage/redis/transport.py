@@ -1,11 +1,12 @@
 """Send calls to Redis over its own protocol."""
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Final
 
 from redis.exceptions import RedisError
 
+from ...meters.metric import Measurement
 from ..keyspace import Call, Transport
 from .cluster import Cluster
 from .dispatch import Dispatch
@@ -44,6 +45,9 @@ class RedisTransport(Transport):
     async def wait(self, call: Call | None, seconds: float) -> float:
         is_answered = call is not None and await self._is_answered(call, seconds)
         return 0.0 if is_answered else self.poll_seconds
+
+    def measurements(self) -> Iterable[Measurement]:
+        return self._servers.measurements()
 
     async def close(self) -> None:
         await self._servers.close()

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, TypeVar
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
+from ...meters.metric import Measurement
+from ..connections import pool_measurements
 from ..contract import Clock, Migration
 from .pool import Pool
 from .schema import MIGRATION_SECONDS, OutdatedSchema, Schema
@@ -79,6 +81,10 @@ class Database:
             if self._preparing is not None:
                 self._preparing.cancel()
                 await asyncio.wait([self._preparing])
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Return how much the connections are used."""
+        return () if self._pool is None else pool_measurements([self._pool.use()])
 
     def opened(self) -> Pool:
         """Return the open pool. Raises `StorageUnavailable` if the database is closed."""

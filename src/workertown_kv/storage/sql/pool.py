@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from ...errors import KvError
-from ..connections import Connections
+from ..connections import Connections, PoolUse
 from .session import Session, TooManyConnections
 
 
@@ -19,9 +19,15 @@ class Pool:
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Session]], size: int) -> None:
+        self._size = size
+        self._asking = 0
         self._free = asyncio.Semaphore(size)
         self._connections = Connections(connect, TooManyConnections)
         self._job = _Job()
+
+    def use(self) -> PoolUse:
+        """Return how much the pool is used."""
+        return self._connections.use(self._asking, self._size)
 
     def job(self) -> "_Job":
         """Return a context manager for an operation, whose end `close()` awaits."""
@@ -40,10 +46,16 @@ class Pool:
 
     async def take(self) -> Session:
         """Take a connection, which must be given back."""
-        await self._free.acquire()
+        self._asking += 1
+        try:
+            await self._free.acquire()
+        except BaseException:
+            self._asking -= 1
+            raise
         try:
             return self._kept() or await self._connections.new()
         except BaseException:
+            self._asking -= 1
             self._free.release()
             raise
 
@@ -57,6 +69,7 @@ class Pool:
                 self._connections.idle.append(session)
         else:
             self._end(session)
+        self._asking -= 1
         self._free.release()
 
     def forget(self) -> None:

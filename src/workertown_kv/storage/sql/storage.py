@@ -1,12 +1,13 @@
 """Run the operations of a storage on a database server, in few round trips."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
 from ...entry import Entry, KeyInfo
 from ...errors import KvError, PreconditionFailed, StorageUnavailable
+from ...meters.metric import Measurement
 from ...operations import (
     Batch,
     ChangePage,
@@ -100,6 +101,10 @@ class SqlStorage(Storage):
 
     async def figures(self) -> Sequence[Figures]:
         return await self._do(self._figures, writes=False)
+
+    def measurements(self) -> Iterator[Measurement]:
+        yield from self._gathered.measurements()
+        yield from self._database.measurements()
 
     async def get(self, operation: Get) -> Entry | None:
         entry_key(operation)  # so that what no row can have fails alone

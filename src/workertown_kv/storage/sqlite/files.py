@@ -126,6 +126,11 @@ class Files:
         self._main_bytes = 0
         self._reserved_bytes = 0
 
+    @property
+    def main_bytes(self) -> int:
+        """The size of the file."""
+        return self._main_bytes
+
     def open(self) -> mmap.mmap:
         """Note which files exist. Every connection must have read before.
 

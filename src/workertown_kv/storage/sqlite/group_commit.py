@@ -10,6 +10,7 @@ from threading import get_ident
 from typing import Final, Generic, TypeVar
 
 from ...errors import StorageFailure, StorageUnavailable
+from ..group_meter import GroupMeter
 from ..tasks import OutcomeFuture
 
 _Job = TypeVar("_Job")
@@ -51,6 +52,7 @@ class GroupCommit(Generic[_Job, _Done]):
         confirm: Callable[[Sequence[_Job] | None], None],
         executor: ThreadPoolExecutor,
         wait_seconds: float,
+        meter: GroupMeter,
     ) -> None:
         self._start = start
         self._commit_now = commit_now
@@ -58,6 +60,9 @@ class GroupCommit(Generic[_Job, _Done]):
         self._confirm = confirm
         self._executor = executor
         self._wait_seconds = wait_seconds
+        self._meter = meter
+        self._began = 0.0
+        """When the group began that is being committed."""
         self._waiting: deque[_Waiting[_Job, _Done]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         """The event loop of the group that is being committed."""
@@ -66,6 +71,11 @@ class GroupCommit(Generic[_Job, _Done]):
         self._idle: asyncio.Future[None] | None = None
         """What `close` waits for."""
         self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for the next group."""
+        return len(self._waiting)
 
     async def submit(self, job: _Job, size: int = 0) -> _Done:
         """Return the result of a job of `size` bytes, once its group is committed."""
@@ -99,6 +109,7 @@ class GroupCommit(Generic[_Job, _Done]):
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
             return
+        self._began = time.monotonic()
         group = self._next_group()
         jobs = [job for job, _, _, _ in group]
         started: Sequence[_Done | Exception] | None = None
@@ -151,6 +162,7 @@ class GroupCommit(Generic[_Job, _Done]):
         is_unconfirmed: bool,
     ) -> None:
         """Return the outcomes of a group to where its jobs were submitted."""
+        self._meter.add(len(group), time.monotonic() - self._began)
         if is_unconfirmed:
             try:
                 self._confirm(None if isinstance(outcomes, Exception) else jobs)

@@ -13,7 +13,7 @@ file in WAL mode to which several connections write (sqlite.org/wal.html#walrese
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,8 @@ import apsw
 
 from ...entry import DEFAULT_NAMESPACE, Entry, KeyInfo
 from ...errors import OptionsError, StorageError, StorageUnavailable
+from ...meters.catalogue import FILE_BYTES, LOG_BYTES
+from ...meters.metric import Measurement
 from ...operations import (
     Batch,
     ChangePage,
@@ -43,6 +45,7 @@ from ..batch import run_batch
 from ..change_log import Waiting
 from ..contract import Capability, Clock, Figures, Migration, Storage
 from ..deletion import DeleteRange, Step, delete_in_steps
+from ..group_meter import GroupMeter
 from ..listing import KeyRange, list_page
 from .change_log import read_changes
 from .connection import Patience, connect, savepoint
@@ -99,6 +102,7 @@ class SqliteStorage(Storage):
         self._opened = False
         self._connections: list[apsw.Connection] = []
         self._waiting = Waiting()
+        self._groups = GroupMeter("writes")
 
     async def open(self) -> Sequence[Migration]:
         self._files = Files(self.path)
@@ -121,6 +125,7 @@ class SqliteStorage(Storage):
             self._confirm,
             self._writing,
             self._busy_timeout_seconds,
+            self._groups,
         )
         self._probing: asyncio.Task[Outcome] | None = None
         self._probe_failure: StorageError | None = None
@@ -176,6 +181,12 @@ class SqliteStorage(Storage):
     async def figures(self) -> Sequence[Figures]:
         self._check_open()
         return await self._in(self._listing, self._lister.figures)
+
+    def measurements(self) -> Iterator[Measurement]:
+        if self._opened:
+            yield from self._groups.measurements(self._commits.waiting)
+            yield Measurement(FILE_BYTES, self._files.main_bytes)
+            yield Measurement(LOG_BYTES, self._files.log_bytes)
 
     async def get(self, operation: Get) -> Entry | None:
         self._check_open()

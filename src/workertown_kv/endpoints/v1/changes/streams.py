@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -10,6 +10,8 @@ from ....changes import VALUES_AT_ONCE, Feed, Interest, Overlap, Published, Seal
 from ....changes.sealing import Seal
 from ....errors import CursorGone, KvError, Overloaded, StorageError
 from ....http.exchange import AsgiExchange, HalfAnAnswer
+from ....meters.catalogue import MOST_STREAMS, STREAMS
+from ....meters.metric import Measurement
 from ....operations import ReadChanges
 from ....storage import permitted
 from .encoding import Form, change_event, event
@@ -60,6 +62,11 @@ class Streams:
 
     def __len__(self) -> int:
         return len(self._streams)
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Return how many streams there are, and how many there may be."""
+        yield Measurement(STREAMS, len(self._streams))
+        yield Measurement(MOST_STREAMS, self._most)
 
     async def run(self, exchange: AsgiExchange, watch: Watch) -> None:
         """Stream to a client until it leaves, or the stream is ended. Raises `Overloaded`."""

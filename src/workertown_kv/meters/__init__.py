@@ -1,0 +1,1 @@
+"""Count what a process does, in plain numbers that other processes may read."""
