@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+from .etcd import RunningMember
 from .installed import Find
 from .mariadb import RunningMariadb
 from .postgres import RunningPostgres, postgres_programs
@@ -23,6 +24,9 @@ def database(name: str, require_program: Find, folder: Path, running: ExitStack)
         case "mariadb":
             program = require_program("mariadbd", "mariadb-server")
             return running.enter_context(RunningMariadb(program)).url
+        case "etcd":
+            program = require_program("etcd", "etcd-server")
+            return running.enter_context(RunningMember(program, folder)).url
     program = require_program("redis-server", "redis-server")
     if name == "cluster":
         return running.enter_context(RunningCluster(program, folder)).url

@@ -18,6 +18,7 @@ _FORMS: Final = {
     "upstash": "upstash://TOKEN@HOST",
     "postgres": "postgres://USER:PASSWORD@HOST:PORT/DATABASE",
     "mysql": "mysql://USER:PASSWORD@HOST:PORT/DATABASE",
+    "etcd": "etcd://HOST:PORT,HOST:PORT/PREFIX",
     "http": "https://HOST/PATH",
     "cloudflare-kv": "cloudflare-kv://ACCOUNT/NAMESPACE",
 }
@@ -32,6 +33,7 @@ _MODULES: Final = {
     "rediss+sentinel": "redis",
     "rediss+cluster": "redis",
     "upstash+http": "upstash",
+    "etcds": "etcd",
     "https": "http",
 }
 """The schemes, each with the name of the module of its storage, with hyphens."""
