@@ -46,7 +46,6 @@ class Exchange:
         "fields",
         "held",
         "is_unread",
-        "loop",
         "method",
         "path",
         "query",
@@ -61,8 +60,6 @@ class Exchange:
 
     route: "Route"
     """The route of the request, and with it the API; it is set before the pipeline runs."""
-    loop: asyncio.AbstractEventLoop
-    """The event loop that runs; asking asyncio for it takes a call of the system."""
 
     def __init__(
         self,
@@ -104,6 +101,11 @@ class Exchange:
         """Whether part of the body of the request is still unread."""
         self.held: Held | None = None
         """The memory for bodies and answers that the request holds."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop that answers the request."""
+        raise NotImplementedError
 
     @property
     def scope(self) -> Scope:
@@ -184,7 +186,6 @@ class AsgiExchange(Exchange):
     __slots__ = ("_receive", "_received_bytes", "_scope", "_send")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, memory: Memory) -> None:
-        self.loop = asyncio.get_running_loop()
         self._scope = scope
         self._receive = receive
         self._received_bytes = 0
@@ -199,6 +200,10 @@ class AsgiExchange(Exchange):
         query = scope.get("query_string", b"")
         headers = scope["headers"]
         super().__init__(method, path, raw, query, headers, dict(headers), memory)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
 
     @property
     def scope(self) -> Scope:

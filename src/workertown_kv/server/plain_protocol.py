@@ -302,6 +302,7 @@ class PlainExchange(Exchange):
         "ended",
         "keep_alive",
         "known",
+        "loop",
         "message_event",
         "pipeline",
         "response_complete",
@@ -309,6 +310,8 @@ class PlainExchange(Exchange):
     )
 
     body: bytes
+    loop: asyncio.AbstractEventLoop
+    """That of the protocol, since asyncio asks the system before it says which loop runs."""
 
     def __init__(
         self,
