@@ -85,9 +85,16 @@ class Writer:
         tally: Tally | None = None,
         on_progress: Callable[[Tally], None] | None = None,
     ) -> None:
-        """Write to a storage; `tally` is that of a run that did not end, which this continues."""
+        """Write to a storage; `tally` is that of a run that did not end, which this continues.
+
+        That run may have written more than its tally has. So with `OnConflict.FAIL`, an entry that
+        is there exactly as it would be written is then no conflict.
+        """
+        self._continues = tally is not None
         self.tally = Tally() if tally is None else tally
         """What is certainly done."""
+        self.has_written = False
+        """Whether an entry was written, perhaps after one that the tally does not have."""
         self._storage = storage
         self._on_conflict = on_conflict
         self._is_dry_run = is_dry_run
@@ -179,9 +186,11 @@ class Writer:
             done.written = len(alive)
             return done
         results = await self._storage.batch(Batch(alive)) if alive else ()
+        if not all(isinstance(result, KvError) for result in results):
+            self.has_written = True
         for write, result in zip(alive, results, strict=True):
             if isinstance(result, PreconditionFailed):
-                self._skip(write, done)
+                await self._leave(write, done)
             elif isinstance(result, KvError):
                 result.message = f"The key {write.key[:100]!r} cannot be written: {result.message}"
                 raise result
@@ -201,10 +210,18 @@ class Writer:
                 raise result
             else:
                 # A value that is too large to be read with the others exists, too.
-                self._skip(write, done)
+                await self._leave(write, done)
         return left
 
-    def _skip(self, write: Set, done: Tally) -> None:
-        if self._on_conflict is OnConflict.FAIL:
+    async def _leave(self, write: Set, done: Tally) -> None:
+        """Count an entry whose key exists. Raises `KeyExists` if that is an error."""
+        if self._on_conflict is OnConflict.SKIP:
+            done.skipped += 1
+        elif self._continues and await self._is_there(write):
+            done.written += 1
+        else:
             raise KeyExists(write.key)
-        done.skipped += 1
+
+    async def _is_there(self, write: Set) -> bool:
+        present = await self._storage.get(Get(write.namespace, write.key))
+        return present is not None and present == write.entry(present.version)

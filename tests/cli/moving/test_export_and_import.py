@@ -3,6 +3,11 @@
 import gzip
 import json
 import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,6 +189,82 @@ def test_an_import_continues_after_a_kill(invoke: Invoke, killed: Path) -> None:
     assert not list(killed.glob(".x.ndjson.*.resume"))
     # Another file, or other flags, begin at the beginning.
     assert "Continuing" not in invoke("import", "x.ndjson", "--store", "new.sqlite").stderr
+
+
+def test_an_import_that_fails_at_conflicts_continues_with_what_it_has_written(
+    invoke: Invoke, filled: Path
+) -> None:
+    invoke("export", "x.ndjson")
+    strict = ("import", "x.ndjson", "--store", "new.sqlite", "--on-conflict", "fail")
+    assert invoke("set", "theme", "light", "--store", "new.sqlite").exit_code == 0
+    failed = invoke(*strict)
+    assert failed.exit_code == 1
+    assert "'theme' exists already. Other entries were written" in failed.stderr
+    # An entry that differs is a conflict also for the next run.
+    assert "'theme' exists already" in invoke(*strict).stderr
+    assert invoke("delete", "theme", "--store", "new.sqlite").exit_code == 0
+    continued = invoke(*strict)
+    assert continued.exit_code == 0
+    assert "Imported 4 entries" in continued.stderr
+    assert not list(filled.glob(".*.resume"))
+    invoke("export", "y.ndjson", "--store", "new.sqlite")
+    assert lines_of(filled / "y.ndjson") == lines_of(filled / "x.ndjson")
+    # A run that has written nothing leaves nothing to continue: every key is a conflict.
+    for _ in range(2):
+        assert "exists already. Nothing was written" in invoke(*strict).stderr
+
+
+def test_a_strict_import_continues_after_a_kill_before_it_knew_what_it_has_written(
+    invoke: Invoke, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("export", "x.ndjson")
+    strict = ("import", "x.ndjson", "--store", "new.sqlite", "--on-conflict", "fail")
+    begin = writing.Writer._write_batch
+
+    async def write(self: writing.Writer, writes: object) -> object:
+        await begin(self, writes)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing.Writer, "_write_batch", write)
+        assert invoke(*strict).exit_code == 130
+    continued = invoke(*strict)
+    assert continued.exit_code == 0, continued.stderr
+    assert "Imported 4 entries" in continued.stderr
+
+
+@pytest.mark.deep
+def test_a_strict_import_continues_after_kill_9(invoke: Invoke, tmp_path: Path) -> None:
+    entries = 100_000
+    rows = "".join(f"{number},{number * 7}\n" for number in range(entries))
+    (tmp_path / "many.csv").write_text(f"key,value\n{rows}")
+    for attempt in range(5):  # on a busy machine, an import may end before it is killed
+        strict = ("import", "many.csv", "--store", f"{attempt}.sqlite", "--on-conflict", "fail")
+        command = [sys.executable, "-m", "workertown_kv", *strict]
+        running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        while running.poll() is None and not written_in(tmp_path / f"{attempt}.sqlite"):
+            time.sleep(0.001)
+        running.kill()
+        if running.wait(60) == -signal.SIGKILL:
+            break
+    else:
+        pytest.fail("No import was killed")
+    assert 0 < written_in(tmp_path / f"{attempt}.sqlite") < entries
+    continued = invoke(*strict)
+    assert continued.exit_code == 0, continued.stderr
+    assert written_in(tmp_path / f"{attempt}.sqlite") == entries
+
+
+def written_in(file: Path) -> int:
+    """Return how many entries a file has, 0 also if it is none yet."""
+    try:
+        db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+        try:
+            return int(db.execute("SELECT count(*) FROM entry").fetchone()[0])
+        finally:
+            db.close()
+    except sqlite3.OperationalError:
+        return 0
 
 
 def test_an_import_into_a_new_store_with_the_same_name_begins_again(

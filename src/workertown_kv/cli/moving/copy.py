@@ -190,7 +190,7 @@ class _Copying:
         self._tell(said(tally, "copy", is_dry_run=self._is_dry_run) + more)
 
     def _failed(self, error: KvError) -> click.ClickException:
-        return failed(error, self._writer.tally, is_dry_run=self._is_dry_run)
+        return failed(error, self._writer, is_dry_run=self._is_dry_run)
 
     def _tell(self, line: str) -> None:
         click.echo(f"{line} in {time.monotonic() - self._started:.1f} s", err=True)

@@ -67,8 +67,8 @@ def import_(
 
     FILE may be compressed with gzip or zstd, and may be - for the standard input. An export is
     checked before the first entry is written, unless it comes from a pipe. After an error or a
-    kill, the same command continues where it stopped. With --on-conflict fail, it may then stop at
-    a key that it has written itself; --on-conflict skip leaves such keys as they are.
+    kill, the same command continues where it stopped. With --on-conflict fail, a key is then no
+    conflict if its value, metadata and expiry are those of FILE.
     """
     format = Format(form) if form else format_of(file)
     conflict = OnConflict(on_conflict)
@@ -107,9 +107,9 @@ async def _import(
     how = f"{format} {key_column} {on_conflict} {only.id if only else 'all'}"
     keeps = source.size is not None and not is_dry_run
     resume = Resume(source.name, source.identity, store.url, how) if keeps else None
-    tally = await resume.tally(found.storage) if resume else Tally()
-    if tally.entries:
-        click.echo(f"Continuing after {counted(tally.entries, 'entry')}", err=True)
+    earlier = await resume.tally(found.storage) if resume else None
+    if earlier is not None and earlier.entries:
+        click.echo(f"Continuing after {counted(earlier.entries, 'entry')}", err=True)
 
     def show(tally: Tally) -> None:
         bar.show(entries=tally.entries)
@@ -123,16 +123,23 @@ async def _import(
     decoder = decoder_of(format, line_limits(found), found.storage.clock, key_column)
     targets = Targets(found.namespaces, only, is_dry_run=is_dry_run)
     writer = Writer(
-        found.storage, on_conflict, is_dry_run=is_dry_run, tally=tally, on_progress=show
+        found.storage, on_conflict, is_dry_run=is_dry_run, tally=earlier, on_progress=show
     )
+    tally = writer.tally
+    if resume is not None and on_conflict is OnConflict.FAIL:
+        # Before the first write: the next run must know that there was this one.
+        resume.keep(tally)
     with Bar("Importing", source.size) as bar:
         try:
             await Import(decoder, targets, writer).run(blocks())
         except KvError as error:
-            if resume is not None and tally.entries:
-                resume.keep(tally)
+            if resume is not None:
+                if earlier is not None or tally.entries or writer.has_written:
+                    resume.keep(tally)
+                else:
+                    resume.forget()
             name = source.name if isinstance(error, BadFile) else None
-            raise failed(error, tally, is_dry_run=is_dry_run, file=name) from error
+            raise failed(error, writer, is_dry_run=is_dry_run, file=name) from error
     if resume is not None:
         resume.forget()
     seconds = time.monotonic() - started
@@ -143,4 +150,4 @@ def _checked(source: SourceFile, check: Callable[[], None]) -> None:
     try:
         check()
     except BadFile as error:
-        raise failed(error, Tally(), is_dry_run=False, file=source.name) from error
+        raise failed(error, file=source.name) from error

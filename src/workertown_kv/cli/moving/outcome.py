@@ -4,7 +4,7 @@ import click
 
 from ...errors import KvError
 from ...transfer.forms import BadFile
-from ...transfer.writing import Tally
+from ...transfer.writing import Tally, Writer
 from ..ending import ExitCode, exit_code_of, failure
 
 
@@ -27,21 +27,32 @@ def said(tally: Tally, verb: str, *, is_dry_run: bool) -> str:
 
 
 def failed(
-    error: KvError, tally: Tally, *, is_dry_run: bool, file: str | None = None
+    error: KvError,
+    writer: Writer | None = None,
+    *,
+    is_dry_run: bool = False,
+    file: str | None = None,
 ) -> click.ClickException:
     """Return what ends a command with one line: what is wrong, and what was written before."""
     message = failure(error).message.removesuffix(".")
     if file is not None:
         message = f"{file}: {message}"
     if not is_dry_run:
-        message += (
-            f". Before that, the command wrote or left out {counted(tally.entries, 'entry')}, up "
-            f"to the key {str(tally.last_key)[:100]!r}"
-            if tally.entries
-            else ". Nothing was written"
-        )
+        message += f". {_written_before(writer)}"
     ending = click.ClickException(message)
     # A file that is not whole is no wrong usage. click documents no other way to set the code.
     code = ExitCode.OTHER if isinstance(error, BadFile) else exit_code_of(error)
     ending.exit_code = code  # type: ignore[misc]
     return ending
+
+
+def _written_before(writer: Writer | None) -> str:
+    if writer is None or not (writer.tally.entries or writer.has_written):
+        return "Nothing was written"
+    tally = writer.tally
+    if not tally.entries:
+        return "Other entries were written"
+    return (
+        f"Before that, the command wrote or left out {counted(tally.entries, 'entry')}, up to the "
+        f"key {str(tally.last_key)[:100]!r}"
+    )

@@ -40,8 +40,8 @@ class Resume:
         self._how = how
         self._next = time.monotonic() + _SECONDS
 
-    async def tally(self, storage: Storage) -> Tally:
-        """Return what an earlier run has done in this storage.
+    async def tally(self, storage: Storage) -> Tally | None:
+        """Return what an earlier run has done in this storage; `None` if there was no such run.
 
         If the storage lacks the last entry of that run, it may be a new storage with an old name,
         so the import begins again.
@@ -49,10 +49,11 @@ class Resume:
         try:
             state = msgspec.json.decode(self._path.read_bytes(), type=_State)
         except (OSError, msgspec.MsgspecError):
-            return Tally()
-        is_same = (state.file, state.how) == (self._identity, self._how)
+            return None
+        if (state.file, state.how) != (self._identity, self._how):
+            return None
         tally = state.tally
-        if not is_same or tally.last_key is None or tally.last_namespace is None:
+        if tally.last_key is None or tally.last_namespace is None:
             return Tally()
         try:
             last = await storage.get(Get(tally.last_namespace, tally.last_key))
