@@ -196,6 +196,7 @@ def test_the_commands_of_the_greeting_use_the_socket(path: Path, tmp_path: Path)
     with store:
         store.read_until("Put a value")
         line = store.read_until("curl ")
+    assert "console" not in store.output
     assert line.startswith(f"    curl --unix-socket {path} -X PUT http://localhost/v1/kv/hello ")
 
 
@@ -260,7 +261,7 @@ def test_a_client_that_trusts_the_certificate_puts_and_gets_values(
             plain.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             assert not plain.recv(65536).startswith(b"HTTP")
     assert store.output.startswith(f"workertown-kv listens on {store.url}, ")
-    assert store.output.count("\n") == 1
+    assert store.output.splitlines()[1:] == [f"The console for browsers is at {store.url}/console/"]
 
 
 def test_a_new_certificate_is_shown_after_a_reload_and_no_connection_ends(tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ def test_without_credentials_it_prints_a_key_and_commands_that_work(
     require_program("curl", "curl")
     with serving(environment, tmp_path, "--workers", workers) as (process, port):
         printed = read_until(process, "export KV_API_KEY=")
+        assert f"The console for browsers is at http://127.0.0.1:{port}/console/\n" in printed
         wait_for(port)
         put, get = CURL.findall(printed)
         assert bash(put) == '{"status":200,"success":true,"data":"world"}'
@@ -109,6 +110,7 @@ def bash(script: str) -> str:
 
 
 def test_as_json_the_key_is_a_field_of_its_own(environment: dict[str, str], tmp_path: Path) -> None:
+    environment["KV_OPTIONS__ENDPOINTS__CONSOLE"] = "false"
     with serving(environment, tmp_path, "--log-format", "json") as (process, port):
         start, made = map(json.loads, read_until(process, "api_key").splitlines())
         database = f"{tmp_path}/kv.sqlite"
@@ -116,6 +118,7 @@ def test_as_json_the_key_is_a_field_of_its_own(environment: dict[str, str], tmp_
         assert start["message"] == f"{listens}, values are in {database}, which is new"
         assert (start["database"], start["new"]) == (database, True)
         assert (start["event"], made["event"]) == ("start", "api_key")
+        assert "console" not in start
         wait_for(port)
         headers = {"Authorization": f"Bearer {made['api_key']}"}
         assert httpx2.get(f"http://127.0.0.1:{port}/v1/kv", headers=headers).status_code == 200
@@ -165,8 +168,9 @@ def connected(server: ServedStore) -> socket.socket:
 
 def log_of(server: ServedStore) -> list[str]:
     """Return the lines about requests, except those by which `ServedStore` waited."""
-    first, *lines = server.output.splitlines()
+    first, console, *lines = server.output.splitlines()
     assert first.startswith(GREETING)
+    assert "console" in console
     return [line for line in lines if not line.startswith("GET /health ")]
 
 
@@ -320,7 +324,7 @@ def test_an_idle_connection_does_not_hold_up_the_end(tmp_path: Path, workers: st
 
 def test_ctrl_c_ends_it_without_a_word(environment: dict[str, str], tmp_path: Path) -> None:
     with serving(environment | {"KV_API_KEY": "test-key"}, tmp_path) as (process, port):
-        read_until(process, GREETING)
+        read_until(process, "The console")
         wait_for(port)
         # As a terminal does: to the workers as well.
         os.killpg(process.pid, signal.SIGINT)

@@ -18,10 +18,12 @@ def greet(
     log_format: LogFormat,
     *,
     uds: str | None,
+    console: str | None,
     is_new: bool,
 ) -> None:
     """Print where the server listens, and the API key that it made, if any.
 
+    `console` is the URL of the console, if the server has a console that browsers can reach.
     `is_new` says that the start creates the database.
     """
     listens = f"workertown-kv listens on {uds or url}, values are in {database}"
@@ -34,6 +36,7 @@ def greet(
             "url": url,
             **({} if uds is None else {"uds": uds}),
             "database": database,
+            **({} if console is None else {"console": console}),
             "new": is_new,
         }
         click.echo(json_line("info", start))
@@ -42,6 +45,8 @@ def greet(
             click.echo(json_line("warning", key))
         return
     click.echo(listens)
+    if console is not None:
+        click.echo(f"The console for browsers is at {console}")
     if made is not None:
         curl = "curl" if uds is None else f"curl --unix-socket {shlex.quote(uds)}"
         click.echo(_instructions(curl, url, made))

@@ -136,7 +136,11 @@ def serve(*, database: str, **flags: Any) -> None:
         sockets = listen(chosen.host, chosen.port, chosen.workers)
     else:
         sockets = listen_at(chosen.uds, chosen.workers)
-    greet(_url(chosen), shown, made, chosen.log_format, uds=chosen.uds, is_new=is_new)
+    url = _url(chosen)
+    # Browsers do not open Unix domain sockets.
+    has_console = server.console is not None and chosen.uds is None
+    console = f"{url}{server.console}/" if has_console else None
+    greet(url, shown, made, chosen.log_format, uds=chosen.uds, console=console, is_new=is_new)
     Workers(chosen, files, sockets, tls).run()
 
 

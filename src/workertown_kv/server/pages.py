@@ -50,10 +50,16 @@ def pages_of(
     return found
 
 
-def home_of(options: Options, routes: Sequence[Route]) -> PageRoute | None:
-    """Return the route that leads browsers to the console, `None` if there is no console."""
+def console_of(options: Options, routes: Sequence[Route]) -> str | None:
+    """Return the path of the console, `None` if there is no console."""
     if options.endpoints.console is False:
         return None
-    home, console = options.path(""), options.path(options.endpoints.console)
+    console = options.path(options.endpoints.console)
     has_console = any(isinstance(one, PageRoute) and one.path == console for one in routes)
-    return home_route(home, console) if has_console and home != console else None
+    return console if has_console else None
+
+
+def home_of(options: Options, console: str | None) -> PageRoute | None:
+    """Return the route that leads browsers to the console, `None` if it leads nowhere."""
+    home = options.path("")
+    return None if console in (None, home) else home_route(home, console)

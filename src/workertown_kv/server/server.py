@@ -42,7 +42,7 @@ from .failures import Failures
 from .lifecycle import Lifecycle
 from .memory import memory_for
 from .metering import Metering
-from .pages import home_of
+from .pages import console_of, home_of
 from .pipeline import Pipeline, Watcher
 
 if TYPE_CHECKING:
@@ -123,8 +123,10 @@ class Server(Starlette):
             or storage.needs_task
             or (limiter is not None and limiter.needs_task)
         )
+        self.console = console_of(options, self.api_routes)
+        """The path of the console, `None` if there is no console."""
         self._table = RouteTable(
-            self.api_routes, home_of(options, self.api_routes), self._has_own_route
+            self.api_routes, home_of(options, self.console), self._has_own_route
         )
         self.memory = Memory(memory_for(options.limits))
         watchers: list[Watcher] = []
