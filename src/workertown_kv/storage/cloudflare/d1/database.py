@@ -1,4 +1,4 @@
-"""Run statements on a D1 database, several in one transaction."""
+"""Run statements on the D1 database of a binding, several in one transaction."""
 
 import re
 from collections.abc import Sequence
@@ -7,46 +7,23 @@ from typing import Any, Final
 import js  # type: ignore[import-not-found]  # only Pyodide has it
 
 from ....errors import StorageError, StorageFailure, StorageUnavailable
+from ...remote_sqlite.database import Database, Row, kind_of, recognized
 from ...sql.writing import Statement
 from .. import bridge
-
-Row = tuple[Any, ...]
-"""The columns of a row, with text as bytes and numbers as floats."""
-
-
-class MissingTable(StorageError):
-    """A table that a statement names does not exist."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, StorageFailure.REMOVED)
-
-
-class Changed(StorageUnavailable):
-    """An entry on which a batch depends has changed. Nothing was written."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, StorageFailure.BUSY)
-
-
-_KINDS: Final = (
-    (re.compile(r"SQLITE_(BUSY|LOCKED)|overloaded"), StorageFailure.BUSY),
-    (re.compile(r"SQLITE_FULL|maximum DB size"), StorageFailure.FULL),
-    (re.compile(r"SQLITE_READONLY"), StorageFailure.READ_ONLY),
-    (re.compile(r"SQLITE_AUTH"), StorageFailure.REFUSED),
-)
 
 # The errors of SQLite for which a retry does not help.
 _REFUSED: Final = re.compile(r"SQLITE_(?!BUSY|LOCKED|FULL|IOERR|INTERRUPT)|D1_TYPE_ERROR")
 
 
-class Database:
+class BoundDatabase(Database):
     """The binding, whose errors become errors of a storage."""
 
     def __init__(self, binding: Any) -> None:
         self._binding = binding
 
-    async def run(self, statements: Sequence[Statement]) -> Sequence[Sequence[Row]]:
-        """Run all statements at one moment, or none, and return the rows of each."""
+    async def run(
+        self, statements: Sequence[Statement], *, writes: bool
+    ) -> Sequence[Sequence[Row]]:
         if not statements:
             return []
         try:
@@ -74,11 +51,10 @@ def _column(value: Any) -> Any:
 
 
 def _translated(message: str) -> StorageError:
-    if "NOT NULL constraint failed: entry.namespace" in message:
-        return Changed("Other requests keep writing the same keys")
-    if "no such table" in message:
-        return MissingTable("There is no table for the entries; POST /admin/migrate makes it")
-    kind = next((kind for words, kind in _KINDS if words.search(message)), None)
+    known = recognized(message)
+    if known is not None:
+        return known
+    kind = kind_of(message)
     if _REFUSED.search(message):
         return StorageError(f"D1 refused: {message}", kind or StorageFailure.OTHER)
     return StorageUnavailable(f"D1 does not answer: {message}", kind or StorageFailure.UNREACHABLE)

@@ -1,26 +1,26 @@
 """Run atomic batches: read the entries on which they depend, then write if none has changed.
 
-D1 takes all statements of a transaction at once, so that no statement can depend on the result of
-another. So this module runs the batch on entries that were read at one moment. Then a transaction
-asserts that these entries are unchanged, and writes. If an entry has changed, the transaction
-writes nothing, and the batch starts again.
+The engine takes all statements of a transaction at once, so no statement can depend on the result
+of another. So this module runs the batch on entries that were read at one moment. Then a
+transaction asserts that these entries are unchanged, and writes. If an entry has changed, the
+transaction writes nothing, and the batch starts again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, TypeVar
 
-from ....operations import Batch, Operation, Result
-from ...batch import depends, keys_of, run_batch
-from ...sql.dialects.sqlite import SqliteStatements
-from ...sql.rows import EntryKey
-from ...sql.snapshot import Found, Snapshot
-from .database import Changed, Database
+from ...operations import Batch, Operation, Result
+from ..batch import depends, keys_of, run_batch
+from ..sql.dialects.sqlite import SqliteStatements
+from ..sql.rows import EntryKey
+from ..sql.snapshot import Found, Snapshot
+from .database import Changed, Database, Limits
 
 TRIES: Final = 16
 
 # D1 accepts 100 values in a statement.
-KEYS_TOGETHER: Final = 64
+_KEYS_TOGETHER: Final = 64
 _SEEN_TOGETHER: Final = 99 // 4
 _ENTRIES_TOGETHER: Final = 16
 
@@ -30,21 +30,26 @@ _T = TypeVar("_T")
 async def read(
     database: Database,
     statements: SqliteStatements,
+    limits: Limits,
     keys: Sequence[EntryKey],
     now: float,
     value_bytes: int,
 ) -> Mapping[EntryKey, Found]:
     """Return the entries under these keys, all as of the same moment.
 
-    Leaves out some values if the values of a statement have more than `value_bytes` together.
+    Leaves out some values if they have more than `value_bytes`, or than the engine answers at once.
     """
-    reads = [statements.read(some, now, value_bytes) for some in _of_one_namespace(keys)]
-    return statements.found_in([row for rows in await database.run(reads) for row in rows])
+    together = [*_of_one_namespace(keys)]
+    most = min(value_bytes, limits.read_bytes // max(len(together), 1))
+    reads = [statements.read(some, now, most) for some in together]
+    answers = await database.run(reads, writes=False)
+    return statements.found_in([row for rows in answers for row in rows])
 
 
 async def atomic_batch(
     database: Database,
     statements: SqliteStatements,
+    limits: Limits,
     batch: Batch,
     key_of: Callable[[Operation], EntryKey],
     now: float,
@@ -55,7 +60,7 @@ async def atomic_batch(
         read_first.append(key_of(keys_of(batch)[-1]))
     tries = 0
     while True:
-        found = await read(database, statements, read_first, now, batch.read_bytes)
+        found = await read(database, statements, limits, read_first, now, batch.read_bytes)
         table = Snapshot(found, now, key_of)
         results = run_batch(table, batch)
         if not (table.written or table.touched):
@@ -68,7 +73,7 @@ async def atomic_batch(
             *(statements.touch_each([at], expiry) for at, expiry in table.touched.items()),
         ]
         try:
-            await database.run(changes)
+            await database.run(changes, writes=True)
         except Changed:
             tries += 1
             if tries == TRIES:
@@ -79,7 +84,7 @@ async def atomic_batch(
 
 def _of_one_namespace(keys: Sequence[EntryKey]) -> Iterator[Sequence[EntryKey]]:
     for _, some in groupby(sorted(keys), lambda at: at[0]):
-        yield from _chunks([*some], KEYS_TOGETHER)
+        yield from _chunks([*some], _KEYS_TOGETHER)
 
 
 def _chunks(items: Sequence[_T], length: int) -> Iterator[Sequence[_T]]:

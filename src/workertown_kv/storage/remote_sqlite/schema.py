@@ -1,11 +1,11 @@
-"""Run the migrations in D1, which has the layout of the SQLite file, and record them."""
+"""Run the migrations of the table, which has the layout of the SQLite file, and record them."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from ...contract import Migration
-from ...sql.dialects.sqlite import MIGRATIONS
-from ...sql.migrations import Migrations
+from ..contract import Migration
+from ..sql.dialects.sqlite import MIGRATIONS
+from ..sql.migrations import Migrations
 from .database import Database, MissingTable
 
 _MIGRATIONS: Final = Migrations(MIGRATIONS, "entry")
@@ -21,7 +21,8 @@ async def migrate(database: Database, to: int | None) -> Sequence[Migration]:
     done: list[Migration] = []
     for migration, texts in _MIGRATIONS.due(await _ran(database), to):
         recording = (_RECORDING[migration.direction], (migration.migration,))
-        *_, recorded = await database.run([*((text, ()) for text in (_RECORD, *texts)), recording])
+        statements = [*((text, ()) for text in (_RECORD, *texts)), recording]
+        *_, recorded = await database.run(statements, writes=True)
         if recorded:  # otherwise another process has run the migration
             done.append(migration)
     return done
@@ -29,7 +30,7 @@ async def migrate(database: Database, to: int | None) -> Sequence[Migration]:
 
 async def _ran(database: Database) -> int:
     try:
-        (rows,) = await database.run([("SELECT name FROM entry_migration", ())])
+        (rows,) = await database.run([("SELECT name FROM entry_migration", ())], writes=False)
     except MissingTable:
         rows = ()
     return _MIGRATIONS.check(len(rows), "The database")
