@@ -43,6 +43,7 @@ TOKEN: Final = "KV_TOKEN"  # noqa: S105  (the name of a variable)
 
 _CLOUDFLARE: Final = "cloudflare-kv"
 _SERVERS: Final = ("http", "https")
+_LIBSQL: Final = "libsql"
 _WHOLE: Final = ("store", "profile", "database")
 _LIMITS_ELSEWHERE: Final = LimitsOptions(value_bytes=sys.maxsize, key_bytes=sys.maxsize)
 
@@ -274,6 +275,8 @@ def _choice(url: str, token_variable: str, namespace: str | None, options: Optio
         # KV_TOKEN is for servers; Cloudflare must not get it.
         named = None if token_variable == TOKEN else text_of(os.environ, token_variable)
         token = named or text_of(os.environ, CLOUDFLARE_TOKEN)
+    elif scheme == _LIBSQL:
+        token = text_of(os.environ, token_variable)
     elif scheme in _SERVERS:
         token = text_of(os.environ, token_variable)
         origin = origin_of(url)

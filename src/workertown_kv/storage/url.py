@@ -21,6 +21,7 @@ _FORMS: Final = {
     "etcd": "etcd://HOST:PORT,HOST:PORT/PREFIX",
     "http": "https://HOST/PATH",
     "cloudflare-kv": "cloudflare-kv://ACCOUNT/NAMESPACE",
+    "libsql": "libsql://HOST",
 }
 """The forms of the URLs of each storage, by the name of its module, with hyphens."""
 _MODULES: Final = {
@@ -39,13 +40,14 @@ _MODULES: Final = {
 """The schemes, each with the name of the module of its storage, with hyphens."""
 _CLASSES: Final = {"cloudflare-kv": "CloudflareKVStorage"}
 """The classes that do not have the names of their modules."""
-_WITH_TOKEN: Final = frozenset({"cloudflare-kv", "http"})
+_WITH_TOKEN: Final = frozenset({"cloudflare-kv", "http", "libsql"})
 """The modules of the storages that take a token beside the URL."""
 _ALSO_CALLED: Final = {
     "file": "sqlite",
     "mem": "memory",
     "pg": "postgres",
     "pgsql": "postgres",
+    "turso": "libsql",
     "valkey": "redis",
     "valkeys": "rediss",
     "workers-kv": "cloudflare-kv",

@@ -77,10 +77,10 @@ def copy(
 ) -> None:
     """Copy all entries of the store FROM into the store TO.
 
-    FROM and TO are paths of SQLite files, URLs of databases, or URLs of servers, whose tokens are
-    in KV_FROM_TOKEN and KV_TO_TOKEN, or in a profile of the same origin. For a namespace of Workers
-    KV, the token may also be in CLOUDFLARE_API_TOKEN. Entries that are written or deleted meanwhile
-    may or may not be copied.
+    FROM and TO are paths of SQLite files, URLs of databases, or URLs of servers. The tokens of
+    servers and of libSQL are in KV_FROM_TOKEN and KV_TO_TOKEN; that of a server may be in a profile
+    of the same origin. For a namespace of Workers KV, the token may also be in
+    CLOUDFLARE_API_TOKEN. Entries that are written or deleted meanwhile may or may not be copied.
 
     If FROM records changes, the command prints its position in them before the copy. With this
     position, --since later copies what has changed. FROM keeps changes only for a while.

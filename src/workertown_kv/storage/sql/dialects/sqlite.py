@@ -126,6 +126,20 @@ class SqliteStatements(Statements):
         )
 
 
+class LibsqlStatements(SqliteStatements):
+    """Statements for libSQL, whose answers have values as bytes, so that their size is certain."""
+
+    contents: ClassVar = (
+        # In Turso's own engine, a cast of a blob to a blob changes bytes that are not UTF-8.
+        "iif(typeof(value) = 'text', CAST(value AS BLOB), value)",
+        SqliteStatements.contents[1],
+    )
+
+    def listed(self, to: Writing, versions: Sequence[str]) -> str:
+        # Turso's own engine takes no subquery in the condition of an upsert.
+        return Statements.listed(self, to, versions)
+
+
 class SqliteFileStatements(SqliteStatements):
     """Texts for the driver of the file, which are executed without a `Statement` around them.
 
