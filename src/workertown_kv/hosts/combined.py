@@ -25,7 +25,7 @@ def combine(*servers: Server) -> "Combined":
         both = [path for path in _paths(other) if server.has(_request(path))]
         if both:
             raise OptionsError(
-                f"The servers {first} and {second} would both answer {min(both, key=len)}; "
+                f"The servers {first} and {second} would both answer {both[0]}; "
                 "expected a base_path of its own for each, or endpoints that do not cover each "
                 "other"
             )
