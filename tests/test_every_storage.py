@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx2
 import pytest
 
+from metrics_text import Scrape
 from servers.databases import database
 from servers.installed import Find
 from workertown_kv.testing import ServedStore
@@ -103,6 +104,24 @@ def test_folders_are_listed_and_deleted(clients: list[httpx2.Client]) -> None:
     assert deleted.json()["data"] == {"deleted": 2, "cursor": None, "complete": True}
     assert [item["key"] for item in listed()["keys"]] == ["f/b/1", "f/c"]
     assert other.get("/v1/kv", params={"key": "f/a/1"}).status_code == 404
+
+
+def test_its_connections_and_groups_are_measured(clients: list[httpx2.Client]) -> None:
+    for number in range(3):
+        clients[0].put("/v1/kv/measured", json={"value": number}).raise_for_status()
+    found = Scrape(clients[0].get("/metrics"))
+    assert found.sum("kv_storage_group_operations_sum", operations="writes") >= 3
+    assert found.sum("kv_storage_group_duration_seconds_sum", operations="writes") > 0
+    assert found.sum("kv_storage_waiting_operations") >= 0
+    (kind,) = [one.labels["storage"] for one, _ in found.samples if one.name == "kv_build_info"]
+    if kind in ("postgres", "mysql", "redis"):
+        used = found.sum("kv_storage_connections", state="used")
+        idle = found.sum("kv_storage_connections", state="idle")
+        assert 1 <= used + idle <= found.sum("kv_storage_connections_max")
+        assert found.sum("kv_storage_connections_waiting") >= 0
+    else:
+        assert "kv_storage_connections" not in found.names
+    assert ("kv_storage_log_bytes" in found.names) is (kind == "sqlite")
 
 
 def test_counters_that_many_count_at_once_lose_nothing(clients: list[httpx2.Client]) -> None:

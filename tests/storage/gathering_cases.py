@@ -11,6 +11,8 @@ from served_socket import SECONDS, request, serving, statuses
 from served_socket import put as put_request
 from workertown_kv.entry import Entry
 from workertown_kv.errors import KvError, PreconditionFailed
+from workertown_kv.meters.catalogue import GROUP_SIZE, WAITING
+from workertown_kv.meters.metric import Distribution
 from workertown_kv.operations import MUST_EXIST, MUST_NOT_EXIST, Delete, Get, Precondition, Set
 from workertown_kv.storage import Storage
 from workertown_kv.storage.gathering import JOB_BYTES
@@ -62,6 +64,30 @@ class GatheringCases:
         for key, version, entry in zip(keys, versions, entries, strict=True):
             assert isinstance(version, str)
             assert entry == Entry(key=key, value=f'"{key}"'.encode(), version=version)
+
+    async def test_groups_and_what_waits_for_them_are_measured(self, gathered: Storage) -> None:
+        def sizes() -> tuple[int, float]:
+            (found,) = (
+                number
+                for metric, number, labels in gathered.measurements()
+                if (metric, labels) == (GROUP_SIZE, ("writes",))
+            )
+            assert isinstance(found, Distribution)
+            return sum(found.counts), found.total
+
+        groups, writes = sizes()
+        sets = [asyncio.ensure_future(gathered.set(put(str(n)))) for n in range(CALLERS)]
+        await asyncio.sleep(0)
+        waiting = sum(
+            number
+            for metric, number, _ in gathered.measurements()
+            if metric is WAITING and not isinstance(number, Distribution)
+        )
+        assert 0 < waiting <= CALLERS
+        await asyncio.gather(*sets)
+        more_groups, more_writes = sizes()
+        assert more_writes - writes == CALLERS
+        assert 0 < more_groups - groups < CALLERS / 2
 
     async def test_a_get_that_has_no_company_is_one_statement(self, gathered: Storage) -> None:
         before = self.statements()

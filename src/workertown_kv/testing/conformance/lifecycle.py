@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from ...errors import StorageUnavailable, StorageUnsupported
+from ...meters.catalogue import METRICS
+from ...meters.metric import Distribution, Kind
 from ...operations import (
     MUST_NOT_EXIST,
     Batch,
@@ -136,6 +138,18 @@ class Lifecycle(StorageCase):
         if Capability.LISTING not in self.lacks:
             page = await storage.list(List(SPACE, "", 10))
             assert [info.key for info in page.keys] == ["a"]
+
+    async def test_it_measures_itself_whether_or_not_it_is_open(
+        self, storage: Storage, clock: MovedClock, tmp_path: Path
+    ) -> None:
+        await storage.set(put("a"))
+        measured = [*storage.measurements()]
+        await storage.close()
+        measured += [*storage.measurements(), *self.make(clock, tmp_path).measurements()]
+        for metric, number, labels in measured:
+            assert METRICS[metric.name] is metric
+            assert len(labels) == len(metric.labels)
+            assert isinstance(number, Distribution) is (metric.kind is Kind.HISTOGRAM)
 
     async def test_its_warnings_are_sentences(self, storage: Storage) -> None:
         assert all(sentence.endswith(".") for sentence in await storage.warnings())
