@@ -87,6 +87,7 @@ async def test_a_preflight_of_another_origin_is_403_in_the_envelope(asked: dict[
         "success": False,
         "data": None,
         "error": "Cross-origin request refused; not allowed: origin",
+        "request_id": answer.headers["x-request-id"],
     }
     assert cors_fields(answer) == {}
     assert "origin" in varies(answer)

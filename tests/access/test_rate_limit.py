@@ -90,6 +90,7 @@ async def test_requests_over_the_limit_are_429_until_the_window_has_moved(
         "success": False,
         "data": None,
         "error": "Too many requests; try again in 30 s",
+        "request_id": answer.headers["x-request-id"],
     }
     moved.move(29.9)
     assert await statuses(server, 1) == [429]

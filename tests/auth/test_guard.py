@@ -125,6 +125,7 @@ async def test_wrong_credentials_are_401_on_every_route_and_change_nothing(
                 "success": False,
                 "data": None,
                 "error": "Unauthorized",
+                "request_id": answer.headers["x-request-id"],
             }
     entry = await storage.get(Get("default", "x"))
     assert entry is not None

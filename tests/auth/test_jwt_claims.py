@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from typing import Any
@@ -332,7 +333,9 @@ async def why(store: Store, sent: str, caplog: pytest.LogCaptureFixture) -> str:
     assert not await store.admits(sent)
     [record] = [one for one in caplog.records if "refused" in one.getMessage()]
     assert record.levelno == logging.WARNING
-    return record.getMessage().removeprefix("A JWT is refused: ")
+    message, _, request_id = record.getMessage().partition(" (request ")
+    assert re.fullmatch(r"[0-9a-f]{10}-\d+\)", request_id)
+    return message.removeprefix("A JWT is refused: ")
 
 
 @pytest.mark.parametrize(

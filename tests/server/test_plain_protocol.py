@@ -246,6 +246,10 @@ _FIELDS: Final = st.sampled_from(
         "X-KV-Namespace: missing",
         "X-KV-Namespace:",
         "X-Other: " + "x" * 300,
+        "X-Request-Id: a.b_c-1",
+        "X-REQUEST-ID: other",
+        "X-Request-Id: not an id",
+        "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ]
 )
 _BODIES: Final = st.sampled_from(
@@ -332,9 +336,12 @@ async def _compare(
 
 
 def _comparable(answer: bytes) -> bytes:
-    """The answer without its date, its version, the time in it and the reset of a rate limit."""
+    """Return the answer without what differs: its dates, version, new id and rate limit."""
     answer = re.sub(rb'(\r\netag: |"version":)"[^"]+"', rb"\1V", answer)
     answer = re.sub(rb"\r\n(date|expires): [^\r]+", rb"\r\n\1: D", answer)
+    answer = re.sub(
+        rb'(x-request-id: |request_id":"|request id )[0-9a-f]{10}-[0-9]+', rb"\1I", answer
+    )
     return re.sub(rb";t=\d+|retry-after: \d+|now is \d+", b"N", answer)
 
 
@@ -423,12 +430,46 @@ async def test_a_known_block_with_another_if_none_match_is_no_other_request(stor
                 assert (field, statuses(found)) == (field, [status])
 
 
-async def test_another_version_in_if_none_match_needs_no_parsing(store: Served) -> None:
+@pytest.mark.parametrize(
+    "varying",
+    [
+        b'If-None-Match: "%d"',
+        b"X-Request-Id: id-%d",
+        b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b%d-01",
+        b'x-request-id: id-%d\r\nAccept: */*\r\nif-none-match: "x"',
+    ],
+)
+async def test_a_field_that_varies_needs_no_parsing(store: Served, varying: bytes) -> None:
     async with connected(store) as (protocol, send):
         for number in range(4):
-            field = b'\r\nIf-None-Match: "%d"\r\n\r\n' % number
-            assert statuses(await send(GET.replace(b"\r\n\r\n", field))) == [404]
+            field = b"\r\n" + varying % number + b"\r\n\r\n"
+            answer = await send(GET.replace(b"\r\n\r\n", field))
+            assert statuses(answer) == [404]
+            assert (b"\r\nx-request-id: id-%d\r\n" % number in answer) is (b"id-" in varying)
     assert protocol.parsed == 2
+
+
+REQUEST_IDS = [
+    (b"X-Request-Id: one", b"one"),
+    (b"x-request-id: two", b"two"),
+    (b"X-Request-Id: one two", None),
+    (b"X-Request-Id: one\r\nX-Request-Id: two", None),
+    (b"X-Request-Id: " + b"x" * 64, b"x" * 64),
+    (b"X-Request-Id: " + b"x" * 65, None),
+    (b"Accept: */*", None),
+]
+
+
+async def test_a_known_block_with_another_request_id_is_another_request(store: Served) -> None:
+    async with connected(store) as (_, send):
+        for _ in range(3):
+            for line, expected in REQUEST_IDS:
+                answer = await send(GET.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n"))
+                (found,) = re.findall(rb"\r\nx-request-id: (\S+)", answer)
+                assert found == expected or (
+                    expected is None and re.fullmatch(rb"[0-9a-f]{10}-\d+", found)
+                )
+                assert answer.endswith(b'"request_id":"%b"}' % found)
 
 
 async def test_a_request_inside_the_fields_of_another_is_none(store: Served) -> None:
@@ -716,4 +757,7 @@ async def test_an_answer_that_breaks_off_ends_only_its_connection(
     async with server, serving(server, kind=Counted) as served:
         received = await served.all(request(b"GET /v1/kv/a"))
         assert statuses(received) in ([], [404])
-    assert "The answer to a request broke off" in caplog.messages
+    assert any(
+        re.fullmatch(r"request [0-9a-f]{10}-\d+: the answer broke off", one)
+        for one in caplog.messages
+    )

@@ -21,7 +21,7 @@ from workertown_kv.storage.memory import MemoryStorage
 ACCOUNT = "/client/v4/accounts/{account_id}"
 VALUE = f"/client/v4/accounts/a/storage/kv/namespaces/{'0' * 32}/values/a%2Fb"
 VALUE_TEMPLATE = f"{ACCOUNT}/storage/kv/namespaces/{{namespace_id}}/values/{{key_name}}"
-NEW_ID = re.compile("[0-9a-f]{16,}")
+NEW_ID = re.compile(r"[0-9a-f]{10}-\d+")
 
 
 class Seen(NamedTuple):

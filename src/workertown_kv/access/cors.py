@@ -29,14 +29,12 @@ _PREFLIGHT_VARY: Final = (
 _ALL_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY")
 _ALWAYS_PERMITTED: Final = ("Accept", "Accept-Language", "Content-Language", "Content-Type")
 """The header fields that every page may send (the Fetch standard, 2.2.2)."""
-_REFUSED: Final = msgspec.json.encode(
-    {
-        "status": 403,
-        "success": False,
-        "data": None,
-        "error": "Cross-origin request refused; not allowed: origin",
-    }
-)
+_REFUSED: Final = {
+    "status": 403,
+    "success": False,
+    "data": None,
+    "error": "Cross-origin request refused; not allowed: origin",
+}
 
 
 def allowed_origins(options: CorsOptions | Literal[False]) -> Callable[[str], bool]:
@@ -120,7 +118,8 @@ class Cors:
         if origin is None or b"access-control-request-method" not in sent:
             return None
         if not self._is_allowed_origin(origin.decode("latin-1")):
-            return Answer(403, [_PREFLIGHT_VARY, JSON], (_REFUSED,))
+            body = msgspec.json.encode(_REFUSED | {"request_id": exchange.request_id})
+            return Answer(403, [_PREFLIGHT_VARY, JSON], (body,))
         fields = [NO_SNIFFING, _PREFLIGHT_VARY, *self._preflight]
         if self._names_origin:
             fields.append((_ORIGIN, origin))

@@ -1,6 +1,7 @@
 """Guard the routes: authenticate requests, and refuse those without valid credentials."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
@@ -25,6 +26,8 @@ _CREDENTIALS: Final = (b"authorization", b"x-auth-key", b"x-auth-user-service-ke
 """The header fields in which an API accepts credentials."""
 
 _READING: Final = ("GET", "HEAD")
+
+_LOG: Final = logging.getLogger("workertown_kv")
 
 
 def configured_strategies(options: Options, clock: Clock, files: Files) -> Sequence[Strategy]:
@@ -79,7 +82,8 @@ class Guard:
         started = perf_counter()
         try:
             user = await self._user(exchange)
-        except HookRefused:
+        except HookRefused as refused:
+            _log(exchange, refused)
             user = None
         if user is None:
             await self._slow_down(exchange, started)
@@ -94,7 +98,8 @@ class Guard:
             return await self.renewed(exchange.user) is not None
         try:
             user = await self._user(exchange)
-        except HookRefused:
+        except HookRefused as refused:
+            _log(exchange, refused)
             return False
         return user == exchange.user
 
@@ -146,6 +151,10 @@ class Guard:
         left = self._failure_seconds - (perf_counter() - started)
         if left > 0 and (self._sent_anywhere or not self._credentials.isdisjoint(exchange.fields)):
             await self._sleep(left)
+
+
+def _log(exchange: Exchange, refused: HookRefused) -> None:
+    _LOG.error("request %s: %s", exchange.request_id, refused, exc_info=refused.__cause__)
 
 
 def _has_hook(options: AuthOptions, name: str) -> bool:

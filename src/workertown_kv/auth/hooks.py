@@ -1,14 +1,13 @@
 """Call hooks: the operator's functions, sync or async, that take part in authentication.
 
-A hook that raises, or returns anything but an answer of the expected type, refuses the request.
-The log says why.
+A hook that raises, or returns anything but an answer of the expected type, refuses the request. The
+guard logs why.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from inspect import isawaitable
-from typing import Any, Final
+from typing import Any
 
 from starlette.requests import HTTPConnection, Request
 from starlette.types import Scope
@@ -17,11 +16,12 @@ from ..http.exchange import Exchange
 from ..http.fields import AUTHORIZATION
 from ..user import User
 
-_LOG: Final = logging.getLogger("workertown_kv")
-
 
 class HookRefused(Exception):
-    """A hook raised or returned a wrong answer, so the request is refused."""
+    """A hook raised or returned a wrong answer, so the request is refused.
+
+    The message says so for the log, and the cause of this exception is that of the hook.
+    """
 
 
 async def call_hook(name: str, hook: Callable[..., Any], *given: object) -> Any:
@@ -29,16 +29,14 @@ async def call_hook(name: str, hook: Callable[..., Any], *given: object) -> Any:
     try:
         answer = hook(*given)
         return await answer if isawaitable(answer) else answer
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         # Either this request was cancelled, or a task that the hook was waiting for.
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        _LOG.exception("The hook %s was cancelled; the request is refused", name)
-        raise HookRefused from None
+        raise HookRefused(f"The hook {name} was cancelled; the request is refused") from error
     except Exception as error:
-        _LOG.exception("The hook %s raised; the request is refused", name)
-        raise HookRefused from error
+        raise HookRefused(f"The hook {name} raised; the request is refused") from error
 
 
 async def credentials_by_hook(
@@ -82,8 +80,9 @@ def user_by_verdict(name: str, verdict: object, user: User | None) -> User | Non
 
 
 def refuse_answer(name: str, answer: object, expected: str) -> None:
-    """Log a wrong answer of a hook, and raise `HookRefused`."""
-    # Only the type is logged, since the answer may be a credential.
+    """Raise `HookRefused` for a wrong answer of a hook."""
+    # The log has only the type, since the answer may be a credential.
     kind = "True" if answer is True else type(answer).__name__
-    _LOG.error("The hook %s answered %s; expected %s. The request is refused", name, kind, expected)
-    raise HookRefused
+    raise HookRefused(
+        f"The hook {name} answered {kind}; expected {expected}. The request is refused"
+    )

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .open_api import Failures, failure
+from .open_api import Failures, failure, header_field
 from .schemas import Json, ref, schemas_of
 from .v1.envelope import Failure
 
@@ -59,7 +59,9 @@ def document(
         for path, methods in group.paths.items():
             paths[path] = {
                 method: accepted
-                | _shared(_with_refusals(operation, refusals, group.failures), schemas)
+                | _shared(
+                    _with_request_id(_with_refusals(operation, refusals, group.failures)), schemas
+                )
                 for method, operation in methods.items()
             }
     tags = {name: text for group in groups for name, text in group.tags.items()}
@@ -76,7 +78,11 @@ def document(
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in tags.items()],
         "paths": paths,
-        "components": {"schemas": dict(sorted(schemas.items())), "securitySchemes": schemes},
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "headers": {_REQUEST_ID: _ID_FIELD},
+            "securitySchemes": schemes,
+        },
         "security": security,
     }
 
@@ -115,6 +121,20 @@ def _with_refusals(described: Json, refusals: Sequence[int], form: Failures) -> 
     return {**described, "responses": {**described["responses"], **refused}}
 
 
+def _with_request_id(described: Json) -> Json:
+    field = {_REQUEST_ID: {"$ref": f"#/components/headers/{_REQUEST_ID}"}}
+    answers = {
+        status: {**answer, "headers": answer.get("headers", {}) | field}
+        for status, answer in described["responses"].items()
+    }
+    return {**described, "responses": answers}
+
+
+_REQUEST_ID: Final = "X-Request-Id"
+_ID_FIELD: Final = header_field(
+    "The id of the request, which the log of the server has as well", "6f1d3b0c52-1"
+)
+
 _DESCRIPTION: Final = """\
 Each value has a key, and a version, which is its `ETag`. It may have a lifetime and metadata.
 
@@ -122,6 +142,9 @@ Every answer with a body is one object with `status`, `success` and `data`, and 
 request failed. Only Cloudflare's API has an envelope of its own.
 
 Every path that has `GET` answers `HEAD` too, with the same header fields and without a body.
+
+Every answer has the id of its request in `X-Request-Id`. A client may choose the id by sending this
+header field with 1 to 64 of the characters `A-Za-z0-9._-`.
 """
 
 _SCHEMES: Final[Mapping[str, Json]] = {

@@ -137,17 +137,19 @@ def failure(status: int, form: Failures) -> Json:
         headers["RateLimit-Policy"] = header_field(
             "How many requests are allowed, and in how many seconds", '"default";q=100;w=60'
         )
-    if status == 500:
-        headers["X-Request-Id"] = header_field(
-            "The id of the request, with which the log has the error", "6f1d3b0c52a4e879"
-        )
     reason, words = _REASONS[status]
     content = {"application/json": described(ref(form.schema), answer=form.example(status, words))}
     return {"description": reason, "headers": headers, "content": content}
 
 
 def _native_example(status: int, words: str) -> Json:
-    example: Json = {"status": status, "success": False, "data": None, "error": words}
+    example: Json = {
+        "status": status,
+        "success": False,
+        "data": None,
+        "error": words,
+        "request_id": "6f1d3b0c52-1",
+    }
     if status == 400:
         message = "Unknown parameter. Expected namespace"
         example["errors"] = [{"location": "query", "path": ["ttl"], "message": message}]
@@ -194,7 +196,7 @@ _REASONS: Final = {
         "This Idempotency-Key belongs to another request",
     ),
     429: ("Too many requests", "Too many requests"),
-    500: ("Internal error", "Internal error (request id 6f1d3b0c52a4e879)"),
+    500: ("Internal error", "Internal error (request id 6f1d3b0c52-1)"),
     501: ("The storage of this server cannot do this", "The storage cannot do this"),
     503: (_UNAVAILABLE, "The storage does not answer"),
 }

@@ -42,22 +42,22 @@ class Public:
         self._health = health
         self._document = cache(document)
 
-    async def healthy(self, _: Exchange) -> Answer:
+    async def healthy(self, exchange: Exchange) -> Answer:
         """Answer whether the storage can be read."""
         if await self._health.reads() is None:
             return data_answer(_OK)
-        return _unavailable("The storage does not answer")
+        return _unavailable(exchange, "The storage does not answer")
 
     async def live(self, _: Exchange) -> Answer:
         """Answer that the process serves."""
         return data_answer(_OK)
 
-    async def ready(self, _: Exchange) -> Answer:
+    async def ready(self, exchange: Exchange) -> Answer:
         """Answer whether the storage can be read and written."""
         kind = await self._health.writes()
         if kind is None:
             return data_answer(_OK)
-        return _unavailable(f"The storage cannot be used: {kind}")
+        return _unavailable(exchange, f"The storage cannot be used: {kind}")
 
     async def describe(self, exchange: Exchange) -> Answer:
         """Answer with the OpenAPI document."""
@@ -68,9 +68,9 @@ class Public:
         return Answer(200, _DESCRIPTION, (msgspec.json.encode(description),))
 
 
-def _unavailable(words: str) -> Answer:
+def _unavailable(exchange: Exchange, words: str) -> Answer:
     # Returned and not raised: a raised error counts as a failure that a request has met.
-    return error_answer(StorageUnavailable(words))
+    return error_answer(StorageUnavailable(words), exchange.request_id)
 
 
 def public_routes(health: Health, document: Callable[[], Json], prefix: str) -> list[Route]:

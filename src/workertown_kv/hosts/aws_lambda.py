@@ -136,7 +136,8 @@ class _AsSent:
         event = scope["aws.event"]
         if _is_cut_off(event):
             error = ValueTooLarge("The body is larger than CloudFront passes on to a function")
-            await AsgiExchange(scope, receive, send, Memory(0)).answer(error_answer(error))
+            exchange = AsgiExchange(scope, receive, send, Memory(0))
+            await exchange.answer(error_answer(error, exchange.request_id))
             return
         raw = _raw_path(event)
         scope = {**scope, "raw_path": raw.encode(), "path": unquote(raw), WHOLE: True}

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from ..errors import (
+    KvError,
     MethodNotAllowed,
     Overloaded,
     RateLimited,
@@ -33,10 +34,18 @@ class Answer(msgspec.Struct, gc=False):
     parts: Sequence[bytes] = ()
 
 
-def fields_of_error(error: Exception, request_id: str = "") -> Fields:
+def is_hidden(error: Exception) -> bool:
+    """Return whether only the log may say what went wrong, under the id of the request."""
+    return not isinstance(error, KvError) or error.status == 500
+
+
+def hidden_words(request_id: str) -> str:
+    """Return what the answer says about such an error."""
+    return f"Internal error (request id {request_id})"
+
+
+def fields_of_error(error: Exception) -> Fields:
     """Return the header fields of an error, whatever the form of its answer."""
-    if request_id:
-        return [(b"x-request-id", request_id.encode())]
     match error:
         case MethodNotAllowed():
             return [(b"allow", ", ".join(error.allow).encode())]

@@ -45,13 +45,13 @@ class Exchange:
         "extra",
         "fields",
         "held",
+        "id",
         "is_unread",
         "method",
         "path",
         "query",
         "raw_path",
         "repeated",
-        "request_id",
         "route",
         "sent_bytes",
         "status",
@@ -85,7 +85,7 @@ class Exchange:
         if len(self.fields) != len(headers):
             self.fields, self.repeated = with_repeated(headers)
         sent_id = self.fields.get(FIELD)
-        self.request_id = REQUEST_IDS.new() if sent_id is None else accepted_id(sent_id)
+        self.id = REQUEST_IDS.new() if sent_id is None else accepted_id(sent_id)
         """The id that the client has sent with the request, or a new id."""
         self.user = NOBODY
         self.extra: Fields = ()
@@ -113,6 +113,11 @@ class Exchange:
         raise NotImplementedError
 
     @property
+    def request_id(self) -> str:
+        """Return the id of the request as text."""
+        return self.id.decode()
+
+    @property
     def client(self) -> Sequence[Any] | None:
         """Return the address at the other end of the connection, with its port, if it is known."""
         raise NotImplementedError
@@ -134,7 +139,7 @@ class Exchange:
     async def _transmit(
         self, status: int, fields: Fields, parts: Sequence[bytes], size: int
     ) -> None:
-        """Send an answer whose body has `size` bytes."""
+        """Send an answer whose body has `size` bytes, with the id of the request."""
         raise NotImplementedError
 
     async def answer(self, answer: Answer) -> None:
@@ -230,7 +235,7 @@ class AsgiExchange(Exchange):
 
     async def begin_stream(self, fields: Fields) -> None:
         """Begin an answer 200 whose body comes in pieces, as they are made."""
-        fields = [*fields, NO_SNIFFING]
+        fields = [*fields, NO_SNIFFING, (FIELD, self.id)]
         if self.extra:
             fields = merged(fields, self.extra)
         self.status = 200
@@ -245,8 +250,8 @@ class AsgiExchange(Exchange):
         """Pass on a message of an answer that an application inside the server has made."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            if self.extra:
-                message = {**message, "headers": merged(message.get("headers", ()), self.extra)}
+            extra = [*self.extra, (FIELD, self.id)]
+            message = {**message, "headers": merged(message.get("headers", ()), extra)}
         await self._send(message)
         if self.method != "HEAD":
             self.sent_bytes += len(message.get("body", b""))
@@ -254,6 +259,7 @@ class AsgiExchange(Exchange):
     async def _transmit(
         self, status: int, fields: Fields, parts: Sequence[bytes], size: int
     ) -> None:
+        fields = [*fields, (FIELD, self.id)]
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
         if size > PIECE_BYTES or len(parts) > 1:
             await self._send_in_pieces(parts)

@@ -16,8 +16,8 @@ _ACCEPTED: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class RequestIds:
     """Makes ids that are unique among processes: a random number of the process, and a counter."""
 
-    new: Callable[[], str]
-    """Returns a new id of 16 hexadecimal digits or, after millions of requests, a few more."""
+    new: Callable[[], bytes]
+    """Returns a new id, such as `6f1d3b0c52-1`."""
 
     def __init__(self) -> None:
         self._start()
@@ -26,12 +26,12 @@ class RequestIds:
 
     def _start(self) -> None:
         # Only functions written in C, since every request calls this.
-        self.new = map(f"{secrets.token_hex(5)}%06x".__mod__, count(1)).__next__
+        self.new = map(f"{secrets.token_hex(5)}-%d".encode().__mod__, count(1)).__next__
 
 
 REQUEST_IDS: Final = RequestIds()
 
 
-def accepted_id(field: bytes) -> str:
+def accepted_id(field: bytes) -> bytes:
     """Return the id that a client has sent, or a new id if that may not be an id."""
-    return field.decode() if _ACCEPTED.fullmatch(field) else REQUEST_IDS.new()
+    return field if _ACCEPTED.fullmatch(field) else REQUEST_IDS.new()

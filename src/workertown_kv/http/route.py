@@ -29,9 +29,9 @@ def _none(_: Exchange) -> Iterable[bytes]:
 class Api(NamedTuple):
     """Holds what the routes of an API share."""
 
-    failure: Callable[[Exchange, Exception, str], Answer]
+    failure: Callable[[Exchange, Exception], Answer]
     """Makes the answer to an error: with its message or, if clients may not see that, only with the
-    request id."""
+    id of the request."""
     authorizations: Callable[[Exchange], Iterable[bytes]] = _none
     """Returns credentials that a request has in other header fields, as values of `Authorization`.
     """

@@ -21,6 +21,7 @@ CORS_HEADERS: Final = (
     "X-Auth-User-Service-Key",
     "X-KV-Metadata",
     "X-KV-Namespace",
+    "X-Request-Id",
 )
 CORS_EXPOSED: Final = (
     "ETag",

@@ -1,19 +1,18 @@
 """Turn errors into answers."""
 
 import logging
-import secrets
 from collections.abc import Callable
 from typing import Final
 
 from ..errors import KvError, RequestTimeout, StorageError, ValueTooLarge
-from ..http.answer import Answer
+from ..http.answer import Answer, is_hidden
 from ..http.body import read_rest
 from ..http.exchange import Exchange, HalfAnAnswer
 from ..http.route import StorageFailed
 
 Report = Callable[[str, str, Exception, str], None]
 """Called with each error of status 500: the method of the request, its path without a key, the
-error, and the request id that the client is given."""
+error, and the id of the request."""
 
 _LOG: Final = logging.getLogger("workertown_kv")
 
@@ -21,8 +20,8 @@ _LOG: Final = logging.getLogger("workertown_kv")
 class Failures:
     """Makes the answers to errors, each in the form of the API that the request is for.
 
-    An error of status 500, or one that is not a `KvError`, is only logged. The answer has the
-    request id of its log record.
+    An error of status 500, or one that is not a `KvError`, is only logged. The answer has the id of
+    the request, and so does the log record.
     """
 
     def __init__(self, report: Report | None, failed: StorageFailed) -> None:
@@ -34,22 +33,22 @@ class Failures:
         failure = _storage_error(error)
         if failure is not None:
             self._failed(failure)
-        request_id = "" if _is_public(error) else self._logged(exchange, error)
+        if is_hidden(error):
+            self._log(exchange, error)
         if exchange.status:
             raise HalfAnAnswer from error
         if exchange.is_unread and not isinstance(error, ValueTooLarge | RequestTimeout):
             await read_rest(exchange)
-        return exchange.route.api.failure(exchange, error, request_id)
+        return exchange.route.api.failure(exchange, error)
 
-    def _logged(self, exchange: Exchange, error: Exception) -> str:
-        """Log an error and report it, both with a request id, and return the id."""
-        request_id = secrets.token_hex(8)
+    def _log(self, exchange: Exchange, error: Exception) -> None:
+        """Log an error and report it, both with the id of the request."""
+        request_id = exchange.request_id
         path = exchange.scope.get("raw_path", exchange.scope["path"])
         method = exchange.method
         _LOG.error("request %s: %.20s %.1024s failed", request_id, method, path, exc_info=error)
         if self._report is not None:
-            self._report(method, exchange.route.template_of(exchange), error, request_id)
-        return request_id
+            self._report(method, exchange.template, error, request_id)
 
 
 def _storage_error(error: BaseException | None) -> StorageError | None:
@@ -59,7 +58,3 @@ def _storage_error(error: BaseException | None) -> StorageError | None:
     while error is not None and not isinstance(error, StorageError):
         error = error.__cause__
     return error
-
-
-def _is_public(error: Exception) -> bool:
-    return isinstance(error, KvError) and error.status != 500

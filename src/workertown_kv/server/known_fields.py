@@ -1,7 +1,7 @@
 """Remember blocks of header fields that arrive again and again, so that each is parsed only once.
 
 A client sends the same header fields with each request of a connection, except for the length of
-the body, the version in `If-None-Match` and what some clients add to trace requests.
+the body, the version in `If-None-Match`, and the ids that proxies and clients give to requests.
 """
 
 import re
@@ -20,9 +20,10 @@ _LINE: Final = re.compile(
 )
 """The first line of a request whose target has only characters that a URL may have (RFC 3986)."""
 
-_TAG_LINE: Final = re.compile(rb'\r\n[Ii]f-[Nn]one-[Mm]atch: ("[!#-~]*")(?=\r\n)')
-"""`If-None-Match` with a single strong `ETag`, without white space around it (RFC 9110, 8.8.3)."""
-_TAG_FIELD: Final = b"if-none-match"
+_VARYING: Final = re.compile(
+    rb"\r\n([Ii]f-[Nn]one-[Mm]atch|[Xx]-[Rr]equest-[Ii][Dd]|[Tt]raceparent): ([!-~]+)(?=\r\n[^ \t])"
+)
+"""A header field that is another in each request, without white space in it or around it."""
 
 
 class KnownFields(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +49,7 @@ class KnownBlocks:
         end = data.find(b"\r\n\r\n", 0, MOST_BYTES)
         start = data.find(b"\r\n", 0, end + 2)
         block = data[start : end + 4]
-        known = self._known.get(block) or self._find_conditional(block)
+        known = self._known.get(block) or self._find_varied(block)
         if known is None or end + 4 + known.length != len(data):
             return None
         line = _LINE.fullmatch(data, 0, start)
@@ -60,14 +61,12 @@ class KnownBlocks:
         start = data.find(b"\r\n", 0, end + 2)
         if end < 0 or _LINE.fullmatch(data, 0, start) is None:
             return
-        block = data[start : end + 4]
-        tag = _TAG_LINE.search(block)
-        if tag is not None:
-            headers = [one for one in fields.headers if one[0] != _TAG_FIELD]
-            if len(headers) != len(fields.headers) - 1:
+        block, varying = _without_varying(data[start : end + 4])
+        if varying:
+            headers = [one for one in fields.headers if one[0] not in varying]
+            if len(headers) != len(fields.headers) - len(varying):
                 return
-            block = _without(tag, block)
-            others = {name: text for name, text in fields.fields.items() if name != _TAG_FIELD}
+            others = {name: text for name, text in fields.fields.items() if name not in varying}
             fields = KnownFields(headers, others, fields.length)
         number = hash(block)
         slot = number % _SLOTS
@@ -78,17 +77,22 @@ class KnownBlocks:
             del self._known[next(iter(self._known))]
         self._known[block] = fields
 
-    def _find_conditional(self, block: bytes) -> KnownFields | None:
-        """Return the header fields of a block that is known but for its `If-None-Match`."""
-        tag = _TAG_LINE.search(block)
-        known = None if tag is None else self._known.get(_without(tag, block))
-        if tag is None or known is None or _TAG_FIELD in known.fields:
+    def _find_varied(self, block: bytes) -> KnownFields | None:
+        """Return the header fields of a block that is known but for those that vary."""
+        rest, varying = _without_varying(block)
+        known = self._known.get(rest)
+        if known is None or not varying.keys().isdisjoint(known.fields):
             return None
-        field = (_TAG_FIELD, tag[1])
-        return KnownFields(
-            [*known.headers, field], {**known.fields, _TAG_FIELD: tag[1]}, known.length
-        )
+        return KnownFields([*known.headers, *varying.items()], known.fields | varying, known.length)
 
 
-def _without(line: re.Match[bytes], block: bytes) -> bytes:
-    return block[: line.start()] + block[line.end() :]
+def _without_varying(block: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """Return a block without the header fields that vary, and these fields.
+
+    If one of them comes twice, the block stays as it is.
+    """
+    lines = list(_VARYING.finditer(block))
+    varying = {line[1].lower(): line[2] for line in lines}
+    if not varying or len(varying) < len(lines):
+        return block, {}
+    return _VARYING.sub(b"", block), varying

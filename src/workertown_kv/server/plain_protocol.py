@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from ..http.answer import Fields
 from ..http.exchange import PIECE_BYTES, Exchange
+from ..http.request_id import FIELD
 from ..http.route import Route
 from ..storage.tasks import OutcomeFuture
 from .bounded_protocol import BoundedProtocol
@@ -32,6 +33,10 @@ _ASGI_FIELDS: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade"})
 """The header fields that no plain request has."""
 
 _METHODS: Final = {one.encode(): one for one in ("GET", "HEAD", "PUT", "DELETE")}
+
+_ID_AND_END: Final = b"\r\n%b: %%b\r\n\r\n" % FIELD
+_ID_CLOSE_AND_END: Final = b"\r\n%b: %%b\r\nconnection: close\r\n\r\n" % FIELD
+"""The last header fields: the id of the request, and whether the connection ends."""
 
 _NOBODY_WAITS: Final = asyncio.Event()
 _KNOWN: Final = KnownBlocks()
@@ -209,7 +214,7 @@ class PlainProtocol(BoundedProtocol):
         except StopIteration:
             pass
         except Exception:  # noqa: BLE001  (whatever it is, only this connection ends)
-            self._break_off()
+            self._break_off(exchange)
         else:
             exchange.await_answer()
             self.cycle = cast("RequestResponseCycle", exchange)
@@ -238,7 +243,7 @@ class PlainProtocol(BoundedProtocol):
         except StopIteration:
             pass
         except Exception:  # noqa: BLE001  (whatever it is, only this connection ends)
-            self._break_off()
+            self._break_off(exchange)
         else:
             self._wait(exchange, answering, awaited)
             return
@@ -250,7 +255,7 @@ class PlainProtocol(BoundedProtocol):
         try:
             await _rest_of(answering, awaited)
         except Exception:  # noqa: BLE001  (whatever it is, only this connection ends)
-            self._break_off()
+            self._break_off(exchange)
         finally:
             self._end(exchange)
 
@@ -264,8 +269,8 @@ class PlainProtocol(BoundedProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def _break_off(self) -> None:
-        _LOG.exception("The answer to a request broke off")
+    def _break_off(self, exchange: "PlainExchange") -> None:
+        _LOG.exception("request %s: the answer broke off", exchange.request_id)
         self.transport.close()
 
 
@@ -382,7 +387,7 @@ class PlainExchange(Exchange):
         if self.disconnected or writer.is_closing():
             return
         self.response_started = True
-        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        end = (_ID_AND_END if self.keep_alive else _ID_CLOSE_AND_END) % self.id
         lines = b"\r\n".join(map(b": ".join, (*protocol.server_state.default_headers, *fields)))
         if size <= PIECE_BYTES:
             writer.gather(b"".join((STATUS_LINE[status], lines, end, *parts)))

@@ -101,7 +101,13 @@ async def test_a_worker_keeps_values(call: Call) -> None:
     gone = await call("GET", "/v1/kv/a/b")
     assert (gone.status, await gone.json()) == (
         404,
-        {"status": 404, "success": False, "data": None, "error": "Not found"},
+        {
+            "status": 404,
+            "success": False,
+            "data": None,
+            "error": "Not found",
+            "request_id": gone.headers.get("x-request-id"),
+        },
     )
 
 

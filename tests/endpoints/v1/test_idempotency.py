@@ -27,7 +27,7 @@ def sent(answer: httpx2.Response) -> tuple[int, bytes, dict[str, str]]:
 
 async def twice(call: Caller, method: str, url: str, **given: Any) -> httpx2.Response:
     """Send a request twice, and expect the same answer."""
-    headers = ONCE | given.pop("headers", {})
+    headers = {**ONCE, "X-Request-Id": "1", **given.pop("headers", {})}
     first = await call(method, url, headers=headers, **given)
     again = await call(method, url, headers=headers, **given)
     assert sent(again) == sent(first)

@@ -34,7 +34,13 @@ async def test_a_value_that_was_put_is_got_in_the_envelope(call: Caller) -> None
 async def test_what_was_never_put_is_404(call: Caller) -> None:
     got = await call("GET", "/v1/kv/a")
     assert got.status_code == 404
-    assert got.json() == {"status": 404, "success": False, "data": None, "error": "Not found"}
+    assert got.json() == {
+        "status": 404,
+        "success": False,
+        "data": None,
+        "error": "Not found",
+        "request_id": got.headers["x-request-id"],
+    }
 
 
 @on_one_server
@@ -119,7 +125,9 @@ async def test_a_question_mark_that_was_not_encoded_is_not_swallowed(call: Calle
 
 async def test_head_is_get_without_a_body(call: Caller) -> None:
     await call.put("a", [1, 2], ttl=60, metadata={"b": 1})
-    got, head = await call("GET", "/v1/kv/a"), await call("HEAD", "/v1/kv/a")
+    named = {"X-Request-Id": "1"}
+    got = await call("GET", "/v1/kv/a", headers=named)
+    head = await call("HEAD", "/v1/kv/a", headers=named)
     assert head.content == b""
     assert head.status_code == 200
     assert dict(head.headers) == dict(got.headers)

@@ -45,8 +45,8 @@ class Refusals:
         self._clock = clock
         self._warned: dict[Kind, float] = {}
 
-    def log(self, refused: TokenRefused) -> None:
-        """Log a refusal."""
+    def log(self, refused: TokenRefused, request_id: str) -> None:
+        """Log a refusal, with the id of the request."""
         now = self._clock()
         last = self._warned.get(refused.kind)
         is_quiet = last is not None and 0 <= now - last < QUIET_SECONDS
@@ -55,7 +55,8 @@ class Refusals:
         message = str(refused)
         # A line break in the message would forge a line of the log.
         shown = message if message.isprintable() else repr(message)
-        _LOG.log(logging.INFO if is_quiet else logging.WARNING, "A JWT is refused: %s", shown)
+        level = logging.INFO if is_quiet else logging.WARNING
+        _LOG.log(level, "A JWT is refused: %s (request %s)", shown, request_id)
 
 
 def shown(value: object) -> str:

@@ -72,7 +72,7 @@ class Jwt:
             try:
                 verified = await self._verify(token)
             except TokenRefused as refused:
-                self._refusals.log(refused)
+                self._refusals.log(refused, exchange.request_id)
                 return None
             self._cache.add(digest, verified)
         return await self._ask_hook(verified)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from ...errors import Conflict, Detail, KvError
-from ...http.answer import JSON, Answer, Fields, fields_of_error
+from ...http.answer import JSON, Answer, Fields, fields_of_error, hidden_words, is_hidden
 from ...http.exchange import Exchange
 from ...http.route import Api
 from ...wire.envelope import CLOSING, OPENING
@@ -28,6 +28,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: Annotated[
         tuple[Detail, ...], Meta(description="Where it is known, each thing that is wrong")
     ] = ()
+    request_id: Annotated[str, Meta(description="The id of the request, as in X-Request-Id")] = ""
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -46,16 +47,19 @@ def object_answer(data: object, fields: Fields = ()) -> Answer:
 
 
 def error_answer(error: Exception, request_id: str = "") -> Answer:
-    """Return the answer to an error: its message or, if there is a request id, only the id."""
-    if not isinstance(error, KvError) or request_id:
-        body = Failure(500, False, None, f"Internal error (request id {request_id})")
+    """Return the answer to an error: its message or, if clients may not see that, only the id.
+
+    There is no id if the request could not be read as HTTP.
+    """
+    if not isinstance(error, KvError) or is_hidden(error):
+        body = Failure(500, False, None, hidden_words(request_id), (), request_id)
     else:
-        body = Failure(error.status, False, None, error.message, _details(error))
-    return Answer(body.status, [JSON, *fields_of_error(error, request_id)], (_encode(body),))
+        body = Failure(error.status, False, None, error.message, _details(error), request_id)
+    return Answer(body.status, [JSON, *fields_of_error(error)], (_encode(body),))
 
 
-def _failure(_: Exchange, error: Exception, request_id: str) -> Answer:
-    return error_answer(error, request_id)
+def _failure(exchange: Exchange, error: Exception) -> Answer:
+    return error_answer(error, exchange.request_id)
 
 
 NATIVE_API: Final = Api(_failure)

@@ -8,7 +8,7 @@ import logging
 from typing import Final
 
 from ....errors import KvError
-from ....http.answer import Answer, fields_of_error
+from ....http.answer import Answer, fields_of_error, hidden_words, is_hidden
 from ....http.exchange import Exchange
 from ....http.route import Api
 from ..errors import NO_SUCH_KEY, translate
@@ -17,10 +17,10 @@ _LOG: Final = logging.getLogger("workertown_kv")
 _TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
 
 
-def _failure(exchange: Exchange, error: Exception, request_id: str) -> Answer:
+def _failure(exchange: Exchange, error: Exception) -> Answer:
     """Return the answer to an error, and log its message, which workerd does not show."""
-    if not isinstance(error, KvError) or request_id:
-        status, message = 500, f"Internal error (request id {request_id})"
+    if not isinstance(error, KvError) or is_hidden(error):
+        status, message = 500, hidden_words(exchange.request_id)
     else:
         status, code, message = translate(error)
         if status == 404 and code != NO_SUCH_KEY:
@@ -28,8 +28,11 @@ def _failure(exchange: Exchange, error: Exception, request_id: str) -> Answer:
             status = 400
         if code != NO_SUCH_KEY:
             path = exchange.scope.get("raw_path", exchange.scope["path"])
-            _LOG.info("%.20s %.1024s refused: %d %.1024s", exchange.method, path, status, message)
-    return Answer(status, [_TEXT, *fields_of_error(error, request_id)], (message.encode(),))
+            _LOG.info(
+                "request %s: %.20s %.1024s refused: %d %.1024s",
+                *(exchange.request_id, exchange.method, path, status, message),
+            )
+    return Answer(status, [_TEXT, *fields_of_error(error)], (message.encode(),))
 
 
 BINDING_API: Final = Api(_failure)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from ....errors import KvError
-from ....http.answer import JSON, Answer, Fields, fields_of_error
+from ....http.answer import JSON, Answer, Fields, fields_of_error, hidden_words, is_hidden
 from ....http.exchange import Exchange
 from ....http.route import Api
 from ...schemas import No, NoData
@@ -62,19 +62,19 @@ def answer_with(found: object, *, info: object = None, fields: Fields = ()) -> A
     return Answer(200, (JSON, *fields), (body,))
 
 
-def _failure(_: Exchange, error: Exception, request_id: str) -> Answer:
-    """Return the answer to an error: its code and words or, with a request id, only that."""
+def _failure(exchange: Exchange, error: Exception) -> Answer:
+    """Return the answer to an error: its code and words or, if it is hidden, only the id."""
     operation = ""
     if isinstance(error, Failed):
         operation, error = error.operation, error.error
-    if not isinstance(error, KvError) or request_id:
-        status, code, message = 500, 500, f"Internal error (request id {request_id})"
+    if not isinstance(error, KvError) or is_hidden(error):
+        status, code, message = 500, 500, hidden_words(exchange.request_id)
     else:
         status, code, message = translate(error)
     if operation:
         message = f"{operation}: '{message}'"
     failure = CloudflareFailure(None, False, (CloudflareDetail(code, message),), ())
-    fields = [JSON, *fields_of_error(error, request_id)]
+    fields = [JSON, *fields_of_error(error)]
     if status == 501:
         # The SDKs try anything from 500 again; what a storage cannot do it will not do then.
         fields.append((b"x-should-retry", b"false"))

@@ -20,8 +20,10 @@ BODY_SLACK: Final = 64 * 1024
 # with an overwritten value. The form of the answer depends on Accept.
 _FRESH: Final = ((b"cache-control", b"no-cache"), (b"vary", b"accept"))
 _BYTES: Final = b"application/octet-stream"
-_NOT_FOUND: Final = error_answer(NotFound())
+_ID: Final = "ID"
+_NOT_FOUND: Final = error_answer(NotFound(), _ID)
 """Made once and not raised, so that a missing key costs no more than another."""
+_NOT_FOUND_BODY: Final = _NOT_FOUND.parts[0].replace(_ID.encode(), b"%b")
 
 
 def decode_get(namespace: str, key: str, limits: LimitsOptions) -> Get:
@@ -36,7 +38,7 @@ def encode_entry(exchange: Exchange, entry: Entry | None, *, is_precise: bool = 
     Without an entry, it is 404.
     """
     if entry is None:
-        return _NOT_FOUND
+        return Answer(404, _NOT_FOUND.fields, (_NOT_FOUND_BODY % exchange.id,))
     fields = [etag(entry.version), *_FRESH]
     if entry.expires_at is not None:
         expires = formatdate(whole_seconds(entry.expires_at), usegmt=True)
