@@ -12,6 +12,8 @@ from caller import API_KEY, make_server
 from workertown_kv import OptionsError, Server
 from workertown_kv.access import client_address
 from workertown_kv.errors import InputError
+from workertown_kv.http.exchange import AsgiExchange
+from workertown_kv.http.memory import Memory
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +26,15 @@ PROXY = "192.0.2.10"
 
 def scope_of(address: str | None, headers: Sequence[tuple[bytes, bytes]] = ()) -> dict[str, Any]:
     client = None if address is None else (address, 40_000)
-    return {"type": "http", "client": client, "headers": headers}
+    return {"type": "http", "path": "/", "client": client, "headers": headers}
+
+
+def exchange_of(address: str | None, headers: Sequence[tuple[bytes, bytes]] = ()) -> AsgiExchange:
+    return AsgiExchange(scope_of(address, headers), _not_reached, _not_reached, Memory(0))
+
+
+async def _not_reached(*_: object) -> Any:
+    raise AssertionError("nothing is read or sent")
 
 
 def encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -61,9 +71,9 @@ async def test_without_proxies_the_client_is_who_connected(
     address: str | None, client: str | None
 ) -> None:
     told = encoded([("X-Forwarded-For", "203.0.113.9"), ("Forwarded", "\x00")])
-    assert client_address(())(scope_of(address)) == client
-    assert client_address(())(scope_of(address, told)) == client
-    assert client_address(PROXIES)(scope_of(address, told)) == client
+    assert client_address(())(exchange_of(address)) == client
+    assert client_address(())(exchange_of(address, told)) == client
+    assert client_address(PROXIES)(exchange_of(address, told)) == client
 
 
 XFF = "X-Forwarded-For"
@@ -121,8 +131,8 @@ CF = "CF-Connecting-IP"
 )
 async def test_a_trusted_proxy_tells_who_the_client_is(headers: Headers, client: str) -> None:
     address_of = client_address(PROXIES)
-    assert address_of(scope_of(PROXY, encoded(headers))) == client
-    assert address_of(scope_of(f"::ffff:{PROXY}", encoded(headers))) == client
+    assert address_of(exchange_of(PROXY, encoded(headers))) == client
+    assert address_of(exchange_of(f"::ffff:{PROXY}", encoded(headers))) == client
     answer = await ask(server_for(client, trusted_proxies=PROXIES), PROXY, headers)
     assert answer.status_code == 200
 
@@ -313,7 +323,7 @@ _CLIENTS = st.sampled_from(["198.51.100.7", "2001:db8::7"])
 async def test_who_is_no_trusted_proxy_is_who_connected_whatever_it_sends(
     headers: list[tuple[bytes, bytes]], client: str
 ) -> None:
-    assert client_address(PROXIES)(scope_of(client, headers)) == client
+    assert client_address(PROXIES)(exchange_of(client, headers)) == client
 
 
 @given(sent=st.lists(_SENT, max_size=3), client=_CLIENTS, in_one_field=st.booleans())
@@ -331,9 +341,9 @@ async def test_a_client_cannot_choose_its_address_through_a_proxy_that_adds_to_a
     address_of = client_address(PROXIES)
     for name, own in added.items():
         fields = [b", ".join([*sent, own])] if in_one_field else [*sent, own]
-        scope = scope_of(PROXY, [(name, field) for field in fields])
+        exchange = exchange_of(PROXY, [(name, field) for field in fields])
         try:
-            assert address_of(scope) == client
+            assert address_of(exchange) == client
         except InputError:
             # The text of the client, such as the start of a quotation, may spoil the whole field.
             assert name == b"forwarded"

@@ -118,7 +118,7 @@ def test_an_unread_log_stops_no_answer_and_is_whole_in_the_end() -> None:
             assert client.get(path).status_code == 414
     told = [line for line in server.output.splitlines() if line.startswith("GET /v1/kv/x")]
     assert len(told) == 128
-    assert {line.rpartition(" ")[0] for line in told} == {f"GET {path[:1024]}... 414"}
+    assert {line.rsplit(" ", 7)[0] for line in told} == {f"GET {path[:1024]}... 414"}
 
 
 def test_a_long_method_is_no_request_and_no_line_in_the_log() -> None:

@@ -56,6 +56,7 @@ def test_each_request_is_one_json_object() -> None:
     for line in requests:
         assert line.keys() == {
             *("time", "level", "event", "method", "path", "status", "elapsed_ms"),
+            *("client", "user", "received_bytes", "sent_bytes", "request_id"),
         }
         assert 0 < line["elapsed_ms"] < 60_000
         assert line["level"] == "info"
@@ -184,10 +185,10 @@ def test_an_unexpected_error_is_json_too() -> None:
         assert line["level"] == ("warning" if place == "a warning" else "critical")
 
 
-def test_the_text_of_an_access_line_is_as_it_was() -> None:
+def test_the_text_of_an_access_line_begins_as_it_always_has() -> None:
     with ServedStore(args=["--log-format", "text"]) as server:
         httpx2.get(f"{server.url}/v1/kv/a")
-    assert re.search(r"^GET /v1/kv/a 401 \d+\.\d\dms$", server.output, re.MULTILINE)
+    assert re.search(r"^GET /v1/kv/a 401 \d+\.\d\dms ", server.output, re.MULTILINE)
 
 
 def test_why_a_token_is_refused_is_logged() -> None:

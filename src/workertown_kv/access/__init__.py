@@ -2,7 +2,7 @@
 
 from .address import AddressFilter, client_address
 from .cors import Cors, allowed_origins
-from .log import AccessLog
+from .log import AccessLog, LoggedRequest
 from .rate_limit import Allowance, RateLimit, configured_limiter
 from .request_counts import RequestCounts
 from .sentry import configured_report
@@ -12,6 +12,7 @@ __all__ = [
     "AddressFilter",
     "Allowance",
     "Cors",
+    "LoggedRequest",
     "RateLimit",
     "RequestCounts",
     "allowed_origins",

@@ -15,7 +15,7 @@ from ..errors import Detail, Forbidden, InputError
 from ..http.exchange import Exchange
 from .forwarded import Hosts, forwarded_hosts
 
-AddressOf = Callable[[Scope], str | None]
+AddressOf = Callable[[Exchange], str | None]
 """Returns the address of the client that sent a request, `None` for an unknown address."""
 
 CACHED: Final = 4096
@@ -36,8 +36,8 @@ def client_address(trusted_proxies: Sequence[str]) -> AddressOf:
         return _connected
     is_trusted = _membership(trusted_proxies)
 
-    def address_of(scope: Scope) -> str | None:
-        address = _connected(scope)
+    def address_of(exchange: Exchange) -> str | None:
+        address, scope = _connected(exchange), exchange.scope
         if not (is_trusted(address) if address is not None else _is_over_unix_socket(scope)):
             return address
         clients = {
@@ -63,7 +63,7 @@ class AddressFilter:
 
     def check(self, exchange: Exchange) -> None:
         """Raise `Forbidden` for a request from any other address."""
-        address = self._address_of(exchange.scope)
+        address = self._address_of(exchange)
         if address is None or not self._is_allowed(address):
             raise Forbidden("This address is not admitted")
 
@@ -80,9 +80,9 @@ def _canonical(text: str) -> str | None:
     return str(address)
 
 
-def _connected(scope: Scope) -> str | None:
+def _connected(exchange: Exchange) -> str | None:
     """Return the address at the other end of the connection."""
-    client = scope.get("client")
+    client = exchange.client
     return _canonical(client[0]) if client else None
 
 

@@ -11,9 +11,7 @@ from logging.config import dictConfig
 from time import time
 from typing import Any, Final, Literal
 
-from ..options import Logger
 from .lines import STDERR
-from .loop_lines import REQUESTS
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -25,12 +23,10 @@ _LOG: Final = logging.getLogger("workertown_kv")
 
 def json_line(level: str, fields: Mapping[str, object], moment: float | None = None) -> str:
     """Return a line of JSON, in ASCII only. The time in it is `moment`, by default now."""
-    return json.dumps(
-        {"time": _utc(time() if moment is None else moment), "level": level, **fields}
-    )
+    return json.dumps({"time": utc(time() if moment is None else moment), "level": level, **fields})
 
 
-def _utc(moment: float) -> str:
+def utc(moment: float) -> str:
     """Return a time in ISO 8601, with milliseconds."""
     seconds, microseconds = divmod(round(moment * 1_000_000), 1_000_000)
     return f"{_whole_second(seconds)}.{microseconds // 1000:03}Z"
@@ -97,21 +93,3 @@ def _log_as_json() -> None:
 
 def _log_uncaught(error: BaseException | None) -> None:
     _LOG.critical("Uncaught exception", exc_info=error)
-
-
-def access_logger(log_format: LogFormat) -> Logger:
-    """Return a function that prints a line for each request."""
-    return _print_json if log_format == "json" else _print_text
-
-
-def _print_text(method: str, path: str, status: int, elapsed: float) -> None:
-    REQUESTS.write(f"{method} {path} {status} {elapsed * 1000:.2f}ms\n")
-
-
-def _print_json(method: str, path: str, status: int, elapsed: float) -> None:
-    # Written out, since `json_line` takes longer than the rest of a short request.
-    REQUESTS.write(
-        f'{{"time": "{_utc(time())}", "level": "info", "event": "request", '
-        f'"method": {json.dumps(method)}, "path": {json.dumps(path)}, "status": {status}, '
-        f'"elapsed_ms": {round(elapsed * 1000, 2)}}}\n'
-    )

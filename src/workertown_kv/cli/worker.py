@@ -29,8 +29,9 @@ from ..server.making import kv_from
 from ..server.metering import Metering
 from ..server.plain_protocol import PlainProtocol
 from ..server.turn import Turn
+from .access_lines import AccessLines
 from .listening import BACKLOG, load_certificate
-from .log import LogFormat, LogLevel, access_logger, set_up_log
+from .log import LogFormat, LogLevel, set_up_log
 
 HEARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 """The signals for the main process; workers also get SIGTERM, and the signals of a terminal."""
@@ -318,8 +319,9 @@ def server_of_worker(flags: Flags, files: Files, metering: Metering) -> Server:
     server = kv_from(
         files,
         metering=metering,
-        logger=access_logger(flags.log_format) if flags.access_log else False,
         limits={} if chosen is None else {"body_seconds": chosen},
     )
+    if flags.access_log:
+        server.watch(AccessLines(flags.log_format, server.address_of))
     server.lifecycle.warns = False  # the main process has logged it
     return server

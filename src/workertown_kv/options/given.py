@@ -328,6 +328,6 @@ class OptionsDict(TypedDict, total=False):
     access: AccessOptions | AccessOptionsDict
     cors: CorsOptions | CorsOptionsDict | bool
     sentry: SentryOptions | SentryOptionsDict | bool
-    logger: Callable[[str, str, int, float], None] | Literal[False]
+    logger: Callable[..., None] | Literal[False]
     runtime: Any
     get_env: Callable[[], Mapping[str, str]]

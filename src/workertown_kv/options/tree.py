@@ -156,7 +156,7 @@ class CloudflareOptions(Group, frozen=True):
 
 
 Environment = Mapping[str, str]
-Logger = Callable[[str, str, int, float], None]
+Logger = Callable[..., None]
 """Called after each request with the method, the path as sent, the status, and seconds."""
 
 
@@ -182,9 +182,9 @@ class Options(Group, frozen=True):
     access: AccessOptions = AccessOptions()
     cors: CorsOptions | Literal[False] = False
     sentry: SentryOptions | Literal[False] = SentryOptions()
-    logger: Callable[[str, str, int, float], None] | Literal[False] = False
+    logger: Callable[..., None] | Literal[False] = False
     """Called after each request with the method, the path as sent (1,024 bytes of it at most), the
-    status, and seconds."""
+    status, and seconds; if it has a parameter `request`, also with a `LoggedRequest`."""
     runtime: Any = None
     """A `Runtime`, its name, or a function `(options, env) -> Runtime`; `None` chooses one."""
     get_env: Callable[[], Mapping[str, str]] = no_environment

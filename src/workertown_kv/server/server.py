@@ -116,7 +116,8 @@ class Server(Starlette):
             place = names.index("jwt") if "jwt" in names else len(names)
             strategies.insert(place, StoredApiKey(self.api_keys))
         self.guard = Guard(strategies, options.auth, is_allowed_origin, clock=storage.clock)
-        address_of = client_address(options.access.trusted_proxies)
+        self.address_of = client_address(options.access.trusted_proxies)
+        """Returns the address of the client that sent a request."""
         allowed = options.access.ip
         self._is_plain = not (
             self.guard.has_hooks
@@ -141,7 +142,7 @@ class Server(Starlette):
             if self.changes is not None:
                 self.publisher.sources.append(self.changes.streams.measurements)
         if options.logger is not False:
-            watchers.append(AccessLog(options.logger))
+            watchers.append(AccessLog(options.logger, self.address_of))
         self._pipeline = Pipeline(
             table=self._table,
             lifecycle=self.lifecycle,
@@ -149,8 +150,8 @@ class Server(Starlette):
             failures=Failures(report, self.health.failed),
             memory=self.memory,
             cors=None if options.cors is False else Cors(options.cors, is_allowed_origin),
-            addresses=None if allowed is False else AddressFilter(allowed, address_of),
-            limit=None if limiter is None else RateLimit(limiter, address_of),
+            addresses=None if allowed is False else AddressFilter(allowed, self.address_of),
+            limit=None if limiter is None else RateLimit(limiter, self.address_of),
             watchers=watchers,
             others=self._other,
             lifespan=self.router,

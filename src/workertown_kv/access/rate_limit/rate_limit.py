@@ -41,7 +41,7 @@ class RateLimit:
         user = exchange.user
         if self.counts_users and user is not NOBODY:
             return f"user:{user.strategy}:{user.id}"
-        address = self._address_of(exchange.scope)
+        address = self._address_of(exchange)
         return f"address:{'unknown' if address is None else _counted_as(address)}"
 
 
