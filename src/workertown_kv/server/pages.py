@@ -35,7 +35,8 @@ def pages_of(
         docs = None
     found: dict[str, tuple[str, Sequence[Route]]] = {}
     if console is not None:
-        routes = console_routes(options, options.path(console), docs=whole(docs))
+        metrics = whole("endpoints.metrics" in apis and endpoints.metrics)
+        routes = console_routes(options, options.path(console), docs=whole(docs), metrics=metrics)
         found["endpoints.console"] = console, routes
     if docs is not None and endpoints.public is not False:
         found["endpoints.docs"] = (

@@ -124,7 +124,8 @@ def test_axe_finds_nothing(console: Console, npm: Path, scheme: Any, width: int)
     console.button("Take theirs").click()
     console.button("Delete all these…").click()
     check()
-    for place in ("#/new/{ns}/", "#/namespaces", "#/api-keys", "#/feed/{ns}/", "#/transfer"):
+    pages = ("#/overview", "#/namespaces", "#/api-keys", "#/feed/{ns}/", "#/transfer")
+    for place in ("#/new/{ns}/", *pages):
         console.go(place)
         page.locator(".page, .edit").first.wait_for()
         check()

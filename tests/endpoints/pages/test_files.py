@@ -20,7 +20,10 @@ STATIC = Path(serving.__file__).parent / "static"
 PAGES = {"/console": console.FILES, "/docs": api_pages.FILES}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FIRST_PAINT = 100 * 1024
-LATER = {"workertown-kv.js", "api-keys.js", "feed.js", "namespaces.js", "transfer.js"}
+LATER = {
+    *("workertown-kv.js", "api-keys.js", "feed.js", "namespaces.js", "transfer.js"),
+    *("metrics.js", "overview.js", "plot.js"),
+}
 """The modules that load once they are needed."""
 
 
@@ -122,11 +125,11 @@ async def test_a_page_without_a_slash_leads_to_itself(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, {"kv": "../v1/kv", "admin": "../admin", "docs": "../docs"}),
+        ({}, {"kv": "../v1/kv", "admin": "../admin", "metrics": "../metrics"}),
         ({"base_path": "/store"}, {"kv": "../v1/kv", "admin": "../admin", "docs": "../docs"}),
         (
-            {"endpoints": {"console": "/a/b", "public": False}},
-            {"kv": "../../v1/kv", "admin": "../../admin", "docs": None},
+            {"endpoints": {"console": "/a/b", "public": False, "metrics": False}},
+            {"kv": "../../v1/kv", "admin": "../../admin", "docs": None, "metrics": None},
         ),
         (
             {"endpoints": {"v1": {"kv": "/values", "admin": False}, "docs": False}},

@@ -15,8 +15,11 @@ FILES: Final = page_files(
         "deleting.js",
         "edit.js",
         "feed.js",
+        "metrics.js",
         "namespaces.js",
+        "overview.js",
         "place.js",
+        "plot.js",
         "snippets.js",
         "store.js",
         "transfer.js",
@@ -26,8 +29,13 @@ FILES: Final = page_files(
 )
 
 
-def console_routes(options: Options, prefix: str, *, docs: str | None) -> list[Route]:
-    """Return the routes of the console. `docs` is the path of the API pages, if there are any."""
+def console_routes(
+    options: Options, prefix: str, *, docs: str | None, metrics: str | None
+) -> list[Route]:
+    """Return the routes of the console.
+
+    `docs` and `metrics` are the paths of the API pages and of the metrics, if the server has them.
+    """
     v1 = options.endpoints.v1
 
     def whole(path: str | Literal[False]) -> str | None:
@@ -39,5 +47,6 @@ def console_routes(options: Options, prefix: str, *, docs: str | None) -> list[R
         "whoami": whole(v1.whoami),
         "admin": whole(v1.admin),
         "docs": docs,
+        "metrics": metrics,
     }
     return page_routes(FILES, prefix, paths)

@@ -12,6 +12,7 @@ import { themeButton } from "./theme.js";
 const PAGES = {
   "api-keys": async () => new (await import("./api-keys.js")).ApiKeys(session),
   feed: async ({ namespace }) => new (await import("./feed.js")).Feed(session, namespace),
+  overview: async () => new (await import("./overview.js")).Overview(session),
   transfer: async () => new (await import("./transfer.js")).Transfer(session, titles),
   namespaces: async () => new (await import("./namespaces.js")).Namespaces(session, named),
 };
@@ -50,6 +51,7 @@ function drawTop() {
     h("strong", {}, "workertown-kv"),
     field("Namespace", chosen, { class: "compact" }),
     field("Search by prefix", search, { class: "search" }),
+    ...(permissions.isAdmin ? [h("a", { href: "#/overview" }, "Overview")] : []),
     ...(mayAdmin ? [h("a", { href: "#/namespaces" }, "Namespaces"), h("a", { href: "#/api-keys" }, "API keys"), h("a", { href: "#/transfer" }, "Export and import")] : []),
     apiPages,
     h("span", { class: "who" }, shown(user.id, 60), `: ${permissions.words}`),

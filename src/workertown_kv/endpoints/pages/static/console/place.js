@@ -15,7 +15,7 @@ export function placeOf(hash) {
     const place = { page, namespace: decodeURIComponent(namespace ?? "") || "default" };
     if (page === "list" || page === "new") return { ...place, prefix: name };
     if (page === "key" && name) return { ...place, key: name };
-    if (["feed", "namespaces", "api-keys", "transfer"].includes(page)) return place;
+    if (["feed", "namespaces", "api-keys", "overview", "transfer"].includes(page)) return place;
   } catch {
     // An address that nobody made here.
   }
