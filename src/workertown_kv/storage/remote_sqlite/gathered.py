@@ -2,11 +2,12 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from ...entry import Entry
 from ...errors import KvError, StorageUnavailable
+from ...meters.metric import Measurement
 from ...operations import Delete, Get, List, Page, Result, Set, Touch, Updated
 from ..batch import ReadBudget
 from ..clock_skew import skew_warnings
@@ -68,6 +69,9 @@ class GatheredSqliteStorage(RemoteSqliteStorage):
         await self._gathered.close()
         await self._client.close()
         await super().close()
+
+    def measurements(self) -> Iterable[Measurement]:
+        return self._gathered.measurements()
 
     async def get(self, operation: Get) -> Entry | None:
         self._acts.key_of(operation)  # so that what no row can have fails alone
