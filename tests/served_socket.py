@@ -1,6 +1,7 @@
 """An application on a socket in process, for tests of the protocol that answers there."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -56,6 +57,14 @@ class Served:
         received = await asyncio.wait_for(reader.read(-1), SECONDS)
         writer.close()
         return received
+
+
+async def one_answer(reader: asyncio.StreamReader, *, is_head: bool = False) -> bytes:
+    async with asyncio.timeout(SECONDS):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"\r\ncontent-length: (\d+)", head)
+        body = length is not None and not is_head and await reader.readexactly(int(length[1]))
+    return head + (body or b"")
 
 
 async def until(holds: Callable[[], bool]) -> None:

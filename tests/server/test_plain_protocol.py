@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from caller import API_KEY, make_server
-from served_socket import KEY, MIB, SECONDS, Served, put, request, serving, statuses, until
+from served_socket import (
+    KEY,
+    MIB,
+    SECONDS,
+    Served,
+    one_answer,
+    put,
+    request,
+    serving,
+    statuses,
+    until,
+)
 from workertown_kv import Server
 from workertown_kv.operations import Get, Set
 from workertown_kv.server.bounded_protocol import BoundedProtocol
@@ -67,14 +78,6 @@ async def answers(served: Served, sent: bytes, count: int) -> list[bytes]:
     found = [await one_answer(reader) for _ in range(count)]
     writer.close()
     return found
-
-
-async def one_answer(reader: asyncio.StreamReader, *, is_head: bool = False) -> bytes:
-    async with asyncio.timeout(SECONDS):
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"\r\ncontent-length: (\d+)", head)
-        body = length is not None and not is_head and await reader.readexactly(int(length[1]))
-    return head + (body or b"")
 
 
 # What is answered in place
