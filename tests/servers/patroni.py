@@ -6,11 +6,13 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Self
 
 import httpx2
 
-from .database import PASSWORD, RunningDatabase, children
+from .database import PASSWORD, children
+from .etcd import RunningMember
 from .postgres import RunningPostgres, postgres_programs
 from .redis import free_ports, until
 
@@ -26,28 +28,6 @@ DYNAMIC: Final[Mapping[str, Any]] = {
     "postgresql": {"use_pg_rewind": True, "parameters": {"wal_log_hints": "on"}},
 }
 """The settings of the cluster, which Patroni keeps in etcd."""
-
-
-class RunningEtcd(RunningDatabase):
-    """Runs a single etcd."""
-
-    user = "postgres"
-    ready = "ready to serve client requests"
-    polite: ClassVar = signal.SIGTERM
-
-    def command(self) -> Sequence[str]:
-        peers, clients = (f"http://127.0.0.1:{port}" for port in (*free_ports(1), self.port))
-        return [
-            *("etcd", "--data-dir", str(self.folder / "data"), "--listen-client-urls", clients),
-            *("--advertise-client-urls", clients, "--listen-peer-urls", peers),
-            *("--initial-advertise-peer-urls", peers, "--initial-cluster", f"default={peers}"),
-        ]
-
-    def create(self) -> None:
-        """Do nothing, since etcd makes its data folder."""
-
-    def sql(self, text: str) -> str:
-        raise NotImplementedError
 
 
 class PatroniNode(RunningPostgres):
@@ -121,8 +101,9 @@ class PatroniNode(RunningPostgres):
 class PatroniCluster:
     """Runs three nodes, of which a standby is synchronous. A context manager."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, etcd: str) -> None:
         self._programs = programs
+        self._etcd = etcd
         self._nodes: Sequence[PatroniNode] = ()
         self._all = ExitStack()
 
@@ -134,7 +115,8 @@ class PatroniCluster:
 
     def __enter__(self) -> Self:
         with ExitStack() as starting:
-            etcd = starting.enter_context(RunningEtcd())
+            folder = Path(starting.enter_context(TemporaryDirectory()))
+            etcd = starting.enter_context(RunningMember(self._etcd, folder))
             self._nodes = [
                 starting.enter_context(PatroniNode(self._programs, f"node{number}", etcd.port))
                 for number in range(NODES)
@@ -171,5 +153,5 @@ class PatroniCluster:
 def patroni_cluster(require_program: Callable[[str, str], str]) -> PatroniCluster:
     """Return a cluster, if its programs are installed."""
     require_program("patroni", "patroni")
-    require_program("etcd", "etcd-server")
-    return PatroniCluster(postgres_programs(require_program))
+    etcd = require_program("etcd", "etcd-server")
+    return PatroniCluster(postgres_programs(require_program), etcd)

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.deep]
 
 STORAGES: Final = (
     *("memory", "sqlite", "postgres", "mariadb"),
-    *("redis", "cluster", "upstash", "http"),
+    *("redis", "cluster", "upstash", "http", "etcd"),
 )
 """The names of `servers.databases`, and another server. A new storage needs one line."""
 
@@ -89,7 +89,7 @@ async def fill(store: Store) -> None:
         await writer.write(
             [Set(namespace=name, key=key, **has) for key, has in zip(ODD_KEYS, fields, strict=True)]
         )
-    large = b'"' + b"x" * 3_000_000 + b'"'
+    large = b'"' + b"x" * 1_000_000 + b'"'
     await writer.write([Set(namespace=DEFAULT_NAMESPACE, key="large", value=large)])
     await writer.finish()
 
