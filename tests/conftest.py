@@ -61,6 +61,14 @@ STARTING: Final = (
 """The tests that start processes: servers, the command, engines."""
 
 
+def pytest_collection() -> None:
+    """Keep the garbage collector from looking through all tests again and again.
+
+    With several thousand tests, each look takes half a second.
+    """
+    gc.disable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need more than Python, so that `make check` can leave them out."""
     for item in items:
@@ -74,11 +82,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from looking through all tests again and again.
-
-    With several thousand tests, each look takes half a second.
-    """
+    """Let the garbage collector look through what the tests make, but not through all tests."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

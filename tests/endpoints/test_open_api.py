@@ -28,6 +28,8 @@ from workertown_kv.storage.memory import MemoryStorage
 server = make_server(MemoryStorage({"a": 1}))
 document: dict[str, Any] = asyncio.run(server.request("GET", "/open-api.json")).json()
 
+IS_DEEP = settings.get_current_profile_name() == "all"
+
 # 413 and 414 are refusals as well, and an unknown namespace is 404 before any other check.
 # The server refuses some requests that the schema allows, since it cannot express the rule:
 # an unknown cursor, an expiry in the past, a key together with a prefix.
@@ -38,7 +40,9 @@ config = schemathesis.Config.from_dict(
                 "expected-statuses": ["400", "401", "404", "413", "414", "415"]
             },
             "positive_data_acceptance": {"enabled": False},
-        }
+        },
+        # Thousands of further cases, which each process of pytest-xdist would make as it collects.
+        "phases": {"coverage": {"enabled": IS_DEEP}},
     }
 )
 schema = schemathesis.openapi.from_asgi("/open-api.json", server, config=config)
@@ -370,7 +374,7 @@ def test_failures_and_what_comes_of_each_operation_are_as_described() -> None:
 
 # A text is no export, even where the schema permits it.
 @schema.exclude(path_regex="^/client/v4|^/admin/import").parametrize()
-@settings(max_examples=settings().max_examples // 5, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40 if IS_DEEP else 10, suppress_health_check=list(HealthCheck))
 def test_the_server_does_what_it_describes(case: Case[Any]) -> None:
     if case.path.endswith("/v1/changes") and case.query:
         # Nothing changes meanwhile, and a request may take 10 seconds.
@@ -383,6 +387,6 @@ def test_the_server_does_what_it_describes(case: Case[Any]) -> None:
 # Cloudflare's API accepts unknown parameters, and looks for the namespace first, so a request
 # that violates the schema may get 200 or 404 there.
 @schema.include(path_regex="^/client/v4").parametrize()
-@settings(max_examples=settings().max_examples // 10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20 if IS_DEEP else 5, suppress_health_check=list(HealthCheck))
 def test_cloudflares_api_is_as_described(case: Case[Any]) -> None:
     case.call_and_validate(headers=HEADERS, excluded_checks=[negative_data_rejection])
