@@ -165,8 +165,8 @@ def test_half_of_a_pair_makes_no_key_for_all(run: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_variable_of_another_program_is_warned_of(run: Run) -> None:
-    ended = run("migrate", KV_REST_API_URL="https://x.example")
+def test_a_variable_of_another_program_is_warned_of(run_apart: Run) -> None:
+    ended = run_apart("migrate", KV_REST_API_URL="https://x.example")
     assert ended.returncode == 0
     assert ended.stderr.startswith("There is no variable KV_REST_API_URL; ")
 
