@@ -31,14 +31,16 @@ class Listings(StorageCase):
                 entry.metadata,
             )
 
-    @pytest.mark.parametrize("prefix", ["", "a", "a/", "%", "_", "\0", "\ud7ff", "\U0010ffff", "z"])
-    async def test_a_prefix_is_compared_byte_for_byte(self, storage: Storage, prefix: str) -> None:
+    async def test_a_prefix_is_compared_byte_for_byte(self, storage: Storage) -> None:
         self._needs(Capability.LISTING)
-        keys = {*ODD_KEYS, *(prefix + key for key in ODD_KEYS)}
-        for key in keys:
-            await storage.set(put(key))
-        listed = await all_keys(storage, prefix, 3)
-        assert listed == sorted((k for k in keys if k.startswith(prefix)), key=str.encode)
+        keys: set[str] = set()
+        for prefix in ("", "a", "a/", "%", "_", "\0", "\ud7ff", "\U0010ffff", "z"):
+            more = {*ODD_KEYS, *(prefix + key for key in ODD_KEYS)} - keys
+            keys |= more
+            for key in more:
+                await storage.set(put(key))
+            listed = await all_keys(storage, prefix, 3)
+            assert listed == sorted((k for k in keys if k.startswith(prefix)), key=str.encode)
 
     async def test_expired_keys_are_not_listed(self, storage: Storage, clock: MovedClock) -> None:
         self._needs(Capability.LISTING)

@@ -1,6 +1,7 @@
 """Test listings in reverse, from any name, by folders, and with values."""
 
 import asyncio
+from itertools import product
 
 import msgspec
 import pytest
@@ -16,16 +17,16 @@ from .case import SPACE, StorageCase, put
 
 
 class Seeking(StorageCase):
-    @pytest.mark.parametrize("is_reverse", [False, True], ids=["forward", "reverse"])
-    @pytest.mark.parametrize("delimiter", [None, "/", "a"])
-    @pytest.mark.parametrize("prefix", ["", "a", "a/"])
     async def test_a_listing_shows_its_items_in_order_after_any_name(
-        self, storage: Storage, prefix: str, delimiter: str | None, is_reverse: bool
+        self, storage: Storage
     ) -> None:
         self._needs(Capability.SEEKING)
         for key in ODD_KEYS:
             await storage.set(put(key))
-        for limit, start_after in ((1000, None), (3, None), (2, "a/b"), (1, "a/"), (4, "\ue000")):
+        pages = ((1000, None), (3, None), (2, "a/b"), (1, "a/"), (4, "\ue000"))
+        for prefix, delimiter, is_reverse, (limit, start_after) in product(
+            ("", "a", "a/"), (None, "/", "a"), (False, True), pages
+        ):
             operation = List(
                 SPACE,
                 prefix,
@@ -37,9 +38,8 @@ class Seeking(StorageCase):
             names, _ = await all_pages(storage, operation)
             assert names == items_of(ODD_KEYS, operation)
 
-    @pytest.mark.parametrize("is_reverse", [False, True], ids=["forward", "reverse"])
     async def test_folders_of_any_size_are_listed_once(
-        self, storage: Storage, clock: MovedClock, is_reverse: bool
+        self, storage: Storage, clock: MovedClock
     ) -> None:
         self._needs(Capability.SEEKING)
         keys = [f"{folder}/{i:02}" for folder in ("big", "huge") for i in range(40)]
@@ -51,7 +51,7 @@ class Seeking(StorageCase):
         await storage.set(put("half/a", expires_at=clock() + 1))
         await storage.set(put("half/b"))
         clock.move(1)
-        for limit in (1, 7, 1000):
+        for limit, is_reverse in product((1, 7, 1000), (False, True)):
             operation = List(SPACE, "", limit, is_reverse=is_reverse, delimiter="/")
             names, infos = await all_pages(storage, operation)
             assert names == items_of((*keys, "a", "z", "half/b"), operation)
@@ -122,27 +122,26 @@ class Seeking(StorageCase):
         page = await storage.list_entries(List(SPACE, "", 1, delimiter="/"), 1000)
         assert (names_of(page), page.cursor) == (["a/"], "a/")
 
-    @pytest.mark.parametrize("is_reverse", [False, True], ids=["forward", "reverse"])
-    @pytest.mark.parametrize("read_bytes", [0, 250, 1000])
     async def test_a_page_of_entries_ends_where_their_values_become_too_many(
-        self, storage: Storage, is_reverse: bool, read_bytes: int
+        self, storage: Storage
     ) -> None:
         self._needs(Capability.SEEKING)
         keys = ["a", "b", "c/1", "c/2", "d", "e"]
         for key in keys:
             size = 400 if key == "d" else 100
             await storage.set(put(key, b"x" * size, is_json=False))
-        operation = List(SPACE, "", 4, is_reverse=is_reverse, delimiter="/")
-        found: list[str] = []
-        while True:
-            page = await storage.list_entries(operation, read_bytes)
-            names = names_of(page, is_reverse=is_reverse)
-            assert names or page.cursor is None
-            entries = [entry for entry in page.keys if isinstance(entry, Entry)]
-            assert len(entries) == len(page.keys)
-            assert len(entries) <= 1 or sum(len(one.value) for one in entries) <= read_bytes
-            found += names
-            if page.cursor is None:
-                break
-            operation = msgspec.structs.replace(operation, cursor=page.cursor)
-        assert found == items_of(keys, operation)
+        for read_bytes, is_reverse in product((0, 250, 1000), (False, True)):
+            operation = List(SPACE, "", 4, is_reverse=is_reverse, delimiter="/")
+            found: list[str] = []
+            while True:
+                page = await storage.list_entries(operation, read_bytes)
+                names = names_of(page, is_reverse=is_reverse)
+                assert names or page.cursor is None
+                entries = [entry for entry in page.keys if isinstance(entry, Entry)]
+                assert len(entries) == len(page.keys)
+                assert len(entries) <= 1 or sum(len(one.value) for one in entries) <= read_bytes
+                found += names
+                if page.cursor is None:
+                    break
+                operation = msgspec.structs.replace(operation, cursor=page.cursor)
+            assert found == items_of(keys, operation)
