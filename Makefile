@@ -20,12 +20,14 @@ serve: $(VENV)/.run ## Start a server at http://127.0.0.1:8787 (flags: make serv
 	@$(BIN)/workertown-kv serve $(ARGS)
 
 # A file stays in one process, so that no engine is started twice for it.
-PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST = $(BIN)/python -m pytest --dist loadfile -n
+# Tests wait for the servers and engines that they start. Meanwhile another test can run.
+MORE_THAN_CORES = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 STARTS_NOTHING := -m "not program and not process and not network and not deep"
 
 check: $(VENV)/.dev ## Run the tests that start no process and need no network (a minute)
 	@# Without Schemathesis, which takes long to import.
-	$(PYTEST) $(STARTS_NOTHING) -p no:schemathesis --ignore=tests/endpoints/test_open_api.py $(ARGS)
+	$(PYTEST) auto $(STARTS_NOTHING) -p no:schemathesis --ignore=tests/endpoints/test_open_api.py $(ARGS)
 
 check-lowest: ## Run `make check` with the lowest versions that pyproject.toml permits
 	$(call CHECK_WITH,.venv-lowest,lowest-direct)
@@ -46,13 +48,13 @@ $(1)/bin/python -m pytest -n auto --dist loadfile -W default $(STARTS_NOTHING) $
 endef
 
 test: $(VENV)/.dev ## Run the tests (only some: make test ARGS="-k sqlite")
-	$(PYTEST) -m "not deep" $(ARGS)
+	$(PYTEST) $(MORE_THAN_CORES) -m "not deep" $(ARGS)
 
 test-all: $(VENV)/.dev ## Run all tests, with more generated cases
-	HYPOTHESIS_PROFILE=all $(PYTEST) $(ARGS)
+	HYPOTHESIS_PROFILE=all $(PYTEST) auto $(ARGS)
 
 coverage: $(VENV)/.dev ## Run the tests and show the lines that they do not reach
-	$(PYTEST) -m "not deep" --cov --cov-report=term $(ARGS)
+	$(PYTEST) auto -m "not deep" --cov --cov-report=term $(ARGS)
 
 lint: $(VENV)/.dev ## Check format, style, types and imports
 	$(BIN)/ruff format --check --quiet .

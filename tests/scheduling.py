@@ -1,9 +1,21 @@
 """Share the test files out to the processes of pytest-xdist, also when a process dies."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # has no types
+
+LONGEST: Final = (
+    *("docs/test_pages.py", "storage/test_postgres.py", "storage/test_mysql.py"),
+    *("cli/test_serve.py", "test_every_storage.py", "storage/test_redis_cluster.py"),
+    *("storage/test_upstash.py", "storage/test_sqlite_files.py", "clients/test_sdks.py"),
+    *("storage/test_redis.py", "cli/test_listening.py", "server/test_plain_protocol.py"),
+    *("examples/test_countries.py", "endpoints/console/test_in_browser.py"),
+    *("test_durability.py", "clients/test_javascript.py", "test_large_values.py"),
+    *("clients/test_key_vectors.py", "workerd/test_workerd.py", "hosts/test_streams.py"),
+    *("cli/test_log.py", "cli/test_reload.py", "storage/test_redis_sentinel.py"),
+)
+"""The files that take longest, in this order: the end of a run waits for no long file."""
 
 
 class _FilesOnce(LoadFileScheduling):  # type: ignore[misc]
@@ -20,6 +32,13 @@ class _FilesOnce(LoadFileScheduling):  # type: ignore[misc]
                     super().remove_node(node)
                     return test
         return super().remove_node(node)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        for file in LONGEST:
+            if (path := f"tests/{file}") in self.workqueue:
+                self.workqueue.move_to_end(path, last=False)
+                break
+        super()._assign_work_unit(node)
 
     def _reschedule(self, node: Any) -> None:
         # The base class fails if it has to wait for the tests that a second new process collects.

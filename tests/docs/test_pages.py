@@ -15,12 +15,26 @@ OTHERS_RUN = {
 }
 """Pages whose examples other tests run."""
 
+LONG = {
+    *("use-from-the-shell.md", "write-your-own.md"),
+    *("api-keys.md", "basic.md", "jwt.md", "read-the-log.md"),
+}
+"""Pages that take several seconds each; other tests run the same commands."""
+
 RUN = [
     page for page in PAGES if {"bash", "console", "python"} & {one.language for one in blocks(page)}
 ]
 
 
-@pytest.mark.parametrize("page", [page for page in RUN if page.name not in OTHERS_RUN], ids=name_of)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.deep if page.name in LONG else ())
+        for page in RUN
+        if page.name not in OTHERS_RUN
+    ],
+    ids=name_of,
+)
 def test_every_example_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
     wrong = failures(page, tmp_path)
     assert not wrong, "\n\n".join(wrong)

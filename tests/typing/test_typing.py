@@ -62,6 +62,7 @@ def run(command: list[str], folder: Path) -> str:
     return ran.stdout
 
 
+@pytest.mark.deep
 def test_mypy_accepts_right_options_and_finds_each_wrong_one(tmp_path: Path) -> None:
     assert by_mypy(tmp_path) == {"wrong.py": WRONG}
 
