@@ -16,12 +16,8 @@ from workertown_kv.testing import ServedStore
 from workertown_kv.testing.strategies import ODD_KEYS
 
 ENGINES: Final = (
-    "sqlite",
-    "postgres",
-    "mariadb",
-    "redis",
-    "upstash",
-    pytest.param("etcd", marks=pytest.mark.deep),
+    *("sqlite", "postgres", "redis"),
+    *(pytest.param(name, marks=pytest.mark.deep) for name in ("mariadb", "upstash", "etcd")),
 )
 
 LARGEST: Final = {"etcd": 1_507_328}
@@ -212,13 +208,13 @@ def test_an_atomic_batch_does_all_or_nothing(clients: list[httpx2.Client]) -> No
 
 def test_a_lifetime_ends_when_it_is_over(clients: list[httpx2.Client]) -> None:
     one, other = clients
+    began = time.monotonic()
     put = one.put("/v1/kv/brief", json={"value": 1, "ttl": 1})
-    written = time.monotonic()
     assert put.status_code == 200
-    deadline = written + 30
+    deadline = began + 60
     while other.get("/v1/kv/brief").status_code == 200:
         assert time.monotonic() < deadline
-    assert time.monotonic() - written > 0.9
+    assert time.monotonic() - began > 0.9
     again = one.put("/v1/kv/brief", json={"value": 2}, headers={"If-None-Match": "*"})
     assert again.status_code == 200
 

@@ -121,7 +121,7 @@ def kill_workers(server: ServedStore) -> None:
 
 
 def wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not done():
         assert time.monotonic() < deadline
 

@@ -14,7 +14,7 @@ from workertown_kv.cli.loop_lines import LoopLines
 
 pytestmark = pytest.mark.anyio
 
-SECONDS = 30
+SECONDS = 60
 
 
 @pytest.fixture(params=["pipe", "socket"])

@@ -76,7 +76,7 @@ def status(store: ServedStore, key: str) -> int:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.02)

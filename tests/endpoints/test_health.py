@@ -272,7 +272,7 @@ async def test_a_failure_and_its_end_are_noticed_without_requests(
 ) -> None:
     async def asked() -> None:
         for _ in range(3):
-            async with asyncio.timeout(20), fragile.asked:
+            async with asyncio.timeout(60), fragile.asked:
                 await fragile.asked.wait()
 
     await asked()

@@ -51,7 +51,7 @@ def test_short_links_are_kept_in_a_store(
 
 
 def wait_for(client: httpx2.Client) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             client.get("/")

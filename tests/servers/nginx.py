@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from workertown_kv.testing.served import free_port
 
-START_SECONDS: Final = 30
+START_SECONDS: Final = 60
 
 _CONFIG: Final = """
 daemon off;

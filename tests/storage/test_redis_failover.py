@@ -16,7 +16,7 @@ from workertown_kv.testing.conformance.listings import all_keys
 
 pytestmark = [pytest.mark.anyio, pytest.mark.deep]
 
-RECOVERY_SECONDS = 30
+RECOVERY_SECONDS = 60
 
 
 class Load:

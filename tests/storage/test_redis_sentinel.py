@@ -15,7 +15,7 @@ from workertown_kv.testing.conformance.listings import all_keys
 
 pytestmark = pytest.mark.anyio
 
-RECOVERY_SECONDS = 30
+RECOVERY_SECONDS = 60
 
 
 @pytest.fixture
