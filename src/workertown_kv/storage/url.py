@@ -21,6 +21,7 @@ _FORMS: Final = {
     "etcd": "etcd://HOST:PORT,HOST:PORT/PREFIX",
     "http": "https://HOST/PATH",
     "cloudflare-kv": "cloudflare-kv://ACCOUNT/NAMESPACE",
+    "dynamodb": "dynamodb://REGION/TABLE",
     "libsql": "libsql://HOST",
 }
 """The forms of the URLs of each storage, by the name of its module, with hyphens."""
@@ -38,7 +39,7 @@ _MODULES: Final = {
     "https": "http",
 }
 """The schemes, each with the name of the module of its storage, with hyphens."""
-_CLASSES: Final = {"cloudflare-kv": "CloudflareKVStorage"}
+_CLASSES: Final = {"cloudflare-kv": "CloudflareKVStorage", "dynamodb": "DynamoDBStorage"}
 """The classes that do not have the names of their modules."""
 _WITH_TOKEN: Final = frozenset({"cloudflare-kv", "http", "libsql"})
 """The modules of the storages that take a token beside the URL."""

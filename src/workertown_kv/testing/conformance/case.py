@@ -61,6 +61,9 @@ class StorageCase:
     key_bytes: ClassVar[int] = 2048
     """The length of the longest key that the storage promises to keep."""
 
+    engine_expires: ClassVar[bool] = False
+    """Whether the engine removes expired entries, so that a sweep only removes other data."""
+
     examples: ClassVar[int] = 30
     """How many random histories of operations are compared with a dictionary.
 

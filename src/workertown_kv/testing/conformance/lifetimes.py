@@ -65,7 +65,7 @@ class Lifetimes(StorageCase):
         clock.move(-SWEEP_MARGIN_SECONDS)  # the clock of another server
         assert await storage.get(Get(SPACE, "a")) is not None
         clock.move(1 + SWEEP_MARGIN_SECONDS)
-        if type(storage).sweep is not Storage.sweep:
+        if not (self.engine_expires or type(storage).sweep is Storage.sweep):
             assert await storage.sweep(7) == 1
 
     async def test_an_expired_entry_that_is_not_swept_counts_as_absent(
