@@ -13,7 +13,7 @@ from starlette.routing import Route
 from caller import API_KEY, Caller, make_server
 from metrics_text import TOKEN, TOKEN_FIELDS, Scrape
 from workertown_kv import Server, Storage
-from workertown_kv.errors import StorageFailure, StorageUnavailable
+from workertown_kv.errors import OptionsError, StorageFailure, StorageUnavailable
 from workertown_kv.meters.catalogue import METRICS
 from workertown_kv.storage import Migration
 from workertown_kv.storage.memory import MemoryStorage
@@ -116,6 +116,12 @@ async def test_the_token_may_come_from_the_environment() -> None:
     server = make_server(MemoryStorage(), get_env=lambda: {"KV_METRICS_TOKEN": TOKEN})
     assert (await scrape(server)).names
     await server.close()
+
+
+@pytest.mark.parametrize("token", [" token", "t\u00f6ken", "to\x00ken", "x" * 5000])
+def test_a_token_that_clients_cannot_send_is_refused(token: str) -> None:
+    with pytest.raises(OptionsError, match=r"^metrics\.token has "):
+        make_server(MemoryStorage(), metrics={"token": token})
 
 
 async def test_the_token_opens_nothing_else(server: Server) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from ..entry import is_unicode
 from ..user import Scope, check_scopes
-from .group import NO_SECRET, Group, SecretOption
+from .group import NO_SECRET, Group, Secret, SecretOption
 from .jwt import JwtOptions
 
 SECRET_BYTES: Final = 4096
@@ -63,14 +63,19 @@ class ApiKeyCredential(Credential, frozen=True):
     def check(self) -> None:
         super().check()
         self.check_one_of("api_key")
-        key = self.api_key.reveal() if self.api_key else ""
-        if key != key.strip():
-            # A header field comes without the white space around it (RFC 9110, 5.5).
-            raise ValueError("api_key has white space around it, which is not sent; expected none")
-        if not key.isascii() or _CONTROL.search(key):
-            # Some clients send other letters as UTF-8, some as Latin-1, and some not at all.
-            raise ValueError("api_key has characters that not all clients can send; expected ASCII")
-        _check_length("api_key", key)
+        check_bearer("api_key", self.api_key)
+
+
+def check_bearer(name: str, secret: Secret | None) -> None:
+    """Refuse a secret that not all clients can send as a bearer token."""
+    token = secret.reveal() if secret else ""
+    if token != token.strip():
+        # A header field comes without the white space around it (RFC 9110, 5.5).
+        raise ValueError(f"{name} has white space around it, which is not sent; expected none")
+    if not token.isascii() or _CONTROL.search(token):
+        # Some clients send other letters as UTF-8, some as Latin-1, and some not at all.
+        raise ValueError(f"{name} has characters that not all clients can send; expected ASCII")
+    _check_length(name, token)
 
 
 class ApiKeyOptions(Group, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from .access import AccessOptions, CorsOptions, SentryOptions
-from .auth import AuthOptions
+from .auth import AuthOptions, check_bearer
 from .environment import text_of
 from .group import NO_SECRET, Group, Secret, SecretOption, without_credentials
 from .limits import LimitsOptions
@@ -136,6 +136,9 @@ class MetricsOptions(Group, frozen=True):
     """The metrics token, sent as `Authorization: Bearer …`, which opens nothing else; by default,
     it comes from the environment."""
     env: MetricsEnv = MetricsEnv()
+
+    def check(self) -> None:
+        check_bearer("token", self.token)
 
 
 class CloudflareOptions(Group, frozen=True):
