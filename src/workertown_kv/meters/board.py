@@ -20,11 +20,15 @@ class Board:
 
     def __init__(self, workers: int = 1, *, shared: bool = False) -> None:
         size = (workers + 1) * SHEET_BYTES
-        block = memoryview(mmap.mmap(-1, size) if shared else bytearray(size))
+        block = memoryview(_pages(size, shared=shared))
         *self.workers, self.main = (
             Sheet(block[start : start + SHEET_BYTES], METRICS)
             for start in range(0, size, SHEET_BYTES)
         )
+
+    def processes(self) -> list[int]:
+        """Return the process id of each worker, 0 for a worker that has published nothing."""
+        return [sheet.process for sheet in self.workers]
 
     def totals(self) -> Totals:
         """Return the numbers of all processes together."""
@@ -37,6 +41,14 @@ class Board:
                 before = totals.get((metric, labels))
                 totals[metric, labels] = cells if before is None else _both(metric, before, cells)
         return totals
+
+
+def _pages(size: int, *, shared: bool) -> mmap.mmap:
+    """Return memory that is taken only where it is written."""
+    if shared or not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size)
+    # A host may fork after the server was made. Its processes know nothing of one another.
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def _both(metric: Metric, one: list[float], other: list[float]) -> list[float]:

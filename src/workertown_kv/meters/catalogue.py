@@ -15,13 +15,13 @@ _ROUTE: Final = ("route", "method")
 REQUESTS: Final = Metric(
     name="kv_http_requests_total",
     kind=Kind.COUNTER,
-    meaning="Requests, by the template of their route, method and status; status 0 is no answer.",
+    meaning="Requests that are over, by the template of their route, method and status.",
     labels=(*_ROUTE, "status"),
 )
 LATENCY: Final = Metric(
     name="kv_http_request_duration_seconds",
     kind=Kind.HISTOGRAM,
-    meaning="How long requests took, from their header fields to the end of their answers.",
+    meaning="How long these requests took, from their header fields to the end of their answers.",
     labels=_ROUTE,
     bounds=_LATENCIES,
 )

@@ -23,10 +23,10 @@ Labels = tuple[str, ...]
 class Sheet:
     """The series of a process, each with its name and its cells.
 
-    A process adds to `cells` at the position of a series; nothing locks anything. The names are
-    lines of JSON, and a series has the cells after those of the line before, so that a process that
-    only reads needs to know nothing else. The process that replaces one that has died goes on with
-    its numbers.
+    One thread of a process adds to `cells` at the position of a series; nothing is locked. The
+    names are lines of JSON, and a series has the cells after those of the line before, so that a
+    process that only reads needs to know nothing else. The process that replaces one that has died
+    goes on with its numbers.
     """
 
     def __init__(self, block: memoryview, metrics: Mapping[str, Metric]) -> None:

@@ -1,6 +1,6 @@
 """Write metrics in the formats of Prometheus. Only this module imports its library."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from ...meters.board import Board
+from ...meters.board import Totals
 from ...meters.catalogue import METRICS
 from ...meters.metric import Kind
 from ...meters.metric import Metric as Described
@@ -31,21 +31,25 @@ _FAMILIES: Final[Mapping[Kind, type[_Family]]] = {
 }
 
 
-def exposition(board: Board, accept: str) -> tuple[bytes, str]:
-    """Return the metrics in a format that the client accepts, and the media type."""
+def exposition(totals: Totals, processes: Sequence[int], accept: str) -> tuple[bytes, str]:
+    """Return the metrics in a format that the client accepts, and the media type.
+
+    `processes` are the ids of the processes of the workers.
+    """
     encode, media_type = choose_encoder(accept)
-    return encode(_Collected(board)), media_type
+    return encode(_Collected(totals, processes)), media_type
 
 
 class _Collected(Collector):
-    """Hands over the numbers of a board as the library wants them."""
+    """Hands over numbers as the library wants them."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, totals: Totals, processes: Sequence[int]) -> None:
+        self._totals = totals
+        self._ids = processes
 
     def collect(self) -> Iterator[Metric]:
         families = {metric: _family(metric) for metric in METRICS.values()}
-        for (metric, labels), cells in self._board.totals().items():
+        for (metric, labels), cells in self._totals.items():
             family = families[metric]
             if isinstance(family, HistogramMetricFamily):
                 *counts, total = cells
@@ -60,8 +64,8 @@ class _Collected(Collector):
     def _processes(self) -> Iterator[Metric]:
         """Return the metrics of each process of a worker, as far as the system shows them."""
         found: dict[str, Metric] = {}
-        for index, sheet in enumerate(self._board.workers):
-            for family in _of_process(sheet.process):
+        for index, process in enumerate(self._ids):
+            for family in _of_process(process):
                 whole = found.setdefault(
                     family.name, Metric(family.name, family.documentation, family.type)
                 )

@@ -2,14 +2,14 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ...http.answer import Answer
 from ...http.exchange import Exchange
 from ...http.query import query
 from ...http.route import Route
-from ...meters.board import Board
+from ...meters.board import Board, Totals
 from ...options import Secret
 from ...user import Scope, User
 from ..document import Group
@@ -59,8 +59,10 @@ class MetricsRoute(Route):
         query(exchange, ())
         board = self._board()
         accept = exchange.fields.get(b"accept", b"").decode("latin-1")
-        # A thread, since the library takes long to import, and some time to write.
-        text, media_type = await asyncio.to_thread(_exposition, board, accept)
+        totals, processes = board.totals(), board.processes()
+        # A thread, since the library takes long to import, and some time to write. The numbers are
+        # read before, since no two threads may use a sheet.
+        text, media_type = await asyncio.to_thread(_exposition, totals, processes, accept)
         fields = [(b"content-type", media_type.encode()), (b"cache-control", b"no-store")]
         return Answer(200, fields, (text,))
 
@@ -71,14 +73,14 @@ class MetricsRoute(Route):
         return _READER if hmac.compare_digest(sent.strip(), self._token) else None
 
 
-def _exposition(board: Board, accept: str) -> tuple[bytes, str]:
+def _exposition(totals: Totals, processes: Sequence[int], accept: str) -> tuple[bytes, str]:
     from .exposition import exposition  # noqa: PLC0415  (most processes are never asked)
 
-    return exposition(board, accept)
+    return exposition(totals, processes, accept)
 
 
 _SHOWN: Final = """\
-# HELP kv_http_requests_total Requests, by the template of their route, method and status
+# HELP kv_http_requests_total Requests that are over, by their route, method and status
 # TYPE kv_http_requests_total counter
 kv_http_requests_total{method="GET",route="/v1/kv/{key}",status="200"} 1027.0
 """
