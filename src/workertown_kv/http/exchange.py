@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -14,6 +14,7 @@ from .path import route_path
 from .request_id import FIELD, REQUEST_IDS, accepted_id
 
 if TYPE_CHECKING:
+    from ..storage.audited import Act
     from .route import Route
 
 PIECE_BYTES: Final = 256 * 1024
@@ -27,6 +28,16 @@ WHOLE: Final = "workertown_kv.whole"
 """In the scope of a host that passes on an answer only once it is whole."""
 
 _NONE: Final[frozenset[bytes]] = frozenset()
+
+
+class Trail(Protocol):
+    """Takes what a request does, or is refused to do."""
+
+    reads: bool
+    """Whether it takes reads too."""
+
+    def note(self, act: "Act") -> None:
+        """Note an act that is over."""
 
 
 class HalfAnAnswer(Exception):
@@ -55,6 +66,7 @@ class Exchange:
         "route",
         "sent_bytes",
         "status",
+        "trail",
         "user",
     )
 
@@ -88,6 +100,8 @@ class Exchange:
         self.id = REQUEST_IDS.new() if sent_id is None else accepted_id(sent_id)
         """The id that the client has sent with the request, or a new id."""
         self.user = NOBODY
+        self.trail: Trail | None = None
+        """Takes what the request does, if there is an audit log."""
         self.extra: Fields = ()
         """Header fields of any answer, also to an error."""
         self.status = 0

@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, NamedTuple
+from urllib.parse import parse_qs
 
 from ..errors import MethodNotAllowed, StorageError
 from ..user import User
 from .answer import Answer
 from .exchange import Exchange
+from .path import rest_of_path
 
 Handler = Callable[[Exchange], Awaitable[Answer | None]]
 """Returns the answer, or `None` once it has streamed the answer itself."""
@@ -62,6 +64,7 @@ class Route:
         self.api = api
         self.path = path
         self.is_below = rest is not None
+        self._rest = rest
         self.is_public = is_public
         """Whether a request needs no credentials."""
         self.needs_storage = needs_storage and not is_public
@@ -95,6 +98,12 @@ class Route:
         It is `OTHER` if none does, so that requests for unknown paths make no further templates.
         """
         return self._template
+
+    def key_of(self, exchange: Exchange) -> str | None:
+        """Return the key that the URL of a request names, `None` if it names none."""
+        if self._rest == "key":
+            return rest_of_path(exchange, self.path)
+        return parse_qs(exchange.query.decode("latin-1")).get("key", [None])[0]
 
     def methods_of(self, exchange: Exchange) -> frozenset[str]:
         """Return the methods that the path of a request has; none if there is no such path."""

@@ -9,6 +9,7 @@ from ..lazy import importing
 
 if TYPE_CHECKING:
     from .access import AccessOptions, CorsOptions, RateLimitOptions, SentryOptions
+    from .audit import AuditOptions
     from .auth import (
         ApiKeyCredential,
         ApiKeyEnv,
@@ -67,6 +68,7 @@ __all__ = [
     "ApiKeyCredential",
     "ApiKeyEnv",
     "ApiKeyOptions",
+    "AuditOptions",
     "AuthOptions",
     "BasicOptions",
     "CacheOptions",
@@ -122,6 +124,7 @@ _MODULES: Final = {
     "ApiKeyCredential": "auth",
     "ApiKeyEnv": "auth",
     "ApiKeyOptions": "auth",
+    "AuditOptions": "audit",
     "AuthOptions": "auth",
     "BasicOptions": "auth",
     "COMMANDS": "variables",

@@ -15,6 +15,7 @@ from .access import (
     SentryEnv,
     SentryOptions,
 )
+from .audit import AuditEnv, AuditOptions
 from .auth import (
     ApiKeyCredential,
     ApiKeyEnv,
@@ -313,6 +314,23 @@ class SentryOptionsDict(TypedDict, total=False):
     env: SentryEnv | SentryEnvDict
 
 
+class AuditEnvDict(TypedDict, total=False):
+    """Gives an `AuditEnv` as a mapping."""
+
+    path: str
+    hash_secret: str
+
+
+class AuditOptionsDict(TypedDict, total=False):
+    """Gives an `AuditOptions` as a mapping."""
+
+    path: str | None
+    function: Callable[[dict[str, Any]], Any] | None
+    hash_secret: Secret | str | None
+    reads: bool
+    env: AuditEnv | AuditEnvDict
+
+
 class OptionsDict(TypedDict, total=False):
     """Gives an `Options` as a mapping."""
 
@@ -328,6 +346,7 @@ class OptionsDict(TypedDict, total=False):
     access: AccessOptions | AccessOptionsDict
     cors: CorsOptions | CorsOptionsDict | bool
     sentry: SentryOptions | SentryOptionsDict | bool
+    audit: AuditOptions | AuditOptionsDict | bool
     logger: Callable[..., None] | Literal[False]
     runtime: Any
     get_env: Callable[[], Mapping[str, str]]

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from .access import AccessOptions, CorsOptions, SentryOptions
+from .audit import AuditOptions
 from .auth import AuthOptions, check_bearer
 from .environment import text_of
 from .group import NO_SECRET, Group, Secret, SecretOption, without_credentials
@@ -185,6 +186,7 @@ class Options(Group, frozen=True):
     access: AccessOptions = AccessOptions()
     cors: CorsOptions | Literal[False] = False
     sentry: SentryOptions | Literal[False] = SentryOptions()
+    audit: AuditOptions | Literal[False] = AuditOptions()
     logger: Callable[..., None] | Literal[False] = False
     """Called after each request with the method, the path as sent (1,024 bytes of it at most), the
     status, and seconds; if it has a parameter `request`, also with a `LoggedRequest`."""

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..access import AddressFilter, Cors, RateLimit
+from ..access import AddressFilter, AuditLog, Cors, RateLimit
 from ..auth import Guard
 from ..errors import KvError
 from ..http.answer import Answer
@@ -39,6 +39,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
     cors: Cors | None
     addresses: AddressFilter | None
     limit: RateLimit | None
+    audit: AuditLog | None
     watchers: list[Watcher]
     others: ASGIApp
     """The router of the operator's own routes."""
@@ -59,6 +60,8 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
     async def run(self, exchange: Exchange) -> None:
         """Answer a request whose route is known."""
         started = perf_counter()
+        if self.audit is not None:
+            exchange.trail = self.audit.trail(exchange)
         try:
             answer = await self._answer(exchange)
             if answer is not None:

@@ -17,6 +17,7 @@ from ..access import (
     RateLimit,
     allowed_origins,
     client_address,
+    configured_audit,
     configured_limiter,
     configured_report,
 )
@@ -141,6 +142,9 @@ class Server(Starlette):
             ]
             if self.changes is not None:
                 self.publisher.sources.append(self.changes.streams.measurements)
+        audit = configured_audit(options, self.address_of)
+        if audit is not None:
+            watchers.append(audit)
         if options.logger is not False:
             watchers.append(AccessLog(options.logger, self.address_of))
         self._pipeline = Pipeline(
@@ -152,6 +156,7 @@ class Server(Starlette):
             cors=None if options.cors is False else Cors(options.cors, is_allowed_origin),
             addresses=None if allowed is False else AddressFilter(allowed, self.address_of),
             limit=None if limiter is None else RateLimit(limiter, self.address_of),
+            audit=audit,
             watchers=watchers,
             others=self._other,
             lifespan=self.router,

@@ -18,6 +18,8 @@ class Targets:
         self._namespaces = namespaces
         self._only = only
         self._is_dry_run = is_dry_run
+        self.created: list[Namespace] = []
+        """The namespaces that were created."""
         self._source: Namespace | None = None
         """The only namespace whose entries may go into `only`."""
 
@@ -34,7 +36,8 @@ class Targets:
                 continue
         if self._is_dry_run:
             return source.name
-        return (await self._namespaces.restore(source)).name
+        self.created.append(await self._namespaces.restore(source))
+        return self.created[-1].name
 
     def use(self, source: Namespace) -> None:
         """Note that there are entries of a namespace. Raises `BadFile` if there may be none."""

@@ -10,10 +10,11 @@ from ....http.body import read_body
 from ....http.exchange import Exchange
 from ....http.path import decode_percent, raw_rest_of_path
 from ....http.route import PLAIN_READS, Route
+from ....http.trail import storage_for
 from ....namespaces import Namespaces
 from ....operations import Delete, Get
 from ....options import Options
-from ....storage import Storage, permitted
+from ....storage import Storage
 from ...namespace import namespace_of
 from ..bodies import SMALL_BYTES
 from ..bulk_get import batch_of, encode_values
@@ -64,6 +65,9 @@ class Binding(Route):
         is_bulk_get = exchange.method == "POST" and exchange.path.endswith("/bulk/get")
         return f"{self.path}bulk/get" if is_bulk_get else f"{self.path}{{key}}"
 
+    def key_of(self, exchange: Exchange) -> str | None:
+        return decode_percent(self._raw_key(exchange), "path") or None
+
     def answer(self, exchange: Exchange) -> Awaitable[Answer]:
         method = exchange.method
         raw = self._raw_key(exchange)
@@ -89,12 +93,12 @@ class Binding(Route):
     async def _get(self, raw: bytes, exchange: Exchange) -> Answer:
         check_cache_ttl(exchange)
         operation = Get(*await self._target(raw, exchange, fresh=False))
-        return encode_entry(await permitted(self._storage, exchange.user).get(operation))
+        return encode_entry(await storage_for(exchange, self._storage).get(operation))
 
     async def _list(self, exchange: Exchange) -> Answer:
         namespace = await namespace_of(exchange, self._namespaces, fresh=False)
         operation = decode_listing(exchange, namespace, self._limits)
-        return encode_page(await list_page(permitted(self._storage, exchange.user), operation))
+        return encode_page(await list_page(storage_for(exchange, self._storage), operation))
 
     async def _put(self, raw: bytes, exchange: Exchange) -> Answer:
         try:
@@ -109,7 +113,7 @@ class Binding(Route):
 
     async def _delete(self, raw: bytes, exchange: Exchange) -> Answer:
         operation = Delete(*await self._target(raw, exchange))
-        await permitted(self._storage, exchange.user).delete(operation)
+        await storage_for(exchange, self._storage).delete(operation)
         return DONE
 
     async def _bulk_get(self, exchange: Exchange) -> Answer:
@@ -118,7 +122,7 @@ class Binding(Route):
         seconds = self._limits.body_seconds
         asked = decode_keys(await read_body(exchange, SMALL_BYTES, "a bulk get", seconds=seconds))
         batch = batch_of(asked, namespace, self._limits)
-        results = await permitted(self._storage, exchange.user).batch(batch)
+        results = await storage_for(exchange, self._storage).batch(batch)
         exchange.hold(sum(len(one.value) for one in results if isinstance(one, Entry)))
         return encode_object(encode_values(asked, batch, results, is_lossy=True))
 
@@ -133,7 +137,7 @@ class Binding(Route):
         namespace, key = await self._target(raw, exchange)
         head = decode_head(exchange, namespace, key, self._limits, self._storage.clock())
         operation = await decode_put(head, await self._value(exchange), self._limits)
-        await permitted(self._storage, exchange.user).set(operation)
+        await storage_for(exchange, self._storage).set(operation)
         return DONE
 
     async def _value(self, exchange: Exchange) -> bytes | bytearray:

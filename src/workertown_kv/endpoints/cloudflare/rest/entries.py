@@ -6,9 +6,10 @@ from ....entry import Entry
 from ....errors import StorageError
 from ....http.answer import Answer
 from ....http.route import StorageFailed
+from ....http.trail import storage_for
 from ....namespaces import Namespaces
 from ....operations import Batch, Get
-from ....storage import Storage, permitted
+from ....storage import Storage
 from ..bodies import SMALL_BYTES
 from ..bulk_get import batch_of, decode_bulk_get, encode_values
 from ..limits import Limits
@@ -62,19 +63,19 @@ class EntryHandlers:
         form = await decode_form(exchange, body)
         del body  # a form has copies of its parts
         operation = await decode_form_put(head, form, limits)
-        return encode_version(await permitted(self._storage, exchange.user).set(operation))
+        return encode_version(await storage_for(exchange, self._storage).set(operation))
 
     async def delete(self, call: Call) -> Answer:
         """Remove a value, if there is one."""
         operation = decode_delete(call.exchange, *await self._target(call))
-        await permitted(self._storage, call.exchange.user).delete(operation)
+        await storage_for(call.exchange, self._storage).delete(operation)
         return answer_with({})
 
     async def list(self, call: Call) -> Answer:
         """Answer with one page of keys, in the order of their UTF-8 bytes."""
         namespace = await call.namespace(self._namespaces, fresh=False)
         operation = decode_listing(call.query(), namespace.name, self._limits)
-        return encode_page(await list_page(permitted(self._storage, call.exchange.user), operation))
+        return encode_page(await list_page(storage_for(call.exchange, self._storage), operation))
 
     async def bulk_put(self, call: Call) -> Answer:
         """Write many values, all of which are checked before the first is written."""
@@ -94,11 +95,10 @@ class EntryHandlers:
     async def bulk_get(self, call: Call) -> Answer:
         """Answer with many values, as text or as JSON."""
         namespace = (await call.namespace(self._namespaces, fresh=False)).name
-        user = call.exchange.user
-        user.check_somewhere(namespace, "read")
+        call.exchange.user.check_somewhere(namespace, "read")
         asked = decode_bulk_get(await call.body(self._limits, SMALL_BYTES, "a bulk get"))
         batch = batch_of(asked, namespace, self._limits)
-        results = await permitted(self._storage, user).batch(batch)
+        results = await storage_for(call.exchange, self._storage).batch(batch)
         call.exchange.hold(sum(len(one.value) for one in results if isinstance(one, Entry)))
         return answer_with(BulkValues(encode_values(asked, batch, results, with_expiration=True)))
 
@@ -114,11 +114,11 @@ class EntryHandlers:
 
     async def _entry(self, call: Call) -> Entry | None:
         operation = Get(*await self._target(call, fresh=False))
-        return await permitted(self._storage, call.exchange.user).get(operation)
+        return await storage_for(call.exchange, self._storage).get(operation)
 
     async def _run(self, call: Call, batches: Iterator[Batch]) -> Answer:
         """Run the batches, each by itself: a bulk request is not atomic."""
-        storage = permitted(self._storage, call.exchange.user)
+        storage = storage_for(call.exchange, self._storage)
         count = 0
         failed: list[str] = []
         for batch in batches:

@@ -9,7 +9,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ....errors import Forbidden, InputError
 from ....http.answer import Answer
+from ....http.trail import note
 from ....namespaces import TITLE_CHARACTERS, Namespace, Namespaces
+from ....storage.audited import Act
 from ...schemas import Yes
 from ..bodies import SMALL_BYTES, decoded
 from ..errors import invalid
@@ -67,7 +69,7 @@ class NamespaceHandlers:
         """Make a namespace, which has no keys yet."""
         call.exchange.user.check_admin()
         namespace = await self._namespaces.create(await self._title(call), call.account)
-        return answer_with(_shown(namespace))
+        return _noted(call, "create_namespace", namespace)
 
     async def get(self, call: Call) -> Answer:
         """Answer with one namespace."""
@@ -81,17 +83,25 @@ class NamespaceHandlers:
         call.exchange.user.check_admin()
         namespace = await call.namespace(self._namespaces)
         title = await self._title(call)
-        return answer_with(_shown(await self._namespaces.rename(namespace.id, title)))
+        renamed = await self._namespaces.rename(namespace.id, title)
+        return _noted(call, "rename_namespace", renamed)
 
     async def delete(self, call: Call) -> Answer:
         """Delete a namespace with all its keys."""
         call.exchange.user.check_admin()
         namespace = await call.namespace(self._namespaces)
         await self._namespaces.delete(namespace.id)
+        note(call.exchange, Act(action="delete_namespace", namespace=namespace.id, status=200))
         return answer_with(None)
 
     async def _title(self, call: Call) -> str:
         return decode_title(await call.body(self._limits, SMALL_BYTES, "a namespace"))
+
+
+def _noted(call: Call, action: str, namespace: Namespace) -> Answer:
+    act = Act(action=action, namespace=namespace.id, title=namespace.title, status=200)
+    note(call.exchange, act)
+    return answer_with(_shown(namespace))
 
 
 def decode_order(asked: Mapping[str, str]) -> tuple[str, bool]:

@@ -76,6 +76,10 @@ class _Rest(Route):
             return OTHER
         return self.path + template if template in self._acts else OTHER
 
+    def key_of(self, exchange: Exchange) -> str | None:
+        named, _ = parse_path(raw_rest_of_path(exchange, self.path))
+        return decode_percent(named.key, "path") if named.key else None
+
     async def answer(self, exchange: Exchange) -> Answer:
         raw = raw_rest_of_path(exchange, self.path)
         named, template = parse_path(raw)

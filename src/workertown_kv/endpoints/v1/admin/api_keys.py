@@ -8,7 +8,9 @@ from ....http.body import check_json, read_body
 from ....http.exchange import Exchange
 from ....http.path import rest_of_path
 from ....http.query import query
+from ....http.trail import note
 from ....options import LimitsOptions
+from ....storage.audited import Act
 from ..envelope import data_answer, object_answer
 from .api_key_bodies import decode_key, new_key
 
@@ -45,6 +47,7 @@ class ApiKeyHandlers:
             expires_at=expires_at,
             created_by=f"{user.strategy}:{user.id}",
         )
+        note(exchange, Act(action="create_api_key", api_key=wanted.name, status=200))
         return object_answer(new_key(text, key), _NO_STORE)
 
     async def get(self, exchange: Exchange) -> Answer:
@@ -53,7 +56,9 @@ class ApiKeyHandlers:
 
     async def revoke(self, exchange: Exchange) -> Answer:
         """Delete a key."""
-        await self._keys.revoke(self._name(exchange))
+        name = self._name(exchange)
+        await self._keys.revoke(name)
+        note(exchange, Act(action="revoke_api_key", api_key=name, status=200))
         return data_answer(b"true")
 
     def _name(self, exchange: Exchange) -> str:

@@ -11,9 +11,11 @@ from ....http.answer import Answer
 from ....http.body import SLOWEST_BYTES, media_type_of
 from ....http.exchange import Exchange
 from ....http.query import bad_query, is_true, query
+from ....http.trail import audited, note
 from ....namespaces import Namespaces
 from ....options import LimitsOptions
 from ....storage import Storage
+from ....storage.audited import Act
 from ....transfer.compression import Compression, Decompressor, has_zstd
 from ....transfer.export_lines import ExportDecoder
 from ....transfer.lines import LineLimits
@@ -61,17 +63,22 @@ class ImportHandler:
         limits = self._limits
         decoder = ExportDecoder(LineLimits(limits.value_bytes, limits.key_bytes, limits.json_depth))
         writer = Writer(
-            self._storage,
+            audited(exchange, self._storage),
             _on_conflict(parameters.get("on_conflict", OnConflict.OVERWRITE.value)),
             is_dry_run=is_dry_run,
         )
         exchange.hold(UNDER_WAY_BYTES)
-        importing = Import(decoder, Targets(self._namespaces, only, is_dry_run=is_dry_run), writer)
+        targets = Targets(self._namespaces, only, is_dry_run=is_dry_run)
+        importing = Import(decoder, targets, writer)
         try:
             tally = await importing.run(self._blocks(exchange, decompressor, decoder))
         except KvError as error:
             error.message += _before(writer.tally, is_dry_run=is_dry_run)
             raise
+        finally:
+            for one in targets.created:
+                made = Act(action="create_namespace", namespace=one.id, title=one.title, status=200)
+                note(exchange, made)
         return object_answer(Imported(tally.written, tally.skipped, tally.expired))
 
     async def _blocks(

@@ -11,8 +11,10 @@ from ....http.body import check_json, check_utf8, read_body
 from ....http.exchange import Exchange
 from ....http.path import rest_of_path
 from ....http.query import query
+from ....http.trail import note
 from ....namespaces import TITLE_CHARACTERS, Namespace, Namespaces
 from ....options import LimitsOptions
+from ....storage.audited import Act
 from ..envelope import data_answer, object_answer
 
 _BODY_BYTES: Final = 64 * 1024
@@ -65,11 +67,12 @@ class NamespaceHandlers:
         """Make a namespace, which has no keys yet."""
         new = _decoded(await self._body(exchange), _NEW)
         if new.id is None:
-            return object_answer(await self._namespaces.create(new.title))
+            return _noted(exchange, "create_namespace", await self._namespaces.create(new.title))
         if not is_id(new.id) or new.id == DEFAULT_ID:
             expected = Detail("body", ("id",), "Expected 32 hexadecimal digits in lower case")
             raise InputError("Invalid request body", details=[expected])
-        return object_answer(await self._namespaces.restore(Namespace(new.id, new.title)))
+        restored = await self._namespaces.restore(Namespace(new.id, new.title))
+        return _noted(exchange, "create_namespace", restored)
 
     async def get(self, exchange: Exchange) -> Answer:
         """Answer with a namespace."""
@@ -79,12 +82,14 @@ class NamespaceHandlers:
         """Give a namespace another title."""
         title = await self._title(exchange)
         namespace = await self._named(exchange)
-        return object_answer(await self._namespaces.rename(namespace.id, title))
+        renamed = await self._namespaces.rename(namespace.id, title)
+        return _noted(exchange, "rename_namespace", renamed)
 
     async def delete(self, exchange: Exchange) -> Answer:
         """Delete a namespace with all its keys."""
         namespace = await self._named(exchange)
         await self._namespaces.delete(namespace.id)
+        note(exchange, Act(action="delete_namespace", namespace=namespace.id, status=200))
         return data_answer(b"true")
 
     async def _named(self, exchange: Exchange) -> Namespace:
@@ -98,6 +103,12 @@ class NamespaceHandlers:
         check_json(exchange)
         seconds = self._limits.body_seconds
         return await read_body(exchange, _BODY_BYTES, "a namespace", seconds=seconds)
+
+
+def _noted(exchange: Exchange, action: str, namespace: Namespace) -> Answer:
+    act = Act(action=action, namespace=namespace.id, title=namespace.title, status=200)
+    note(exchange, act)
+    return object_answer(namespace)
 
 
 def decode_title(body: bytes | bytearray) -> str:

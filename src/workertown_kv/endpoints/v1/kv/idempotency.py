@@ -22,9 +22,10 @@ from ....errors import (
 )
 from ....http.answer import Answer
 from ....http.exchange import Exchange
+from ....http.trail import storage_for
 from ....operations import Batch, Get, Operation, Record, Result
 from ....options import LimitsOptions
-from ....storage import Capability, Storage, permitted
+from ....storage import Capability, Storage
 from ....storage.tasks import in_task
 
 FIELD: Final = b"idempotency-key"
@@ -82,8 +83,8 @@ class Once:
             lack = next(capability for capability in _NEEDED if capability in storage.lacks)
             raise storage.unsupported(lack)
         user = exchange.user
-        self._user = user
         self._storage = storage
+        self._permitted = storage_for(exchange, storage)
         self._limits = limits
         self._name = _digest(user.strategy.encode(), user.id.encode(), key).hex()
         if REQUEST_FIELD in exchange.fields:
@@ -135,7 +136,7 @@ class Once:
         )
         for _ in range(_TRIES):
             try:
-                await in_task(permitted(self._storage, self._user).batch(batch))
+                await in_task(self._permitted.batch(batch))
             except Conflict as error:
                 if error.failed != (len(operations),):
                     raise

@@ -6,9 +6,10 @@ from ....http.answer import Answer
 from ....http.body import read_body
 from ....http.conditions import write_precondition
 from ....http.exchange import Exchange
+from ....http.trail import storage_for
 from ....operations import Result, Touch, Update, Updated
 from ....options import LimitsOptions
-from ....storage import Storage, permitted
+from ....storage import Storage
 from ....updates import Target
 from .expiry import is_precise
 from .idempotency import FIELD, Once
@@ -56,7 +57,7 @@ class Patches:
             return await once.answer(
                 [operation], lambda results: _answer(operation, results[0], is_minimal=is_minimal)
             )
-        storage = permitted(self._storage, exchange.user)
+        storage = storage_for(exchange, self._storage)
         result: Result
         if isinstance(operation, Touch):
             result = await storage.touch(operation)

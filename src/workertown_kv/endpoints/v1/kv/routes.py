@@ -8,10 +8,11 @@ from ....http.body import check_json, read_body
 from ....http.exchange import Exchange
 from ....http.query import bad_query, is_true, query, query_with_list
 from ....http.route import Route, StorageFailed
+from ....http.trail import storage_for
 from ....namespaces import Namespaces
 from ....operations import Delete
 from ....options import LimitsOptions
-from ....storage import Storage, permitted
+from ....storage import Storage
 from ....storage.tasks import in_task
 from ....updates import Target, take
 from ....user import Verb
@@ -58,7 +59,7 @@ class Values:
         """Answer with the value."""
         namespace, key, parameters = await self._find(exchange)
         operation = decode_get(namespace, key, self._limits)
-        entry = await permitted(self._storage, exchange.user).get(operation)
+        entry = await storage_for(exchange, self._storage).get(operation)
         if parameters:
             return encode_entry(exchange, entry, is_precise=is_precise(parameters))
         return encode_entry(exchange, entry)
@@ -101,7 +102,7 @@ class Values:
         is_minimal = wants_minimum(exchange)
         if not is_minimal:
             exchange.expect(len(operation.value) + ENVELOPE_BYTES)
-        version = await permitted(self._storage, exchange.user).set(operation)
+        version = await storage_for(exchange, self._storage).set(operation)
         return encode_version(operation, version, is_minimal=is_minimal)
 
     async def delete(self, exchange: Exchange) -> Answer:
@@ -110,7 +111,7 @@ class Values:
         operation = decode_delete(exchange, namespace, key, self._limits)
         if parameters and is_true(parameters, "take"):
             return await self._take(exchange, operation)
-        await permitted(self._storage, exchange.user).delete(operation)
+        await storage_for(exchange, self._storage).delete(operation)
         return data_answer(b"true")
 
     async def _take(self, exchange: Exchange, operation: Delete) -> Answer:
@@ -122,7 +123,7 @@ class Values:
             return await once.answer(
                 [taking], lambda results: taken_answer(results[0], as_bytes=as_bytes)
             )
-        taken = await permitted(self._storage, exchange.user).update(taking)
+        taken = await storage_for(exchange, self._storage).update(taking)
         return taken_answer(taken, as_bytes=as_bytes)
 
 
@@ -151,7 +152,7 @@ class Collection:
         if "key" in parameters and (within or not parameters.keys() <= {*KEY_PARAMETERS}):
             raise bad_query("key", "Expected either a key or what to list, not both")
         namespace = await self._targets.namespace(exchange, parameters)
-        storage = permitted(self._storage, exchange.user)
+        storage = storage_for(exchange, self._storage)
         precise = is_precise(parameters)
         if "key" not in parameters:
             listing = decode_list(namespace, parameters, within)
@@ -175,13 +176,12 @@ class Collection:
             raise bad_query("take", "Expected this only together with a key")
         namespace = await self._targets.namespace(exchange, parameters)
         operation = decode_deletion(exchange, namespace, parameters)
-        user = exchange.user
         if is_dry_run(parameters):
             for verb in _COUNTING:
-                user.check_prefix(verb, namespace, operation.prefix)
+                exchange.user.check_prefix(verb, namespace, operation.prefix)
             deletion = await in_task(count(self._storage, operation))
         else:
-            deletion = await in_task(permitted(self._storage, user).delete_prefix(operation))
+            deletion = await in_task(storage_for(exchange, self._storage).delete_prefix(operation))
         return encode_deletion(parameters, deletion)
 
     async def batch(self, exchange: Exchange) -> Answer:
@@ -190,9 +190,9 @@ class Collection:
         namespace = await self._targets.namespace(exchange, parameters)
         precise = is_precise(parameters)
         check_json(exchange)
-        limits, user = self._limits, exchange.user
+        limits = self._limits
         # The storage would refuse the batch too, but only after the whole body has arrived.
-        user.check_somewhere(namespace, "read", "write")
+        exchange.user.check_somewhere(namespace, "read", "write")
         seconds = limits.body_seconds
         body = await read_body(exchange, limits.batch_bytes, "a batch", seconds=seconds)
         batch = await decode_batch(
@@ -213,7 +213,7 @@ class Collection:
                 lambda results: encode_results(batch, results, is_precise=precise),
                 is_atomic=batch.atomic,
             )
-        results = await permitted(self._storage, user).batch(batch)
+        results = await storage_for(exchange, self._storage).batch(batch)
         exchange.hold(sum(map(shown_bytes, results)))
         for result in results:
             if isinstance(result, StorageError):

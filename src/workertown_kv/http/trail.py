@@ -1,0 +1,25 @@
+"""Note what a request does, for an audit log."""
+
+from ..storage import Storage
+from ..storage.audited import Act, AuditedStorage
+from ..storage.permitted import PermittedStorage
+from .exchange import Exchange
+
+
+def storage_for(exchange: Exchange, storage: Storage) -> Storage:
+    """Return the storage as the user of a request may use it, with notes for an audit log."""
+    user, trail = exchange.user, exchange.trail
+    used = storage if user.scopes is None else PermittedStorage(storage, user)
+    return used if trail is None else AuditedStorage(used, trail.note, reads=trail.reads)
+
+
+def note(exchange: Exchange, act: Act) -> None:
+    """Note an act that is no operation on an entry."""
+    if exchange.trail is not None:
+        exchange.trail.note(act)
+
+
+def audited(exchange: Exchange, storage: Storage) -> Storage:
+    """Return a storage on which a handler has checked already what the user may do."""
+    trail = exchange.trail
+    return storage if trail is None else AuditedStorage(storage, trail.note, reads=trail.reads)
