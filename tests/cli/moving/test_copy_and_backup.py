@@ -169,6 +169,34 @@ def test_a_backup_ends_and_is_whole_while_others_write(invoke: Invoke, filled: P
     assert not (filled / "backup.sqlite.part").exists()
 
 
+def test_a_position_in_the_changes_of_a_store_is_not_one_in_its_backup(
+    invoke: Invoke, filled: Path
+) -> None:
+    position = invoke("copy", "kv.sqlite", "to.sqlite").stdout.strip()
+    assert invoke("backup", "backup.sqlite").exit_code == 0
+    logs = {position.partition(".")[0]}
+    for store in ("backup.sqlite", "restored.sqlite"):
+        assert invoke("backup", "restored.sqlite", "--store", "backup.sqlite").exit_code == 0
+        assert invoke("set", "new", "1", "--store", store).exit_code == 0
+        gone = invoke("copy", store, "other.sqlite", "--since", position)
+        assert gone.exit_code == 1
+        assert "no longer kept" in gone.stderr
+        logs.add(invoke("copy", store, "other.sqlite").stdout.partition(".")[0])
+    assert len(logs) == 3, "each file has its own log"
+    since = invoke("copy", "kv.sqlite", "to.sqlite", "--since", position)
+    assert since.exit_code == 0, "the store itself keeps its log"
+
+
+def test_a_backup_of_a_store_without_changes_has_none(filled: Path, invoke: Invoke) -> None:
+    with sqlite3.connect(filled / "kv.sqlite") as db:
+        db.execute("UPDATE change_log SET log = NULL")
+    db.close()
+    assert invoke("backup", "backup.sqlite").exit_code == 0
+    db = sqlite3.connect(filled / "backup.sqlite")
+    assert db.execute("SELECT log FROM change_log").fetchall() == [(None,)]
+    db.close()
+
+
 def test_a_backup_does_not_disturb_another_backup(invoke: Invoke, filled: Path) -> None:
     part = filled / "backup.sqlite.part"
     part.write_text("what another backup has written")

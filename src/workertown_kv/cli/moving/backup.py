@@ -28,6 +28,9 @@ def backup(*, store: StoreChoice, file: Path) -> None:
     FILE has the store as it is at one moment. A server may write meanwhile: FILE has all writes
     that were acknowledged before the command began. It is complete once it has its name, and is an
     ordinary SQLite file. For other stores, use `export` or the tools of their databases.
+
+    Clients that follow changes begin again if FILE replaces the store: a position in the changes
+    of one file is not accepted for the other.
     """
     started = time.monotonic()
 

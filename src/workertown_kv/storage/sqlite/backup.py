@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 
 from ...errors import OptionsError, StorageError
+from ..change_log import new_log
 from .connection import Patience
 from .failures import translated
 from .schema import check_owner
@@ -15,6 +16,9 @@ _BUSY_SECONDS = 10.0
 
 def copy_file(source: Path, to: Path) -> None:
     """Copy all entries of a file, as of now, into a new file, and wait until it is on the disk.
+
+    The new file begins another log of changes, since both files may get further changes under the
+    same numbers. A position in the log of the source is not accepted there.
 
     Other processes may write meanwhile; this does not wait for their writes to end. Raises
     `OptionsError` and `StorageError`.
@@ -45,8 +49,19 @@ def copy_file(source: Path, to: Path) -> None:
 def _write(db: apsw.Connection, to: Path) -> None:
     try:
         db.execute("VACUUM INTO ?", (os.fspath(to),))
+        _begin_log(to)
     except apsw.Error as error:
         # SQLite leaves the journal of the new file if the disk is full.
         Path(f"{to}-journal").unlink(missing_ok=True)
         failure = translated(error, to)
         raise StorageError(f"Cannot write {to}: {failure.message}", failure.kind) from error
+
+
+def _begin_log(file: Path) -> None:
+    """Give the log of changes in a new file its own identity, if the file has a log."""
+    db = apsw.Connection(os.fspath(file), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'change_log'").get:
+            db.execute("UPDATE change_log SET log = ? WHERE log IS NOT NULL", (new_log(),))
+    finally:
+        db.close()
