@@ -33,7 +33,8 @@ class RequestCounts:
         cells[count] += 1
         cells[latency + bisect_left(_BOUNDS, seconds)] += 1
         cells[latency + _SUM] += seconds
-        cells[received] += exchange.received_bytes
+        if exchange.method != "GET":  # whose bodies mean nothing
+            cells[received] += exchange.received_bytes
         cells[sent] += exchange.sent_bytes
 
     def _positions(self, template: str, method: str, status: int) -> tuple[int, int, int, int]:
