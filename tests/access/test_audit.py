@@ -13,6 +13,7 @@ import pytest
 from caller import API_KEY, Caller, make_server
 from served_socket import put, request, serving, until
 from workertown_kv import OptionsError, Server, kv
+from workertown_kv.http.exchange import Exchange
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
 
@@ -299,6 +300,18 @@ async def test_plain_requests_are_lines_too() -> None:
         ("set", "default", "a", 200, "admin"),
         ("delete", "default", "a", 200, "admin"),
     ]
+
+
+async def test_no_request_is_kept_after_its_end() -> None:
+    audited = Audited()
+
+    class Watcher:
+        def observe(self, exchange: Exchange, seconds: float) -> None:
+            assert exchange.trail is None
+
+    audited.server.watch(Watcher())
+    assert (await audited.call("PUT", "/v1/kv/a", json={"value": 1})).is_success
+    assert audited.taken("action") == [("set",)]
 
 
 async def test_a_log_that_fails_stops_no_answer(caplog: pytest.LogCaptureFixture) -> None:

@@ -53,6 +53,7 @@ class AuditLog:
         trail = exchange.trail
         if not isinstance(trail, RequestTrail):
             return
+        exchange.trail = None  # without the cycle, the body of the request is freed at once
         refused = exchange.status in _REFUSALS and not trail.is_refused
         writes = exchange.method not in _READING or self.reads
         if refused or (writes and not trail.is_noted):
