@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ..access.address import AddressOf
-from ..access.log import PRINTABLE, logged_path
+from ..access.log import PATH_BYTES, PRINTABLE, logged_path
 from ..errors import InputError
 from ..http.exchange import Exchange
 from .log import LogFormat, utc
@@ -15,6 +15,9 @@ from .loop_lines import REQUESTS
 
 MOST_CHARACTERS: Final = 256
 """The most characters of a method or a user that are logged; three dots replace the rest."""
+
+_SHORT: Final = [f"{hundredths / 100:.2f}" for hundredths in range(1000)]
+"""Durations of less than 10 ms, since a float takes long to format."""
 
 
 class AccessLines:
@@ -40,22 +43,31 @@ class AccessLines:
             address = self._address_of(exchange)
         except InputError:
             address = None  # the proxy does not name the client properly
-        REQUESTS.write(self._line(exchange, seconds, self._time, address))
+        sent = exchange.raw_path
+        is_plain = sent and len(sent) <= PATH_BYTES and not sent.translate(None, PRINTABLE)
+        path = sent.decode() if sent and is_plain else logged_path(exchange)
+        hundredths = int(seconds * 100_000 + 0.5)
+        elapsed = _SHORT[hundredths] if hundredths < len(_SHORT) else f"{seconds * 1000:.2f}"
+        REQUESTS.write(self._line(exchange, path, elapsed, self._time, address))
 
 
-def _text_line(exchange: Exchange, seconds: float, moment: str, address: str | None) -> str:
+def _text_line(
+    exchange: Exchange, path: str, elapsed: str, moment: str, address: str | None
+) -> str:
     return (
-        f"{_plain(exchange.method)} {logged_path(exchange)} {exchange.status} "
-        f"{seconds * 1000:.2f}ms {moment} {address or '-'} {_plain(exchange.user.id)} "
+        f"{_plain(exchange.method)} {path} {exchange.status} {elapsed}ms "
+        f"{moment} {address or '-'} {_plain(exchange.user.id)} "
         f"{exchange.received_bytes} {exchange.sent_bytes} {exchange.id.decode()}\n"
     )
 
 
-def _json_line(exchange: Exchange, seconds: float, moment: str, address: str | None) -> str:
+def _json_line(
+    exchange: Exchange, path: str, elapsed: str, moment: str, address: str | None
+) -> str:
     return (
         f'{{"time": "{moment}", "level": "info", "event": "request", '
-        f'"method": {_quoted(exchange.method)}, "path": {_quote(logged_path(exchange))}, '
-        f'"status": {exchange.status}, "elapsed_ms": {seconds * 1000:.2f}, '
+        f'"method": {_quoted(exchange.method)}, "path": {_quote(path)}, '
+        f'"status": {exchange.status}, "elapsed_ms": {elapsed}, '
         f'"client": {_quoted(address)}, "user": {_quoted(exchange.user.id or None)}, '
         f'"received_bytes": {exchange.received_bytes}, "sent_bytes": {exchange.sent_bytes}, '
         f'"request_id": "{exchange.id.decode()}"}}\n'
