@@ -38,7 +38,7 @@ class ApiKey:
         # The time of finding a key by its digest reveals nothing about the key, since a client
         # cannot choose the digest of the text that it sends.
         self._known: dict[bytes, TimedUser] = {}
-        self._recent: dict[bytes, TimedUser] = {}
+        self._recent: dict[bytes | None, TimedUser] = {}
         """By `Authorization` fields with a valid key: finding one costs less than a digest."""
         for key in keys:
             expected = _digest_of(key)
@@ -76,10 +76,15 @@ class ApiKey:
     def summary(self) -> str:
         return f"{len(self._known):,} {'API key' if len(self._known) == 1 else 'API keys'}"
 
-    async def authenticate(self, exchange: Exchange, authorization: bytes) -> User | None:
+    def seen(self, authorization: bytes | None) -> User | None:
+        """Return the user of an `Authorization` field that was verified before, and still is."""
         known = self._recent.get(authorization)
-        if known is not None:
-            return known.user_at(self._clock())
+        return None if known is None else known.user_at(self._clock())
+
+    async def authenticate(self, exchange: Exchange, authorization: bytes) -> User | None:
+        user = self.seen(authorization)
+        if user is not None:
+            return user
         if self._get is None:
             sent = credentials_in(authorization, b"bearer")
         else:

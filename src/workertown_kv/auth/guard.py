@@ -70,6 +70,9 @@ class Guard:
         """Whether functions of the user's own take part."""
         header = options.jwt.header if isinstance(options.jwt, JwtOptions) else AUTHORIZATION
         self._credentials = {*_CREDENTIALS, header.lower().encode()}
+        first = strategies[0] if strategies and self._final_hook is None else None
+        self._user_seen = first.seen if isinstance(first, ApiKey) else None
+        """Finds the user of credentials that were verified before, as nearly all requests have."""
         challenges = [strategy.challenge for strategy in strategies] or [ApiKey.challenge]
         self._challenges = list(dict.fromkeys(challenges))
 
@@ -79,6 +82,17 @@ class Guard:
             check_single(exchange.repeated)
         if exchange.route.is_public:
             return
+        user = None
+        if self._user_seen is not None:
+            user = self._user_seen(exchange.fields.get(b"authorization"))
+        if user is None:
+            user = await self._verified(exchange)
+        if exchange.method not in _READING:
+            self._check_page(exchange)
+        exchange.user = user
+
+    async def _verified(self, exchange: Exchange) -> User:
+        """Return the user of an exchange, or raise `Unauthorized`, later rather than sooner."""
         started = perf_counter()
         try:
             user = await self._user(exchange)
@@ -88,9 +102,7 @@ class Guard:
         if user is None:
             await self._slow_down(exchange, started)
             raise Unauthorized(self._challenges, exchange.route.unauthorized)
-        if exchange.method not in _READING:
-            self._check_page(exchange)
-        exchange.user = user
+        return user
 
     async def is_valid(self, exchange: Exchange) -> bool:
         """Return whether the credentials of a request that was admitted are still valid."""
