@@ -31,9 +31,17 @@ function snippetsOf(session, namespace, key) {
     wrangler: [
       `export CLOUDFLARE_API_BASE_URL=${quoted(`${base}/client/v4`)}`,
       'export CLOUDFLARE_API_TOKEN="$KV_TOKEN"',
-      `wrangler kv key get --remote --namespace-id ${id} ${key.startsWith("-") ? "-- " : ""}${quoted(key)}`,
+      ...(key.startsWith("-") ? inFile(id, key) : [`wrangler kv key get --remote --namespace-id ${id} ${quoted(key)}`]),
     ].join("\n"),
   };
+}
+
+/** Return commands for a key that wrangler would take for an option. */
+function inFile(id, key) {
+  return [
+    `printf '%s' ${quoted(JSON.stringify([key]))} > keys.json`,
+    `wrangler kv bulk get --remote --namespace-id ${id} keys.json`,
+  ];
 }
 
 /** Return buttons that show the snippets of a key. */
