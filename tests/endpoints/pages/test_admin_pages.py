@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import expect
@@ -11,6 +11,58 @@ from endpoints.pages.console import Console, axe_findings
 from servers.installed import Find, npm_packages
 
 pytestmark = pytest.mark.deep
+
+
+EXPORT: Final = """\
+{"workertown_kv_export": 1, "at": 1795905459}
+{"namespace": "00000000000000000000000000000000", "title": "default"}
+{"key": "a", "value": "\\"key"}
+{"key": "b", "value": 1}
+{"key": "c", "value": {"key": 1}}
+{"key": "d", "base64": "/w=="}
+{"end": true, "count": 4, "sha256": ""}
+"""
+COUNT: Final = """async (text) => {
+    const { EntryCount } = await import("./export-count.js");
+    const bytes = new TextEncoder().encode(text);
+    return Array.from({ length: bytes.length }, (_, index) => {
+        const count = new EntryCount();
+        const size = index + 1;
+        for (let at = 0; at < bytes.length; at += size) count.add(bytes.slice(at, at + size));
+        return count.entries;
+    });
+}"""
+FOLLOW: Final = """async ([text, mayCount]) => {
+    const { Transfer } = await import("./transfer.js");
+    const lines = text.match(/.*\\n/g);
+    let counted;
+    const isCounted = mayCount ? new Promise((resolve) => (counted = resolve)) : null;
+    // Each piece after the first waits until the bar has shown the piece before it.
+    const stream = new ReadableStream({
+        async pull(controller) {
+            await isCounted;
+            await new Promise((resolve) => setTimeout(resolve));
+            if (lines.length) controller.enqueue(new TextEncoder().encode(lines.shift()));
+            else controller.close();
+        },
+    }, { highWaterMark: 0 });
+    const transfer = new Transfer({
+        paths: { admin: "/admin" },
+        permissions: { mayEverywhere: (verb) => mayCount || verb !== "write" },
+        deletePrefix: async () => (counted(), 4),
+        request: async () => new Response(stream),
+    }, new Map([["default", "default"]]));
+    document.body.append(transfer.element);
+    const states = [];
+    await new Promise((resolve) => {
+        new MutationObserver(() => {
+            states.push([transfer.state.textContent, transfer.bar.position]);
+            if (transfer.state.textContent.startsWith("Exported")) resolve();
+        }).observe(transfer.state, { childList: true });
+        transfer.element.querySelector("form").requestSubmit();
+    });
+    return states;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +146,24 @@ def test_a_namespace_is_exported_and_imported(console: Console, tmp_path: Path) 
     page.get_by_label("File").set_input_files(file)
     console.button("Import").click()
     expect(page.get_by_role("alert")).to_be_visible()
+
+
+def test_the_entries_of_an_export_are_counted_however_its_bytes_arrive(console: Console) -> None:
+    console.page.goto(f"{console.store.url}/console/")
+    assert set(console.page.evaluate(COUNT, EXPORT)) == {4}
+
+
+def test_an_export_shows_how_much_of_it_has_arrived(console: Console) -> None:
+    page = console.page
+    page.goto(f"{console.store.url}/console/")
+    states = page.evaluate(FOLLOW, [EXPORT, True])
+    half = len("".join(EXPORT.splitlines(keepends=True)[:4]))
+    assert [f"Exporting: 50 %, 2 of 4 entries, {half} B", 0.5] in states
+    assert states[-1][0] == f"Exported 4 entries, {len(EXPORT)} B."
+    # Users who may not count get no total.
+    texts = [text for text, _ in page.evaluate(FOLLOW, [EXPORT, False])]
+    assert f"Exporting: 2 entries, {half} B" in texts
+    assert not any("%" in text for text in texts)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -22,7 +22,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FIRST_PAINT = 100 * 1024
 LATER = {
     *("workertown-kv.js", "api-keys.js", "feed.js", "namespaces.js", "transfer.js"),
-    *("metrics.js", "overview.js", "plot.js"),
+    *("export-count.js", "metrics.js", "overview.js", "plot.js"),
 }
 """The modules that load once they are needed."""
 

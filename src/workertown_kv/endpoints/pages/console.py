@@ -14,6 +14,7 @@ FILES: Final = page_files(
         "browse.js",
         "deleting.js",
         "edit.js",
+        "export-count.js",
         "feed.js",
         "metrics.js",
         "namespaces.js",

@@ -1,7 +1,10 @@
 // A whole store as a file: exports, and imports.
 
 import { attempt, bytesText, field, h } from "./dom.js";
+import { EntryCount } from "./export-count.js";
 import { download } from "./values.js";
+
+const number = (count) => count.toLocaleString("en");
 
 export class Transfer {
   #session;
@@ -9,6 +12,7 @@ export class Transfer {
 
   constructor(session, titles) {
     this.#session = session;
+    this.titles = titles;
     this.bar = h("progress", { hidden: true, "aria-label": "Progress" });
     this.state = h("p", { role: "status" });
     const { permissions } = session;
@@ -53,21 +57,55 @@ export class Transfer {
     const query = { namespace: namespace || null };
     const url = `${this.#session.paths.admin}/export`;
     const response = await this.#session.request("GET", url, { query, signal });
+    const counting = new AbortController();
+    let total = null;
+    this.#total(namespace, AbortSignal.any([signal, counting.signal])).then(
+      (found) => (total = found),
+      () => {}, // Then the bar has no end.
+    );
     const pieces = [];
+    const counted = new EntryCount();
     let size = 0;
     for (const reader = response.body.getReader(); ; ) {
       const { done, value } = await reader.read();
       if (done) break;
       size += value.length;
       pieces.push(value);
-      this.state.textContent = `Exporting: ${bytesText(size)}`;
+      counted.add(value);
+      this.#show("Exporting", counted.entries, total, number, " entries");
+      this.state.textContent += `, ${bytesText(size)}`;
     }
+    counting.abort();
     const whole = new Blob(pieces);
     const lastLine = (await whole.slice(-300).text()).trim().split("\n").at(-1);
     if (!lastLine.startsWith('{"end"')) throw new Error("The export broke off. Nothing was saved.");
     const { count } = JSON.parse(lastLine);
     download(whole, "export.ndjson");
-    this.state.textContent = `Exported ${count} entries, ${bytesText(size)}.`;
+    this.state.textContent = `Exported ${number(count)} entries, ${bytesText(size)}.`;
+  }
+
+  /** Return how many entries an export will have, null if the user may not count them. */
+  async #total(namespace, signal) {
+    const { permissions } = this.#session;
+    if (!permissions.mayEverywhere("write")) return null;
+    let total = 0;
+    for (const id of namespace ? [namespace] : this.titles.keys()) {
+      total += await this.#session.deletePrefix(id, "", { onlyCounts: true, signal });
+    }
+    return total;
+  }
+
+  /** Show how much of a whole is done; `total` is null as long as it is not known. */
+  #show(doing, done, total, words, unit = "") {
+    if (total === null) {
+      this.state.textContent = `${doing}: ${words(done)}${unit}`;
+      return;
+    }
+    // Other clients may write meanwhile.
+    const part = total ? Math.min(1, done / total) : 1;
+    this.bar.max = 1;
+    this.bar.value = part;
+    this.state.textContent = `${doing}: ${Math.floor(part * 100)} %, ${words(done)} of ${words(total)}${unit}`;
   }
 
   // Imports
@@ -98,10 +136,8 @@ export class Transfer {
 
   async #import(file, conflict, onlyCounts) {
     const report = (sent, all) => {
-      this.bar.max = all;
-      this.bar.value = sent;
-      const words = sent < all ? "Sending" : "The server writes";
-      this.state.textContent = `${words}: ${bytesText(sent)} of ${bytesText(all)}`;
+      // The server writes while it reads, so what is left to do follows what is left to send.
+      this.#show(sent < all ? "Importing" : "The server writes the last entries", sent, all, bytesText);
     };
     const query = { on_conflict: conflict, dry_run: onlyCounts };
     const { signal } = this.#stop;
