@@ -45,6 +45,7 @@ STARTING: Final = (
         "endpoints/pages/test_extremes.py",
         "endpoints/pages/test_in_browser.py",
         "endpoints/pages/test_overview.py",
+        "endpoints/pages/test_scopes.py",
         "endpoints/pages/test_snippets.py",
         "endpoints/test_memory.py",
         "examples",
