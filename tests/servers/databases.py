@@ -2,14 +2,22 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
+from caller import API_KEY
+
+from .dynamodb import RunningDynamoDB
 from .etcd import RunningMember
-from .installed import Find
+from .installed import Find, python_packages
+from .libsql import TOKEN, StandInLibsql
 from .mariadb import RunningMariadb
 from .postgres import RunningPostgres, postgres_programs
 from .redis import RunningRedis
 from .redis_cluster import RunningCluster
 from .upstash import StandInUpstash
+
+TOKENS: Final = {"http": API_KEY, "libsql": TOKEN}
+"""The tokens that storages need beside their URLs; the key of another server is that of tests."""
 
 
 def database(name: str, require_program: Find, folder: Path, running: ExitStack) -> str:
@@ -27,6 +35,11 @@ def database(name: str, require_program: Find, folder: Path, running: ExitStack)
         case "etcd":
             program = require_program("etcd", "etcd-server")
             return running.enter_context(RunningMember(program, folder)).url
+        case "dynamodb":
+            packages = python_packages(Path(__file__).parent / "ministack.txt")
+            return running.enter_context(RunningDynamoDB(packages, folder)).url("store")
+        case "libsql":
+            return running.enter_context(StandInLibsql(folder / "libsql.sqlite")).url
     program = require_program("redis-server", "redis-server")
     if name == "cluster":
         return running.enter_context(RunningCluster(program, folder)).url

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from caller import API_KEY, Caller
+from caller import Caller
 from servers.behind import ServersBehind, quiet_server
-from servers.databases import database
+from servers.databases import TOKENS, database
 from servers.relay import Relay
 from workertown_kv.options import Secret
 from workertown_kv.storage.memory import MemoryStorage
@@ -19,7 +19,7 @@ from workertown_kv.storage.url import storage_from_url
 
 pytestmark = [pytest.mark.anyio, pytest.mark.deep]
 
-STORAGES: Final = ("postgres", "mariadb", "redis", "upstash", "http", "etcd")
+STORAGES: Final = ("postgres", "mariadb", "redis", "upstash", "http", "etcd", "libsql")
 """The names of `servers.databases`, and another server. A new storage needs one line."""
 
 CUTS: Final = range(0, 500, 7)
@@ -33,8 +33,9 @@ Find = Callable[[str, str], str]
 class Faulty:
     """A storage behind a relay."""
 
-    def __init__(self, url: str, relay: Relay) -> None:
+    def __init__(self, url: str, relay: Relay, token: str | None) -> None:
         self.relay = relay
+        self._token = Secret(token) if token else None
         self._url = relay.in_front(url)
         self.is_asked_first = url.startswith("http")
 
@@ -42,7 +43,7 @@ class Faulty:
     async def served(self, seconds: float = 1) -> AsyncIterator[Caller]:
         """Run a server over the storage, which waits so long for it, and yield a caller."""
         parameter = f"{'&' if '?' in self._url else '?'}timeout={seconds}"
-        storage = storage_from_url(self._url + parameter, token=Secret(API_KEY))
+        storage = storage_from_url(self._url + parameter, token=self._token)
         async with quiet_server(storage) as server:
             yield Caller(server)
 
@@ -61,7 +62,8 @@ def faulty(
             url = database(request.param, require_program, folder, running)
         port = urlsplit(url).port
         assert port is not None
-        yield Faulty(url, running.enter_context(Relay(port)))
+        relay = running.enter_context(Relay(port))
+        yield Faulty(url, relay, TOKENS.get(request.param))
 
 
 def is_unavailable(answer: httpx2.Response) -> bool:

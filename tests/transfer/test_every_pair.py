@@ -6,9 +6,8 @@ from typing import Final
 
 import pytest
 
-from caller import API_KEY
 from servers.behind import ServersBehind
-from servers.databases import database
+from servers.databases import TOKENS, database
 from workertown_kv.entry import DEFAULT_NAMESPACE
 from workertown_kv.errors import NamespaceNotFound
 from workertown_kv.namespaces import Namespace
@@ -23,11 +22,11 @@ from workertown_kv.transfer.moving import Store, copy, export_blocks
 from workertown_kv.transfer.targets import Targets
 from workertown_kv.transfer.writing import Writer
 
-pytestmark = [pytest.mark.anyio, pytest.mark.deep]
+pytestmark = [pytest.mark.anyio, pytest.mark.deep, pytest.mark.network]
 
 STORAGES: Final = (
     *("memory", "sqlite", "postgres", "mariadb"),
-    *("redis", "cluster", "upstash", "http", "etcd"),
+    *("redis", "cluster", "upstash", "http", "etcd", "libsql", "dynamodb"),
 )
 """The names of `servers.databases`, and another server. A new storage needs one line."""
 
@@ -59,12 +58,17 @@ def urls(
 
 
 @pytest.fixture
-async def stores(urls: Mapping[str, str]) -> AsyncIterator[Mapping[str, Store]]:
+async def stores(
+    urls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Mapping[str, Store]]:
     """Yield an empty store in each storage."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     found = {}
     async with AsyncExitStack() as opened:
         for name in STORAGES:
-            token = Secret(API_KEY) if name == "http" else None
+            token = Secret(TOKENS[name]) if name in TOKENS else None
             storage = storage_from_url(urls[name], token=token)
             await storage.open()
             opened.push_async_callback(storage.close)
