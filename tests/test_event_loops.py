@@ -14,8 +14,10 @@ from servers.installed import Find
 from workertown_kv import Server, kv
 
 KEY = {"Authorization": "Bearer s3cret"}
-STORAGES: Final = ("memory", "sqlite", "postgres", "mariadb", "redis", "cluster", "upstash")
-DEEP: Final = ("cluster", "upstash")
+STORAGES: Final = (
+    *("memory", "sqlite", "postgres", "mariadb", "redis", "cluster", "upstash", "etcd"),
+)
+DEEP: Final = ("cluster", "upstash", "etcd")
 """Their connections are those of `redis`, and of a client for HTTP."""
 
 

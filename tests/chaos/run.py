@@ -66,7 +66,7 @@ class Chaos:
         env = {"KV_OPTIONS__CHANGES__ENTRIES": str(entries)}
         self._servers = [Server(engine.url, logs / f"server-{one}.log", env) for one in range(2)]
         self._client = Client([one.url for one in self._servers], self.ledger)
-        self._writers = Writers(self._client, self.ledger)
+        self._writers = Writers(self._client, self.ledger, engine.atomic)
         self._is_writing = False
         self.readers = [
             self._reader("pages"),

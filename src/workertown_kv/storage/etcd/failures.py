@@ -113,8 +113,8 @@ def _failure(error: Lost | Refused, *, writes: bool) -> KvError:
             return StorageError(message, StorageFailure.REFUSED)
     if "request is too large" in text:
         return ValueTooLarge(
-            "Etcd accepts no request of this size (--max-request-bytes); expected request_bytes in "
-            "the URL of etcd to have the same number"
+            "Etcd accepts no request of this size (--max-request-bytes); expected less at once, "
+            "and the same number as request_bytes in the URL of etcd"
         )
     if "too many operations" in text:
         return StorageUnsupported(

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import httpx2
 import msgspec
 
+from ...errors import StorageUnavailable
 from .failures import Lost, Outcome, Refused, translated
 from .messages import Watched, WatchedLine
 from .url import Settings
@@ -103,6 +104,7 @@ class Gateway:
         except Refused as error:
             if error.outcome is Outcome.LOGIN:
                 self._token = ""
+                raise StorageUnavailable("Etcd asks for a new login") from error
             raise translated(error, writes=False) from error
 
     async def _answered(self, path: str, body: bytes, deadline: float, *, writes: bool) -> bytes:

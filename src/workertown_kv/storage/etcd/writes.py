@@ -21,8 +21,9 @@ MOST_TOGETHER: Final = 100
 
 _FIRST_PAUSE_SECONDS: Final = 0.001
 _LONGEST_PAUSE_SECONDS: Final = 0.1
-_BESIDE_BYTES: Final = 8192
-"""What a write of a long key adds to its value."""
+_BESIDE_BYTES: Final = 512
+_BESIDE_BYTES_PER_CHARACTER: Final = 24
+"""What a write adds to its value, by the length of the key: several names, and a record in JSON."""
 
 
 async def write_one(
@@ -68,8 +69,9 @@ def _groups(operations: Sequence[Write], value_bytes: int) -> Iterator[Sequence[
     size = 0
     for operation in operations:
         at = (operation.namespace, operation.key)
-        length = _BESIDE_BYTES if len(operation.key) > 100 else _BESIDE_BYTES // 4
-        length += len(operation.value) if isinstance(operation, Set) else 0
+        length = _BESIDE_BYTES + _BESIDE_BYTES_PER_CHARACTER * len(operation.key)
+        if isinstance(operation, Set):
+            length += len(operation.value) + 3 * len(operation.metadata or b"")
         if group and (at in keys or len(group) == MOST_TOGETHER or size + length > value_bytes):
             yield group
             group, keys, size = [], set(), 0
