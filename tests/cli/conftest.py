@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner, Result
@@ -30,11 +31,8 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
     monkeypatch.setenv("KV_PROFILES", str(tmp_path / "config" / "profiles.json"))
 
     def invoked(*args: str | Path, input: str | bytes | None = None, **env: str) -> Result:
-        # The command keeps --config for child processes.
-        with monkeypatch.context() as patch:
-            for name, text in env.items():
-                patch.setenv(name, text)
-            patch.setenv("KV_CONFIG", env.get("KV_CONFIG", ""))
+        # The command keeps --config and --database for child processes.
+        with patch.dict(os.environ, {"KV_CONFIG": "", **env}):
             words = [os.fspath(arg) for arg in args]
             return CliRunner().invoke(main, words, input=input, prog_name="workertown-kv")
 
