@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import Response
 
@@ -292,6 +292,7 @@ _OPTIONS: Final[list[dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("options", _OPTIONS, ids=["defaults", "everything on"])
+@settings(max_examples=200 if settings.get_current_profile_name() == "all" else 25)
 @given(sent=st.lists(_REQUESTS, min_size=1, max_size=6))
 def test_both_ways_give_the_same_answers(
     options: dict[str, Any], sent: list[tuple[str, str, list[str], bytes, bool]]
@@ -345,6 +346,8 @@ def _comparable(answer: bytes) -> bytes:
     answer = re.sub(
         rb'(x-request-id: |request_id":"|request id )[0-9a-f]{10}-[0-9]+', rb"\1I", answer
     )
+    if re.match(rb"HTTP/1.1 [45]", answer):  # with a request id, which may be longer
+        answer = re.sub(rb"(\r\ncontent-length: )[1-9]\d*", rb"\1L", answer)
     return re.sub(rb";t=\d+|retry-after: \d+|now is \d+", b"N", answer)
 
 

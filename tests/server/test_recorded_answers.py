@@ -125,6 +125,8 @@ async def _answer(served: Served, sent: bytes) -> list[str]:
     answer = re.sub(r'(\r\netag: |"version":)"[^"]+"', r"\1V", answer)
     answer = re.sub(r"\r\n(date|x-request-id): [^\r]+", r"\r\n\1: …", answer)
     answer = re.sub(r'("request_id":")[^"]+', r"\1…", answer)
+    if re.match(r"HTTP/1.1 [45]", answer):  # with a request id, which may be longer
+        answer = re.sub(r"(\r\ncontent-length: )[1-9]\d*", r"\1…", answer)
     return answer.split("\r\n")
 
 
