@@ -3,7 +3,7 @@
 Schemas are made from the structs that the API decodes and encodes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -35,13 +35,14 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def document(
-    groups: Sequence[Group],
+    descriptions: Sequence[Callable[[], Group]],
     challenges: Mapping[str, str],
     refusals: Sequence[int] = (),
     fields: Mapping[str, str] = {},
 ) -> Json:
     """Return the whole document. `challenges` has the `WWW-Authenticate` of each strategy by name.
 
+    `descriptions` return the groups.
     `refusals` are the statuses with which the server may refuse any request. `fields` has the
     header fields of strategies whose credentials are not in `Authorization`.
     """
@@ -51,6 +52,7 @@ def document(
     security: list[Json] = [{name: []} for name in schemes]
     paths: dict[str, Json] = {}
     schemas: dict[str, Json] = {}
+    groups = [describe() for describe in descriptions]
     for group in groups:
         schemas |= schemas_of([Failure, *group.structs], group.unions, group.narrowed)
         schemas |= group.schemas

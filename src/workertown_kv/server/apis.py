@@ -1,7 +1,7 @@
 """Make the routes of the APIs that the options ask for, and find the route of each request."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import permutations, product
 from typing import Final
 
@@ -70,19 +70,19 @@ def routes_of(
     jwt = options.auth.jwt
     own_fields = {"jwt": jwt.header} if jwt is not False and jwt.has_own_field else {}
     found: dict[str, tuple[str, Sequence[Route]]] = {}
-    native: list[Group] = []
-    others: list[Group] = []
+    native: list[Callable[[], Group]] = []
+    others: list[Callable[[], Group]] = []
     if endpoints.v1.kv is not False:
         prefix = options.path(endpoints.v1.kv)
         routes = kv_routes(options.limits, cached, namespaces, prefix, health.failed)
         found["endpoints.v1.kv"] = endpoints.v1.kv, routes
-        native.append(describe_kv(storage, options.limits, prefix))
+        native.append(partial(describe_kv, storage, options.limits, prefix))
     if cloudflare.rest is not False:
         prefix = options.path(cloudflare.rest)
         routes = rest_routes(options, cached, namespaces, prefix, health.failed)
         found["endpoints.cloudflare.rest"] = cloudflare.rest, routes
         in_authorization = [one for name, one in challenges.items() if name not in own_fields]
-        others.append(describe_rest(options, storage, prefix, in_authorization))
+        others.append(partial(describe_rest, options, storage, prefix, in_authorization))
     if cloudflare.binding is not False:
         binding = Binding(options, cached, namespaces, options.path(cloudflare.binding))
         found["endpoints.cloudflare.binding"] = cloudflare.binding, [binding]
@@ -90,20 +90,20 @@ def routes_of(
         prefix = options.path(endpoints.v1.admin)
         routes = admin_routes(options, storage, cached, namespaces, api_keys, prefix, health)
         found["endpoints.v1.admin"] = endpoints.v1.admin, routes
-        native.append(describe_admin(storage, prefix, with_keys=api_keys is not None))
+        native.append(partial(describe_admin, storage, prefix, with_keys=api_keys is not None))
     if endpoints.v1.changes is not False and changes is not None:
         prefix = options.path(endpoints.v1.changes)
         routes = change_routes(changes, prefix)
         # Values may be at / or at /v1 without an option that turns the feed off.
         if endpoints.v1.changes != _DEFAULTS.changes or not _is_covered(routes, found):
             found["endpoints.v1.changes"] = endpoints.v1.changes, routes
-            native.append(describe_changes(storage, options.limits, prefix))
+            native.append(partial(describe_changes, storage, options.limits, prefix))
     if endpoints.v1.whoami is not False:
         prefix = options.path(endpoints.v1.whoami)
         routes = whoami_routes(prefix)
         if endpoints.v1.whoami != _DEFAULTS.whoami or not _is_covered(routes, found):
             found["endpoints.v1.whoami"] = endpoints.v1.whoami, routes
-            native.append(describe_whoami(prefix))
+            native.append(partial(describe_whoami, prefix))
     if endpoints.metrics is not False and board is not None:
         path = options.path(endpoints.metrics)
         is_default = endpoints.metrics == _DEFAULT_METRICS
@@ -111,11 +111,13 @@ def routes_of(
         routes = [MetricsRoute(path, board, token, gives_way=is_default)]
         if not is_default or not _is_covered(routes, found):
             found["endpoints.metrics"] = endpoints.metrics, routes
-            native.append(describe_metrics(path, has_token=bool(token)))
+            native.append(partial(describe_metrics, path, has_token=bool(token)))
     if endpoints.public is not False:
         prefix = options.path(endpoints.public)
-        described = [*native, *others, describe_public(prefix)]
-        whole = partial(document, described, challenges, _refusals(options), own_fields)
+        others.append(partial(describe_public, prefix))
+        # Few servers are asked for their document, and making it takes longer than all else here.
+        refusals = _refusals(options)
+        whole = cache(partial(document, [*native, *others], challenges, refusals, own_fields))
         found["endpoints.public"] = endpoints.public, public_routes(health, whole, prefix)
     found |= pages_of(options, found, partial(_is_free, found))
     _check_apart(found)
