@@ -90,6 +90,7 @@ async def test_groups_of_endpoints_can_be_moved_and_turned_off(storage: Storage)
         "/base/news",
         "/base/news/tickets",
         "/base/v1/whoami",
+        "/base/metrics",
         "/base/about/health",
         "/base/about/health/live",
         "/base/about/health/ready",
