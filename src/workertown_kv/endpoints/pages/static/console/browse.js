@@ -1,9 +1,9 @@
 // The keys and folders with a prefix, a page at a time, which change as the store does.
 
-import { attempt, button, bytesText, h, remaining, shown } from "./dom.js";
-import { feedPlace, keyPlace, listPlace, newPlace } from "./place.js";
-import { preview } from "./values.js";
+import { attempt, button, h, remaining, shown } from "./dom.js";
+import { feedPlace, listPlace, newPlace } from "./place.js";
 import { deletePrefixView, deleteSelected } from "./deleting.js";
+import { byCodePoints, fillRow, folderRow, keyRow } from "./rows.js";
 
 const PAGE_KEYS = 100;
 const FOLDER = "/";
@@ -97,7 +97,7 @@ export class Browser {
     };
     this.#rows.clear();
     this.#selected.clear();
-    for (const folder of page.prefixes) this.#rows.set(folder, this.#folderRow(folder));
+    for (const folder of page.prefixes) this.#rows.set(folder, folderRow(this.namespace, folder, this.#look()));
     for (const item of page.keys) this.#rows.set(item.key, this.#keyRow(item));
     this.#draw();
     await this.#refresh(page.keys.map(({ key }) => key));
@@ -157,57 +157,13 @@ export class Browser {
     );
   }
 
-  #folderRow(folder) {
-    const link = h("a", { href: listPlace(this.namespace, folder), class: "folder" }, shown(folder.slice(this.#folderStart())));
-    const cells = this.mayWrite ? [h("td")] : [];
-    return { element: h("tr", {}, cells, h("th", { scope: "row" }, link), h("td", { colspan: 5 }, "folder")) };
-  }
-
-  #folderStart() {
-    return this.prefix.lastIndexOf(FOLDER) + 1;
+  /** Return how rows look: where the shown part of their names begins, and whether they have a box. */
+  #look() {
+    return { start: this.prefix.lastIndexOf(FOLDER) + 1, mayWrite: this.mayWrite };
   }
 
   #keyRow(item) {
-    const { key } = item;
-    const name = shown(key.slice(this.#folderStart()), 200);
-    const row = {
-      key,
-      value: h("td", { class: "value" }),
-      size: h("td", { class: "size" }),
-      expires: h("td", { class: "expires" }),
-      metadata: h("td", { class: "metadata" }),
-      version: h("td", { class: "version" }),
-    };
-    const box = h("input", {
-      type: "checkbox",
-      "aria-label": `Select ${key.slice(0, 100)}`,
-      change: () => this.#select(key, box.checked),
-    });
-    row.box = box;
-    row.element = h(
-      "tr",
-      {},
-      this.mayWrite && h("td", {}, box),
-      h("th", { scope: "row" }, h("a", { href: keyPlace(this.namespace, key) }, name)),
-      row.value,
-      row.size,
-      row.expires,
-      row.metadata,
-      row.version,
-    );
-    this.#fill(row, item);
-    return row;
-  }
-
-  #fill(row, { version, expires_at: expiresAt, metadata, text, base64, error }) {
-    row.entryVersion = version;
-    row.expiresAt = expiresAt;
-    row.version.replaceChildren(h("code", { title: version }, `${version.slice(0, 8)}…`));
-    row.expires.textContent = expiresAt ? remaining(expiresAt) : "–";
-    row.metadata.replaceChildren(metadata ? shown(JSON.stringify(metadata), 80) : "");
-    const { node, size } = preview({ text, base64, error });
-    if (node) row.value.replaceChildren(node);
-    if (size !== undefined) row.size.textContent = bytesText(size);
+    return keyRow(this.namespace, item, this.#look(), (isSelected) => this.#select(item.key, isSelected));
   }
 
   #draw() {
@@ -304,7 +260,7 @@ export class Browser {
     const isAfter = names.length > 0 && byCodePoints(name, names.at(-1)) > 0;
     if ((isBefore && !this.#page.isFirst) || (isAfter && !this.#page.isLast)) return false;
     if (end < 0) return true;
-    this.#rows.set(name, this.#folderRow(name));
+    this.#rows.set(name, folderRow(this.namespace, name, this.#look()));
     this.#draw();
     return false;
   }
@@ -321,8 +277,8 @@ export class Browser {
     for (const [key, result] of found) {
       const row = this.#rows.get(key);
       if (result.version === null) this.#remove(key);
-      else if (result.error !== undefined && row) this.#fill(row, { version: row.entryVersion, expires_at: row.expiresAt, error: result.error });
-      else if (result.error === undefined && row) this.#fill(row, result);
+      else if (result.error !== undefined && row) fillRow(row, { version: row.entryVersion, expires_at: row.expiresAt, error: result.error });
+      else if (result.error === undefined && row) fillRow(row, result);
       else if (result.error === undefined) {
         this.#rows.set(key, this.#keyRow(result));
         isNew = true;
@@ -376,15 +332,4 @@ export class Browser {
     }, close);
     this.panel.replaceChildren(view);
   }
-}
-
-/** Compare as the server does: by the bytes of UTF-8, whose order is that of code points. */
-function byCodePoints(one, other) {
-  const length = Math.min(one.length, other.length);
-  for (let at = 0; at < length; ) {
-    const [a, b] = [one.codePointAt(at), other.codePointAt(at)];
-    if (a !== b) return a - b;
-    at += a > 0xffff ? 2 : 1;
-  }
-  return one.length - other.length;
 }

@@ -1,6 +1,8 @@
 // One key: its value, lifetime and metadata. Every change is made only if nobody was faster.
 
 import { $, attempt, button, bytesText, field, h, notify, remaining, shown } from "./dom.js";
+import { confirmed, conflictView } from "./conflict.js";
+import { metadataIn, secondsIn } from "./fields.js";
 import { parse } from "./json.js";
 import { keyPlace, listPlace } from "./place.js";
 import { snippetsView } from "./snippets.js";
@@ -290,22 +292,7 @@ export class Editor {
       else this.#draw("Text", typed);
       this.text?.focus();
     });
-    this.conflict.replaceChildren(
-      h(
-        "section",
-        { class: "panel conflict", role: "alert", "aria-label": "Conflict" },
-        h("h3", {}, words),
-        h("p", {}, "Nothing is overwritten. Take their value, or edit yours and save it over the value that you see here."),
-        h(
-          "div",
-          { class: "sides" },
-          h("div", {}, h("h4", {}, "Theirs"), h("pre", { id: "theirs", tabindex: "0" }, text)),
-          h("div", {}, h("h4", {}, "Yours"), h("pre", { id: "yours", tabindex: "0" }, typed)),
-        ),
-        take,
-        keep,
-      ),
-    );
+    this.conflict.replaceChildren(conflictView(words, { theirs: text, yours: typed }, [take, keep]));
     this.save.disabled = true;
     take.focus();
   }
@@ -348,7 +335,7 @@ export class Editor {
     const { namespace, key } = this;
     const session = this.#session;
     const entry = this.#entry;
-    if (entry.bytes === null && !(await this.#confirmed("The value is too large to bring it back."))) return;
+    if (entry.bytes === null && !(await confirmed(this.conflict, "The value is too large to bring it back."))) return;
     this.#isSaving = true;
     try {
       await session.delete(namespace, key, entry.version);
@@ -374,34 +361,8 @@ export class Editor {
     location.hash = listPlace(namespace, this.#folder());
   }
 
-  #confirmed(words) {
-    return new Promise((resolve) => {
-      const answer = (result) => () => {
-        this.conflict.replaceChildren();
-        resolve(result);
-      };
-      const cancel = button("Cancel", answer(false));
-      const panel = h("section", { class: "panel", "aria-label": "Confirm" }, h("p", {}, words), button("Delete it", answer(true), { class: "danger" }), cancel);
-      this.conflict.replaceChildren(panel);
-      cancel.focus();
-    });
-  }
-
   async #download() {
     const entry = this.#entry.bytes ? this.#entry : await this.#read(Infinity);
     if (entry) download(entry.bytes, this.key);
   }
-}
-
-function secondsIn(text) {
-  if (!text.trim()) return null;
-  if (!/^[1-9]\d*$/.test(text.trim())) throw new Error("Expected a lifetime in whole seconds, at least 1.");
-  return Number(text);
-}
-
-function metadataIn(text) {
-  if (!text.trim()) return null;
-  const { tokens, error } = parse(text);
-  if (error || tokens[0] !== "{") throw new Error("Expected metadata as a JSON object, or none.");
-  return JSON.parse(text);
 }
