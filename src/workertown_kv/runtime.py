@@ -21,7 +21,7 @@ DEFAULT_DATABASE = "kv.sqlite"
 """The SQLite file of a server whose environment does not name a database."""
 
 CLOUDFLARE_TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105  (the name of a variable)
-"""The variable with the token for `cloudflare-kv://`, as Cloudflare's own clients call it."""
+"""The variable with the token for Cloudflare, as its own clients call it."""
 
 EDGE_SCHEMES: Final = ("upstash", "upstash+http")
 """The URL schemes of the storages that only need `fetch`."""
@@ -51,7 +51,7 @@ def local(options: Options, env: Environment) -> Runtime:
 
 def token_for(url: str, options: Options, env: Environment) -> Secret | None:
     """Return the token for the storage that a URL names."""
-    is_cloudflare = url.lower().startswith("cloudflare-kv:")
+    is_cloudflare = url.lower().startswith(("cloudflare-kv:", "d1:"))
     token = text_of(env, CLOUDFLARE_TOKEN if is_cloudflare else options.env.database_token)
     return Secret(token) if token else None
 

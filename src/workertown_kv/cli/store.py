@@ -41,7 +41,7 @@ PROFILE: Final = "KV_PROFILE"
 NAMESPACE: Final = "KV_NAMESPACE"
 TOKEN: Final = "KV_TOKEN"  # noqa: S105  (the name of a variable)
 
-_CLOUDFLARE: Final = "cloudflare-kv"
+_CLOUDFLARE: Final = ("cloudflare-kv", "d1")
 _SERVERS: Final = ("http", "https")
 _LIBSQL: Final = "libsql"
 _WHOLE: Final = ("store", "profile", "database")
@@ -271,7 +271,7 @@ def _profile(name: str) -> Profile:
 def _choice(url: str, token_variable: str, namespace: str | None, options: Options) -> StoreChoice:
     token = None
     scheme = url.partition("://")[0].lower()
-    if scheme == _CLOUDFLARE:
+    if scheme in _CLOUDFLARE:
         # KV_TOKEN is for servers; Cloudflare must not get it.
         named = None if token_variable == TOKEN else text_of(os.environ, token_variable)
         token = named or text_of(os.environ, CLOUDFLARE_TOKEN)

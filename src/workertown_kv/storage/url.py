@@ -21,6 +21,7 @@ _FORMS: Final = {
     "etcd": "etcd://HOST:PORT,HOST:PORT/PREFIX",
     "http": "https://HOST/PATH",
     "cloudflare-kv": "cloudflare-kv://ACCOUNT/NAMESPACE",
+    "d1": "d1://ACCOUNT/DATABASE",
     "dynamodb": "dynamodb://REGION/TABLE",
     "libsql": "libsql://HOST",
 }
@@ -41,7 +42,7 @@ _MODULES: Final = {
 """The schemes, each with the name of the module of its storage, with hyphens."""
 _CLASSES: Final = {"cloudflare-kv": "CloudflareKVStorage", "dynamodb": "DynamoDBStorage"}
 """The classes that do not have the names of their modules."""
-_WITH_TOKEN: Final = frozenset({"cloudflare-kv", "http", "libsql"})
+_WITH_TOKEN: Final = frozenset({"cloudflare-kv", "d1", "http", "libsql"})
 """The modules of the storages that take a token beside the URL."""
 _ALSO_CALLED: Final = {
     "file": "sqlite",

@@ -79,8 +79,8 @@ def copy(
 
     FROM and TO are paths of SQLite files, URLs of databases, or URLs of servers. The tokens of
     servers and of libSQL are in KV_FROM_TOKEN and KV_TO_TOKEN; that of a server may be in a profile
-    of the same origin. For a namespace of Workers KV, the token may also be in
-    CLOUDFLARE_API_TOKEN. Entries that are written or deleted meanwhile may or may not be copied.
+    of the same origin. For Workers KV and D1, the token may also be in CLOUDFLARE_API_TOKEN.
+    Entries that are written or deleted meanwhile may or may not be copied.
 
     If FROM records changes, the command prints its position in them before the copy. With this
     position, --since later copies what has changed. FROM keeps changes only for a while.

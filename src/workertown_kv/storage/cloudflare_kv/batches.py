@@ -7,12 +7,12 @@ from ...entry import Entry
 from ...errors import KvError
 from ...operations import Delete, Get, Operation, Result, Set
 from ..batch import ReadBudget, guarded
+from ..cloudflare_api.rest import Rest
 from ..contract import Clock
 from ..version import new_version
 from ..workers_kv import layout
 from .javascript import survives
 from .reads import MOST_KEYS, read_many
-from .rest import Rest
 from .writes import Pair, delete_all, put_all
 
 NameOf = Callable[[Operation], str]

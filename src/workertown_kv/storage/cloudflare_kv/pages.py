@@ -8,11 +8,12 @@ import msgspec
 from ...entry import KeyInfo
 from ...errors import InputError, StorageError
 from ...operations import List
+from ..cloudflare_api.answers import Envelope, decoded
+from ..cloudflare_api.failures import Refused
+from ..cloudflare_api.rest import Rest
 from ..workers_kv import layout
 from ..workers_kv.cursor import cursor_for, cursor_in
-from .answers import Envelope, decoded, metadata_text
-from .failures import Refused
-from .rest import Rest
+from .answers import metadata_text
 
 LEAST_KEYS: Final = 10
 """The smallest page of Workers KV."""

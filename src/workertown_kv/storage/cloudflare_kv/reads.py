@@ -8,10 +8,12 @@ import msgspec
 
 from ...entry import Entry
 from ...errors import StorageFailure, StorageUnavailable
+from ..cloudflare_api.answers import Envelope, decoded
+from ..cloudflare_api.failures import Refused
+from ..cloudflare_api.rest import Rest
 from ..workers_kv import layout
-from .answers import Envelope, decoded, metadata_text
-from .failures import NoSuchKey, Refused
-from .rest import Rest
+from .answers import metadata_text
+from .failures import NoSuchKey
 
 MOST_KEYS: Final = 100
 """The most keys that Cloudflare returns in one answer."""

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from ...entry import DEFAULT_NAMESPACE, Entry
-from ...errors import KvError, OptionsError, StorageUnavailable
+from ...errors import KvError, StorageUnavailable
 from ...meters.metric import Measurement
 from ...operations import (
     Batch,
@@ -26,16 +26,18 @@ from ...operations import (
 )
 from ...options import Secret
 from ..batch import ReadBudget
+from ..cloudflare_api.failures import lost
+from ..cloudflare_api.rest import Rest
+from ..cloudflare_api.url import checked_token
 from ..contract import Capability, Clock, Migration, Storage
 from ..gathering import GatheredOperations, Write
 from ..tasks import in_task
 from ..workers_kv import layout
 from .batches import Acts
-from .failures import lost
+from .failures import failure_of
 from .pages import KeysPage, before, cursor_of, read_page, start_of
 from .reads import MOST_KEYS, read_many
-from .rest import Rest
-from .url import TOKEN_VARIABLE, parse_url
+from .url import PERMISSION, parse_url
 
 _REQUESTS: Final = 4
 """For how many requests in a row an operation waits that others have gone ahead with."""
@@ -65,7 +67,7 @@ class CloudflareKVStorage(Storage):
     def __init__(self, url: str, *, token: Secret | None = None, clock: Clock = time.time) -> None:
         super().__init__(clock=clock)
         self._settings = parse_url(url)
-        self._token = _checked(token)
+        self._token = checked_token(token, PERMISSION)
         self._rest: Rest | None = None
         self._gathered: GatheredOperations | None = None
         self._sessions = 0
@@ -75,7 +77,14 @@ class CloudflareKVStorage(Storage):
             self._sessions = 0  # sessions of an event loop that has ended may still count
             self._finished = asyncio.Event()
             self._finished.set()
-            self._rest = Rest(self._settings, self._token)
+            settings = self._settings
+            self._rest = Rest(
+                settings.namespace_url,
+                self._token,
+                timeout=settings.timeout,
+                wait=settings.wait,
+                failure_of=lambda failure: failure_of(failure, settings),
+            )
             self._gathered = self._gather(self._rest)
         try:
             with suppress(StorageUnavailable):
@@ -228,19 +237,3 @@ class CloudflareKVStorage(Storage):
 
 def _is_lacked(operation: Operation) -> bool:
     return isinstance(operation, Touch | Update)
-
-
-def _checked(token: Secret | None) -> Secret:
-    """Return the token, if it can be one. Raises `OptionsError`."""
-    if not token:
-        raise OptionsError(
-            f"There is no token for Cloudflare; expected one in {TOKEN_VARIABLE}, with the "
-            "permission Workers KV Storage Write"
-        )
-    text = token.reveal()
-    if not (text.isascii() and text.isprintable() and " " not in text):
-        raise OptionsError(
-            f"The token for Cloudflare, in {TOKEN_VARIABLE}, has a character that no token has; "
-            "expected only letters, digits and punctuation, without white space"
-        )
-    return token

@@ -9,9 +9,10 @@ from urllib.parse import quote
 import msgspec
 
 from ...errors import KvError, StorageFailure, StorageUnavailable
-from .answers import Envelope, decoded
-from .failures import NoSuchKey, Refused
-from .rest import Rest
+from ..cloudflare_api.answers import Envelope, decoded
+from ..cloudflare_api.failures import Refused
+from ..cloudflare_api.rest import Rest
+from .failures import NoSuchKey
 
 MOST_PAIRS: Final = 10_000
 """The most pairs of a request."""

@@ -32,7 +32,7 @@ class Acts:
     def statements(
         self, operation: Operation, version: str, now: float, value_bytes: int
     ) -> Iterator[Statement]:
-        """Yield the statements of an operation, of which the first has its result.
+        """Yield the statements of an operation.
 
         A get leaves out a value that has more than `value_bytes`.
         """
@@ -41,20 +41,30 @@ class Acts:
             case Get():
                 yield self._sql.get_up_to(operation, now, value_bytes)
             case Set():
-                yield counted(self._sql.set(operation, version, now))
-            case Delete():
-                if operation.precondition is not None:
-                    yield self._sql.get_up_to(operation, now, -1)
+                yield returning(self._sql.set(operation, version, now))
+            case Delete(precondition=None):
                 yield self._sql.delete(operation, now)
-            case Touch():
+            case Delete():
+                yield returning(self._sql.delete(operation, now), "version")
                 yield self._sql.get_up_to(operation, now, -1)
-                yield self._sql.touch(operation, now)
+            case Touch():
+                yield returning(self._sql.touch(operation, now), "version")
+                yield self._sql.get_up_to(operation, now, -1)
+
+
+class Overtaken(Exception):
+    """Another write came between the statements of an operation, which did nothing."""
 
 
 def result_of(
-    operation: Operation, rows: Sequence[Row], version: str, budget: ReadBudget
+    operation: Operation, answers: Sequence[Sequence[Row]], version: str, budget: ReadBudget
 ) -> Result:
-    """Return the result of an operation, by the rows of its first statement, or raise its error."""
+    """Return the result of an operation, by the rows of its statements, or raise its error.
+
+    Not every engine runs these statements at one moment. So the statement that writes decides, and
+    the read after it only says why nothing was written. Raises `Overtaken` if it cannot.
+    """
+    rows = answers[0]
     match operation:
         case Get(key=key):
             return guarded(operation, budget.spend(entry_of(key, rows[0]) if rows else None))
@@ -62,12 +72,18 @@ def result_of(
             if not rows:
                 raise PreconditionFailed
             return version
+        case Delete(precondition=None):
+            return None
         case Delete() | Touch():
+            if rows:
+                return rows[0][0].decode() if isinstance(operation, Touch) else None
+            found = [Found(one[0].decode(), one[1], False) for one in answers[1]]
             condition = operation.precondition
-            found = Found(rows[0][0].decode(), rows[0][1], False) if rows else None
-            if condition and not condition.allows(found):
+            if condition and not condition.allows(found[0] if found else None):
                 raise PreconditionFailed
-            return found.version if found and isinstance(operation, Touch) else None
+            if found:
+                raise Overtaken
+            return None
     raise AssertionError(operation)
 
 
@@ -76,7 +92,7 @@ def is_left_out(operation: Operation, rows: Sequence[Row]) -> bool:
     return isinstance(operation, Get) and bool(rows) and entry_of(operation.key, rows[0]) is False
 
 
-def counted(statement: Statement) -> Statement:
+def returning(statement: Statement, column: str = "1") -> Statement:
     """Return the statement such that it returns a row for each row that it writes."""
     text, values = statement
-    return f"{text} RETURNING 1", values
+    return f"{text} RETURNING {column}", values

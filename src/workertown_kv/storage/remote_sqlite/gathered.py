@@ -102,7 +102,8 @@ class GatheredSqliteStorage(RemoteSqliteStorage):
 
     async def figures(self) -> Sequence[Figures]:
         (rows,) = await self._run([self._sql.figures(self.clock())])
-        return figures_of(rows)
+        # Some engines return whole numbers as floats.
+        return figures_of([(space, *map(int, numbers)) for space, *numbers in rows])
 
     async def sweep(self, limit: int) -> int:
         # Servers call this often, and providers charge for each statement.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ...operations import Get, Operation, Set, Update
+from ...operations import Get, Operation, Set, Touch, Update
 from ..sql.rows import EntryKey
 from .database import Limits
 
@@ -10,27 +10,32 @@ from .database import Limits
 def groups(operations: Sequence[Operation], limits: Limits) -> Iterator[Sequence[Operation]]:
     """Yield the groups in order. An update, which needs several calls, goes alone.
 
-    No group writes a key after a get of this key, so that the get may be repeated afterwards.
+    A get, a touch, and a delete with a precondition may have to be repeated after their group. So
+    no later operation of the group is on their key, except that a get may follow a get.
     """
     group: list[Operation] = []
     got: set[EntryKey] = set()
-    written = 0
+    repeated: set[EntryKey] = set()
+    size = 0
     for operation in operations:
         at = operation.namespace, operation.key
-        size = len(operation.value) if isinstance(operation, Set) else 0
+        more = len(operation.value) if isinstance(operation, Set) else 0
         is_get = isinstance(operation, Get)
         if group and (
             len(group) == limits.together
             or isinstance(operation, Update)
             or isinstance(group[-1], Update)
+            or at in repeated
             or (at in got and not is_get)
-            or written + size > limits.written_bytes
+            or size + more > limits.written_bytes
         ):
             yield group
-            group, got, written = [], set(), 0
+            group, got, repeated, size = [], set(), set(), 0
         group.append(operation)
-        written += size
+        size += more
         if is_get:
             got.add(at)
+        elif isinstance(operation, Touch) or operation.precondition is not None:
+            repeated.add(at)
     if group:
         yield group

@@ -20,7 +20,7 @@ from ...operations import (
     Touch,
 )
 from ..batch import ReadBudget, run_batch
-from ..contract import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
+from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from ..deletion import Step, delete_in_steps, up_to
 from ..gathering import APART, Apart
 from ..listing import KeyRange, list_page
@@ -29,9 +29,9 @@ from ..sql.rows import EntryKey, entry_key, keys_of
 from ..sql.snapshot import Snapshot
 from ..sql.writing import Statement
 from ..version import new_version
-from .acts import Acts, counted, is_left_out, result_of
-from .batches import atomic_batch, read
-from .database import Database, Limits, Row
+from .acts import Acts, Overtaken, is_left_out, result_of, returning
+from .batches import TRIES, atomic_batch, read
+from .database import Changed, Database, Limits, Row
 from .groups import groups
 from .schema import migrate
 
@@ -102,7 +102,7 @@ class RemoteSqliteStorage(Storage):
             (rows,) = await self._run([self._sql.nth_key(space, keys, limit)])
             last = rows[0][0].decode() if rows else None
             some = keys if last is None else up_to(keys, last)
-            deleting = counted(self._sql.delete_range(space, some, self.clock()))
+            deleting = returning(self._sql.delete_range(space, some, self.clock()))
             (gone,) = await self._run([deleting], writes=True)
             return len(gone), None if last is None else keys.past(last, is_reverse=False)
 
@@ -111,6 +111,8 @@ class RemoteSqliteStorage(Storage):
     async def batch(self, operation: Batch) -> Sequence[Result]:
         now, database = self.clock(), self._open_database()
         if operation.atomic or operation.record is not None:
+            if Capability.ATOMIC_BATCHES in self.lacks:
+                raise self.unsupported(Capability.ATOMIC_BATCHES)
             return await atomic_batch(
                 database, self._sql, self._limits, operation, self._acts.key_of, now
             )
@@ -131,15 +133,18 @@ class RemoteSqliteStorage(Storage):
 
     async def sweep(self, limit: int) -> int:
         before = self.clock() - SWEEP_MARGIN_SECONDS
-        (rows,) = await self._run([counted(self._sql.sweep(before, limit))], writes=True)
+        (rows,) = await self._run([returning(self._sql.sweep(before, limit))], writes=True)
         return len(rows)
 
     async def _one(self, operation: Operation) -> Result:
         """Run one operation. Returns its result, or raises its error."""
         version, most = new_version(), self._limits.value_bytes
-        statements = [*self._acts.statements(operation, version, self.clock(), most)]
-        rows, *_ = await self._run(statements, writes=not isinstance(operation, Get))
-        return result_of(operation, rows, version, ReadBudget(most))
+        for _ in range(TRIES):
+            statements = [*self._acts.statements(operation, version, self.clock(), most)]
+            answers = await self._run(statements, writes=not isinstance(operation, Get))
+            with suppress(Overtaken):
+                return result_of(operation, answers, version, ReadBudget(most))
+        raise Changed
 
     async def _group(self, operations: Sequence[Operation], budget: ReadBudget) -> Sequence[Result]:
         """Run a group of a batch."""
@@ -148,7 +153,6 @@ class RemoteSqliteStorage(Storage):
             outcomes = await self._several(operations, budget, most)
         except KvError as error:
             return [error.with_traceback(None)] * len(operations)
-        # No operation of the group has written a key after a get of this key.
         return [
             await self._attempt(operation, budget) if outcome is APART else outcome
             for operation, outcome in zip(operations, outcomes, strict=True)
@@ -159,7 +163,8 @@ class RemoteSqliteStorage(Storage):
     ) -> Sequence[Result | Literal[Apart.APART]]:
         """Run operations in order, with one call. If it succeeds, each has its own result.
 
-        The result of a get is `APART` if the value has more than `value_bytes`.
+        The result is `APART` for a get whose value has more than `value_bytes`, and for a write
+        that another write has overtaken.
         """
         now, most = self.clock(), min(value_bytes, budget.left)
         statements: list[Statement] = []
@@ -182,7 +187,9 @@ class RemoteSqliteStorage(Storage):
                 results.append(APART)
             else:
                 try:
-                    results.append(result_of(operation, answers[at], version, budget))
+                    results.append(result_of(operation, answers[at:], version, budget))
+                except Overtaken:
+                    results.append(APART)
                 except KvError as error:
                     results.append(error.with_traceback(None))
         return results

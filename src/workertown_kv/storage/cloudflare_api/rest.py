@@ -2,15 +2,15 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import httpx2
 
+from ...errors import KvError
 from ...options import Secret
 from ..certificates import needs_certificates
-from .failures import failure_of, lost, too_many_requests
-from .url import Settings
+from .failures import Failure, failure_in, lost, too_many_requests
 
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _DEFAULT_PAUSE: Final = 1.0
@@ -18,19 +18,34 @@ _DEFAULT_PAUSE: Final = 1.0
 
 
 class Rest:
-    """A client for one namespace. Paths are relative to the namespace."""
+    """A client for what is below `url`, to which paths are relative.
 
-    def __init__(self, settings: Settings, token: Secret) -> None:
-        self._settings = settings
+    Nothing of a request may take longer than `timeout`. A request waits for `wait` in total while
+    Cloudflare takes no more requests. `failure_of` makes the error for an answer that is not a
+    success.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: Secret,
+        *,
+        timeout: float,
+        wait: float,
+        failure_of: Callable[[Failure], KvError],
+    ) -> None:
+        self._url = url
+        self._wait = wait
+        self._failure_of = failure_of
         self._free_at = -math.inf
         """When Cloudflare takes requests again, as a time of the event loop."""
-        with_tls = settings.endpoint.startswith("https:")
+        with_tls = url.startswith("https:")
         self._client = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {token.reveal()}"},
-            timeout=settings.timeout,
+            timeout=timeout,
             # A proxy of the environment would see the token of a request without TLS.
             trust_env=with_tls,
-            verify=needs_certificates(settings.endpoint),
+            verify=needs_certificates(url),
         )
 
     async def send(
@@ -40,14 +55,12 @@ class Rest:
 
         `given` are arguments of httpx2. A write is sent again only if it was certainly not done.
         """
-        left = self._settings.wait
+        left = self._wait
         may_repeat = not writes
         while True:
             left = await self._pause(self._free_at - asyncio.get_running_loop().time(), left)
             try:
-                response = await self._client.request(
-                    method, self._settings.namespace_url + path, **given
-                )
+                response = await self._client.request(method, self._url + path, **given)
             except httpx2.TransportError as error:
                 if may_repeat and not isinstance(error, httpx2.TimeoutException):
                     may_repeat = False
@@ -59,8 +72,8 @@ class Rest:
             elif response.status_code == 200:
                 return response
             else:
-                raise failure_of(
-                    response.status_code, response.content, self._settings, writes=writes
+                raise self._failure_of(
+                    failure_in(response.status_code, response.content, writes=writes)
                 )
 
     async def close(self) -> None:
