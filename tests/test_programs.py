@@ -12,7 +12,12 @@ def test_ci_installs_every_program_that_a_test_needs() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     named = set(re.findall(r"\[([\w-]+)\]=", script)) | {"bash", "node", "npm", "npx"}
     # A package that brings one of these brings the other, and Debian keeps servers off the path.
-    together = {"psql": "postgres", "redis-cli": "redis-server", "mariadb": "mariadbd"}
+    together = {
+        "psql": "postgres",
+        "redis-cli": "redis-server",
+        "mariadb": "mariadbd",
+        "prometheus": "promtool",
+    }
     for test in sorted((ROOT / "tests").rglob("*.py")):
         for program in ASKED.findall(test.read_text()):
             found = together.get(program, program)
