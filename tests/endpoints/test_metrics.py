@@ -138,6 +138,13 @@ async def test_the_token_opens_nothing_else(server: Server) -> None:
     assert opened == {("GET", "/metrics", 200), ("HEAD", "/metrics", 200)}
 
 
+async def test_a_parameter_is_refused_in_a_whole_sentence(server: Server) -> None:
+    refused = await server.request("GET", "/metrics?worker=0", headers=TOKEN_FIELDS)
+    (error,) = refused.json()["errors"]
+    assert refused.status_code == 400
+    assert error["message"].startswith("Unknown parameter. Expected no parameters; ")
+
+
 async def test_unknown_paths_and_methods_make_few_series(server: Server) -> None:
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}

@@ -49,9 +49,8 @@ def _pairs(exchange: Exchange, accepted: tuple[str, ...]) -> Iterator[tuple[str,
         raw_name, _, raw_value = pair.partition(b"=")
         name = _query_text(raw_name)
         if name not in accepted:
-            raise bad_query(
-                name[:100], f"Unknown parameter. Expected {' or '.join(accepted)}; {_MARK}"
-            )
+            expected = " or ".join(accepted) or "no parameters"
+            raise bad_query(name[:100], f"Unknown parameter. Expected {expected}; {_MARK}")
         yield name, _query_text(raw_value, name)
 
 
