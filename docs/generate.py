@@ -365,7 +365,7 @@ def metrics_page() -> str:
 
 `GET /metrics` returns these metrics in the text format of Prometheus, or as OpenMetrics if the
 request asks for it. [How to monitor a server](../how-to/monitor.md) says who may read them, and
-whom they are about if there are several processes.
+which processes they cover.
 
 | metric | kind | labels | meaning |
 |---|---|---|---|
@@ -373,7 +373,7 @@ whom they are about if there are several processes.
 
 A histogram has the series `…_bucket`, with the label `le`, `…_sum` and `…_count`. Histograms of
 durations have buckets from {_bound(LATENCY.bounds[0])} to {_bound(LATENCY.bounds[-1])} s. A metric
-that does not concern a server is missing, as the size of the SQLite file with another storage.
+that does not concern a server is missing, such as the size of the SQLite file with another storage.
 
 | label | what it is |
 |---|---|

@@ -78,7 +78,8 @@ def _flag(declared: str, **attributes: Any) -> Callable[[Any], Any]:
 @_flag(
     "--access-log/--no-access-log",
     default=True,
-    help="Print a line for each request: METHOD path status ms.",
+    help="Print a line for each request: its method, path, status, duration, client, user, "
+    "sizes and id.",
 )
 @_flag(
     "--log-format",
