@@ -1,9 +1,12 @@
 """Test the audit log: who did what to which key, or was refused."""
 
+import asyncio
 import hmac
 import json
+import os
 import re
-from collections.abc import Mapping
+import resource
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from caller import API_KEY, Caller, make_server
 from served_socket import put, request, serving, until
 from workertown_kv import OptionsError, Server, kv
 from workertown_kv.http.exchange import Exchange
+from workertown_kv.operations import Batch, Result
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
 
@@ -52,6 +56,14 @@ class Audited:
             assert line["request_id"]
             assert line["client"] == "127.0.0.1"
         return [tuple(line.get(name) for name in names) for line in lines]
+
+
+class Cancelled(MemoryStorage):
+    """Does a batch, but the request is cancelled before it learns of that."""
+
+    async def batch(self, operation: Batch) -> Sequence[Result]:
+        await super().batch(operation)
+        raise asyncio.CancelledError
 
 
 WHAT = ("action", "namespace", "key", "status")
@@ -250,6 +262,28 @@ async def test_an_import_is_a_line_for_each_entry_and_each_new_namespace() -> No
     }
 
 
+async def test_a_parameter_that_is_no_key_is_not_in_a_line() -> None:
+    audited = Audited()
+    for path in ("/elsewhere", "/admin/namespaces", "/metrics", "/v1/changes"):
+        await audited.call("GET", f"{path}?key={VALUE}", headers={"Authorization": "Bearer wrong"})
+    assert audited.taken("action", "key", "status") == [("request", None, 401)] * 4
+
+
+async def test_a_bulk_request_that_is_cancelled_is_a_line_for_each_key() -> None:
+    audited = Audited(Cancelled())
+    bulk = [{"key": "a", "value": VALUE}, {"key": "b", "value": VALUE}]
+    with pytest.raises(asyncio.CancelledError):
+        await audited.call("PUT", f"{SPACE}/bulk", json=bulk)
+    assert audited.taken(*WHAT) == [("set", "default", "a", 500), ("set", "default", "b", 500)]
+
+
+async def test_a_request_without_an_answer_is_a_line_with_status_0() -> None:
+    audited = Audited(Cancelled())
+    with pytest.raises(asyncio.CancelledError):
+        await audited.call("POST", "/admin/namespaces", json={"title": "cats"})
+    assert audited.taken("action", "status") == [("request", 0)]
+
+
 async def test_reads_are_lines_if_they_are_asked_for() -> None:
     storage = MemoryStorage({"a": VALUE})
     for reads in (False, True):
@@ -348,6 +382,26 @@ async def test_several_servers_add_lines_to_a_file(tmp_path: Path) -> None:
         await call("PUT", "/v1/kv/%C3%A9%0A", json={"value": VALUE})
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert [line.get("key") for line in lines] == [None, *["é\n"] * 4]
+
+
+async def test_a_line_after_a_part_of_a_line_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    size = 64 * 1024 * 1024  # larger than any other file that the tests write meanwhile
+    file.touch()
+    os.truncate(file, size)
+    call = Caller(served({"KV_AUDIT": str(file)}))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, before[1]))
+    try:
+        await call("PUT", "/v1/kv/cut", json={"value": VALUE})
+        await call("PUT", "/v1/kv/lost", json={"value": VALUE})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    for key in ("a", "b"):
+        await call("PUT", f"/v1/kv/{key}", json={"value": VALUE})
+    cut, *lines = file.read_bytes()[size:].splitlines()
+    assert len(cut) == 50
+    assert [json.loads(line)["key"] for line in lines] == ["a", "b"]
 
 
 async def test_a_new_file_is_only_for_its_owner_and_a_wrong_path_is_an_error(

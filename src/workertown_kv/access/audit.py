@@ -71,6 +71,7 @@ class AuditLog:
             "strategy": None if user is NOBODY else user.strategy,
             "request": f"{exchange.method[:METHOD_CHARACTERS]} {exchange.template}",
             **msgspec.to_builtins(act),
+            "status": act.status,  # also if it is 0, since there was no answer
         }
         for name in ("key", "prefix"):
             if name in line:
@@ -117,11 +118,16 @@ class AuditFile:
         if path != STANDARD_ERROR:
             # A server that replaces this one opens the file again.
             weakref.finalize(self, os.close, self._descriptor)
+        self._is_cut = False
+        """Whether the file ends with a part of a line, since the disk was full."""
 
     def __call__(self, line: dict[str, Any]) -> None:
         left = msgspec.json.encode(line) + b"\n"
+        if self._is_cut:
+            left = b"\n" + left
         while left:
             left = left[os.write(self._descriptor, left) :]
+            self._is_cut = bool(left)
 
 
 def key_of(exchange: Exchange) -> str | None:

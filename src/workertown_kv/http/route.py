@@ -42,7 +42,8 @@ class Api(NamedTuple):
 class Route:
     """One path of an API, or all paths below it, with a handler for each method.
 
-    `rest` names the part that follows in the paths below.
+    `rest` names the part that follows in the paths below. With `may_name_key`, the parameter `key`
+    of the query names a key.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Route:
         handlers: Mapping[str, Handler],
         *,
         rest: str | None = None,
+        may_name_key: bool = False,
         is_public: bool = False,
         is_for_admins: bool = False,
         mark: bytes | None = None,
@@ -65,6 +67,7 @@ class Route:
         self.path = path
         self.is_below = rest is not None
         self._rest = rest
+        self._may_name_key = may_name_key
         self.is_public = is_public
         """Whether a request needs no credentials."""
         self.needs_storage = needs_storage and not is_public
@@ -103,6 +106,8 @@ class Route:
         """Return the key that the URL of a request names, `None` if it names none."""
         if self._rest == "key":
             return rest_of_path(exchange, self.path)
+        if not self._may_name_key:
+            return None  # such a parameter of an unknown path is often a secret
         return parse_qs(exchange.query.decode("latin-1")).get("key", [None])[0]
 
     def methods_of(self, exchange: Exchange) -> frozenset[str]:

@@ -123,7 +123,7 @@ class AuditedStorage(Storage):
                 act.status = PreconditionFailed.status if index in error.failed else error.status
             self._note_all(operation, acts)
             raise
-        except Exception as error:
+        except BaseException as error:  # also if it is cancelled: it may be done all the same
             for act in acts:
                 act.status = _status_of(error)
             self._note_all(operation, acts)

@@ -249,6 +249,7 @@ def kv_routes(
                 "DELETE": collection.delete,
                 "POST": collection.batch,
             },
+            may_name_key=True,
             plain_methods=_PLAIN,
         ),
         Route(
