@@ -224,9 +224,9 @@ async def test_only_the_writes_of_a_batch_that_were_not_done_fail() -> None:
     ("error", "kind", "message"),
     [
         (
-            EndpointConnectionError(endpoint_url="x"),
+            EndpointConnectionError(endpoint_url="http://x"),
             StorageFailure.UNREACHABLE,
-            "cannot be reached",
+            "cannot be reached at http://x",
         ),
         (NoCredentialsError(), StorageFailure.REFUSED, "expected credentials in AWS's variables"),
         (

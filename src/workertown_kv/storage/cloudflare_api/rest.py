@@ -61,7 +61,8 @@ class Rest:
             left = await self._pause(self._free_at - asyncio.get_running_loop().time(), left)
             try:
                 response = await self._client.request(method, self._url + path, **given)
-            except httpx2.TransportError as error:
+            except (httpx2.RequestError, OSError) as error:
+                # TLS alerts come as they are.
                 if may_repeat and not isinstance(error, httpx2.TimeoutException):
                     may_repeat = False
                     continue

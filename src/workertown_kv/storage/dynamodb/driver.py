@@ -62,7 +62,7 @@ def failure_of(error: Exception, table: str, *, writes: bool) -> Exception:
     if isinstance(error, ClientError):
         return of_answer(error.response, table, writes=writes)
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
-        return unreachable()
+        return unreachable(error.kwargs["endpoint_url"])
     if isinstance(error, HTTPClientError) or not isinstance(error, BotoCoreError):
         return lost(writes=writes)
     return not_sent(str(error))

@@ -121,9 +121,9 @@ def of_answer(answer: Mapping[str, Any], table: str, *, writes: bool) -> Excepti
     return refused(f"DynamoDB refuses a request ({code}): {message}")
 
 
-def unreachable() -> StorageUnavailable:
+def unreachable(url: str) -> StorageUnavailable:
     """Return the error for a request that was not sent."""
-    return StorageUnavailable("DynamoDB cannot be reached")
+    return StorageUnavailable(f"DynamoDB cannot be reached at {url}")
 
 
 def lost(*, writes: bool) -> Lost:

@@ -102,7 +102,7 @@ def _failure(error: Lost | Refused, *, writes: bool) -> KvError:
     if error.outcome is Outcome.UNKNOWN and writes:
         return StorageUnavailable(f"Etcd did not confirm the write ({text}); {UNSURE}")
     if isinstance(error, Lost):
-        return StorageUnavailable("Etcd does not answer")
+        return StorageUnavailable(f"Etcd does not answer ({text})")
     for part, message_and_kind in _UNAVAILABLE.items():
         if part in text:
             return StorageUnavailable(*message_and_kind)

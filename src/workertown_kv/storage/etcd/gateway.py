@@ -98,7 +98,7 @@ class Gateway:
                 yield _watched(response)
             finally:
                 await response.aclose()
-        except (httpx2.TransportError, OSError) as error:
+        except (httpx2.RequestError, OSError, msgspec.DecodeError) as error:
             self._leave(endpoint)
             raise translated(Lost(sent=True, cause=error), writes=False) from error
         except Refused as error:
@@ -154,7 +154,10 @@ class Gateway:
             content = await self._post(
                 endpoint, "auth/authenticate", msgspec.json.encode(body), until
             )
-            self._token = msgspec.json.decode(content, type=_Token).token
+            try:
+                self._token = msgspec.json.decode(content, type=_Token).token
+            except msgspec.DecodeError as error:
+                raise Lost(sent=False, cause=error) from error
 
     async def _post(self, endpoint: str, path: str, body: bytes, until: float) -> bytes:
         request = self._request(endpoint, path, body, until)
@@ -163,7 +166,7 @@ class Gateway:
                 response = await self._client.send(request)
         except _NEVER_SENT as error:
             raise Lost(sent=False, cause=error) from error
-        except (httpx2.TransportError, OSError) as error:
+        except (httpx2.RequestError, OSError) as error:
             # TLS alerts come as they are.
             raise Lost(sent=True, cause=error) from error
         self.server_time = response.headers.get("date", "")

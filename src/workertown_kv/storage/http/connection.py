@@ -176,7 +176,8 @@ class Connection:
                     raise
                 # The server may have closed an idle connection at the moment of the request.
                 return await self._once(client, request)
-        except (httpx2.TransportError, RuntimeError) as error:
+        except (httpx2.RequestError, OSError, RuntimeError) as error:
+            # TLS alerts come as they are.
             raise self._unavailable(request, error) from error
 
     async def _once(self, client: httpx2.AsyncClient, request: Request) -> httpx2.Response:

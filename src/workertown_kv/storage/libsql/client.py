@@ -129,12 +129,13 @@ class LibsqlClient(Client):
         try:
             try:
                 return await client.post(url, content=body)
-            except httpx2.TransportError as error:
+            except (httpx2.RequestError, OSError) as error:
                 if writes or isinstance(error, (*_NEVER_SENT, httpx2.TimeoutException)):
                     raise
                 # The server may have closed an idle connection at the moment of the request.
                 return await client.post(url, content=body)
-        except httpx2.TransportError as error:
+        except (httpx2.RequestError, OSError) as error:
+            # TLS alerts come as they are.
             may_be_done = writes and not isinstance(error, _NEVER_SENT)
             raise failures.lost(self._settings.host, may_be_done=may_be_done) from error
 

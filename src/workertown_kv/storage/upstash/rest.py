@@ -64,7 +64,8 @@ class Rest:
                 response = await self._client.post(
                     path, content=body, headers=headers, timeout=timeout
                 )
-        except (httpx2.TransportError, TimeoutError) as error:
+        except (httpx2.RequestError, OSError) as error:
+            # TLS alerts come as they are.
             raise Lost(sent=not isinstance(error, _NEVER_SENT), cause=error) from error
         self._sync_token = response.headers.get(_SYNC_TOKEN, self._sync_token)
         return response
