@@ -279,6 +279,7 @@ async def test_an_etcd_that_is_full_takes_no_writes_and_gives_reads(
             StorageFailure.OTHER,
         ),
         ("etcdserver: request is too large", ValueTooLarge, None),
+        ("grpc: received message larger than max (3 vs. 2)", ValueTooLarge, None),
     ],
 )
 def test_an_error_of_etcd_has_its_kind(

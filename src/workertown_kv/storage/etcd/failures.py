@@ -111,7 +111,8 @@ def _failure(error: Lost | Refused, *, writes: bool) -> KvError:
     for part, message in _REFUSED.items():
         if part in text:
             return StorageError(message, StorageFailure.REFUSED)
-    if "request is too large" in text:
+    # Far beyond the limit, gRPC refuses the request before etcd sees it.
+    if "request is too large" in text or "message larger than max" in text:
         return ValueTooLarge(
             "Etcd accepts no request of this size (--max-request-bytes); expected less at once, "
             "and the same number as request_bytes in the URL of etcd"
