@@ -6,11 +6,12 @@ import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # has no types
 
 LONGEST: Final = (
+    *("edge/test_cloudflare_workers.py", "transfer/test_every_pair.py", "storage/test_faults.py"),
     *("docs/test_pages.py", "storage/test_postgres.py", "storage/test_mysql.py"),
     *("cli/test_serve.py", "test_every_storage.py", "storage/test_redis_cluster.py"),
     *("storage/test_upstash.py", "storage/test_sqlite_files.py", "clients/test_sdks.py"),
     *("storage/test_redis.py", "cli/test_listening.py", "server/test_plain_protocol.py"),
-    *("examples/test_countries.py", "endpoints/console/test_in_browser.py"),
+    *("examples/test_countries.py", "endpoints/pages/test_in_browser.py"),
     *("test_durability.py", "clients/test_javascript.py", "test_large_values.py"),
     *("clients/test_key_vectors.py", "workerd/test_workerd.py", "hosts/test_streams.py"),
     *("cli/test_log.py", "cli/test_reload.py", "storage/test_redis_sentinel.py"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import TESTS
+from scheduling import LONGEST
 
 HANGING = """
 import time
@@ -20,6 +21,10 @@ def test_hangs():
 
 def test_after(): pass
 """
+
+
+def test_the_longest_files_exist() -> None:
+    assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
 
 
 @pytest.mark.deep
