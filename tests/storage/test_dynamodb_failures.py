@@ -23,7 +23,7 @@ from workertown_kv.errors import (
 )
 from workertown_kv.operations import Batch, Delete, Get, List
 from workertown_kv.runtime import Runtime
-from workertown_kv.storage.dynamodb import DynamoDBStorage, driver
+from workertown_kv.storage.dynamodb import DynamoDBStorage, driver, schema
 from workertown_kv.storage.dynamodb.layout import layout_item
 from workertown_kv.storage.dynamodb.url import Settings
 from workertown_kv.storage.url import storage_from_url
@@ -258,6 +258,26 @@ async def test_failures_have_kinds_and_sentences(
                 await act(storage)
             assert caught.value.kind is kind
             assert caught.value.__cause__ is error
+
+
+async def test_a_table_that_is_never_created_is_a_failure_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def describe(**_: Any) -> Mapping[str, Any]:
+        return {"Table": {"TableStatus": "CREATING"}}
+
+    class Empty(Scripted):
+        def __getattr__(self, action: str) -> Any:
+            return super().__getattr__("describe_table" if action == "get_item" else action)
+
+    monkeypatch.setattr(schema, "_CREATION_SECONDS", 0)
+    storage = DynamoDBStorage("dynamodb://eu-central-1/store")
+    empty = storage._connection._driver = Empty()
+    empty.handlers["describe_table"] = describe
+    await storage.open()
+    with pytest.raises(StorageUnavailable, match="The table store is CREATING in DynamoDB"):
+        await storage.get(Get(SPACE, "a"))
+    await storage.close()
 
 
 async def test_a_server_starts_while_dynamodb_cannot_be_reached(

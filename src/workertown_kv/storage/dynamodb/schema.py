@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ...errors import StorageError, StorageUnavailable
+from ...errors import StorageError, StorageFailure, StorageUnavailable
 from ..contract import Migration
 from .connection import Connection
 from .expressions import Expressions
@@ -128,18 +128,27 @@ class Schema:
         return table if table["TableStatus"] == "ACTIVE" else await self._wait_until(exists=True)
 
     async def _wait_until(self, *, exists: bool) -> dict[str, Any]:
-        """Wait until the table can be used, or is gone."""
-        async with asyncio.timeout(_CREATION_SECONDS):
-            pause = 0.02
-            while True:
-                try:
-                    table = (await self._send("describe_table"))["Table"]
-                except MissingTable:
-                    table = {}
-                if table.get("TableStatus") == ("ACTIVE" if exists else None):
-                    return dict(table)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 1.0)
+        """Wait until the table can be used, or is gone. Raises `StorageUnavailable` if it hangs."""
+        wanted, found = "ACTIVE" if exists else "GONE", "UNKNOWN"
+        try:
+            async with asyncio.timeout(_CREATION_SECONDS):
+                pause = 0.02
+                while True:
+                    try:
+                        table = (await self._send("describe_table"))["Table"]
+                    except MissingTable:
+                        table = {}
+                    found = table.get("TableStatus", "GONE")
+                    if found == wanted:
+                        return dict(table)
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, 1.0)
+        except TimeoutError as error:
+            raise StorageUnavailable(
+                f"The table {self._table} is {found} in DynamoDB after {_CREATION_SECONDS:g} s; "
+                f"expected {wanted}",
+                StorageFailure.OTHER,
+            ) from error
 
     def _check(self, table: dict[str, Any]) -> None:
         keys = {one["AttributeName"]: one["KeyType"] for one in table["KeySchema"]}
