@@ -81,8 +81,8 @@ site: .venv-site/.site ## Build the docs site in .site/html
 # Extras stay in the names: pip takes a pin of `a` for none of `a[b]` where a newer `a` is out.
 PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
 	--no-header --no-annotate --no-strip-extras \
-	--extra aws-lambda --extra dynamodb --extra jwt --extra mysql --extra postgres --extra py-key-value \
-	--extra rate-limit --extra redis --extra sentry --extra zstd \
+	--extra aws-lambda --extra dynamodb --extra jwt --extra mysql --extra opentelemetry --extra postgres \
+	--extra py-key-value --extra rate-limit --extra redis --extra sentry --extra zstd \
 	--group build pyproject.toml
 
 lock: ## Pin the newest versions in requirements/, with hashes (needs uv)

@@ -57,7 +57,13 @@ STARTING: Final = (
         "storage/test_redis",
         "storage/test_sqlite_files.py",
     ),
-    *("test_durability.py", "test_large_values.py", "test_races.py", "workerd"),
+    *(
+        "tracing/test_served.py",
+        "test_durability.py",
+        "test_large_values.py",
+        "test_races.py",
+        "workerd",
+    ),
 )
 """The tests that start processes: servers, the command, engines."""
 

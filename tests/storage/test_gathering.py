@@ -8,6 +8,7 @@ import pytest
 
 from workertown_kv.errors import KvError, StorageError, StorageUnavailable
 from workertown_kv.storage.gathering import APART, MOST_BYTES, MOST_JOBS, Gathering
+from workertown_kv.storage.trace_fields import TRACE_FIELDS
 
 pytestmark = pytest.mark.anyio
 
@@ -191,3 +192,27 @@ async def test_closing_finishes_what_was_accepted() -> None:
     await closing
     assert [task.result() for task in tasks] == list("cde")
     await engine.gathering.close()
+
+
+async def test_a_group_passes_on_the_trace_of_its_first_job() -> None:
+    fields: list[Sequence[tuple[bytes, bytes]]] = []
+
+    class Traced(Engine):
+        async def _together(self, jobs: Sequence[str]) -> list[str]:
+            fields.append(TRACE_FIELDS.get())
+            return await super()._together(jobs)
+
+    async def join(job: str) -> None:
+        TRACE_FIELDS.set([(b"traceparent", job.encode())])
+        await engine.gathering.join(job)
+
+    engine = Traced()
+    joining = [asyncio.create_task(join(job)) for job in "abcd"]
+    await turns()
+    engine.answer(0)
+    engine.answer(1)
+    await turns()
+    assert engine.groups == ["a", "b", "cd"]
+    engine.answer(2)
+    await asyncio.gather(*joining)
+    assert fields == [[(b"traceparent", job)] for job in (b"a", b"b", b"c")]

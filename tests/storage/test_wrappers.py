@@ -7,6 +7,7 @@ import pytest
 from workertown_kv import Storage
 from workertown_kv.storage.cached import CachedStorage
 from workertown_kv.storage.permitted import PermittedStorage
+from workertown_kv.tracing import TracedStorage
 
 METHODS = {
     name
@@ -29,7 +30,12 @@ OF_THE_SERVER = {
 
 
 @pytest.mark.parametrize(
-    ("wrapper", "left_out"), [(CachedStorage, set()), (PermittedStorage, OF_THE_SERVER)]
+    ("wrapper", "left_out"),
+    [
+        (CachedStorage, set()),
+        (PermittedStorage, OF_THE_SERVER),
+        (TracedStorage, OF_THE_SERVER - {"measurements"}),
+    ],
 )
 def test_a_wrapper_leaves_no_method_to_the_defaults_of_a_storage(
     wrapper: type[Storage], left_out: set[str]

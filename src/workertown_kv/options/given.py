@@ -347,6 +347,7 @@ class OptionsDict(TypedDict, total=False):
     cors: CorsOptions | CorsOptionsDict | bool
     sentry: SentryOptions | SentryOptionsDict | bool
     audit: AuditOptions | AuditOptionsDict | bool
+    opentelemetry: bool
     logger: Callable[..., None] | Literal[False]
     runtime: Any
     get_env: Callable[[], Mapping[str, str]]

@@ -187,6 +187,9 @@ class Options(Group, frozen=True):
     cors: CorsOptions | Literal[False] = False
     sentry: SentryOptions | Literal[False] = SentryOptions()
     audit: AuditOptions | Literal[False] = AuditOptions()
+    opentelemetry: bool = False
+    """Whether traces and metrics of requests go to a collector of OpenTelemetry; the variables of
+    OpenTelemetry (`OTEL_…`) say where it is."""
     logger: Callable[..., None] | Literal[False] = False
     """Called after each request with the method, the path as sent (1,024 bytes of it at most), the
     status, and seconds; if it has a parameter `request`, also with a `LoggedRequest`."""

@@ -3,16 +3,19 @@
 from ..errors import OptionsError
 from ..options import Options
 from ..runtime import Runtime
-from ..storage import CachedStorage, Capability
+from ..storage import CachedStorage, Capability, Storage
 
 
-def configured_cache(options: Options, runtime: Runtime) -> CachedStorage | None:
-    """Return the cache, `None` if it is off. Raises `OptionsError` if it cannot follow."""
+def configured_cache(options: Options, runtime: Runtime, storage: Storage) -> CachedStorage | None:
+    """Return the cache in front of `storage`, `None` if it is off.
+
+    Raises `OptionsError` if it cannot follow.
+    """
     if options.cache is False:
         return None
     if options.cache.follow:
         _check_follows(options, runtime)
-    return CachedStorage(runtime.storage, options.cache)
+    return CachedStorage(storage, options.cache)
 
 
 def _check_follows(options: Options, runtime: Runtime) -> None:

@@ -12,6 +12,7 @@ from ..errors import KvError
 from ..http.answer import Answer
 from ..http.exchange import AsgiExchange, Exchange
 from ..http.memory import Memory
+from ..tracing import Tracing
 from .apis import ELSEWHERE, RouteTable
 from .failures import Failures
 from .lifecycle import Lifecycle
@@ -40,6 +41,8 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
     addresses: AddressFilter | None
     limit: RateLimit | None
     audit: AuditLog | None
+    tracing: Tracing | None
+    """Traces requests, all of which then come over ASGI."""
     watchers: list[Watcher]
     others: ASGIApp
     """The router of the operator's own routes."""
@@ -55,7 +58,11 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
             await self._connect(exchange, receive, send)
             return
         exchange.route = self.table.find(exchange.path, exchange.fields, exchange.method)
-        await self.run(exchange)
+        if self.tracing is None:
+            await self.run(exchange)
+            return
+        with self.tracing.recorder.request(exchange):
+            await self.run(exchange)
 
     async def run(self, exchange: Exchange) -> None:
         """Answer a request whose route is known."""

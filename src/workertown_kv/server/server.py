@@ -35,6 +35,7 @@ from ..namespaces import namespaces_of
 from ..options import Options
 from ..runtime import IN_PYODIDE, Runtime, resolve_runtime
 from ..storage import Health
+from ..tracing import TracedStorage, configured_tracing
 from ..user import User
 from .apis import ELSEWHERE, RouteTable, routes_of
 from .background import Background
@@ -67,7 +68,9 @@ class Server(Starlette):
         self.api_keys = ApiKeys(storage) if options.auth.has_stored_api_keys else None
         self.namespaces = namespaces_of(storage, options.cloudflare.accounts)
         self.health = Health(storage, background=self.runtime.background)
-        cache = configured_cache(options, self.runtime)
+        self._tracing = tracing = configured_tracing(options)
+        traced = storage if tracing is None else TracedStorage(storage, tracing)
+        cache = configured_cache(options, self.runtime, traced)
         follower = cache if options.cache is not False and options.cache.follow else None
         self.feed = Feed(storage, self.health.failed)
         if follower is not None:
@@ -86,7 +89,7 @@ class Server(Starlette):
         self.api_routes = routes_of(
             options,
             storage,
-            cache or storage,
+            cache or traced,
             self.namespaces,
             self.health,
             self.strategies,
@@ -123,6 +126,7 @@ class Server(Starlette):
         self._is_plain = not (
             self.guard.has_hooks
             or storage.needs_task
+            or tracing is not None  # each request needs a context of its own
             or (limiter is not None and limiter.needs_task)
         )
         self.console = console_of(options, self.api_routes)
@@ -157,6 +161,7 @@ class Server(Starlette):
             addresses=None if allowed is False else AddressFilter(allowed, self.address_of),
             limit=None if limiter is None else RateLimit(limiter, self.address_of),
             audit=audit,
+            tracing=tracing,
             watchers=watchers,
             others=self._other,
             lifespan=self.router,
@@ -242,6 +247,8 @@ class Server(Starlette):
         await self.lifecycle.close()
         if self.publisher is not None:
             self.publisher.publish(gauges=False)
+        if self._tracing is not None:
+            await self._tracing.close()
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -20,6 +20,7 @@ from ..meters.metric import Measurement
 from ..operations import Delete, Get, Result, Set, Touch, Update, Updated
 from .group_meter import GroupMeter
 from .tasks import OutcomeFuture, in_task
+from .trace_fields import TRACE_FIELDS
 
 MOST_GROUPS: Final = 2
 """How many groups are under way at the same time."""
@@ -47,7 +48,7 @@ _Outcome = TypeVar("_Outcome")
 
 
 class _Waiting(Generic[_Job, _Outcome]):
-    __slots__ = ("deadline", "future", "job", "size")
+    __slots__ = ("deadline", "future", "job", "size", "trace_fields")
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class _Waiting(Generic[_Job, _Outcome]):
         self.size = size
         self.future = future
         self.deadline = deadline
+        self.trace_fields = TRACE_FIELDS.get()
 
 
 class Gathering(Generic[_Job, _Outcome]):
@@ -174,6 +176,8 @@ class Gathering(Generic[_Job, _Outcome]):
     async def _run(
         self, group: Sequence[_Waiting[_Job, _Outcome]]
     ) -> Sequence[_Outcome | Exception | Literal[Apart.APART]]:
+        # The task began wherever the group before ended, which belongs to other requests.
+        TRACE_FIELDS.set(group[0].trace_fields)
         began = perf_counter()
         try:
             if len(group) == 1:

@@ -16,6 +16,7 @@ from ...options import Secret
 from ...wire.envelope import Envelope, decode_envelope
 from ...wire.failures import failure_of
 from ..certificates import needs_certificates
+from ..trace_fields import TRACE_FIELDS
 from .url import Settings
 
 IDLE_SECONDS: Final = 4.0
@@ -185,7 +186,10 @@ class Connection:
         return await client.request(
             request.method,
             f"{self._settings.base}{request.path}{_query(request.query)}",
-            headers=[(name.encode(), value) for name, value in request.fields.items()],
+            headers=[
+                *((name.encode(), value) for name, value in request.fields.items()),
+                *TRACE_FIELDS.get(),
+            ],
             content=request.body,
             timeout=httpx2.Timeout(seconds, read=seconds + request.wait),
         )
