@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 from click.testing import Result
 from redis import Redis
@@ -139,7 +140,9 @@ def test_a_backup_ends_and_is_whole_while_others_write(invoke: Invoke, filled: P
     stop, written = threading.Event(), threading.Event()
 
     def write() -> None:
-        db = sqlite3.connect(filled / "kv.sqlite", timeout=60, isolation_level=None)
+        # By the SQLite of the command, which runs in this process: two would lose each other's locks.
+        db = apsw.Connection(str(filled / "kv.sqlite"))
+        db.set_busy_timeout(60_000)
         number = 0
         while not stop.is_set() and number < 100_000:
             number += 1
