@@ -140,7 +140,7 @@ def test_a_backup_ends_and_is_whole_while_others_write(invoke: Invoke, filled: P
     stop, written = threading.Event(), threading.Event()
 
     def write() -> None:
-        # By the SQLite of the command, which runs in this process: two would lose each other's locks.
+        # By the SQLite of the command, which runs in this process: two would lose their locks.
         db = apsw.Connection(str(filled / "kv.sqlite"))
         db.set_busy_timeout(60_000)
         number = 0
