@@ -140,6 +140,7 @@ def is_enveloped(answer: httpx2.Response, value: bytes) -> bool:
 def check_too_large(content: bytes) -> None:
     answer = json.loads(content)
     assert answer.pop("error")
+    assert answer.pop("request_id")
     assert answer == {"status": 413, "success": False, "data": None}
 
 

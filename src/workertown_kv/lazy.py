@@ -11,8 +11,11 @@ def importing(
 ) -> Callable[[str], Any]:
     """Return the `__getattr__` of a package, by the names and the modules that have them.
 
+    No name may be that of a module of the package: it would be the module once that is imported.
+
     `submodules` are reachable as attributes without an import of their own.
     """
+    assert modules.keys().isdisjoint(modules.values())
 
     def get(name: str) -> Any:
         if name in submodules:

@@ -18,7 +18,6 @@ from .contract import (
 if TYPE_CHECKING:
     from .cached import CachedStorage
     from .health import Health, HealthReport
-    from .permitted import permitted
 
 __all__ = [
     "SWEEP_MARGIN_SECONDS",
@@ -33,14 +32,12 @@ __all__ = [
     "Migration",
     "Retention",
     "Storage",
-    "permitted",
 ]
 
 _MODULES: Final = {
     "CachedStorage": "cached",
     "Health": "health",
     "HealthReport": "health",
-    "permitted": "permitted",
 }
 
 if not TYPE_CHECKING:
