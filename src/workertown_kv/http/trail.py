@@ -2,15 +2,14 @@
 
 from ..storage import Storage
 from ..storage.audited import Act, AuditedStorage
-from ..storage.permitted import PermittedStorage
+from ..storage.permitted import permitted
 from .exchange import Exchange
 
 
 def storage_for(exchange: Exchange, storage: Storage) -> Storage:
     """Return the storage as the user of a request may use it, with notes for an audit log."""
-    user, trail = exchange.user, exchange.trail
-    used = storage if user.scopes is None else PermittedStorage(storage, user)
-    return used if trail is None else AuditedStorage(used, trail.note, reads=trail.reads)
+    used = permitted(storage, exchange.user)
+    return used if exchange.trail is None else audited(exchange, used)
 
 
 def note(exchange: Exchange, act: Act) -> None:
