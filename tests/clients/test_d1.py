@@ -14,7 +14,7 @@ from servers.d1 import ACCOUNT, DATABASE, TOKEN, StandInD1
 from servers.installed import Find, python_packages
 from workertown_kv.options import Secret
 from workertown_kv.storage.d1 import D1Storage
-from workertown_kv.testing.conformance.case import put
+from workertown_kv.testing.conformance.operations import put
 
 pytestmark = pytest.mark.deep
 

@@ -15,7 +15,7 @@ from workertown_kv.operations import Batch, Change, Event, Get, ReadChanges
 from workertown_kv.storage import Retention
 from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import MovedClock
-from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now, seen
+from workertown_kv.testing.conformance.changes.log import changes_since, cursor_of_now, seen
 
 _WRITER = """
 import asyncio, sys

@@ -12,7 +12,7 @@ from storage.sql_case import SqlCase, put
 from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Event, Get
 from workertown_kv.storage import Migration, Storage
-from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now, seen
+from workertown_kv.testing.conformance.changes.log import changes_since, cursor_of_now, seen
 
 BOTH: Final = [Migration("0001_entry"), Migration("0002_changes")]
 

@@ -19,7 +19,8 @@ from workertown_kv.operations import Batch, Delete, DeletePrefix, Get, List, Ope
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.cloudflare_kv import CloudflareKVStorage
 from workertown_kv.testing import MovedClock, ServedStore, StorageConformance
-from workertown_kv.testing.conformance.case import SPACE, put, value_of
+from workertown_kv.testing.conformance.case import value_of
+from workertown_kv.testing.conformance.operations import SPACE, put
 from workertown_kv.testing.strategies import ODD_KEYS
 
 pytestmark = pytest.mark.anyio

@@ -19,16 +19,11 @@ from servers.cloudflare import (
 )
 from storage.redis_case import outcome_of
 from workertown_kv.entry import Entry
-from workertown_kv.errors import (
-    InputError,
-    StorageError,
-    StorageFailure,
-    StorageUnavailable,
-)
+from workertown_kv.errors import InputError, StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Batch, Delete, Get, List
 from workertown_kv.storage.cloudflare_kv import CloudflareKVStorage
 from workertown_kv.testing import MovedClock
-from workertown_kv.testing.conformance.case import SPACE, put
+from workertown_kv.testing.conformance.operations import SPACE, put
 
 pytestmark = pytest.mark.anyio
 

@@ -30,7 +30,7 @@ from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.d1 import D1Storage
 from workertown_kv.storage.remote_sqlite.d1 import LIMITS
 from workertown_kv.testing import MovedClock, StorageConformance
-from workertown_kv.testing.conformance.case import SPACE, put
+from workertown_kv.testing.conformance.operations import SPACE, put
 from workertown_kv.testing.strategies import ODD_KEYS
 
 pytestmark = pytest.mark.anyio

@@ -29,7 +29,8 @@ from workertown_kv.storage.dynamodb.url import parse_url
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock, StorageConformance
 from workertown_kv.testing.conformance.batches import Batches
-from workertown_kv.testing.conformance.case import SPACE, StorageCase, put
+from workertown_kv.testing.conformance.case import StorageCase
+from workertown_kv.testing.conformance.operations import SPACE, put
 from workertown_kv.testing.conformance.preconditions import Preconditions
 from workertown_kv.testing.strategies import ODD_KEYS
 from workertown_kv.transfer.moving import copy

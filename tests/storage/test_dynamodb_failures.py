@@ -27,7 +27,7 @@ from workertown_kv.storage.dynamodb import DynamoDBStorage, driver, schema
 from workertown_kv.storage.dynamodb.layout import layout_item
 from workertown_kv.storage.dynamodb.url import Settings
 from workertown_kv.storage.url import storage_from_url
-from workertown_kv.testing.conformance.case import SPACE, put
+from workertown_kv.testing.conformance.operations import SPACE, put
 
 pytestmark = pytest.mark.anyio
 

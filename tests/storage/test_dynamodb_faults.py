@@ -13,8 +13,7 @@ from storage.dynamodb_rules import Given, opened
 from workertown_kv.errors import StorageUnavailable
 from workertown_kv.operations import Batch, Get, List
 from workertown_kv.storage.dynamodb.layout import INLINE_BYTES
-from workertown_kv.testing.conformance.case import SPACE, put
-from workertown_kv.testing.conformance.updates import add
+from workertown_kv.testing.conformance.operations import SPACE, add, put
 
 pytestmark = [
     pytest.mark.anyio,

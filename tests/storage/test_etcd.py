@@ -32,7 +32,7 @@ from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Retention, Storag
 from workertown_kv.storage.etcd import EtcdStorage
 from workertown_kv.testing import MovedClock, StorageConformance
 from workertown_kv.testing.conformance.batches import Batches
-from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now, seen
+from workertown_kv.testing.conformance.changes.log import changes_since, cursor_of_now, seen
 from workertown_kv.testing.conformance.preconditions import Preconditions
 
 __all__ = ["member", "prefix", "program"]

@@ -12,12 +12,16 @@ from workertown_kv.storage.http import HttpStorage
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing.conformance.batches import Batches
-from workertown_kv.testing.conformance.changes import Changes
+from workertown_kv.testing.conformance.changes.expiries import Expiries
+from workertown_kv.testing.conformance.changes.following import Following
+from workertown_kv.testing.conformance.changes.recorded import RecordedChanges
+from workertown_kv.testing.conformance.changes.retention import RetentionCases
 from workertown_kv.testing.conformance.entries import Entries
 from workertown_kv.testing.conformance.lifecycle import Lifecycle
 from workertown_kv.testing.conformance.lifetimes import Lifetimes
 from workertown_kv.testing.conformance.namespaces import NamespaceCases
 from workertown_kv.testing.conformance.preconditions import Preconditions
+from workertown_kv.testing.conformance.touches import Touches
 from workertown_kv.testing.conformance.updates import Updates
 
 TOKEN = Secret("s3cret-token")
@@ -65,8 +69,12 @@ class TestInFrontInShort(
     Lifetimes,
     Preconditions,
     Batches,
+    Touches,
     Updates,
-    Changes,
+    RecordedChanges,
+    Expiries,
+    Following,
+    RetentionCases,
     NamespaceCases,
     Lifecycle,
 ):

@@ -30,7 +30,7 @@ from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.libsql import LibsqlStorage
 from workertown_kv.storage.libsql.storage import LIMITS
 from workertown_kv.testing import MovedClock, StorageConformance
-from workertown_kv.testing.conformance.case import SPACE, put
+from workertown_kv.testing.conformance.operations import SPACE, put
 from workertown_kv.testing.strategies import ODD_KEYS
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,7 @@ from workertown_kv.options import Secret
 from workertown_kv.storage import Storage
 from workertown_kv.storage.libsql import LibsqlStorage
 from workertown_kv.testing import MovedClock
-from workertown_kv.testing.conformance.case import SPACE, put
+from workertown_kv.testing.conformance.operations import SPACE, put
 
 pytestmark = pytest.mark.anyio
 

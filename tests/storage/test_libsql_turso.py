@@ -14,10 +14,10 @@ from workertown_kv.storage.libsql import LibsqlStorage
 from workertown_kv.storage.libsql.storage import LIMITS
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.conformance.batches import Batches
-from workertown_kv.testing.conformance.case import SPACE, put
 from workertown_kv.testing.conformance.entries import Entries
 from workertown_kv.testing.conformance.lifetimes import Lifetimes
 from workertown_kv.testing.conformance.namespaces import NamespaceCases
+from workertown_kv.testing.conformance.operations import SPACE, put
 from workertown_kv.testing.conformance.preconditions import Preconditions
 from workertown_kv.testing.conformance.records import Records
 

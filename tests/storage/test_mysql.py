@@ -31,7 +31,7 @@ from workertown_kv.storage.sql.dialects.mysql import MIGRATIONS
 from workertown_kv.storage.sql.session import Lost, NotDone, TooManyConnections, Undone
 from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import StorageConformance
-from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now
+from workertown_kv.testing.conformance.changes.log import changes_since, cursor_of_now
 
 pytestmark = pytest.mark.anyio
 

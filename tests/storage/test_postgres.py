@@ -26,7 +26,7 @@ from workertown_kv.storage.sql.dialects.postgres import MIGRATIONS
 from workertown_kv.storage.sql.session import Lost, Session
 from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import StorageConformance
-from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now, seen
+from workertown_kv.testing.conformance.changes.log import changes_since, cursor_of_now, seen
 
 pytestmark = pytest.mark.anyio
 

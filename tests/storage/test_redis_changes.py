@@ -15,12 +15,7 @@ from servers.redis import RunningRedis, until
 from servers.relay import Relay
 from storage.following import Following
 from storage.redis_case import SPACE, opened, put
-from workertown_kv.errors import (
-    CursorGone,
-    StorageError,
-    StorageUnavailable,
-    StorageUnsupported,
-)
+from workertown_kv.errors import CursorGone, StorageError, StorageUnavailable, StorageUnsupported
 from workertown_kv.operations import (
     Batch,
     Change,
@@ -38,7 +33,7 @@ from workertown_kv.storage.keyspace import changes as reading
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock
-from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now, seen
+from workertown_kv.testing.conformance.changes.log import changes_since, cursor_of_now, seen
 
 pytestmark = pytest.mark.anyio
 

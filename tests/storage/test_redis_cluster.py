@@ -25,7 +25,7 @@ from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precon
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import StorageConformance
-from workertown_kv.testing.conformance.changes import cursor_of_now
+from workertown_kv.testing.conformance.changes.log import cursor_of_now
 from workertown_kv.testing.conformance.listings import all_keys
 
 pytestmark = [pytest.mark.anyio]

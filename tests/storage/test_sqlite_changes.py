@@ -8,21 +8,13 @@ import apsw
 import pytest
 
 from workertown_kv.errors import CursorGone, StorageUnsupported
-from workertown_kv.operations import (
-    Batch,
-    Delete,
-    DeletePrefix,
-    Deletion,
-    Event,
-    ReadChanges,
-    Set,
-)
+from workertown_kv.operations import Batch, Delete, DeletePrefix, Deletion, Event, ReadChanges, Set
 from workertown_kv.storage import Retention
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.storage.sqlite.change_log import MOST_EXPIRED
 from workertown_kv.testing.clock import MovedClock
-from workertown_kv.testing.conformance.case import put
-from workertown_kv.testing.conformance.changes import changes_since, cursor_of_now, seen
+from workertown_kv.testing.conformance.changes.log import changes_since, cursor_of_now, seen
+from workertown_kv.testing.conformance.operations import put
 
 pytestmark = pytest.mark.anyio
 

@@ -44,7 +44,7 @@ from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.storage.upstash import UpstashStorage
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock, StorageConformance
-from workertown_kv.testing.conformance.changes import cursor_of_now, seen
+from workertown_kv.testing.conformance.changes.log import cursor_of_now, seen
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ from workertown_kv.operations import Delete, Get, List
 from workertown_kv.storage.cloudflare_kv.javascript import survives
 from workertown_kv.storage.workers_kv import layout
 from workertown_kv.testing import MovedClock
-from workertown_kv.testing.conformance.case import SPACE, put
+from workertown_kv.testing.conformance.operations import SPACE, put
 from workertown_kv.testing.strategies import ODD_KEYS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.deep]

@@ -24,7 +24,8 @@ from workertown_kv.operations import Batch, Delete, Get, List
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.cloudflare import D1BindingStorage, KVBindingStorage
 from workertown_kv.testing import MovedClock, StorageConformance
-from workertown_kv.testing.conformance.case import SPACE, put, value_of
+from workertown_kv.testing.conformance.case import value_of
+from workertown_kv.testing.conformance.operations import SPACE, put
 
 
 def emptied(storage: Storage, folder: Path, empty: Callable[[], Awaitable[None]]) -> Storage:

@@ -8,7 +8,8 @@ from ...entry import Entry
 from ...errors import Conflict, PreconditionFailed, ValueTooLarge
 from ...operations import MUST_EXIST, MUST_NOT_EXIST, Batch, Delete, Get, Operation, Precondition
 from ...storage import Capability, Storage
-from .case import SPACE, StorageCase, put, value_of
+from .case import StorageCase, value_of
+from .operations import SPACE, put
 
 
 class Batches(StorageCase):

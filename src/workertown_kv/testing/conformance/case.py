@@ -7,33 +7,8 @@ from typing import ClassVar
 import pytest
 
 from ...entry import Entry
-from ...operations import Precondition, Set
 from ...storage import Capability, Clock, Storage
 from ..clock import MovedClock
-
-SPACE = "default"
-
-
-def put(
-    key: str,
-    value: bytes = b"1",
-    *,
-    precondition: Precondition | None = None,
-    expires_at: float | None = None,
-    metadata: bytes | None = None,
-    is_json: bool = True,
-    namespace: str = SPACE,
-) -> Set:
-    """Return the operation that sets a key, by default in the namespace `default`."""
-    return Set(
-        namespace=namespace,
-        key=key,
-        value=value,
-        is_json=is_json,
-        metadata=metadata,
-        expires_at=expires_at,
-        precondition=precondition,
-    )
 
 
 def value_of(result: object) -> tuple[bytes, bool]:

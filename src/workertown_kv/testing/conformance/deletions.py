@@ -11,8 +11,9 @@ from ...storage import Capability, Storage
 from ..clock import MovedClock
 from ..listings import all_pages
 from ..strategies import ODD_KEYS
-from .case import SPACE, StorageCase, put
-from .changes import changes_since, cursor_of_now
+from .case import StorageCase
+from .changes.log import changes_since, cursor_of_now
+from .operations import SPACE, put
 
 
 class Deletions(StorageCase):

@@ -7,7 +7,8 @@ from ...operations import Delete, Get
 from ...storage import Storage
 from ..clock import MovedClock
 from ..strategies import ODD_KEYS
-from .case import SPACE, StorageCase, put, value_of
+from .case import StorageCase, value_of
+from .operations import SPACE, put
 
 
 class Entries(StorageCase):

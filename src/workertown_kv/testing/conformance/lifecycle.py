@@ -9,19 +9,11 @@ import pytest
 from ...errors import StorageUnavailable, StorageUnsupported
 from ...meters.catalogue import METRICS
 from ...meters.metric import Distribution, Kind
-from ...operations import (
-    MUST_NOT_EXIST,
-    Batch,
-    Delete,
-    Get,
-    List,
-    ReadChanges,
-    Record,
-    Touch,
-)
+from ...operations import MUST_NOT_EXIST, Batch, Delete, Get, List, ReadChanges, Record, Touch
 from ...storage import Capability, Storage
 from ..clock import MovedClock
-from .case import SPACE, StorageCase, put, value_of
+from .case import StorageCase, value_of
+from .operations import SPACE, put
 
 
 class Lifecycle(StorageCase):

@@ -6,7 +6,8 @@ from ...errors import PreconditionFailed
 from ...operations import MUST_EXIST, MUST_NOT_EXIST, Batch, Delete, Get, Operation
 from ...storage import SWEEP_MARGIN_SECONDS, Capability, Storage
 from ..clock import MovedClock
-from .case import SPACE, StorageCase, put
+from .case import StorageCase
+from .operations import SPACE, put
 
 
 class Lifetimes(StorageCase):

@@ -9,7 +9,8 @@ from ...operations import Delete, Get, List
 from ...storage import Capability, Storage
 from ..clock import MovedClock
 from ..strategies import ODD_KEYS
-from .case import SPACE, StorageCase, put
+from .case import StorageCase
+from .operations import SPACE, put
 
 
 class Listings(StorageCase):

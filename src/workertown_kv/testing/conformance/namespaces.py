@@ -9,7 +9,8 @@ from ...namespaces import namespaces_of
 from ...operations import Get, List
 from ...storage import Capability, Storage
 from ..clock import MovedClock
-from .case import StorageCase, put, value_of
+from .case import StorageCase, value_of
+from .operations import put
 
 _NEEDED = (
     Capability.NAMESPACES,

@@ -9,7 +9,8 @@ from ...errors import PreconditionFailed
 from ...operations import MUST_EXIST, MUST_NOT_EXIST, Delete, Get, Precondition
 from ...storage import Capability, Storage
 from ..clock import MovedClock
-from .case import SPACE, StorageCase, put, value_of
+from .case import StorageCase, value_of
+from .operations import SPACE, put
 
 
 class Preconditions(StorageCase):

@@ -19,8 +19,8 @@ from ...operations import (
 )
 from ...storage import Capability, Storage
 from ..clock import MovedClock
-from .case import SPACE, StorageCase, put
-from .updates import add, take, touch
+from .case import StorageCase
+from .operations import SPACE, add, put, take, touch
 
 _RESERVED = "reserved"
 

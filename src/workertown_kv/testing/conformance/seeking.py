@@ -13,7 +13,8 @@ from ...storage import Capability, Storage
 from ..clock import MovedClock
 from ..listings import all_pages, items_of, names_of
 from ..strategies import ODD_KEYS
-from .case import SPACE, StorageCase, put
+from .case import StorageCase
+from .operations import SPACE, put
 
 
 class Seeking(StorageCase):

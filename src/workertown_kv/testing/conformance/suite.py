@@ -8,7 +8,10 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from ..state_machine import StorageMachine
 from .batches import Batches
-from .changes import Changes
+from .changes.expiries import Expiries
+from .changes.following import Following
+from .changes.recorded import RecordedChanges
+from .changes.retention import RetentionCases
 from .deletions import Deletions
 from .entries import Entries
 from .lifecycle import Lifecycle
@@ -18,6 +21,7 @@ from .namespaces import NamespaceCases
 from .preconditions import Preconditions
 from .records import Records
 from .seeking import Seeking
+from .touches import Touches
 from .updates import Updates
 
 
@@ -29,9 +33,13 @@ class StorageConformance(
     Seeking,
     Deletions,
     Batches,
+    Touches,
     Updates,
     Records,
-    Changes,
+    RecordedChanges,
+    Expiries,
+    Following,
+    RetentionCases,
     NamespaceCases,
     Lifecycle,
 ):
