@@ -1,8 +1,11 @@
 """Share between all tests: profiles of Hypothesis, marks, programs, a server in process."""
 
 import gc
+import logging
 import os
 import shutil
+import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
 from typing import Final
@@ -30,6 +33,8 @@ TESTS: Final = Path(__file__).parent
 
 INSTALLED: Final = {"npm", "modules", "packages", "libraries", "sdk"}
 """The fixtures that install packages of their own."""
+
+SHARED: Final = pytest.StashKey[list[object]]()
 
 STARTING: Final = (
     *("access/test_sentry.py", "cli", "clients", "docs/test_pages.py", "docs/test_readme.py"),
@@ -102,6 +107,33 @@ def pytest_runtest_makereport(
     report = yield
     skip_what_is_known(report, call.excinfo.value if call.excinfo else None)
     return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Note what the tests of a process share, before the fixtures of a test change it."""
+    item.stash[SHARED] = _shared_by_tests()
+    yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Report a test that leaves something changed for the tests that come after it."""
+    yield
+    for before, after in zip(item.stash[SHARED], _shared_by_tests(), strict=True):
+        assert after == before, "the test leaves this changed for all other tests"
+
+
+def _shared_by_tests() -> list[object]:
+    logs = [logging.getLogger(name) for name in ("", "workertown_kv")]
+    return [
+        *((log.level, log.propagate, log.disabled, [*log.filters]) for log in logs),
+        [*logs[0].handlers],
+        {**os.environ, "PYTEST_CURRENT_TEST": ""},
+        Path.cwd(),
+        sys.excepthook,
+        threading.excepthook,
+    ]
 
 
 @pytest.fixture

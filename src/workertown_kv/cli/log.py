@@ -4,7 +4,8 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from logging.config import dictConfig
@@ -80,6 +81,20 @@ def set_up_log(log_format: LogFormat, level: LogLevel) -> None:
         handler = logging.StreamHandler(STDERR)
         logging.basicConfig(format="[%(levelname)s] %(message)s", handlers=[handler])
     _LOG.setLevel(level.upper())
+
+
+@contextmanager
+def hidden_records(words: str) -> Iterator[None]:
+    """Hide the records with these words, which say no more than what the command itself prints."""
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return words not in record.getMessage()
+
+    _LOG.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        _LOG.removeFilter(is_shown)
 
 
 def _log_as_json() -> None:

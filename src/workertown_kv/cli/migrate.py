@@ -1,7 +1,6 @@
 """Define `workertown-kv migrate`."""
 
 import asyncio
-import logging
 
 import click
 
@@ -16,6 +15,7 @@ from .database import (
 )
 from .ending import one_line_errors
 from .flag import WholeNumber
+from .log import hidden_records
 
 
 @click.command()
@@ -45,15 +45,10 @@ def migrate(database: str, to: int | None, yes: bool) -> None:
 
 async def _migrate(server: Server, to: int | None) -> list[str]:
     storage = server.runtime.storage
-    logging.getLogger("workertown_kv").addFilter(_is_news)
-    ran = [*await storage.open()]
-    try:
-        ran += await storage.migrate(to=to)
-    finally:
-        await storage.close()
+    with hidden_records("`workertown-kv migrate`"):
+        ran = [*await storage.open()]
+        try:
+            ran += await storage.migrate(to=to)
+        finally:
+            await storage.close()
     return [f"{item.migration} {item.direction}: {item.status}" for item in ran]
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Return whether a record says more than to run this very command."""
-    return "`workertown-kv migrate`" not in record.getMessage()

@@ -32,6 +32,7 @@ from ..storage.url import storage_from_url
 from .config_file import config_option
 from .ending import failure, run
 from .flag import Flag
+from .log import hidden_records
 from .profiles import Profile, origin_of, profiles_file, read_profiles
 
 __all__ = ["OpenStore", "StoreChoice", "choose_store", "opened", "run", "store_at", "store_options"]
@@ -213,11 +214,8 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
             f"by --store, {STORE} or {choice.options.env.database}"
         )
     try:
-        _LOG.addFilter(_is_about_commands)
-        try:
+        with hidden_records("requests fail until"):
             migrations = await storage.open()
-        finally:
-            _LOG.removeFilter(_is_about_commands)
         if is_new:
             click.echo(f"Created the database {storage.file}", err=True)
         namespaces = namespaces_of(storage, choice.options.cloudflare.accounts)
@@ -225,11 +223,6 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
         yield OpenStore(storage, namespaces, namespace.name, choice.limits, migrations)
     finally:
         await storage.close()
-
-
-def _is_about_commands(record: logging.LogRecord) -> bool:
-    """Return whether a record says more than the error with which the command then ends."""
-    return "requests fail until" not in record.getMessage()
 
 
 def _first_given(given: dict[str, str | None]) -> str | None:
