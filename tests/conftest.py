@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +34,7 @@ TESTS: Final = Path(__file__).parent
 INSTALLED: Final = {"npm", "modules", "packages", "libraries", "sdk"}
 """The fixtures that install packages of their own."""
 
-SHARED: Final = pytest.StashKey[list[object]]()
+SHARED: Final = pytest.StashKey[Sequence[object]]()
 
 STARTING: Final = (
     *("access/test_sentry.py", "cli", "clients", "docs/test_pages.py", "docs/test_readme.py"),
@@ -120,11 +120,12 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Report a test that leaves something changed for the tests that come after it."""
     yield
-    for before, after in zip(item.stash[SHARED], _shared_by_tests(), strict=True):
+    noted = item.stash[SHARED]
+    for before, after in zip(noted, _shared_by_tests(), strict=True):
         assert after == before, "the test leaves this changed for all other tests"
 
 
-def _shared_by_tests() -> list[object]:
+def _shared_by_tests() -> Sequence[object]:
     logs = [logging.getLogger(name) for name in ("", "workertown_kv")]
     return [
         *((log.level, log.propagate, log.disabled, [*log.filters]) for log in logs),
