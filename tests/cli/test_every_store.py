@@ -110,9 +110,12 @@ def test_a_token_for_some_keys_is_enough_for_these(invoke: Invoke, http: dict[st
     assert invoke("delete", "--prefix", "a/", "--yes", **variables).stdout == "Deleted 1 key\n"
 
 
-def test_a_server_that_is_away_ends_a_command_with_5(invoke: Invoke) -> None:
-    ended = invoke("get", "a", "--store", "http://127.0.0.1:1")
-    assert (ended.exit_code, ended.stderr.count("\n")) == (5, 1)
+def test_a_server_that_is_away_ends_a_command_with_5(invoke: Invoke, tmp_path: Path) -> None:
+    url = "http://127.0.0.1:1"
+    for args, given in ((("get", "a", "--store", url), ""), (("login", url), "test-key\n")):
+        ended = invoke(*args, *(("--token-stdin",) if given else ()), input=given)
+        assert (ended.exit_code, ended.stderr.count("\n")) == (5, 1)
+    assert not (tmp_path / "config").exists()
 
 
 def test_a_login_gives_later_commands_their_token(

@@ -154,9 +154,11 @@ async def test_a_server_that_does_not_answer_is_unavailable() -> None:
         assert isinstance(error, StorageUnavailable)
         assert "did not answer within 0.05 s" in str(error)
     storage = HttpStorage("http://127.0.0.1:1", token=TOKEN)
-    error = await raised(storage.open())
+    await storage.open()
+    error = await raised(storage.get(GET))
     assert isinstance(error, StorageUnavailable)
     assert "cannot be reached" in str(error)
+    await storage.close()
 
 
 async def test_a_server_that_is_too_old_says_so() -> None:

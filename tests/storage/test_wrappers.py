@@ -16,6 +16,7 @@ METHODS = {
 }
 OF_THE_SERVER = {
     "open",
+    "learn",
     "close",
     "check",
     "probe",
@@ -34,7 +35,7 @@ OF_THE_SERVER = {
     [
         (CachedStorage, set()),
         (PermittedStorage, OF_THE_SERVER),
-        (TracedStorage, OF_THE_SERVER - {"measurements"}),
+        (TracedStorage, OF_THE_SERVER - {"measurements", "learn"}),
     ],
 )
 def test_a_wrapper_leaves_no_method_to_the_defaults_of_a_storage(

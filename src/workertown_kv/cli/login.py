@@ -64,8 +64,8 @@ def login(server: str, profile: str | None, namespace: str | None, from_stdin: b
     )
 
     async def act() -> None:
-        async with opened(choice):
-            pass  # the server accepts the token, and has the namespace
+        async with opened(choice) as found:  # the server has the namespace
+            await found.storage.learn()  # and accepts the token
         profiles = {**read_profiles(), name: Profile(server, token.reveal(), namespace)}
         write_profiles(profiles)
         click.echo(f"Logged in to {server}; use --profile {name}, or --store {server}")

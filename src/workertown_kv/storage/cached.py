@@ -108,6 +108,9 @@ class CachedStorage(Storage):
     async def open(self) -> Sequence[Migration]:
         return await self._storage.open()
 
+    async def learn(self) -> None:
+        await self._storage.learn()
+
     async def close(self) -> None:
         self._clear()
         await self._storage.close()

@@ -205,6 +205,12 @@ class Storage(ABC):
         """
         return ()
 
+    async def learn(self) -> None:
+        """Learn what the engine lacks, if `open` could not because the engine was unreachable.
+
+        Raises `StorageUnavailable` if it still is.
+        """
+
     async def close(self) -> None:
         """Finish the operations under way and release all resources. Repeating it does no harm.
 

@@ -45,7 +45,6 @@ class TracedStorage(Storage):
         super().__init__(clock=storage.clock)
         self.lacks = storage.lacks  # type: ignore[misc]  # of the storage inside
         self.needs_task = storage.needs_task
-        self.keeps_answers = storage.keeps_answers
         self.directory = storage.directory
         self._storage = storage
         self._tracing = tracing
@@ -60,8 +59,16 @@ class TracedStorage(Storage):
     def retention(self, retention: Retention | None) -> None:
         self._storage.retention = retention
 
+    @property
+    def keeps_answers(self) -> bool:  # type: ignore[override]  # of the storage inside
+        """Whether the storage returns the results of the first time if a batch is repeated."""
+        return self._storage.keeps_answers
+
     def measurements(self) -> Iterable[Measurement]:
         return self._storage.measurements()
+
+    async def learn(self) -> None:
+        await self._storage.learn()
 
     def key_beside(self, key: str, name: str) -> str:
         return self._storage.key_beside(key, name)

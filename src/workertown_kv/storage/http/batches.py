@@ -9,9 +9,9 @@ from ...errors import KvError, NamespaceNotFound, StorageError, StorageUnsupport
 from ...operations import Batch, Get, Operation, Record, Result, Set
 from ...wire.batches import body_bytes, decode_results, encode_batch
 from ..gathering import Write
-from .connection import Request, read
+from .connection import KV, Request, read
 from .put import LARGE_BYTES, put_request, version_in
-from .values import KV, Values, space_of
+from .values import Values, space_of
 
 _JSON: Final = {"Content-Type": b"application/json"}
 

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
@@ -18,6 +18,9 @@ from ...wire.failures import failure_of
 from ..certificates import needs_certificates
 from ..trace_fields import TRACE_FIELDS
 from .url import Settings
+
+KV: Final = "/v1/kv"
+"""The path of values and keys, below the URL of the server."""
 
 IDLE_SECONDS: Final = 4.0
 """How long an idle connection is kept: less than most servers and proxies keep it."""
@@ -52,6 +55,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """How many seconds the server may wait before it answers."""
 
 
+ABOUT: Final = Request(method="GET", path=KV, query={"about": "true"})
+"""Asks what the server can do."""
+
+
 class Connection:
     """The connections to one server. The token goes to this server only: redirects are refused."""
 
@@ -60,6 +67,7 @@ class Connection:
         self._token = token
         self._random = secrets.token_bytes(SECRET_BYTES)
         self._client: httpx2.AsyncClient | None = None
+        self._ask: Callable[[], Awaitable[None]] | None = None
         self._sending = 0
         self._finished = asyncio.Event()
 
@@ -76,8 +84,12 @@ class Connection:
             f"The server at {self._settings.host} did not answer within {seconds:g} s{unknown}"
         )
 
-    def open(self) -> None:
-        """Get ready to connect. Nothing is sent yet."""
+    def open(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Get ready to connect. Nothing is sent yet.
+
+        `ask` asks what the server can do. Until it has succeeded, each request calls it first.
+        """
+        self._ask = ask
         # Requests of an event loop that has ended are never finished.
         self._sending = 0
         self._finished = asyncio.Event()
@@ -115,6 +127,12 @@ class Connection:
         token = self._token.reveal().encode()
         return hashlib.scrypt(token, salt=b"workertown-kv", n=2**14, r=8, p=1, dklen=SECRET_BYTES)
 
+    async def learn(self) -> None:
+        """Ask what the server can do, if it has not answered yet. Raises `StorageError`."""
+        if self._ask is not None:
+            await self._ask()
+            self._ask = None
+
     async def data(self, request: Request) -> bytes:
         """Return the data of the answer, as JSON text. Raises the error that the answer names."""
         return bytes(self._checked(await self._send(request)).data)
@@ -137,6 +155,8 @@ class Connection:
         client = self._client
         if client is None:
             raise StorageUnavailable("The storage is closed")
+        if self._ask is not None and request is not ABOUT:
+            await self.learn()
         if request.wait:
             return await self._sent(client, request)
         self._sending += 1

@@ -12,6 +12,7 @@ from ...errors import (
     KvError,
     NotFound,
     StorageError,
+    StorageUnavailable,
     ValueTooLarge,
 )
 from ...meters.metric import Measurement
@@ -43,13 +44,13 @@ from ..gathering import GatheredOperations, Write
 from ..tasks import in_task
 from .api_keys import HttpKeyDirectory
 from .batches import Batches
-from .connection import Connection, Query, Request, read
+from .connection import ABOUT, KV, Connection, Query, Request, read
 from .decided_batch import decided_batch
 from .groups import get_each, write_each
 from .listing import list_query
 from .namespaces import HttpDirectory
 from .url import parse_url
-from .values import KV, NOT_REACHED, Values, space_of
+from .values import NOT_REACHED, Values, space_of
 
 CHANGES: Final = "/v1/changes"
 READY: Final = "/health/ready"
@@ -63,7 +64,7 @@ class HttpStorage(Storage):
     """Keeps entries in the server at `url`, with a token that this server accepts.
 
     It promises what the storage of that server promises, and lacks what that storage lacks, which
-    `open` asks.
+    `open` asks. If the server cannot be reached then, the first request that reaches it asks.
     """
 
     needs_task = False
@@ -85,9 +86,13 @@ class HttpStorage(Storage):
         self._times = (0.0, 0.0, 0.0)
 
     async def open(self) -> Sequence[Migration]:
-        self._connection.open()
+        # Nobody knows yet what a server that cannot be reached lacks: no request gets a 501.
+        self.keeps_answers = True
+        self._connection.open(self._ask)
         try:
-            await self._ask()
+            await self._connection.learn()
+        except StorageUnavailable:
+            pass  # operations and checks fail until the server can be reached
         except BaseException:
             await self._connection.close()
             raise
@@ -98,7 +103,7 @@ class HttpStorage(Storage):
         """Ask what the server can do, which also shows whether it accepts the token."""
         before = self.clock()
         try:
-            data = await self._values.data(Request(method="GET", path=KV, query={"about": "true"}))
+            data = await self._values.data(ABOUT)
         except InputError as error:
             raise StorageError(f"The server is too old to be a storage: {error.message}") from error
         about = read(data, decode_about)
@@ -112,6 +117,9 @@ class HttpStorage(Storage):
         self._batches.most = about.limits.get("batch_operations")
         self._batches.most_bytes = about.limits.get("batch_bytes")
         self._times = (about.now, before, self.clock())
+
+    async def learn(self) -> None:
+        await self._connection.learn()
 
     async def close(self) -> None:
         await self._gathered.close()
@@ -144,6 +152,7 @@ class HttpStorage(Storage):
     async def update(self, operation: Update) -> Updated:
         if not is_sendable(operation):
             return await compare_and_set(self, operation)
+        await self._connection.learn()
         # With the key, the update can be sent again if its answer is lost.
         key = secrets.token_hex(16) if self.keeps_answers else None
         try:
@@ -177,6 +186,7 @@ class HttpStorage(Storage):
         return await asyncio.to_thread(self._connection.secret)
 
     async def batch(self, operation: Batch) -> Sequence[Result]:
+        await self._connection.learn()
         is_sent = all(map(is_sendable, operation.operations))
         record = operation.record
         if record is not None:
@@ -190,6 +200,7 @@ class HttpStorage(Storage):
         return await super().batch(operation)
 
     async def changes(self, operation: ReadChanges) -> ChangePage:
+        await self._connection.learn()
         if self.retention is None or Capability.CHANGES in self.lacks:
             raise self.unsupported(Capability.CHANGES)
         prefixes = operation.prefixes if len(operation.prefixes) <= MOST_PREFIXES else ("",)

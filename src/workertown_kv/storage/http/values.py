@@ -8,10 +8,7 @@ from ...entry import DEFAULT_NAMESPACE, RESERVED_NAMESPACE
 from ...errors import NamespaceNotFound, NotFound, StorageError, StorageUnsupported
 from ...wire.failures import made
 from ..contract import Capability
-from .connection import Connection, Query, Request, Response
-
-KV: Final = "/v1/kv"
-"""The path of values and keys, below the URL of the server."""
+from .connection import KV, Connection, Query, Request, Response
 
 NOT_REACHED: Final = (
     "They would be in the server behind, which lets no client reach its reserved namespace."

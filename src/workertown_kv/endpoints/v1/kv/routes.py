@@ -17,7 +17,7 @@ from ....storage.tasks import in_task
 from ....updates import Target, take
 from ....user import Verb
 from ..envelope import ENVELOPE_BYTES, NATIVE_API, data_answer
-from .about import encode_about
+from .about import about
 from .batch_bodies import decode_batch
 from .bodies import decode_put
 from .collection import batch_answer_bytes, encode_results, shown_bytes
@@ -148,7 +148,7 @@ class Collection:
         """Answer with the value of the key in the query or, without a key, with a page of keys."""
         parameters, within = query_with_list(exchange, _LISTING, "within")
         if "about" in parameters:
-            return encode_about(parameters, self._storage, self._limits)
+            return await about(parameters, self._storage, self._limits)
         if "key" in parameters and (within or not parameters.keys() <= {*KEY_PARAMETERS}):
             raise bad_query("key", "Expected either a key or what to list, not both")
         namespace = await self._targets.namespace(exchange, parameters)
