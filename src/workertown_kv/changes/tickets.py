@@ -5,10 +5,11 @@ from typing import Final
 
 import msgspec
 
-from ..entry import RESERVED_NAMESPACE
-from ..errors import PreconditionFailed
-from ..operations import MUST_NOT_EXIST, Set
-from ..storage import Storage
+from ..entry import DEFAULT_NAMESPACE, RESERVED_NAMESPACE
+from ..errors import IdempotencyKeyReused, PreconditionFailed
+from ..operations import MUST_NOT_EXIST, Batch, Get, Record, Set
+from ..storage import Capability, Storage
+from ..storage.tasks import in_task
 from ..user import Scope, User
 from .interest import Interest
 from .sealing import Sealer
@@ -62,7 +63,12 @@ class Tickets:
         self._sealer = sealer
 
     async def make(self, user: User, until: float | None, interest: Interest) -> tuple[str, int]:
-        """Return a ticket as text, and when it ends."""
+        """Return a ticket as text, and when it ends.
+
+        Raises `StorageUnsupported` if the storage cannot remember which tickets were used.
+        """
+        if Capability.RESERVED in self._storage.lacks and not self._storage.keeps_answers:
+            raise self._storage.unsupported(Capability.RESERVED)
         expires_at = int(self._storage.clock()) + TICKET_SECONDS
         ticket = Ticket(
             secrets.token_hex(16),
@@ -90,15 +96,31 @@ class Tickets:
         ticket = await self.opened(text)
         if ticket is None:
             return None
-        used = Set(
-            namespace=RESERVED_NAMESPACE,
-            key=_USED + ticket.number,
-            value=b"true",
-            expires_at=ticket.expires_at + _USED_SECONDS,
-            precondition=MUST_NOT_EXIST,
-        )
+        expires_at = ticket.expires_at + _USED_SECONDS
         try:
-            await self._storage.set(used)
-        except PreconditionFailed:
+            if self._storage.keeps_answers:
+                await self._use_elsewhere(ticket.number, expires_at)
+            else:
+                used = Set(
+                    namespace=RESERVED_NAMESPACE,
+                    key=_USED + ticket.number,
+                    value=b"true",
+                    expires_at=expires_at,
+                    precondition=MUST_NOT_EXIST,
+                )
+                await self._storage.set(used)
+        except (PreconditionFailed, IdempotencyKeyReused):
             return None
         return ticket.user
+
+    async def _use_elsewhere(self, number: str, expires_at: float) -> None:
+        """Let the server that is the storage keep an answer, which it does once for each key."""
+        record = Record(
+            namespace=RESERVED_NAMESPACE,
+            key=number,
+            expires_at=expires_at,
+            request=secrets.token_hex(16),  # another use is another request
+            make=lambda _: b"",
+        )
+        read = Get(DEFAULT_NAMESPACE, number)  # of a key that need not exist
+        await in_task(self._storage.batch(Batch([read], record=record)))

@@ -71,8 +71,6 @@ class ChangeHandlers:
     async def make_ticket(self, exchange: Exchange) -> Answer:
         """Answer with a ticket for one stream."""
         self._check_able()
-        if Capability.RESERVED in self._storage.lacks:
-            raise self._storage.unsupported(Capability.RESERVED)
         return await self._making.make(exchange)
 
     async def user_of_ticket(self, exchange: Exchange) -> User | None:
