@@ -73,6 +73,7 @@ def _open_all(host: str, port: int, workers: int) -> list[list[socket.socket]]:
             opened.append([_bound(family, address, shares=True) for _ in range(workers)])
         except OSError as error:
             if error.errno not in _ABSENT:
+                close(opened, None)
                 raise
             # A host may have an IPv6 address on a machine, or in a container, that has no IPv6.
             absent = error
@@ -102,14 +103,12 @@ def listen_at(path: str, workers: int) -> Sockets:
     """Listen at a path, with one socket for all workers; the owner and the group may connect."""
     if not path:
         raise click.UsageError("--uds is empty; expected the path of a socket")
-    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o117)
     try:
         _remove_stale(path)
-        opened.bind(path)
+        opened = _bound(socket.AF_UNIX, path)
         opened.listen(BACKLOG)
     except OSError as error:
-        opened.close()
         reason = error.strerror or str(error)
         raise click.ClickException(
             f"Cannot listen at {path}: {reason}; expected --uds to be a path of at most 107 bytes, "
