@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Never
 from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner, Result
 
-from workertown_kv.cli import main
+from workertown_kv.cli import main, serve
 
 
 @pytest.fixture
@@ -61,23 +62,28 @@ def run_apart(
 
 @pytest.fixture
 def run(
-    invoke: Callable[..., Result], run_apart: Callable[..., subprocess.CompletedProcess[str]]
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `workertown-kv` in an empty folder, until it ends.
+    """Run `workertown-kv` in this process and in an empty folder, until it ends.
 
-    It runs in this process, which takes a tenth of the time. Only `serve` gets a process of its
-    own, which can be killed if the server starts although it should not.
+    A process would take ten times as long to start. `serve` must end before its workers start, and
+    leaves the log of this process as it is.
     """
 
     def run_until_it_ends(*args: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
         if args[0] == "serve":
-            return run_apart(*args, **env)
+            monkeypatch.setattr(serve, "set_up_log", lambda *_: None)
+            monkeypatch.setattr(serve, "Workers", _start_nothing)
         result = invoke(*args, **env)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return subprocess.CompletedProcess(args, result.exit_code, result.stdout, result.stderr)
 
     return run_until_it_ends
+
+
+def _start_nothing(*_: object) -> Never:
+    raise AssertionError("`serve` would start its workers")
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ def port() -> Iterator[str]:
         yield str(listener.getsockname()[1])
 
 
-def test_a_port_in_use(run: Run, port: str) -> None:
-    ended = run("serve", "--port", port, "--database", "memory://")
+def test_a_port_in_use(run_apart: Run, port: str) -> None:
+    ended = run_apart("serve", "--port", port, "--database", "memory://")
     check_refused(ended, f"Cannot listen on 127.0.0.1:{port}", "in use")
 
 
@@ -55,51 +55,51 @@ def test_a_storage_that_there_is_not(run: Run) -> None:
     check_refused(run("serve", "--database", "nosuch://x"), "nosuch://", "sqlite:", "memory:")
 
 
-def test_memory_that_several_processes_would_have_to_share(run: Run, port: str) -> None:
-    # The port is in use only so that a server that starts all the same ends.
-    args = ("--database", "memory://", "--workers", "2", "--port", port)
+def test_memory_that_several_processes_would_have_to_share(run: Run) -> None:
+    args = ("--database", "memory://", "--workers", "2")
     check_refused(run("serve", *args), "memory://", "--workers")
 
 
 @pytest.fixture(params=["serve", "migrate"])
-def command(request: pytest.FixtureRequest, port: str) -> list[str]:
-    """Run a command that opens a database; `serve` ends even if it wrongly accepts it."""
-    return ["serve", "--port", port] if request.param == "serve" else ["migrate"]
+def command(request: pytest.FixtureRequest) -> str:
+    """Return a command that opens a database."""
+    name: str = request.param
+    return name
 
 
-def test_a_database_in_a_missing_folder(run: Run, command: list[str], tmp_path: Path) -> None:
-    ended = run(*command, "--database", tmp_path / "missing" / "kv.sqlite")
+def test_a_database_in_a_missing_folder(run: Run, command: str, tmp_path: Path) -> None:
+    ended = run(command, "--database", tmp_path / "missing" / "kv.sqlite")
     check_refused(ended, "There is no folder", str(tmp_path / "missing"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_database_that_is_a_folder(run: Run, command: list[str], tmp_path: Path) -> None:
+def test_a_database_that_is_a_folder(run: Run, command: str, tmp_path: Path) -> None:
     check_refused(
-        run(*command, "--database", tmp_path),
+        run(command, "--database", tmp_path),
         f"SQLite cannot use {tmp_path}: it is a folder; expected the path of a file",
     )
 
 
 def test_a_database_in_a_folder_that_cannot_be_written(
-    run: Run, command: list[str], tmp_path: Path
+    run: Run, command: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o500)
     skip_if_writable(folder)
     check_refused(
-        run(*command, "--database", folder / "kv.sqlite"),
+        run(command, "--database", folder / "kv.sqlite"),
         "SQLite cannot use",
         "locked is read-only for the user",
     )
 
 
-def test_a_database_that_cannot_be_written(run: Run, command: list[str], tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_written(run: Run, command: str, tmp_path: Path) -> None:
     database = tmp_path / "kv.sqlite"
     assert run("migrate", "--database", database).returncode == 0
     database.chmod(0o400)
     skip_if_writable(database)
     check_refused(
-        run(*command, "--database", database), "SQLite cannot use", "kv.sqlite is read-only for"
+        run(command, "--database", database), "SQLite cannot use", "kv.sqlite is read-only for"
     )
 
 
@@ -108,19 +108,19 @@ def skip_if_writable(path: Path) -> None:
         pytest.skip("this user may write everywhere (root)")
 
 
-def test_a_file_that_is_not_a_database(run: Run, command: list[str], tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database(run: Run, command: str, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("Not a database, but somebody's notes.\n" * 100)
     before = file.read_bytes()
-    check_refused(run(*command, "--database", file), str(file), "file is not a database")
+    check_refused(run(command, "--database", file), str(file), "file is not a database")
     assert file.read_bytes() == before
 
 
-def test_a_file_of_a_newer_schema(run: Run, command: list[str], tmp_path: Path) -> None:
+def test_a_file_of_a_newer_schema(run: Run, command: str, tmp_path: Path) -> None:
     file = tmp_path / "kv.sqlite"
     make(file, "CREATE TABLE entry (a)", f"PRAGMA application_id={APPLICATION_ID}", version=999)
     before = file.read_bytes()
-    check_refused(run(*command, "--database", file), str(file), "schema 999", "newer")
+    check_refused(run(command, "--database", file), str(file), "schema 999", "newer")
     assert file.read_bytes() == before
 
 
@@ -134,12 +134,12 @@ def test_a_file_of_a_newer_schema(run: Run, command: list[str], tmp_path: Path) 
     ],
 )
 def test_a_file_of_another_application(
-    run: Run, command: list[str], tmp_path: Path, statement: str, version: int
+    run: Run, command: str, tmp_path: Path, statement: str, version: int
 ) -> None:
     file = tmp_path / "bookmarks.sqlite"
     make(file, statement, version=version)
     before = file.read_bytes()
-    check_refused(run(*command, "--database", file), str(file), "another application")
+    check_refused(run(command, "--database", file), str(file), "another application")
     assert file.read_bytes() == before
 
 
