@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from typing import Final, Self
 
 import httpx2
@@ -128,10 +129,15 @@ class ServedStore:
         return self._process.returncode
 
     def _answers(self) -> bool:
+        # A client of httpx2 takes ten times as long to find that no program listens yet.
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            return httpx2.get(f"{self.url}/health", timeout=5, verify=False).status_code == 200
-        except httpx2.TransportError:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
             return False
+        finally:
+            connection.close()
 
 
 def free_port() -> int:
