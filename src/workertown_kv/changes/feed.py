@@ -1,21 +1,20 @@
 """Read the changes of a storage once for all watchers of this process, while there are some."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from time import perf_counter
 from typing import Final, Protocol
 
-import msgspec
-
-from ..entry import Entry
-from ..errors import CursorGone, InputError, StorageError, StorageUnsupported, ValueTooLarge
+from ..errors import CursorGone, InputError, StorageError, StorageUnsupported
 from ..failure_log import FailureLog
-from ..operations import Batch, Change, ChangePage, Event, Get, ReadChanges
+from ..operations import Change, ChangePage, Event, ReadChanges
 from ..storage import Storage
 from ..storage.change_log import Waiting
 from ..storage.tasks import leave_task
-from .interest import Interest, is_reserved
+from .interest import is_reserved
+from .published import Published, seen_of, with_cursors
+from .subscribers import Subscriber, Subscribers
+from .values import VALUES_AT_ONCE, load_values
 
 PAGE_CHANGES: Final = 1000
 """The most changes of a page that the feed reads."""
@@ -26,60 +25,12 @@ WAIT_SECONDS: Final = 30.0
 TURN_SECONDS: Final = 0.005
 """How long the feed may deliver changes before it lets requests run."""
 
-VALUE_BYTES: Final = 64 * 1024
-"""The largest value that is delivered with a change."""
-
 _RETRY_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 0.005
 """The shortest pause between two pages, in which changes that come together gather."""
-VALUES_AT_ONCE: Final = 16
-"""How many values are read at once for watchers who want values: at most 1 MiB."""
 _DELIVERED_AT_ONCE: Final = 4 * VALUES_AT_ONCE
 """How many changes of a page have their values in memory at the same time."""
 _LOOK_SECONDS: Final = 0.05
-
-Identity = tuple[Event, str, str, str | None, float | None]
-
-
-class Published(msgspec.Struct, eq=False):
-    """A change on its way to watchers, who share the texts that are made of it."""
-
-    change: Change
-    cursor: str | None
-    """The position after the change, if it is known."""
-    value: bytes | None = None
-    """The value, while it has the version of the change and a watcher wants it."""
-    is_json: bool = True
-    value_bytes: int | None = None
-    """The size of a value that is too large to be delivered."""
-    texts: dict[object, bytes] = msgspec.field(default_factory=dict)
-    """Texts of the change, by their kinds."""
-
-    def take(self, entry: Entry) -> None:
-        """Take the value of the entry, if it is small enough."""
-        if len(entry.value) <= VALUE_BYTES:
-            self.value, self.is_json = entry.value, entry.is_json
-        else:
-            self.value_bytes = len(entry.value)
-
-    @property
-    def identity(self) -> Identity:
-        """Return what distinguishes the change from others."""
-        change = self.change
-        return change.event, change.namespace, change.key, change.version, change.expires_at
-
-
-class Subscriber(Protocol):
-    """Receives changes, and never waits."""
-
-    interest: Interest
-    wants_values: bool
-
-    def push(self, published: Published) -> None:
-        """Receive a change."""
-
-    def reset(self) -> None:
-        """Learn that changes were missed. Nothing more is delivered."""
 
 
 class Follower(Protocol):
@@ -99,43 +50,6 @@ class Follower(Protocol):
         """Learn that changes may be missed until `begin_following`."""
 
 
-class _Prefixes:
-    """Finds the subscribers of one namespace, or of all, by the prefixes of a key."""
-
-    def __init__(self) -> None:
-        self._by_prefix: dict[str, dict[Subscriber, None]] = {}
-        self._lengths: Sequence[int] = ()
-
-    def add(self, subscriber: Subscriber) -> None:
-        for prefix in subscriber.interest.prefixes:
-            self._by_prefix.setdefault(prefix, {})[subscriber] = None
-        self._note_lengths()
-
-    def discard(self, subscriber: Subscriber) -> None:
-        for prefix in subscriber.interest.prefixes:
-            found = self._by_prefix.get(prefix, {})
-            found.pop(subscriber, None)
-            if not found:
-                self._by_prefix.pop(prefix, None)
-        self._note_lengths()
-
-    def watching(self, change: Change) -> Iterator[Subscriber]:
-        """Return the subscribers that see a change. A change of their set may end it."""
-        if change.event is Event.DELETE_PREFIX:
-            for subscribers in list(self._by_prefix.values()):
-                yield from list(subscribers)
-            return
-        for length in self._lengths:
-            if length > len(change.key):
-                return
-            found = self._by_prefix.get(change.key[:length])
-            if found is not None:
-                yield from list(found)
-
-    def _note_lengths(self) -> None:
-        self._lengths = sorted({len(prefix) for prefix in self._by_prefix})
-
-
 class Feed:
     """Delivers the changes of a storage to subscribers, each by its interest, and to a follower.
 
@@ -152,8 +66,7 @@ class Feed:
         self._failed = failed
         self._log = FailureLog()
         self._follower: Follower | None = None
-        self._by_namespace: dict[str | None, _Prefixes] = {}
-        self._subscribers: dict[Subscriber, None] = {}
+        self._subscribers = Subscribers()
         self._reading: asyncio.Task[None] | None = None
         self._cursor = ""
         self._is_publishing = False
@@ -173,9 +86,7 @@ class Feed:
             # The last subscriber may leave, and end the task, while a page is being delivered.
             reading = await self._started()
             cursor = await self.position()
-        self._subscribers[subscriber] = None
-        name = subscriber.interest.namespace
-        self._by_namespace.setdefault(name, _Prefixes()).add(subscriber)
+        self._subscribers.add(subscriber)
         return cursor
 
     async def position(self) -> str:
@@ -186,12 +97,8 @@ class Feed:
 
     def leave(self, subscriber: Subscriber) -> None:
         """Deliver nothing more."""
-        if self._subscribers.pop(subscriber, self) is self:
-            return
-        name = subscriber.interest.namespace
-        self._by_namespace[name].discard(subscriber)
-        if not self._subscribers:
-            self._by_namespace.clear()
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
             self._stop_if_unused()
 
     async def follow(self, follower: Follower) -> None:
@@ -238,33 +145,8 @@ class Feed:
         complete = False
         while not complete:
             page = await self.storage.changes(ReadChanges(since, PAGE_CHANGES))
-            seen = [
-                Published(part, cursor)
-                for change, cursor in _with_cursors(page)
-                for part in subscriber.interest.parts(change)
-            ]
-            yield seen, page.cursor
+            yield seen_of(page, subscriber.interest), page.cursor
             since, complete = page.cursor, page.complete
-
-    async def load_values(
-        self, published: Sequence[Published], loaded: Callable[[int], None] = lambda _: None
-    ) -> None:
-        """Read the values that still have the version of their change.
-
-        Calls `loaded` again and again, with the size of the values that were read meanwhile.
-        """
-        wanted = [one for one in published if one.change.event in (Event.SET, Event.TOUCH)]
-        for start in range(0, len(wanted), VALUES_AT_ONCE):
-            some = wanted[start : start + VALUES_AT_ONCE]
-            gets = [Get(one.change.namespace, one.change.key) for one in some]
-            batch = Batch(gets, read_bytes=VALUES_AT_ONCE * VALUE_BYTES)
-            for one, found in zip(some, await self.storage.batch(batch), strict=True):
-                change, entry = one.change, found
-                if isinstance(entry, ValueTooLarge):
-                    entry = await self.storage.get(Get(change.namespace, change.key))
-                if isinstance(entry, Entry) and entry.version == change.version:
-                    one.take(entry)
-            loaded(sum(len(one.value or b"") for one in some))
 
     def _is_at(self, cursor: str) -> bool:
         return not self._is_publishing and self._cursor == cursor
@@ -327,19 +209,20 @@ class Feed:
             self._log.failed(kind, f"Reading changes failed: {error}", traceback_of=error)
 
     async def _deliver(self, page: ChangePage) -> None:
-        changes = [one for one in _with_cursors(page) if not is_reserved(one[0].namespace)]
+        changes = [one for one in with_cursors(page) if not is_reserved(one[0].namespace)]
         for start in range(0, len(changes), _DELIVERED_AT_ONCE):
             await self._deliver_some(changes[start : start + _DELIVERED_AT_ONCE])
 
     async def _deliver_some(self, changes: Sequence[tuple[Change, str | None]]) -> None:
         published = [Published(change, cursor) for change, cursor in changes]
-        watching = [list(self._watching(one.change)) for one in published]
-        await self.load_values(
+        watching = [self._subscribers.watching(one.change) for one in published]
+        await load_values(
+            self.storage,
             [
                 one
                 for one, subscribers in zip(published, watching, strict=True)
                 if any(subscriber.wants_values for subscriber in subscribers)
-            ]
+            ],
         )
         turn = perf_counter()
         for one, subscribers in zip(published, watching, strict=True):
@@ -355,42 +238,8 @@ class Feed:
                     await asyncio.sleep(0)
                     turn = perf_counter()
 
-    def _watching(self, change: Change) -> Iterator[Subscriber]:
-        for name in (change.namespace, None):
-            prefixes = self._by_namespace.get(name)
-            if prefixes is not None:
-                yield from prefixes.watching(change)
-
     def _end(self) -> None:
         """Tell all subscribers that changes were missed."""
-        for subscriber in list(self._subscribers):
+        for subscriber in self._subscribers:
             self.leave(subscriber)
             subscriber.reset()
-
-
-class Overlap:
-    """Finds the changes that a subscriber has got already, while it catches up."""
-
-    def __init__(self) -> None:
-        self._seen: Counter[Identity] = Counter()
-
-    def note(self, published: Sequence[Published]) -> None:
-        """Note changes that the subscriber has got."""
-        self._seen.update(one.identity for one in published)
-
-    def has(self, published: Published) -> bool:
-        """Return whether the subscriber has got a change, which comes again only once."""
-        found = self._seen[published.identity] > 0
-        if found:
-            self._seen[published.identity] -= 1
-        return found
-
-
-def _with_cursors(page: ChangePage) -> Iterator[tuple[Change, str | None]]:
-    """Return each change with the position after it, which only the last change may have."""
-    last = len(page.changes) - 1
-    for index, change in enumerate(page.changes):
-        if page.cursors:
-            yield change, page.cursors[index]
-        else:
-            yield change, page.cursor if index == last else None

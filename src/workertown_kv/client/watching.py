@@ -5,10 +5,9 @@ import random
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
-from ..changes import Feed, Interest, Published, apart
+from ..changes import Interest, Published, apart, listed, load_values, seen_of
 from ..errors import CursorGone, InputError, Overloaded, RateLimited, StorageUnavailable
-from ..operations import Change as StoredChange
-from ..operations import Event, List, ReadChanges
+from ..operations import List, ReadChanges
 from ..storage import Storage
 from .connection import Connection
 from .entry import Change, decoded, metadata_of
@@ -33,7 +32,6 @@ class Watcher:
         self._interest = interest
         self._initial = initial
         self._values = values
-        self._feed = Feed(storage)  # it only loads values here
         self._cursor: str | None = None
         self._unlisted: list[str] = []
         """The prefixes whose entries are still to be listed."""
@@ -59,12 +57,7 @@ class Watcher:
         if self._unlisted:
             return await self._initial_page(self._unlisted[0])
         page = await self._storage.changes(self._reading(self._cursor))
-        seen = [
-            Published(part, None)
-            for change in page.changes
-            for part in self._interest.parts(change)
-        ]
-        changes = await self._decoded(seen)
+        changes = await self._decoded(seen_of(page, self._interest))
         self._cursor = page.cursor
         return changes
 
@@ -75,21 +68,7 @@ class Watcher:
 
     async def _initial_page(self, prefix: str) -> Sequence[Change]:
         page = await self._storage.list(List(self._namespace, prefix, PAGE_CHANGES, self._listing))
-        entries = [
-            Published(
-                StoredChange(
-                    event=Event.SET,
-                    namespace=self._namespace,
-                    key=info.key,
-                    version=info.version,
-                    expires_at=info.expires_at,
-                    metadata=info.metadata,
-                ),
-                None,
-            )
-            for info in page.keys
-        ]
-        changes = await self._decoded(entries)
+        changes = await self._decoded(listed(self._namespace, page.keys))
         self._listing = page.cursor
         if page.cursor is None:
             self._unlisted.pop(0)
@@ -97,7 +76,7 @@ class Watcher:
 
     async def _decoded(self, published: Sequence[Published]) -> Sequence[Change]:
         if self._values:
-            await self._feed.load_values(published)
+            await load_values(self._storage, published)
         return [_change_of(one) for one in published]
 
 

@@ -2,15 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from ...changes import Feed, Interest, Published
+from ...changes import Interest, Published, listed, load_values, seen_of
 from ...errors import CursorGone, InputError, KvError, Overloaded, RateLimited, StorageUnavailable
-from ...operations import Change, ChangePage, Event, List, ReadChanges
+from ...operations import List, ReadChanges
 from ...storage import Storage
 
 WAIT_SECONDS: Final = 30.0
@@ -76,7 +76,6 @@ class _Pages:
     def __init__(self, storage: Storage, watch: Watch) -> None:
         self._storage = storage
         self._watch = watch
-        self._feed = Feed(storage)  # only loads values here
         self._cursor = watch.since
         self._knows = watch.since is None
         """Whether the storage has known the cursor."""
@@ -100,11 +99,7 @@ class _Pages:
             self._cursor = None
             return (Signal.RESET,)
         self._knows = True
-        seen = [
-            Published(part, cursor)
-            for change, cursor in _with_cursors(page)
-            for part in self._watch.interest.parts(change)
-        ]
+        seen = seen_of(page, self._watch.interest)
         await self._load_values(seen)
         self._cursor = page.cursor
         return seen
@@ -117,20 +112,7 @@ class _Pages:
         namespace = self._watch.interest.namespace
         assert namespace is not None
         page = await self._storage.list(List(namespace, self._unlisted[0], _PAGE, self._listed))
-        seen = [
-            Published(
-                Change(
-                    event=Event.SET,
-                    namespace=namespace,
-                    key=info.key,
-                    version=info.version,
-                    expires_at=info.expires_at,
-                    metadata=info.metadata,
-                ),
-                None,
-            )
-            for info in page.keys
-        ]
+        seen = listed(namespace, page.keys)
         await self._load_values(seen)
         self._listed = page.cursor
         if page.cursor is None:
@@ -139,14 +121,4 @@ class _Pages:
 
     async def _load_values(self, seen: Sequence[Published]) -> None:
         if self._watch.values:
-            await self._feed.load_values(seen)
-
-
-def _with_cursors(page: ChangePage) -> Iterator[tuple[Change, str | None]]:
-    """Return each change with the position after it, if that is known."""
-    last = len(page.changes) - 1
-    for index, change in enumerate(page.changes):
-        if page.cursors:
-            yield change, page.cursors[index]
-        else:
-            yield change, page.cursor if index == last else None
+            await load_values(self._storage, seen)

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from ....changes import Interest, Published
-from ....operations import Change, Event, List
+from ....changes import Interest, Published, listed
+from ....operations import List
 from ....storage import Storage
 from .watch import Position
 
@@ -21,23 +21,9 @@ async def initial_pages(
     while index < len(prefixes):
         prefix = prefixes[index]
         page = await storage.list(List(interest.namespace, prefix, limit, page_cursor))
-        entries = [
-            Published(
-                Change(
-                    event=Event.SET,
-                    namespace=interest.namespace,
-                    key=info.key,
-                    version=info.version,
-                    expires_at=info.expires_at,
-                    metadata=info.metadata,
-                ),
-                None,
-            )
-            for info in page.keys
-        ]
         page_cursor = page.cursor
         if page_cursor is None:
             index += 1
         is_last = index == len(prefixes)
         after = None if is_last else prefixes[index]
-        yield entries, Position(begin.cursor, after, page_cursor)
+        yield listed(interest.namespace, page.keys), Position(begin.cursor, after, page_cursor)

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from ....changes import Feed, Interest, Published, Sealer
+from ....changes import Feed, Interest, Published, Sealer, load_values, seen_of
 from ....changes.sealing import Seal
 from ....http.answer import Answer
 from ....http.exchange import Exchange
@@ -66,7 +66,7 @@ class Pages:
         if complete and not seen and watch.wait:
             seen, cursor, complete = await self._wait(watch, cursor)
         if watch.values:
-            await self._feed.load_values(seen, exchange.expect)
+            await load_values(self._feed.storage, seen, exchange.expect)
         return _answer(seen, watch, Position(cursor), seal, complete=complete)
 
     async def _initial(
@@ -77,7 +77,7 @@ class Pages:
         async for seen, after in pages:
             if seen or after.prefix is None:
                 if watch.values:
-                    await self._feed.load_values(seen, exchange.expect)
+                    await load_values(self._feed.storage, seen, exchange.expect)
                 return _answer(seen, watch, after, seal, complete=False)
         return _answer((), watch, Position(position.cursor), seal, complete=False)
 
@@ -87,8 +87,7 @@ class Pages:
         seen: Sequence[Published] = ()
         for _ in range(MOST_PAGES):
             page = await self._feed.storage.changes(ReadChanges(cursor, watch.limit))
-            parts = [watch.interest.parts(change) for change in page.changes]
-            seen = [Published(one, None) for some in parts for one in some]
+            seen = seen_of(page, watch.interest)
             cursor, complete = page.cursor, page.complete
             if seen or complete:
                 break

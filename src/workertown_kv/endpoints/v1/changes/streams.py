@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from ....changes import VALUES_AT_ONCE, Feed, Interest, Overlap, Published, Sealer
+from ....changes import VALUES_AT_ONCE, Feed, Interest, Overlap, Published, Sealer, load_values
 from ....changes.sealing import Seal
 from ....errors import CursorGone, KvError, Overloaded, StorageError
 from ....http.exchange import AsgiExchange, HalfAnAnswer
@@ -275,7 +275,7 @@ class Stream:
                 part = seen[start : start + VALUES_AT_ONCE]
                 async with catching_up:
                     self._check_unfinished()
-                    await self._feed.load_values(part)
+                    await load_values(self._feed.storage, part)
                 yield part, after if part[-1] is seen[-1] else None
                 for one in part:
                     one.value = None
