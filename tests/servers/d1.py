@@ -7,14 +7,13 @@ tests ask it with wrangler and Cloudflare's SDKs as well, so that it is known to
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler
-from threading import Lock, Thread
-from typing import Any, Final, Self
+from threading import Lock
+from typing import Any, Final
 
 import apsw
 import apsw.ext
 
-from servers.quiet import QuietServer
+from servers.stand_in import Asked, Reply, StandIn, json_reply
 
 TOKEN: Final = "d1-t0ken"
 ACCOUNT: Final = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -24,10 +23,11 @@ _ABOUT: Final = {"uuid": DATABASE, "name": "kv", "version": "production", "num_t
 _PATH: Final = re.compile(rf"/client/v4/accounts/{ACCOUNT}/d1/database(?:/([^/?]+))?(/\w+)?")
 
 
-class StandInD1:
+class StandInD1(StandIn):
     """A database, on a free port of this machine. A context manager."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.requests: list[Any] = []
         """The bodies of the requests with statements."""
         self.refusals: list[tuple[int, Any, Mapping[str, str]]] = []
@@ -39,32 +39,29 @@ class StandInD1:
         self.db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH, 100_000)
         self.db.limit(apsw.SQLITE_LIMIT_VARIABLE_NUMBER, 100)
         self._lock = Lock()
-        self._server = QuietServer(("127.0.0.1", 0), self._handler())
-        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
-        self.port: int = self._server.server_port
 
     @property
     def api_url(self) -> str:
         """Return the URL for Cloudflare's clients."""
-        return f"http://127.0.0.1:{self.port}/client/v4"
+        return f"{self.http_url}/client/v4"
 
     @property
     def url(self) -> str:
-        return f"d1://{ACCOUNT}/{DATABASE}?endpoint=http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        return f"d1://{ACCOUNT}/{DATABASE}?endpoint={self.http_url}"
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__()
         self.db.close()
 
-    def _answer(self, method: str, path: str, token: str | None, body: bytes) -> tuple[int, Any]:
-        if token != f"Bearer {TOKEN}":
-            return 401, failed(10000, "Authentication error")
+    def answer(self, asked: Asked) -> Reply:
+        if self.refusals:
+            self.requests.append(json.loads(asked.body))
+            return json_reply(*self.refusals.pop(0))
+        if asked.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return json_reply(401, failed(10000, "Authentication error"))
+        return json_reply(*self._answer(asked.method, asked.path, asked.body))
+
+    def _answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         found = _PATH.match(path)
         if found is None:
             return 404, failed(7003, "Could not route to this path")
@@ -132,39 +129,6 @@ class StandInD1:
                 "rows_written": changes,
             },
         }
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        stand_in = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1  # without it, each answer is two packets, and waits for an ACK
-            disable_nagle_algorithm = True
-
-            def handle_any(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                fields: Mapping[str, str] = {}
-                if stand_in.refusals:
-                    status, answer, fields = stand_in.refusals.pop(0)
-                    stand_in.requests.append(json.loads(body))
-                else:
-                    token = self.headers.get("Authorization")
-                    status, answer = stand_in._answer(self.command, self.path, token, body)
-                sent = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                self.send_response(status)
-                for name, text in fields.items():
-                    self.send_header(name, text)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(sent)))
-                self.end_headers()
-                self.wfile.write(sent)
-
-            do_GET = do_POST = handle_any  # noqa: N815
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Log nothing."""
-
-        return Handler
 
 
 def done(result: object) -> Mapping[str, Any]:

@@ -11,12 +11,12 @@ from servers.cloudflare import (
     CUT,
     HTML,
     TOKEN,
-    Reply,
     ScriptedCloudflare,
     failure,
     storage_at,
     success,
 )
+from servers.stand_in import Reply
 from storage.redis_case import outcome_of
 from workertown_kv.entry import Entry
 from workertown_kv.errors import InputError, StorageError, StorageFailure, StorageUnavailable
@@ -48,7 +48,7 @@ def cloudflare(running: ScriptedCloudflare) -> ScriptedCloudflare:
 async def storage(
     cloudflare: ScriptedCloudflare, clock: MovedClock
 ) -> AsyncIterator[CloudflareKVStorage]:
-    storage = storage_at(cloudflare.url, clock)
+    storage = storage_at(cloudflare.http_url, clock)
     await storage.open()
     cloudflare.asked.clear()
     yield storage
@@ -94,7 +94,7 @@ async def test_a_request_waits_as_long_as_cloudflare_says(
 async def test_a_pause_is_over_once_cloudflare_takes_requests_again(
     cloudflare: ScriptedCloudflare, clock: MovedClock
 ) -> None:
-    storage = storage_at(cloudflare.url, clock, parameters="&wait=600")
+    storage = storage_at(cloudflare.http_url, clock, parameters="&wait=600")
     await storage.open()
     cloudflare.asked.clear()
     loop = asyncio.get_running_loop()
@@ -123,7 +123,7 @@ async def test_a_long_pause_is_503_at_once_and_says_when_to_try_again(
 async def test_clients_of_a_server_learn_when_to_try_again(
     cloudflare: ScriptedCloudflare, clock: MovedClock
 ) -> None:
-    async with make_server(storage_at(cloudflare.url, clock)) as server:
+    async with make_server(storage_at(cloudflare.http_url, clock)) as server:
         call = Caller(server)
         assert (await call("GET", "/v1/kv/a")).status_code == 404
         # The server probes the storage meanwhile.
@@ -137,7 +137,7 @@ async def test_clients_of_a_server_learn_when_to_try_again(
 async def test_a_key_that_is_written_too_often_stops_no_other_key(
     cloudflare: ScriptedCloudflare, clock: MovedClock
 ) -> None:
-    storage = storage_at(cloudflare.url, clock, parameters="&wait=0")
+    storage = storage_at(cloudflare.http_url, clock, parameters="&wait=0")
     await storage.open()
     cloudflare.replies = [failure(429, 10048, "too many writes of this key")]
     outcome = await act(storage, "set")
@@ -196,7 +196,7 @@ async def test_an_answer_of_another_program_is_503(
 async def test_a_cloudflare_that_cannot_be_reached_delays_no_start(clock: MovedClock) -> None:
     with ScriptedCloudflare() as gone:
         pass
-    storage = storage_at(gone.url, clock)
+    storage = storage_at(gone.http_url, clock)
     await storage.open()
     for name in (*READS, *WRITES):
         outcome = await act(storage, name)
@@ -260,7 +260,7 @@ async def test_a_refused_token_names_the_permission_and_is_not_shown(
 async def test_a_server_that_can_never_work_does_not_start(
     cloudflare: ScriptedCloudflare, clock: MovedClock, reply: Reply, message: str
 ) -> None:
-    storage = storage_at(cloudflare.url, clock)
+    storage = storage_at(cloudflare.http_url, clock)
     cloudflare.replies = [reply]
     with pytest.raises(StorageError, match=message) as caught:
         await storage.open()
@@ -379,9 +379,9 @@ async def test_no_proxy_sees_a_token_that_is_sent_without_tls(
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, cloudflare.url)
+        monkeypatch.setenv(name, cloudflare.http_url)
     with ScriptedCloudflare() as other:
-        storage = storage_at(other.url, clock)
+        storage = storage_at(other.http_url, clock)
         await storage.open()
         await storage.get(Get(SPACE, "a"))
         await storage.close()

@@ -59,7 +59,7 @@ def test_cloudflare_gets_only_tokens_that_are_for_it(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ScriptedCloudflare() as cloudflare:
-        url = f"cloudflare-kv://any/{'0' * 32}?endpoint={cloudflare.url}"
+        url = f"cloudflare-kv://any/{'0' * 32}?endpoint={cloudflare.http_url}"
         monkeypatch.setenv("KV_TOKEN", "of-a-server")
         invoke("get", "a", "--store", url)
         monkeypatch.setenv("KV_DB", url)
@@ -80,7 +80,7 @@ def test_a_script_can_tell_why_a_copy_failed(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ScriptedCloudflare() as cloudflare:
-        url = f"cloudflare-kv://any/{'0' * 32}?endpoint={cloudflare.url}"
+        url = f"cloudflare-kv://any/{'0' * 32}?endpoint={cloudflare.http_url}"
         for reply, code, message in (
             (failure(403, 10000, "Authentication error"), 4, "Workers KV Storage Read"),
             (failure(429, 971, "Please wait", retry_after="300"), 5, "try again in 300 s"),
