@@ -1,7 +1,6 @@
 """Start ministack, a stand-in for DynamoDB, or use the server that a variable names."""
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,14 +9,14 @@ from urllib.request import urlopen
 
 from workertown_kv.testing.served import free_port
 
-from .starting import start_with_retry
+from .process import RunningProcess
 
 OTHER_SERVER: Final = "KV_TEST_DYNAMODB"
 """The variable with the URL of another server, such as AWS's own DynamoDB Local."""
 START_SECONDS: Final = 120
 
 
-class RunningDynamoDB:
+class RunningDynamoDB(RunningProcess):
     """Runs ministack on a free port of this machine. A context manager.
 
     `packages` is a folder with its packages.
@@ -26,16 +25,10 @@ class RunningDynamoDB:
     def __init__(self, packages: Path, folder: Path) -> None:
         self._packages = packages
         self._log = folder / "ministack.log"
-        self._process: subprocess.Popen[bytes] | None = None
         self.endpoint = os.environ.get(OTHER_SERVER, "")
 
     def __enter__(self) -> Self:
-        if not self.endpoint:
-            start_with_retry("ministack", self.start, self.kill)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+        return self if self.endpoint else super().__enter__()
 
     @property
     def port(self) -> int:
@@ -61,16 +54,9 @@ class RunningDynamoDB:
             "LOG_LEVEL": "WARNING",
             "TMPDIR": str(self._log.parent),
         }
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ministack"],
-                env=env,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._log.parent,
-            )
+        process = self._launch([sys.executable, "-m", "ministack"], self._log, env)
         until = time.monotonic() + START_SECONDS
-        while self._process.poll() is None and time.monotonic() < until:
+        while process.poll() is None and time.monotonic() < until:
             try:
                 urlopen(f"{self.endpoint}/_ministack/health", timeout=START_SECONDS).close()
             except OSError:
@@ -78,10 +64,3 @@ class RunningDynamoDB:
             else:
                 return
         raise RuntimeError(f"ministack did not start:\n{self._log.read_text()}")
-
-    def kill(self) -> None:
-        """Kill the server at once. Repeating it does no harm."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()

@@ -1,8 +1,6 @@
 """Start an etcd for tests: one member, or a cluster of three."""
 
-import signal
 import ssl
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,13 +9,13 @@ from typing import Any, Final, Self
 
 import httpx2
 
+from .process import RunningProcess
 from .redis import free_ports, until
-from .starting import start_with_retry
 
 START_SECONDS: Final = 60
 
 
-class RunningMember:
+class RunningMember(RunningProcess):
     """Runs a member of a cluster on free ports of this machine. A context manager.
 
     `cluster` has the names and the peer ports of all members; without it, the member is alone.
@@ -54,24 +52,10 @@ class RunningMember:
             file, key = map(str, certificate)
             self._command += ["--cert-file", file, "--key-file", key]
             self._command += ["--client-cert-auth", "--trusted-ca-file", file]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        start_with_retry(type(self).__name__, self.start, self.kill)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    @property
-    def is_running(self) -> bool:
-        """Return whether the member was started, and not killed since."""
-        return self._process is not None
 
     def start(self, *, waits: bool = True) -> None:
         """Start, on the same ports as before, and wait until it answers."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
+        self._launch(self._command, self._log)
         if waits:
             self.wait()
 
@@ -108,25 +92,6 @@ class RunningMember:
         """Return whether the member leads its cluster."""
         status = self.ask("maintenance/status")
         return bool(status["leader"] == status["header"]["member_id"])
-
-    def kill(self) -> None:
-        """Kill the member at once, as a crash would. Repeating it does no harm."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-
-    def pause(self) -> None:
-        """Make the member hang: connections stay open, and it answers nothing."""
-        self._send(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let the member continue."""
-        self._send(signal.SIGCONT)
-
-    def _send(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
 
 
 class EtcdTrio:

@@ -1,8 +1,6 @@
 """Start a Redis for tests: one server, or one with replicas that sentinels watch."""
 
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,7 +9,7 @@ from typing import Final, Self
 
 from redis import Redis
 
-from .starting import start_with_retry
+from .process import RunningProcess
 
 START_SECONDS: Final = 120
 
@@ -26,7 +24,7 @@ PERMISSIONS: Final = (
 """The permissions that a user of Redis needs; a cluster and sentinels need more."""
 
 
-class RunningRedis:
+class RunningRedis(RunningProcess):
     """Runs `redis-server` on a free port of this machine, without data on disk.
 
     A context manager. `program` is what the fixture `require_program` finds, and `args` are
@@ -44,19 +42,6 @@ class RunningRedis:
             *("--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", *args),
         ]
         self._log = folder / f"redis-{self.port}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        start_with_retry(type(self).__name__, self.start, self.kill)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    @property
-    def is_running(self) -> bool:
-        """Return whether the server was started, and not killed since."""
-        return self._process is not None
 
     def client(self) -> "Redis":
         """Return a client for looking into the server."""
@@ -64,10 +49,7 @@ class RunningRedis:
 
     def start(self) -> None:
         """Start, on the same port as before, and wait until it accepts connections."""
-        with self._log.open("wb") as log:
-            process = self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=subprocess.STDOUT
-            )
+        process = self._launch(self._command, self._log)
         try:
             until(lambda: self.ready in self._log.read_text() or process.poll() is not None)
         finally:
@@ -75,30 +57,6 @@ class RunningRedis:
                 self.kill()
         if self._process is None:
             raise RuntimeError(f"Redis did not start:\n{self._log.read_text()}")
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def kill(self) -> None:
-        """Kill the server at once, as a crash would. Repeating it does no harm."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-
-    def pause(self) -> None:
-        """Make the server hang: connections stay open, and it answers nothing."""
-        self._send(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let the server continue."""
-        self._send(signal.SIGCONT)
-
-    def _send(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
 
 
 class RunningSentinel(RunningRedis):
