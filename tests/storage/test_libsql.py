@@ -2,48 +2,36 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import apsw
 import pytest
 
-from caller import API_KEY, Caller
 from servers.libsql import TOKEN, StandInLibsql
-from storage.gathering_cases import GatheringCases
-from workertown_kv import kv
+from storage.remote_sqlite_cases import (
+    RemoteSqliteCases,
+    RemoteSqliteConformance,
+    RemoteSqliteGathering,
+)
 from workertown_kv.entry import Entry
 from workertown_kv.errors import Conflict, ValueTooLarge
 from workertown_kv.operations import (
-    MUST_EXIST,
     MUST_NOT_EXIST,
     Batch,
     Delete,
-    DeletePrefix,
     Get,
     List,
     Operation,
-    Touch,
 )
 from workertown_kv.options import Secret
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
 from workertown_kv.storage.libsql import LibsqlStorage
 from workertown_kv.storage.libsql.storage import LIMITS
-from workertown_kv.testing import MovedClock, StorageConformance
+from workertown_kv.testing import MovedClock
 from workertown_kv.testing.conformance.operations import SPACE, put
-from workertown_kv.testing.strategies import ODD_KEYS
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def opened(url: str, clock: Clock) -> AsyncIterator[LibsqlStorage]:
-    storage = LibsqlStorage(url, token=Secret(TOKEN), clock=clock)
-    await storage.open()
-    try:
-        yield storage
-    finally:
-        await storage.close()
 
 
 @pytest.fixture
@@ -54,68 +42,37 @@ def server(tmp_path: Path) -> Iterator[StandInLibsql]:
 
 @pytest.fixture
 async def storage(server: StandInLibsql, clock: MovedClock) -> AsyncIterator[LibsqlStorage]:
-    async with opened(server.url, clock) as storage:
-        yield storage
+    storage = LibsqlStorage(server.url, token=Secret(TOKEN), clock=clock)
+    await storage.open()
+    yield storage
+    await storage.close()
 
 
-@pytest.mark.deep
-class TestLibsqlStorage(StorageConformance):
-    lacks = LibsqlStorage.lacks
-    value_bytes = LIMITS.value_bytes
-    examples = 8
+class OnLibsql:
+    def serve(self, folder: Path) -> StandInLibsql:
+        return StandInLibsql(folder / "libsql.sqlite")
 
-    @pytest.fixture(autouse=True)
-    def at(self) -> Iterator[None]:
-        self.servers: dict[Path, StandInLibsql] = {}
-        with ExitStack() as self.stack:
-            yield
-
-    def make(self, clock: Clock, folder: Path) -> Storage:
-        if folder not in self.servers:
-            server = StandInLibsql(folder / "libsql.sqlite")
-            self.servers[folder] = self.stack.enter_context(server)
-        url = f"{self.servers[folder].url}&sweep=0"
+    def at(self, url: str, clock: Clock) -> Storage:
         return LibsqlStorage(url, token=Secret(TOKEN), clock=clock)
 
 
 @pytest.mark.deep
-class TestLibsqlGathering(GatheringCases):
-    @pytest.fixture(autouse=True)
-    def _serving(self, server: StandInLibsql) -> None:
-        self._server = server
+class TestLibsqlStorage(OnLibsql, RemoteSqliteConformance):
+    lacks = LibsqlStorage.lacks
+    value_bytes = LIMITS.value_bytes
 
-    def statements(self) -> int:
-        return len(self._server.requests)
 
-    @asynccontextmanager
-    async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
-        async with opened(self._server.url, clock) as storage:
-            yield storage
+@pytest.mark.deep
+class TestLibsqlGathering(OnLibsql, RemoteSqliteGathering):
+    pass
+
+
+class TestLibsql(RemoteSqliteCases):
+    environment: ClassVar = {"KV_DB_TOKEN": TOKEN}
+    mixed: ClassVar = [put("a"), Get(SPACE, "a"), Delete(SPACE, "b"), put("c")]
 
 
 # Costs
-
-
-async def test_each_operation_is_one_request(server: StandInLibsql, storage: Storage) -> None:
-    mixed: list[Operation] = [put("a"), Get(SPACE, "a"), Delete(SPACE, "b"), put("c")]
-    for act, requests in (
-        (lambda: storage.set(put("a")), 1),
-        (lambda: storage.set(put("a", precondition=MUST_EXIST)), 1),
-        (lambda: storage.set(put("new", precondition=MUST_NOT_EXIST)), 1),
-        (lambda: storage.get(Get(SPACE, "a")), 1),
-        (lambda: storage.touch(Touch(namespace=SPACE, key="a", expires_at=None)), 1),
-        (lambda: storage.delete(Delete(SPACE, "new", MUST_EXIST)), 1),
-        (lambda: storage.batch(Batch(mixed)), 1),
-        (lambda: storage.batch(Batch([Get(SPACE, str(i)) for i in range(500)])), 1),
-        (lambda: storage.batch(Batch([put("a"), put("c")], atomic=True)), 1),
-        (lambda: storage.list(List(SPACE, "", 10)), 1),
-        (lambda: storage.delete_prefix(DeletePrefix(SPACE, "a", 10)), 2),
-        (storage.check, 1),
-        (storage.probe, 1),
-    ):
-        before = len(server.requests)
-        await act()
-        assert len(server.requests) - before == requests
 
 
 async def test_a_stream_is_used_again_so_that_a_server_has_few(
@@ -158,21 +115,6 @@ async def test_a_server_does_not_pay_for_looking_for_expired_entries_all_the_tim
 
 
 # Entries
-
-
-async def test_every_odd_key_has_any_value(server: StandInLibsql, storage: Storage) -> None:
-    values = [b"null", b" 1e999 ", b"", b"\0", b"\xff\xfe", "�\ufeff".encode(), bytes(range(256))]
-    sets = [
-        put(key, values[number % 7], is_json=number % 7 < 2, metadata=b'{"k":1.0}')
-        for number, key in enumerate(ODD_KEYS)
-    ]
-    versions = await asyncio.gather(*map(storage.set, sets))
-    expected = [one.entry(version) for one, version in zip(sets, versions, strict=True)]
-    gets = [Get(SPACE, key) for key in ODD_KEYS]
-    assert await asyncio.gather(*map(storage.get, gets)) == expected
-    assert await storage.batch(Batch(gets)) == expected
-    listed = await storage.list(List(SPACE, "", 1000))
-    assert [one.key for one in listed.keys] == sorted(ODD_KEYS, key=str.encode)
 
 
 async def test_the_rows_are_those_of_an_sqlite_file(
@@ -240,27 +182,3 @@ async def test_a_value_that_no_answer_can_have_is_refused(
     assert isinstance(failed, ValueTooLarge)
     assert isinstance(written, str)
     assert len(server.requests) == asked + 1
-
-
-# A server
-
-
-async def test_a_server_over_it_gives_clients_values(server: StandInLibsql) -> None:
-    environment = {"KV_DB": server.url, "KV_DB_TOKEN": TOKEN}
-    async with kv(get_env=lambda: environment, auth={"api_key": {"api_key": API_KEY}}) as store:
-        call = Caller(store)
-        etag = (await call.put("theme", "dark", metadata={"by": "ada"}, ttl=5)).headers["etag"]
-        got = await call("GET", "/v1/kv/theme")
-        assert (got.json()["data"], got.headers["etag"]) == ("dark", etag)
-        for code in (200, 412):
-            answer = await call(
-                "PUT", "/v1/kv/theme", json={"value": 1}, headers={"If-Match": etag}
-            )
-            assert answer.status_code == code
-        count = {"increment": 2}
-        patched = [await call("PATCH", "/v1/kv/count", json=count) for _ in range(3)]
-        assert [one.json()["data"] for one in patched] == [2, 4, 6]
-        assert (await call("GET", "/v1/changes")).status_code == 501
-        info = (await call("GET", "/admin/info")).text
-        assert "LibsqlStorage" in info
-        assert TOKEN not in info
