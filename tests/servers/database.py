@@ -5,9 +5,7 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,11 +15,11 @@ from typing import Any, ClassVar, Final, Self
 
 from workertown_kv.testing.served import free_port
 
+from .memory import data_folder
 from .starting import start_with_retry
 
 START_SECONDS: Final = 120
 PASSWORD: Final = "s3cr/et"
-_PREFIX: Final = "kv-database-"
 
 
 class RunningDatabase(ABC):
@@ -52,11 +50,8 @@ class RunningDatabase(ABC):
     @cached_property
     def folder(self) -> Path:
         """Return the data folder; the first call makes it."""
-        _remove_abandoned()
         # Not in a folder of pytest, which only its own user may enter.
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-        # Also if this object is gone, as long as the process ends in good order.
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        folder = data_folder(self)
         self.give(folder)
         return folder
 
@@ -185,14 +180,6 @@ class RunningDatabase(ABC):
         for child in {*started, *children(self._process.pid)}:
             with suppress(ProcessLookupError):
                 os.kill(child, number)
-
-
-def _remove_abandoned() -> None:
-    """Remove the folders of killed test processes, whose names begin with the process number."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not Path("/proc", pid).exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def children(pid: int) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 import httpx2
 
+from .memory import data_folder
 from .process import RunningProcess
 from .redis import free_ports, until
 
@@ -40,7 +41,7 @@ class RunningMember(RunningProcess):
         self._log = folder / f"etcd-{name}.log"
         members = ",".join(f"{one}=http://127.0.0.1:{port}" for one, port in peers.items())
         self._command = [
-            *(program, "--name", name, "--data-dir", str(folder / f"etcd-{name}")),
+            *(program, "--name", name, "--data-dir", str(data_folder(self))),
             *("--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint),
             *("--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url),
             *("--initial-cluster", members, "--logger", "zap", *args),

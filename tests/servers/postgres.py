@@ -26,6 +26,8 @@ class RunningPostgres(RunningDatabase):
             *(str(self._programs / "postgres"), "-D", str(self.folder / "data")),
             *("-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.folder)),
             *("-c", "log_min_messages=log"),  # how the server is, and not what is asked of it
+            # In the data folder: what a killed server leaves elsewhere nobody removes.
+            *("-c", "dynamic_shared_memory_type=mmap"),
         ]
 
     def create(self) -> None:
