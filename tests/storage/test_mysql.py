@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from asyncmy.errors import OperationalError
 
 from servers.mariadb import RunningMariadb, mariadb_program
-from storage.sql_case import put, table_of
+from storage.sql_case import put
 from storage.sql_cases import SqlCases
 from storage.sql_changes import SqlChanges, keys_of
+from storage.sql_conformance import SqlConformance
 from storage.sql_failures import SqlFailures
 from storage.sql_gathering import SqlGathering
 from storage.sql_migrations import SqlMigrations
@@ -23,14 +23,12 @@ from workertown_kv.errors import (
     StorageUnsupported,
 )
 from workertown_kv.operations import Batch, Get, Operation, ReadChanges
-from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.mysql import MysqlStorage
 from workertown_kv.storage.mysql.errors import translated
 from workertown_kv.storage.mysql.session import MysqlSession
 from workertown_kv.storage.sql.dialects.mysql import MIGRATIONS
 from workertown_kv.storage.sql.session import Lost, NotDone, TooManyConnections, Undone
 from workertown_kv.storage.sql.storage import SqlStorage
-from workertown_kv.testing import StorageConformance
 from workertown_kv.testing.conformance.changes.log import changes_since, cursor_of_now
 
 pytestmark = pytest.mark.anyio
@@ -42,16 +40,8 @@ def server(require_program: Callable[[str, str], str]) -> Iterator[RunningMariad
         yield running
 
 
-class TestMysqlStorage(StorageConformance):
-    examples = 20
-    url: str
-
-    @pytest.fixture(autouse=True)
-    def _running(self, server: RunningMariadb) -> None:
-        self.url = server.url
-
-    def make(self, clock: Clock, folder: Path) -> Storage:
-        return MysqlStorage(f"{self.url}?table={table_of(folder)}", clock=clock)
+class TestMysqlStorage(SqlConformance):
+    storage_type: ClassVar = MysqlStorage
 
 
 class TestMysql(SqlCases):

@@ -9,15 +9,15 @@ import pytest
 
 from servers.certificate import write_certificate
 from servers.postgres import RunningPostgres, postgres_programs
-from storage.sql_case import put, table_of
+from storage.sql_case import put
 from storage.sql_cases import SqlCases
 from storage.sql_changes import SqlChanges
+from storage.sql_conformance import SqlConformance
 from storage.sql_failures import SqlFailures
 from storage.sql_gathering import SqlGathering
 from storage.sql_migrations import SqlMigrations
 from workertown_kv.errors import CursorGone, StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Batch, Event, Get, Operation, ReadChanges
-from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.postgres import PostgresStorage
 from workertown_kv.storage.postgres.changes import Cursor, Snapshot
 from workertown_kv.storage.postgres.errors import not_begun, translated
@@ -25,7 +25,6 @@ from workertown_kv.storage.postgres.session import PostgresSession
 from workertown_kv.storage.sql.dialects.postgres import MIGRATIONS
 from workertown_kv.storage.sql.session import Lost, Session
 from workertown_kv.storage.sql.storage import SqlStorage
-from workertown_kv.testing import StorageConformance
 from workertown_kv.testing.conformance.changes.log import changes_since, cursor_of_now, seen
 
 pytestmark = pytest.mark.anyio
@@ -37,16 +36,8 @@ def server(require_program: Callable[[str, str], str]) -> Iterator[RunningPostgr
         yield running
 
 
-class TestPostgresStorage(StorageConformance):
-    examples = 20
-    url: str
-
-    @pytest.fixture(autouse=True)
-    def _running(self, server: RunningPostgres) -> None:
-        self.url = server.url
-
-    def make(self, clock: Clock, folder: Path) -> Storage:
-        return PostgresStorage(f"{self.url}?table={table_of(folder)}", clock=clock)
+class TestPostgresStorage(SqlConformance):
+    storage_type: ClassVar = PostgresStorage
 
 
 class TestPostgres(SqlCases):
