@@ -163,7 +163,7 @@ async def test_a_read_whose_answer_is_lost_is_sent_again_once(
     cloudflare.replies = [CUT, CUT]
     outcome = await act(storage, name)
     assert isinstance(outcome, StorageUnavailable)
-    assert outcome.message == "Cloudflare does not answer"
+    assert outcome.message.startswith("Cloudflare does not answer")
     assert len(cloudflare.asked) == 4
 
 
@@ -201,7 +201,7 @@ async def test_a_cloudflare_that_cannot_be_reached_delays_no_start(clock: MovedC
     for name in (*READS, *WRITES):
         outcome = await act(storage, name)
         assert isinstance(outcome, StorageUnavailable)
-        assert outcome.message == "Cloudflare does not answer", "it was not even sent"
+        assert outcome.message.startswith("Cloudflare does not answer"), "it was not even sent"
     await storage.close()
 
 

@@ -340,3 +340,18 @@ async def test_a_profile_that_does_not_exist_is_an_error() -> None:
     storage = storage_from_url("dynamodb://eu-central-1/table?profile=nobody")
     with pytest.raises(OptionsError, match="nobody"):
         await storage.open()
+
+
+async def test_another_server_at_the_endpoint_is_not_dynamodb() -> None:
+    class Elsewhere(Scripted):
+        def __getattr__(self, action: str) -> Any:
+            async def answer(**given: Any) -> Mapping[str, Any]:
+                return {}  # what AWS's client makes of a page of HTML
+
+            return answer
+
+    storage = DynamoDBStorage("dynamodb://eu-central-1/store")
+    storage._connection._driver = Elsewhere()
+    with pytest.raises(StorageError, match="is not DynamoDB; expected its URL"):
+        await storage.open()
+    await storage.close()

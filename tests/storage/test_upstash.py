@@ -267,7 +267,7 @@ async def test_an_upstash_that_cannot_be_reached_is_503_and_shows_no_token() -> 
             async with Ticking() as passed:
                 outcome = await outcome_of(act)
             assert isinstance(outcome, StorageUnavailable)
-            assert outcome.message == "Upstash does not answer", "it was not even sent"
+            assert outcome.message.startswith("Upstash does not answer"), "it was not even sent"
             assert outcome.__cause__ is not None
             assert "s3cret" not in str(outcome.__cause__)
             assert passed.ticks < 100

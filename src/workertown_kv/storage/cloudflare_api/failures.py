@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
+from ..unreached import because
 
 _UNSURE: Final = "the write may or may not have happened"
 _TOKEN: Final = frozenset({6003, 9106, 9109, 10000})
@@ -104,11 +105,11 @@ def foreign(shown: str, *, writes: bool) -> StorageUnavailable:
     )
 
 
-def lost(*, may_be_done: bool) -> StorageUnavailable:
+def lost(error: Exception | None = None, *, may_be_done: bool) -> StorageUnavailable:
     """Return the error for a request without an answer, which may be a write that was done."""
     if may_be_done:
         return StorageUnavailable("Cloudflare did not answer" + doubt(writes=True))
-    return StorageUnavailable("Cloudflare does not answer")
+    return StorageUnavailable(f"Cloudflare does not answer{because(error)}")
 
 
 def doubt(*, writes: bool) -> str:

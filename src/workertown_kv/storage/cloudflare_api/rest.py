@@ -67,7 +67,7 @@ class Rest:
                     may_repeat = False
                     continue
                 may_be_done = writes and not isinstance(error, _NEVER_SENT)
-                raise lost(may_be_done=may_be_done) from error
+                raise lost(error, may_be_done=may_be_done) from error
             if response.status_code == 429:
                 left = await self._pause(self._pause_of(response.headers), left)
             elif response.status_code == 200:

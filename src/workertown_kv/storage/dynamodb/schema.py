@@ -122,9 +122,12 @@ class Schema:
     async def _described(self) -> dict[str, Any] | None:
         """Return the description of the table, once it can be used; `None` if there is none."""
         try:
-            table = (await self._send("describe_table"))["Table"]
+            table = (await self._send("describe_table")).get("Table", {})
         except MissingTable:
             return None
+        if "TableStatus" not in table:
+            # AWS's client takes whatever has the status 200 for an answer without fields.
+            raise StorageError("What answers at the endpoint is not DynamoDB; expected its URL")
         return table if table["TableStatus"] == "ACTIVE" else await self._wait_until(exists=True)
 
     async def _wait_until(self, *, exists: bool) -> dict[str, Any]:

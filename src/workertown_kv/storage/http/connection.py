@@ -17,6 +17,7 @@ from ...wire.envelope import Envelope, decode_envelope
 from ...wire.failures import failure_of
 from ..certificates import needs_certificates
 from ..trace_fields import TRACE_FIELDS
+from ..unreached import because
 from .url import Settings
 
 KV: Final = "/v1/kv"
@@ -222,7 +223,9 @@ class Connection:
         if isinstance(error, httpx2.TimeoutException):
             return self.late(is_unsure)
         unknown = f"; {UNSURE}" if is_unsure else ""
-        return StorageUnavailable(f"The server at {host} cannot be reached{unknown}")
+        return StorageUnavailable(
+            f"The server at {host} cannot be reached{because(error)}{unknown}"
+        )
 
     def _failure(self, envelope: Envelope) -> KvError:
         error = failure_of(envelope.status, envelope.error, envelope.errors)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from ...errors import StorageUnavailable
 from ...meters.metric import Measurement
+from ..unreached import because
 from .call import Call
 
 UNSURE: Final = "the write may or may not have happened"
@@ -74,4 +75,4 @@ class Lost(Exception):
         """Return the corresponding error of a storage."""
         if self.sent and writes:
             return StorageUnavailable(f"{engine} did not answer; {UNSURE}")
-        return StorageUnavailable(f"{engine} does not answer")
+        return StorageUnavailable(f"{engine} does not answer{because(self.__cause__)}")

@@ -6,7 +6,8 @@ from typing import Final
 from asyncmy.errors import MySQLError
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
-from ..sql.session import Lost, MissingTable, NotDone, TooManyConnections, Undone, reason
+from ..sql.session import Lost, MissingTable, NotDone, TooManyConnections, Undone
+from ..unreached import reason
 from .login import NO_METHOD, NO_TLS
 
 ERRORS: Final = (MySQLError, OSError)

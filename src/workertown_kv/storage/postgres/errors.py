@@ -7,7 +7,8 @@ from typing import Final
 import asyncpg  # type: ignore[import-untyped]  # asyncpg has no types
 
 from ...errors import StorageError, StorageFailure, StorageUnavailable
-from ..sql.session import Lost, MissingTable, NotDone, TooManyConnections, Undone, reason
+from ..sql.session import Lost, MissingTable, NotDone, TooManyConnections, Undone
+from ..unreached import reason
 
 ERRORS: Final = (
     *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),

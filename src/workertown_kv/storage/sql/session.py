@@ -1,6 +1,5 @@
 """Define a connection to a database server, and the failures of its statements."""
 
-import os
 import select
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
@@ -41,13 +40,6 @@ class MissingTable(StorageError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, StorageFailure.REMOVED)
-
-
-def reason(error: OSError) -> str:
-    """Describe an error without the address that asyncio adds, since clients may see the text."""
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or type(error).__name__
 
 
 class Session(ABC):
