@@ -170,13 +170,14 @@ async def test_a_refused_request_has_its_kind(
         ("SQLITE_FULL", "SQLite error: database or disk is full", StorageFailure.FULL, True),
         ("SQLITE_READONLY", "SQLite error: readonly database", StorageFailure.READ_ONLY, True),
         ("SQLITE_IOERR", "SQLite error: disk I/O error", StorageFailure.OTHER, True),
+        ("PROXY_ERROR", "error connecting to the primary", StorageFailure.OTHER, True),
         ("BLOCKED", "Operation was blocked: upgrade", StorageFailure.REFUSED, False),
         ("SQL_INPUT_ERROR", "no such table: entry", StorageFailure.REMOVED, False),
         (None, "Parse error: no such table: entry", StorageFailure.REMOVED, False),
         ("SQLITE_TOOBIG", "string or blob too big", StorageFailure.OTHER, False),
     ],
 )
-async def test_a_failed_statement_has_its_kind_and_leaves_no_doubt(
+async def test_a_failed_statement_has_its_kind_and_only_a_breakdown_leaves_doubt(
     server: StandInLibsql,
     storage: Storage,
     code: str | None,
@@ -197,7 +198,8 @@ async def test_a_failed_statement_has_its_kind_and_leaves_no_doubt(
         assert isinstance(error, StorageError)
         assert error.kind is kind
         assert isinstance(error, StorageUnavailable) is is_passing
-        assert DOUBT not in error.message
+        is_breakdown = code in ("SQLITE_IOERR", "PROXY_ERROR")
+        assert (DOUBT in error.message) is (is_breakdown and name != "get")
 
 
 async def test_a_probe_finds_a_database_that_takes_no_writes(

@@ -98,7 +98,7 @@ class LibsqlClient(Client):
             self._streams.append((answer.baton, _now()))
         rows = answer.rows()
         if isinstance(rows, Failure):
-            raise failures.failure_of_statement(rows)
+            raise failures.failure_of_statement(rows, writes=writes)
         return rows
 
     async def _answer(
@@ -137,7 +137,7 @@ class LibsqlClient(Client):
         except (httpx2.RequestError, OSError) as error:
             # TLS alerts come as they are.
             may_be_done = writes and not isinstance(error, _NEVER_SENT)
-            raise failures.lost(self._settings.host, may_be_done=may_be_done) from error
+            raise failures.lost(self._settings.host, error, may_be_done=may_be_done) from error
 
     def _stream(self) -> str | None:
         """Return the baton of an idle stream; `None` if there is none."""

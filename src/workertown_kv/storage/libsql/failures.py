@@ -7,6 +7,7 @@ import msgspec
 
 from ...errors import InputError, StorageError, StorageFailure, StorageUnavailable, ValueTooLarge
 from ..remote_sqlite.database import kind_of, recognized
+from ..unreached import because
 from .wire import Failure
 
 UNSURE: Final = "the write may or may not have happened"
@@ -20,8 +21,11 @@ class _Refusal(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-def failure_of_statement(failure: Failure) -> StorageError | InputError:
-    """Return the error for a statement that failed. Its transaction was undone."""
+def failure_of_statement(failure: Failure, *, writes: bool) -> StorageError | InputError:
+    """Return the error for a statement that failed.
+
+    Its transaction was undone, unless the server or its disk broke down meanwhile.
+    """
     shown = f"{failure.code}: {failure.message}" if failure.code else failure.message
     known = recognized(shown)
     if known is not None:
@@ -33,8 +37,11 @@ def failure_of_statement(failure: Failure) -> StorageError | InputError:
         kind = StorageFailure.BUSY
     if kind is StorageFailure.REFUSED:
         return StorageError(f"libSQL does not permit this ({shown})", kind)
-    if kind is not None or _PASSING.search(shown):
-        return StorageUnavailable(f"libSQL failed ({shown})", kind or StorageFailure.OTHER)
+    if kind is not None:
+        return StorageUnavailable(f"libSQL failed ({shown})", kind)
+    if _PASSING.search(shown):
+        doubt = _doubt(writes=writes)
+        return StorageUnavailable(f"libSQL failed ({shown}){doubt}", StorageFailure.OTHER)
     return StorageError(f"libSQL failed ({shown})")
 
 
@@ -78,11 +85,11 @@ def foreign(host: str, *, writes: bool) -> StorageUnavailable:
     return StorageUnavailable(f"The answer of {host} is not of libSQL" + _doubt(writes=writes))
 
 
-def lost(host: str, *, may_be_done: bool) -> StorageUnavailable:
+def lost(host: str, error: Exception, *, may_be_done: bool) -> StorageUnavailable:
     """Return the error for a request without an answer."""
     if may_be_done:
         return StorageUnavailable(f"{host} did not answer" + _doubt(writes=True))
-    return StorageUnavailable(f"{host} does not answer")
+    return StorageUnavailable(f"{host} does not answer{because(error)}")
 
 
 def late(host: str, seconds: float, *, may_be_done: bool) -> StorageUnavailable:
