@@ -202,6 +202,42 @@ async def test_what_is_refused_is_a_line_too() -> None:
     ]
 
 
+async def test_a_refused_request_names_the_namespace_or_the_api_key_of_its_url() -> None:
+    audited = Audited()
+    call = audited.call
+    reader = {"Authorization": "Bearer r"}
+    rest = "/client/v4/accounts/a/storage/kv/namespaces"
+    body = {"value": VALUE}
+    await call("DELETE", "/admin/api-keys/rep%C3%B6rt", headers=reader)
+    await call("DELETE", "/admin/api-keys/missing")
+    await call("PUT", "/admin/namespaces/photos", json={"title": VALUE}, headers=reader)
+    await call("POST", "/admin/api-keys", json={"name": VALUE}, headers=reader)
+    await call("DELETE", f"{rest}/{'a' * 32}", headers=reader)
+    await call("PUT", "/v1/kv/a?namespace=photos", json=body, headers=reader)
+    await call("PUT", "/v1/kv?key=a", json=body, headers={**reader, "X-KV-Namespace": "photos"})
+    assert audited.taken("action", "target", "key", "status") == [
+        ("request", "rep\xf6rt", None, 403),
+        ("request", "missing", None, 404),
+        ("request", "photos", None, 403),
+        ("request", None, None, 403),
+        ("request", "a" * 32, None, 403),
+        ("request", "photos", "a", 404),
+        ("request", "photos", "a", 404),
+    ]
+
+
+async def test_a_key_that_nobody_may_grant_is_a_line_with_its_name() -> None:
+    audited = Audited()
+    scopes = [{"verbs": ["admin"]}]
+    made = await audited.call.data("POST", "/admin/api-keys", json={"name": "a", "scopes": scopes})
+    headers = {"Authorization": f"Bearer {made['api_key']}"}
+    await audited.call("POST", "/admin/api-keys", json={"name": "b"}, headers=headers)
+    assert audited.taken("action", "api_key", "status") == [
+        ("create_api_key", "a", 200),
+        ("create_api_key", "b", 403),
+    ]
+
+
 VALUES = "/client/v4/accounts/{account_id}/storage/kv/namespaces/{namespace_id}/values/{key_name}"
 
 
@@ -379,9 +415,9 @@ async def test_several_servers_add_lines_to_a_file(tmp_path: Path) -> None:
     ]
     for number in range(4):
         call = Caller(servers[number % 2])
-        await call("PUT", "/v1/kv/%C3%A9%0A", json={"value": VALUE})
+        await call("PUT", "/v1/kv/%C3%A9%0A%C2%85%E2%80%A8%E2%80%A9", json={"value": VALUE})
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [line.get("key") for line in lines] == [None, *["é\n"] * 4]
+    assert [line.get("key") for line in lines] == [None, *["é\n\x85\u2028\u2029"] * 4]
 
 
 async def test_a_line_after_a_part_of_a_line_is_whole(tmp_path: Path) -> None:

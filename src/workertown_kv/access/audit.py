@@ -19,12 +19,15 @@ from .address import AddressOf
 from .log import METHOD_CHARACTERS, logged_address
 
 KEY_CHARACTERS: Final = 2048
-"""The most characters of a key in a line; a refused request may have a longer key."""
+"""The most characters of a name in a line; a refused request may have a longer name."""
 
 STANDARD_ERROR: Final = "-"
 """The path that stands for standard error."""
 _STANDARD_ERROR: Final = 2
 
+_LINE_ENDS: Final = [
+    (character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\x85\u2028\u2029"
+]
 _READING: Final = PLAIN_READS | {"OPTIONS"}
 _REFUSALS: Final = (401, 403, 412)
 
@@ -57,7 +60,12 @@ class AuditLog:
         refused = exchange.status in _REFUSALS and not trail.is_refused
         writes = exchange.method not in _READING or self.reads
         if refused or (writes and not trail.is_noted):
-            act = Act(action="request", key=key_of(exchange), status=exchange.status)
+            act = Act(
+                action="request",
+                target=_named(exchange.route.target_of, exchange),
+                key=key_of(exchange),
+                status=exchange.status,
+            )
             self.write(exchange, act)
 
     def write(self, exchange: Exchange, act: Act) -> None:
@@ -73,11 +81,10 @@ class AuditLog:
             **msgspec.to_builtins(act),
             "status": act.status,  # also if it is 0, since there was no answer
         }
-        for name in ("key", "prefix"):
+        for name in ("target", "key", "prefix"):
             if name in line:
-                text = line[name][:KEY_CHARACTERS]
-                if self._hash_secret is None:
-                    line[name] = text
+                if self._hash_secret is None or name == "target":
+                    line[name] = line[name][:KEY_CHARACTERS]
                 else:
                     line[f"{name}_hash"] = self._hash(self._hash_secret, line.pop(name))
         try:
@@ -122,7 +129,7 @@ class AuditFile:
         """Whether the file ends with a part of a line, since the disk was full."""
 
     def __call__(self, line: dict[str, Any]) -> None:
-        left = msgspec.json.encode(line) + b"\n"
+        left = _on_one_line(msgspec.json.encode(line)) + b"\n"
         if self._is_cut:
             left = b"\n" + left
         while left:
@@ -132,10 +139,21 @@ class AuditFile:
 
 def key_of(exchange: Exchange) -> str | None:
     """Return the key that the URL of a request names, `None` if it names none."""
+    return _named(exchange.route.key_of, exchange)
+
+
+def _named(name_of: Callable[[Exchange], str | None], exchange: Exchange) -> str | None:
     try:
-        return exchange.route.key_of(exchange)
+        return name_of(exchange)
     except KvError:
         return None
+
+
+def _on_one_line(text: bytes) -> bytes:
+    """Escape the characters at which some programs end a line, and that JSON permits in text."""
+    for character, escape in _LINE_ENDS:
+        text = text.replace(character, escape)
+    return text
 
 
 def configured_audit(options: Options, address_of: AddressOf) -> AuditLog | None:

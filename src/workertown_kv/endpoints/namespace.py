@@ -1,14 +1,11 @@
 """Find the namespace of a request: by its header field or its query, or the default namespace."""
 
-from typing import Final
-
 from ..entry import DEFAULT_NAMESPACE
 from ..errors import Detail, InputError
 from ..http.exchange import Exchange
+from ..http.fields import NAMESPACE_FIELD
 from ..http.query import bad_query
 from ..namespaces import Namespaces
-
-FIELD: Final = b"x-kv-namespace"
 
 
 async def namespace_of(
@@ -19,7 +16,7 @@ async def namespace_of(
     `parameter` is the id or title in the query. Raises `NamespaceNotFound`, except that a read may
     find a namespace for a moment after another process has deleted it.
     """
-    sent = exchange.fields.get(FIELD)
+    sent = exchange.fields.get(NAMESPACE_FIELD)
     if sent is None and parameter is None:
         return DEFAULT_NAMESPACE
     if sent is not None:
@@ -42,4 +39,6 @@ def _name(sent: bytes, parameter: str | None) -> str:
 
 
 def _invalid(message: str) -> InputError:
-    return InputError("Invalid header", details=[Detail("header", (FIELD.decode(),), message)])
+    return InputError(
+        "Invalid header", details=[Detail("header", (NAMESPACE_FIELD.decode(),), message)]
+    )

@@ -5,6 +5,9 @@ from typing import Final
 
 from ..errors import Detail, InputError
 
+NAMESPACE_FIELD: Final = b"x-kv-namespace"
+"""The field that may name the namespace of a request, in place of its query."""
+
 SINGLE: Final = frozenset(
     {
         b"cf-kv-flprod-405",
@@ -21,7 +24,7 @@ SINGLE: Final = frozenset(
         b"x-auth-key",
         b"x-auth-user-service-key",
         b"x-kv-metadata",
-        b"x-kv-namespace",
+        NAMESPACE_FIELD,
     }
 )
 """The fields that a request may have only once: of two, a proxy may have added the second.

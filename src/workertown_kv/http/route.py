@@ -8,6 +8,7 @@ from ..errors import MethodNotAllowed, StorageError
 from ..user import User
 from .answer import Answer
 from .exchange import Exchange
+from .fields import NAMESPACE_FIELD
 from .path import rest_of_path
 
 Handler = Callable[[Exchange], Awaitable[Answer | None]]
@@ -109,6 +110,15 @@ class Route:
         if not self._may_name_key:
             return None  # such a parameter of an unknown path is often a secret
         return parse_qs(exchange.query.decode("latin-1")).get("key", [None])[0]
+
+    def target_of(self, exchange: Exchange) -> str | None:
+        """Return the API key or the namespace that a request names, `None` if it names none."""
+        if self._is_for_admins and self.is_below:
+            return rest_of_path(exchange, self.path)
+        if self._rest == "key" or self._may_name_key:
+            in_query = parse_qs(exchange.query.decode("latin-1")).get("namespace", [None])[0]
+            return in_query or exchange.fields.get(NAMESPACE_FIELD, b"").decode("latin-1") or None
+        return None
 
     def methods_of(self, exchange: Exchange) -> frozenset[str]:
         """Return the methods that the path of a request has; none if there is no such path."""

@@ -33,6 +33,8 @@ class Act(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     action: str
     namespace: str | None = None
+    target: str | None = None
+    """The API key or the namespace that the URL names, if nothing else in the line names it."""
     key: str | None = None
     prefix: str | None = None
     """The prefix of the keys, of a listing or a deletion."""

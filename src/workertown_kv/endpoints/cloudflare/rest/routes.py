@@ -80,6 +80,10 @@ class _Rest(Route):
         named, _ = parse_path(raw_rest_of_path(exchange, self.path))
         return decode_percent(named.key, "path") if named.key else None
 
+    def target_of(self, exchange: Exchange) -> str | None:
+        named, _ = parse_path(raw_rest_of_path(exchange, self.path))
+        return named.namespace.decode(errors="replace") or None
+
     async def answer(self, exchange: Exchange) -> Answer:
         raw = raw_rest_of_path(exchange, self.path)
         named, template = parse_path(raw)

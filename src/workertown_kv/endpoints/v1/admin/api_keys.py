@@ -3,6 +3,7 @@
 from typing import Final
 
 from ....credentials import ApiKeys, check_grant
+from ....errors import Forbidden
 from ....http.answer import Answer
 from ....http.body import check_json, read_body
 from ....http.exchange import Exchange
@@ -39,7 +40,13 @@ class ApiKeyHandlers:
         wanted = decode_key(await read_body(exchange, _BODY_BYTES, "an API key", seconds=seconds))
         expires_at = wanted.expiry(self._keys.storage.clock())
         user = exchange.user
-        check_grant(user, wanted.scopes, expires_at)
+        act = Act(action="create_api_key", api_key=wanted.name)
+        try:
+            check_grant(user, wanted.scopes, expires_at)
+        except Forbidden as error:
+            act.status = error.status
+            note(exchange, act)
+            raise
         text, key = await self._keys.create(
             wanted.name,
             scopes=wanted.scopes,
@@ -47,7 +54,8 @@ class ApiKeyHandlers:
             expires_at=expires_at,
             created_by=f"{user.strategy}:{user.id}",
         )
-        note(exchange, Act(action="create_api_key", api_key=wanted.name, status=200))
+        act.status = 200
+        note(exchange, act)
         return object_answer(new_key(text, key), _NO_STORE)
 
     async def get(self, exchange: Exchange) -> Answer:

@@ -9,10 +9,10 @@ from ....changes import Interest, Sealer, Tickets, TicketUser, apart
 from ....changes.sealing import Seal
 from ....errors import InputError
 from ....http.exchange import Exchange
-from ....http.fields import list_field
+from ....http.fields import NAMESPACE_FIELD, list_field
 from ....http.query import bad_query, query_with_list
 from ....namespaces import Namespaces
-from ...namespace import FIELD, namespace_of
+from ...namespace import namespace_of
 
 MOST_PREFIXES: Final = 100
 MOST_CHANGES: Final = 1000
@@ -140,7 +140,7 @@ class WatchDecoder:
     async def interest(self, exchange: Exchange, name: str | None, prefixes: list[str]) -> Interest:
         """Return the interest in these prefixes, as far as the user may read them."""
         user = exchange.user
-        if name == _ALL and FIELD not in exchange.fields:
+        if name == _ALL and NAMESPACE_FIELD not in exchange.fields:
             user.check_reads_everything()
             return Interest(None, apart(prefixes))
         namespace = await namespace_of(exchange, self._namespaces, name, fresh=False)

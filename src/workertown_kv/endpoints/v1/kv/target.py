@@ -5,10 +5,11 @@ from typing import Final
 
 from ....entry import DEFAULT_NAMESPACE
 from ....http.exchange import Exchange
+from ....http.fields import NAMESPACE_FIELD
 from ....http.path import rest_of_path
 from ....http.query import bad_query, query
 from ....namespaces import Namespaces
-from ...namespace import FIELD, namespace_of
+from ...namespace import namespace_of
 
 Named = tuple[str, str, Mapping[str, str]]
 """The namespace and the key that a request names, and the parameters of its query."""
@@ -39,7 +40,7 @@ class Targets:
     async def by_path(self, exchange: Exchange) -> Named:
         """Return the namespace, the key from the path, and the parameters."""
         namespace, parameters = DEFAULT_NAMESPACE, _NONE
-        if exchange.query or FIELD in exchange.fields:
+        if exchange.query or NAMESPACE_FIELD in exchange.fields:
             parameters = query(exchange, _PARAMETERS[exchange.method])
             namespace = await self.namespace(exchange, parameters)
         return namespace, rest_of_path(exchange, self._below), parameters
