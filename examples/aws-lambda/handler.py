@@ -7,5 +7,6 @@ from workertown_kv.hosts.aws_lambda import lambda_handler
 # 1 MB: then let this be 700_000.
 MOST_BYTES = 4_000_000
 
-server = kv(runtime="edge", limits={"value_bytes": MOST_BYTES, "batch_bytes": MOST_BYTES})
+# KV_DB is the URL of a database that the function reaches over a network: Upstash, DynamoDB, ….
+server = kv(limits={"value_bytes": MOST_BYTES, "batch_bytes": MOST_BYTES})
 handler = lambda_handler(server)
