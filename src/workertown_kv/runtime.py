@@ -15,7 +15,7 @@ from .errors import OptionsError
 from .options import Environment, Options, Secret, text_of, without_credentials
 from .storage import Retention, Storage
 from .storage.memory import MemoryStorage
-from .storage.url import storage_from_url
+from .storage.url import storage_from_url, takes_token
 
 DEFAULT_DATABASE = "kv.sqlite"
 """The SQLite file of a server whose environment does not name a database."""
@@ -46,7 +46,13 @@ RuntimeResolver = Callable[[Options, Environment], Runtime]
 def local(options: Options, env: Environment) -> Runtime:
     """Use the storage that `KV_DB` names, else SQLite at `kv.sqlite`, as on an ordinary machine."""
     url = text_of(env, options.env.database) or DEFAULT_DATABASE
-    return Runtime(storage_from_url(url, token=token_for(url, options, env)))
+    token = token_for(url, options, env)
+    if token is not None and not takes_token(url):
+        raise OptionsError(
+            f"{options.env.database_token} is set, and the storage that {options.env.database} "
+            "names takes no token; expected https://HOST or libsql://HOST, or no token"
+        )
+    return Runtime(storage_from_url(url, token=token))
 
 
 def token_for(url: str, options: Options, env: Environment) -> Secret | None:

@@ -446,7 +446,7 @@ async def test_a_new_file_is_only_for_its_owner_and_a_wrong_path_is_an_error(
     file = tmp_path / "audit.jsonl"
     served({}, path=str(file))
     assert file.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(OptionsError, match=r"audit\.path is .*No such file or directory"):
+    with pytest.raises(OptionsError, match=r"KV_AUDIT is .*No such file or directory"):
         served({"KV_AUDIT": str(tmp_path / "none" / "audit.jsonl")})
     with pytest.raises(OptionsError, match="expected only one of them"):
         served({}, path=str(file), function=print)

@@ -227,3 +227,65 @@ def test_what_kubernetes_sets_for_a_service_named_kv_chooses_no_port(
         KV_PORT_8787_TCP_ADDR="10.96.0.1",
     )
     check_refused(ended, f"Cannot listen on 127.0.0.1:{port}", "on which no program listens")
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("KV_AUDIT_HASH_SECRET", "x", "and no audit log; expected KV_AUDIT too, or neither"),
+        ("KV_AUDIT", "missing/a.log", "KV_AUDIT is 'missing/a.log', which cannot be written: No"),
+        ("KV_AUDIT", "kv.sqlite", "KV_AUDIT is 'kv.sqlite', the database itself; expected another"),
+        ("KV_METRICS_TOKEN", "clé", "KV_METRICS_TOKEN has characters that not all clients can"),
+        ("KV_DB_TOKEN", "x", "KV_DB_TOKEN is set, and the storage that KV_DB names takes no token"),
+        ("KV_TLS_CERTIFICATE", "x", "did you mean KV_TLS_CERT?"),
+        ("KV_SSL_KEY", "x", "did you mean KV_TLS_KEY?"),
+        ("KV_AUDT", "x", "did you mean KV_AUDIT?"),
+    ],
+)
+def test_a_variable_of_a_server_that_cannot_be_meant(
+    run: Run, variable: str, text: str, words: str, tmp_path: Path
+) -> None:
+    check_refused(run("migrate", **{variable: text}), words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("KV_STROE", "x", "did you mean KV_STORE?"),
+        ("KV_TOKN", "x", "did you mean KV_TOKEN?"),
+        ("KV_PROFIL", "x", "did you mean KV_PROFILE?"),
+        ("KV_PROFILES", "x\n", "The variable KV_PROFILES ends with a line feed"),
+        ("KV_PROFILES", "x\udcff", "The variable KV_PROFILES is not UTF-8"),
+    ],
+)
+def test_a_variable_of_a_command_that_cannot_be_meant(
+    run: Run, variable: str, text: str, words: str
+) -> None:
+    check_refused(run("get", "a", "--store", "http://127.0.0.1:1", **{variable: text}), words)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://127.0.0.1:{}", "Redis does not answer (Connection refused)"),
+        ("upstash+http://token@127.0.0.1:{}", "Upstash does not answer (Connection refused)"),
+        ("libsql://127.0.0.1:{}?tls=0", "does not answer (Connection refused)"),
+        ("http://127.0.0.1:{}", "cannot be reached (Connection refused)"),
+    ],
+)
+def test_a_store_that_is_not_there(run: Run, url: str, words: str) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        ended = run("get", "a", "--store", url.format(closed.getsockname()[1]))
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (5, "", 1)
+    assert words in ended.stderr
+
+
+def test_a_port_without_tls(run: Run) -> None:
+    with ServedStore() as server:
+        for scheme in ("https", "libsql", "upstash"):
+            token = "token@" if scheme == "upstash" else ""
+            ended = run("get", "a", "--store", f"{scheme}://{token}127.0.0.1:{server.port}")
+            assert (ended.returncode, ended.stderr.count("\n")) == (5, 1)
+            assert "(it has no TLS at this port)" in ended.stderr

@@ -5,6 +5,7 @@ import os
 import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -156,27 +157,41 @@ def _on_one_line(text: bytes) -> bytes:
     return text
 
 
-def configured_audit(options: Options, address_of: AddressOf) -> AuditLog | None:
-    """Return the audit log, `None` if it is off. Raises `OptionsError` for an unusable file."""
+def configured_audit(
+    options: Options, address_of: AddressOf, database: Path | None
+) -> AuditLog | None:
+    """Return the audit log, `None` if it is off. Raises `OptionsError` for an unusable file.
+
+    `database` is the file of the storage, if the storage has one.
+    """
     chosen = options.audit
     if chosen is False:
         return None
     write: Write | None = chosen.function
     path = chosen.path or options.environment(chosen.env.path)
-    if write is None:
-        if path is None:
-            return None
-        write = AuditFile(path)
     secret = chosen.hash_secret or options.secret(chosen.env.hash_secret)
+    if write is None:
+        name = "audit.path" if chosen.path else chosen.env.path
+        if path is None:
+            if secret is not None:
+                raise OptionsError(
+                    f"There is a secret for the hashes of an audit log ({chosen.env.hash_secret}), "
+                    f"and no audit log; expected {name} too, or neither"
+                )
+            return None
+        if database is not None and Path(path).absolute() == database.absolute():
+            raise OptionsError(f"{name} is {path!r}, the database itself; expected another file")
+        try:
+            write = AuditFile(path)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise OptionsError(
+                f"{name} is {path!r}, which cannot be written: {reason}; expected a file to which "
+                "lines can be added, or - for standard error"
+            ) from error
     hash_secret = secret.reveal().encode() if secret else None
     return AuditLog(write, address_of, hash_secret, reads=chosen.reads)
 
 
 def _open(path: str) -> int:
-    try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise OptionsError(
-            f"audit.path is {path!r}, which cannot be written: {error.strerror}; expected a file "
-            "to which lines can be added, or - for standard error"
-        ) from error
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

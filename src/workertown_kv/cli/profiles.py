@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import click
@@ -12,6 +12,7 @@ import msgspec
 
 from ..errors import OptionsError
 from ..files import Files, is_missing
+from ..options import text_of
 
 PROFILES: Final = "KV_PROFILES"
 """The variable that holds the path of the file with the profiles."""
@@ -22,7 +23,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 class Profile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A store with its token, and the namespace that commands use by default."""
 
-    store: str
+    store: Annotated[str, msgspec.Meta(min_length=1)]
     token: str | None = None
     namespace: str | None = None
 
@@ -32,8 +33,8 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def profiles_file() -> Path:
-    """Return the path of the file, which need not exist."""
-    chosen = os.environ.get(PROFILES)
+    """Return the path of the file, which need not exist. Raises `OptionsError`."""
+    chosen = text_of(os.environ, PROFILES)
     return Path(chosen or Path(click.get_app_dir("workertown-kv")) / "profiles.json")
 
 

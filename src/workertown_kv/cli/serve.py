@@ -112,8 +112,10 @@ def serve(*, database: str, **flags: Any) -> None:
     Credentials come from the environment: KV_API_KEY, KV_API_KEYS or KV_API_KEYS_FILE; KV_USERNAME
     with KV_PASSWORD, KV_USERS or KV_USERS_FILE; KV_JWT_SECRET, KV_JWKS_URL or KV_JWT_ISSUER.
     Without any of these, and without API keys in the database, the server creates an API key for
-    this run and prints it. Send SIGHUP to reload
-    the files with credentials, options and the certificate.
+    this run and prints it.
+
+    KV_METRICS_TOKEN holds a token that opens only /metrics, and KV_AUDIT the path of an audit log.
+    Send SIGHUP to reload the files with credentials, options and the certificate.
     """
     _check_combination()
     choose_database(database)

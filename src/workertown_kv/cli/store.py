@@ -245,7 +245,7 @@ def _first_given(given: dict[str, str | None]) -> str | None:
 
 def _options() -> Options:
     options = parse_layers(layers_of(None, {}, Files()))
-    for variable in unread_variables(options):
+    for variable in unread_variables(options, for_commands=True):
         # A misspelt variable would be ignored, and the command might use another store.
         if variable.near is not None:
             raise OptionsError(variable.sentence)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         BasicOptions,
         Credential,
         UserCredential,
+        check_bearer,
     )
     from .environment import check_text, text_of
     from .given import OptionsDict
@@ -95,6 +96,7 @@ __all__ = [
     "UnreadVariable",
     "UserCredential",
     "V1Options",
+    "check_bearer",
     "check_text",
     "describe_options",
     "given_options",
@@ -154,6 +156,7 @@ _MODULES: Final = {
     "UnreadVariable": "variables",
     "UserCredential": "auth",
     "V1Options": "tree",
+    "check_bearer": "auth",
     "check_text": "environment",
     "describe_options": "tree",
     "given_options": "parsing",

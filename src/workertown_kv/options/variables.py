@@ -57,6 +57,7 @@ _ALSO_CALLED: Final = {
     "ADDR": "HOST",
     "ADDRESS": "HOST",
     "BIND": "HOST",
+    "CERTIFICATE": "CERT",
     "DATABASE": "DB",
     "DSN": "DB",
     "HOSTNAME": "HOST",
@@ -67,12 +68,18 @@ _ALSO_CALLED: Final = {
     "PROCESSES": "WORKERS",
     "PWD": "PASSWORD",
     "SQLITE": "DB",
+    "SSL": "TLS",
     "STORAGE": "DB",
     "THREADS": "WORKERS",
     "USER": "USERNAME",
 }
+_ANYWHERE: Final = {"CERTIFICATE"}
+"""The words that stand for others also at the end of a name."""
+
 _NEAR: Final = 0.75
 _VERY_NEAR: Final = 0.9
+_ONE_LETTER: Final = 0.88
+"""A name of four letters that lacks one more letter."""
 _SHORT: Final = 4
 
 
@@ -111,8 +118,11 @@ class UnreadVariable(NamedTuple):
         return f"There is no variable {self.name}; did you mean {self.near}?"
 
 
-def unread_variables(options: Options) -> Iterator[UnreadVariable]:
-    """Return the variables with the prefix of this program that nothing reads."""
+def unread_variables(options: Options, *, for_commands: bool = False) -> Iterator[UnreadVariable]:
+    """Return the variables with the prefix of this program that nothing reads.
+
+    `for_commands` also finds misspelt variables that only commands read.
+    """
     environment = options.get_env()
     known = {CONFIG, *map(variable_of_flag, FLAGS)}
     known |= named_variables(Options()).keys() | named_variables(options).keys()
@@ -121,7 +131,8 @@ def unread_variables(options: Options) -> Iterator[UnreadVariable]:
         if not _OURS.match(name) or is_read or not environment.get(name):
             continue
         if not is_of_service(name, environment[name]):
-            yield UnreadVariable(name, _nearest(name, known))
+            meant = {*known, *COMMANDS} if for_commands else known
+            yield UnreadVariable(name, _nearest(name, meant))
 
 
 def _named(kind: Any, group: Any, path: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -141,6 +152,7 @@ def _nearest(name: str, known: set[str]) -> str | None:
     words = _OURS.sub("", name, count=1).upper()
     parts = re.split("[_-]+", words)
     parts[0] = _ALSO_CALLED.get(parts[0], parts[0])
+    parts[1:] = [_ALSO_CALLED.get(part, part) if part in _ANYWHERE else part for part in parts[1:]]
     renamed = "_".join(parts)
     variables = {_squeezed(one.removeprefix("KV_")): one for one in sorted(known)}
     paths = [path for path in all_paths(Options) if "env" not in path]
@@ -152,6 +164,9 @@ def _nearest(name: str, known: set[str]) -> str | None:
             return all_names[spelled]
     near = difflib.get_close_matches(_squeezed(words), variables, n=1, cutoff=_VERY_NEAR)
     if near and len(words) > _SHORT:
+        return variables[near[0]]
+    near = difflib.get_close_matches(_squeezed(words), variables, n=1, cutoff=_ONE_LETTER)
+    if near and len(words) == _SHORT < len(near[0]):
         return variables[near[0]]
     if "_" in words:
         for text, variable in options.items():

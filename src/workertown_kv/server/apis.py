@@ -24,7 +24,7 @@ from ..http.exchange import Exchange
 from ..http.route import OTHER, PLAIN_READS, Route
 from ..meters.board import Board
 from ..namespaces import Namespaces
-from ..options import EndpointsOptions, Options, V1Options
+from ..options import EndpointsOptions, Options, V1Options, check_bearer
 from ..storage import Health, Storage
 from .pages import pages_of
 
@@ -107,7 +107,12 @@ def routes_of(
     if endpoints.metrics is not False and board is not None:
         path = options.path(endpoints.metrics)
         is_default = endpoints.metrics == _DEFAULT_METRICS
-        token = options.metrics.token or options.secret(options.metrics.env.token)
+        variable = options.metrics.env.token
+        token = options.metrics.token or options.secret(variable)
+        try:
+            check_bearer(f"The variable {variable}", token)
+        except ValueError as error:
+            raise OptionsError(str(error)) from error
         routes = [MetricsRoute(path, board, token, gives_way=is_default)]
         if not is_default or not _is_covered(routes, found):
             found["endpoints.metrics"] = endpoints.metrics, routes

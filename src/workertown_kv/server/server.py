@@ -146,7 +146,7 @@ class Server(Starlette):
             ]
             if self.changes is not None:
                 self.publisher.sources.append(self.changes.streams.measurements)
-        audit = configured_audit(options, self.address_of)
+        audit = configured_audit(options, self.address_of, self.runtime.storage.file)
         if audit is not None:
             watchers.append(audit)
         if options.logger is not False:

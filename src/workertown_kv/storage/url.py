@@ -81,6 +81,12 @@ def storage_from_url(url: str, *, token: Secret | None = None) -> Storage:
     return _storage("memory")
 
 
+def takes_token(url: str) -> bool:
+    """Return whether the storage that a URL names takes a token beside its URL."""
+    scheme, separator, _ = url.partition("://")
+    return bool(separator) and _MODULES.get(scheme.lower()) in _WITH_TOKEN
+
+
 def _storage(name: str, *arguments: str, **named: Any) -> Storage:
     """Make the storage of a module, whose class has the name of the module."""
     imported = importlib.import_module(f".{name.replace('-', '_')}", __package__)
