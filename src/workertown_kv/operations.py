@@ -88,6 +88,19 @@ class Set(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     expires_at: float | None = None
     precondition: Precondition | None = None
 
+    @classmethod
+    def of(cls, namespace: str, entry: Entry, precondition: Precondition | None = None) -> "Set":
+        """Return the operation that writes such an entry into a namespace."""
+        return cls(
+            namespace=namespace,
+            key=entry.key,
+            value=entry.value,
+            is_json=entry.is_json,
+            metadata=entry.metadata,
+            expires_at=entry.expires_at,
+            precondition=precondition,
+        )
+
     def entry(self, version: str) -> Entry:
         """Return the entry that this makes, with its new version."""
         return Entry(

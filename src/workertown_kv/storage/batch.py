@@ -103,11 +103,6 @@ def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
     return results
 
 
-def depends(operation: Operation) -> bool:
-    """Return whether the result of an operation depends on the entry that is there before."""
-    return isinstance(operation, Get | Touch | Update) or operation.precondition is not None
-
-
 def keys_of(batch: Batch) -> Sequence[Get]:
     """Return a get of each operation, and of the record."""
     everything = (*batch.operations, *([] if batch.record is None else [batch.record]))

@@ -10,7 +10,7 @@ from ..errors import KvError, NamespaceNotFound, ValueTooLarge
 from ..namespaces import Namespace
 from ..operations import Batch, Change, Delete, DeletePrefix, Event, Get, ReadChanges, Set
 from ..storage import Storage
-from .moving import Store, set_of
+from .moving import Store
 from .targets import Targets
 
 _CHANGES: Final = 1000
@@ -96,7 +96,7 @@ class _Following:
                 if isinstance(found, KvError):
                     raise found
                 if isinstance(found, Entry):
-                    writes.append(set_of(found, name))
+                    writes.append(Set.of(name, found))
                 else:
                     writes.append(Delete(name, get.key))
             for write, done in zip(writes, await self._target.batch(Batch(writes)), strict=True):

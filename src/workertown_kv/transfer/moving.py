@@ -119,7 +119,7 @@ async def copy(
                 async for entries in pages:
                     if entries:
                         targets.use(namespace)
-                    await writer.write([set_of(entry, name) for entry in entries])
+                    await writer.write([Set.of(name, entry) for entry in entries])
         return await writer.finish()
     except BaseException:
         await writer.abort()
@@ -135,20 +135,8 @@ async def write_pages(
             for entry in entries:
                 check_key(entry.key, limits.key_bytes)
                 check_value_size(len(entry.value), limits.value_bytes)
-            await writer.write([set_of(entry, namespace) for entry in entries])
+            await writer.write([Set.of(namespace, entry) for entry in entries])
         return await writer.finish()
     except BaseException:
         await writer.abort()
         raise
-
-
-def set_of(entry: Entry, namespace: str) -> Set:
-    """Return the write that makes such an entry in a namespace."""
-    return Set(
-        namespace=namespace,
-        key=entry.key,
-        value=entry.value,
-        is_json=entry.is_json,
-        metadata=entry.metadata,
-        expires_at=entry.expires_at,
-    )

@@ -20,17 +20,15 @@ from ...operations import (
     Update,
     unchanged,
 )
-from ..batch import depends, keys_of, run_batch
+from ..batch import run_batch
 from ..contract import Clock
-from ..sql.snapshot import Found, Snapshot
+from ..snapshot import EntryKey, Found, Snapshot, entry_key, read_first
 from ..version import new_version
 from .failures import Cancelled, Conflicted
 from .large import read_chunks
 from .layout import Item, chunks_in, entry_of, expiry_in, is_alive
 from .table import Table
 from .transactions import Step, commit, read_at_once
-
-_Key = tuple[str, str]
 
 
 async def run_atomic(table: Table, batch: Batch, clock: Clock) -> Sequence[Result]:
@@ -45,7 +43,7 @@ async def run_atomic(table: Table, batch: Batch, clock: Clock) -> Sequence[Resul
 def _is_direct(operations: Sequence[Operation]) -> bool:
     """Return whether DynamoDB can decide all of a batch in one step."""
     is_known = all(isinstance(one, Set | Delete) for one in operations)
-    return is_known and len({_key(one) for one in operations}) == len(operations)
+    return is_known and len({entry_key(one) for one in operations}) == len(operations)
 
 
 async def _run_direct(
@@ -65,10 +63,8 @@ async def _run_direct(
 
 
 async def _run_decided(table: Table, batch: Batch, clock: Clock) -> Sequence[Result]:
-    needed = [*dict.fromkeys(_key(one) for one in batch.operations if depends(one))]
-    if batch.record is not None:
-        needed.append(_key(keys_of(batch)[-1]))
-    with_values = {_key(one) for one in batch.operations if isinstance(one, Get | Update)}
+    needed = read_first(batch)
+    with_values = {entry_key(one) for one in batch.operations if isinstance(one, Get | Update)}
     patience = table.connection.patience()
     while True:
         items = await read_at_once(table, [table.layout.key(*at) for at in needed])
@@ -78,7 +74,7 @@ async def _run_decided(table: Table, batch: Batch, clock: Clock) -> Sequence[Res
         }
         found = await _found(table, alive, with_values, batch.read_bytes)
         if found is not None:
-            snapshot = Snapshot(found, now, _key)
+            snapshot = Snapshot(found, now)
             results = run_batch(snapshot, batch)
             if not snapshot.steps:
                 return results
@@ -92,10 +88,10 @@ async def _run_decided(table: Table, batch: Batch, clock: Clock) -> Sequence[Res
 
 
 async def _found(
-    table: Table, alive: Mapping[_Key, Item], with_values: set[_Key], read_bytes: int
-) -> dict[_Key, Found] | None:
+    table: Table, alive: Mapping[EntryKey, Item], with_values: set[EntryKey], read_bytes: int
+) -> dict[EntryKey, Found] | None:
     """Return the entries in items, `None` if another request has replaced one of them."""
-    found: dict[_Key, Found] = {}
+    found: dict[EntryKey, Found] = {}
     left = read_bytes
     for at, item in alive.items():
         chunks = chunks_in(item)
@@ -112,34 +108,20 @@ async def _found(
     return found
 
 
-def _steps(snapshot: Snapshot, needed: Sequence[_Key], found: Mapping[_Key, Found]) -> list[Step]:
+def _steps(
+    snapshot: Snapshot, needed: Sequence[EntryKey], found: Mapping[EntryKey, Found]
+) -> list[Step]:
     """Return the writes of a batch, and the checks that what was read is unchanged."""
-    guards: dict[_Key, Precondition] = {at: unchanged(found.get(at)) for at in needed}
+    guards: dict[EntryKey, Precondition] = {at: unchanged(found.get(at)) for at in needed}
     steps: list[Step] = []
     for at, entry in snapshot.written.items():
         guard = guards.pop(at, None)
         if entry is None:
             steps.append(Step(Delete(*at, guard)))
         else:
-            steps.append(Step(_set(at[0], entry, guard), entry.version))
+            steps.append(Step(Set.of(at[0], entry, guard), entry.version))
     for (space, key), expires_at in snapshot.touched.items():
         guard = guards.pop((space, key), None)
         touch = Touch(namespace=space, key=key, expires_at=expires_at, precondition=guard)
         steps.append(Step(touch))
     return steps + [Step(Get(*at, guard)) for at, guard in guards.items()]
-
-
-def _set(space: str, entry: Entry, guard: Precondition | None) -> Set:
-    return Set(
-        namespace=space,
-        key=entry.key,
-        value=entry.value,
-        is_json=entry.is_json,
-        metadata=entry.metadata,
-        expires_at=entry.expires_at,
-        precondition=guard,
-    )
-
-
-def _key(operation: Operation) -> _Key:
-    return operation.namespace, operation.key

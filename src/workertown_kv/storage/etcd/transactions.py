@@ -7,10 +7,10 @@ from typing import Final
 
 from ...entry import Entry
 from ...errors import StorageUnsupported, ValueTooLarge
-from ...operations import Batch, Change, Event, Operation, Result
+from ...operations import Batch, Change, Event, Result
 from ..batch import keys_of, run_batch
 from ..contract import Clock
-from ..sql.snapshot import Found, Snapshot
+from ..snapshot import EntryKey, Snapshot, entry_key
 from .layout import Stored
 from .messages import MOST_OPERATIONS, Message, delete, inside, is_at, is_value, read, txn
 from .records import gone_change, set_change
@@ -20,12 +20,11 @@ from .writing import Writing, touched
 
 _FIRST_PAUSE_SECONDS: Final = 0.001
 _LONGEST_PAUSE_SECONDS: Final = 0.1
-_Key = tuple[str, str]
 
 
 async def run_transaction(session: Session, batch: Batch, clock: Clock) -> Sequence[Result]:
     """Do all operations at one moment, or none, until the deadline of the session."""
-    keys = [*dict.fromkeys((one.namespace, one.key) for one in keys_of(batch))]
+    keys = [*dict.fromkeys(entry_key(one) for one in keys_of(batch))]
     _check_number(len(keys))
     reads = [read(session.layout.entry(*at)) for at in keys]
     pause = _FIRST_PAUSE_SECONDS
@@ -36,7 +35,7 @@ async def run_transaction(session: Session, batch: Batch, clock: Clock) -> Seque
             for at, answer in zip(keys, answers, strict=True)
         }
         now = clock()
-        table = Snapshot(_found(entries, now), now, _key)
+        table = Snapshot.of(_alive(entries, now), now)
         results = run_batch(table, batch)
         if not table.steps:
             return results
@@ -51,7 +50,9 @@ async def run_transaction(session: Session, batch: Batch, clock: Clock) -> Seque
 class _Transaction:
     """Makes the transaction that does all writes of a batch if nothing has changed."""
 
-    def __init__(self, session: Session, entries: Mapping[_Key, Stored | None], now: float) -> None:
+    def __init__(
+        self, session: Session, entries: Mapping[EntryKey, Stored | None], now: float
+    ) -> None:
         self._session = session
         self._layout = session.layout
         self._entries = entries
@@ -78,7 +79,7 @@ class _Transaction:
         ]
         return txn(guards, self._operations)
 
-    def _replace(self, at: _Key, entry: Entry | None) -> None:
+    def _replace(self, at: EntryKey, entry: Entry | None) -> None:
         name, old = self._layout.entry(*at), self._entries[at]
         if entry is None:
             if old is None or not old.entry.is_alive(self._now):
@@ -138,18 +139,7 @@ def _check_number(operations: int) -> None:
         )
 
 
-def _alive(entries: Mapping[_Key, Stored | None], now: float) -> dict[_Key, Entry]:
+def _alive(entries: Mapping[EntryKey, Stored | None], now: float) -> dict[EntryKey, Entry]:
     return {
         at: old.entry for at, old in entries.items() if old is not None and old.entry.is_alive(now)
     }
-
-
-def _found(entries: Mapping[_Key, Stored | None], now: float) -> dict[_Key, Found]:
-    return {
-        at: Found(entry.version, entry.expires_at, entry)
-        for at, entry in _alive(entries, now).items()
-    }
-
-
-def _key(operation: Operation) -> _Key:
-    return operation.namespace, operation.key

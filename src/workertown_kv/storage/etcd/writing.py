@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ...entry import Entry
 from ...operations import Change, Delete, Event, Set, Touch
 from .layout import Layout, Stored, value_of
@@ -96,11 +98,4 @@ class Writing:
 
 def touched(entry: Entry, expires_at: float | None) -> Entry:
     """Return an entry with another lifetime."""
-    return Entry(
-        key=entry.key,
-        value=entry.value,
-        is_json=entry.is_json,
-        metadata=entry.metadata,
-        expires_at=expires_at,
-        version=entry.version,
-    )
+    return msgspec.structs.replace(entry, expires_at=expires_at)

@@ -14,9 +14,8 @@ import msgspec
 from ...entry import Entry
 from ...errors import Conflict, StorageFailure, StorageUnavailable
 from ...operations import Batch, Delete, Get, Operation, Result, Set, Touch, Updated, unchanged
-from ..batch import depends, run_batch
-from ..sql.rows import EntryKey
-from ..sql.snapshot import Found, Snapshot
+from ..batch import run_batch
+from ..snapshot import EntryKey, Snapshot, read_first
 
 TRIES: Final = 30
 _PAUSE_SECONDS: Final = 0.05
@@ -26,13 +25,12 @@ Run = Callable[[Batch], Awaitable[Sequence[Result]]]
 
 async def decided_batch(batch: Batch, run: Run, now: float) -> Sequence[Result]:
     """Run all operations or, if this raises, none. `run` runs a batch that the native API has."""
-    keys = [*dict.fromkeys(_key(item) for item in batch.operations if depends(item))]
+    keys = read_first(batch)
     for _ in range(TRIES):
         gets = Batch([Get(*key) for key in keys], atomic=True, read_bytes=batch.read_bytes)
         read = {key: one for key, one in zip(keys, await run(gets), strict=True) if one is not None}
         before = {key: entry for key, entry in read.items() if isinstance(entry, Entry)}
-        found = {key: Found(one.version, one.expires_at, one) for key, one in before.items()}
-        table = Snapshot(found, now, _key)
+        table = Snapshot.of(before, now)
         results = run_batch(table, batch)
         changes = _changes(table, keys, before)
         try:
@@ -54,18 +52,7 @@ def _changes(
 ) -> Sequence[Operation]:
     """Return the writes, and assertions that the other entries are the same."""
     guards = {key: unchanged(before.get(key)) for key in keys}
-    sets = [
-        Set(
-            namespace=key[0],
-            key=entry.key,
-            value=entry.value,
-            is_json=entry.is_json,
-            metadata=entry.metadata,
-            expires_at=entry.expires_at,
-            precondition=guards.pop(key, None),
-        )
-        for key, entry in table.kept
-    ]
+    sets = [Set.of(key[0], entry, guards.pop(key, None)) for key, entry in table.kept]
     deletes = [Delete(*key, guards.pop(key, None)) for key in table.removed]
     touches = [
         Touch(namespace=key[0], key=key[1], expires_at=expiry, precondition=guards.pop(key, None))
@@ -90,7 +77,3 @@ def _with_versions(result: Result, versions: Mapping[str, str]) -> Result:
             )
             return Updated(before, after)
     return result
-
-
-def _key(operation: Operation) -> EntryKey:
-    return operation.namespace, operation.key

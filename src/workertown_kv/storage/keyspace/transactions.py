@@ -18,26 +18,23 @@ from ...operations import (
     Touch,
     unchanged,
 )
-from ..batch import depends, keys_of, run_batch
+from ..batch import run_batch
 from ..contract import Clock
-from ..sql.snapshot import Found, Snapshot
+from ..snapshot import EntryKey, Snapshot, read_first
 from .batches import Run
 from .engine import Session
 
 _LONGEST_PAUSE_SECONDS: Final = 0.1
-_Key = tuple[str, str]
 
 
 async def run_transaction(session: Session, batch: Batch, clock: Clock) -> Sequence[Result]:
     """Do all operations at one moment, or none, until the deadline of the session."""
     pause = 0.001
-    read_first = [*dict.fromkeys(_key(one) for one in batch.operations if depends(one))]
-    if batch.record is not None:
-        read_first.append(_key(keys_of(batch)[-1]))
-    gets = [Get(*at) for at in read_first]
+    keys = read_first(batch)
+    gets = [Get(*at) for at in keys]
     while True:
-        entries = dict(zip(read_first, await _read(session, gets, batch, clock), strict=True))
-        table = Snapshot(_found(entries), clock(), _key)
+        entries = dict(zip(keys, await _read(session, gets, batch, clock), strict=True))
+        table = Snapshot.of(entries, clock())
         results = run_batch(table, batch)
         if not table.steps:
             return results
@@ -64,16 +61,16 @@ async def _read(
 
 
 def _writes(
-    table: Snapshot, entries: Mapping[_Key, Entry | None]
+    table: Snapshot, entries: Mapping[EntryKey, Entry | None]
 ) -> tuple[list[Operation], list[str]]:
     """Return the writes of a batch, with the version of each set, and guards for what was read."""
-    guards: dict[_Key, Precondition] = {at: unchanged(entry) for at, entry in entries.items()}
+    guards: dict[EntryKey, Precondition] = {at: unchanged(entry) for at, entry in entries.items()}
     writes: list[Operation] = []
     versions: list[str] = []
     for step in table.steps:
         for at, entry in step.written.items():
             guard = guards.pop(at, None)
-            writes.append(Delete(*at, guard) if entry is None else _set(at[0], entry, guard))
+            writes.append(Delete(*at, guard) if entry is None else Set.of(at[0], entry, guard))
             versions.append("" if entry is None else entry.version)
         for (space, key), expires_at in step.touched.items():
             guard = guards.pop((space, key), None)
@@ -85,27 +82,3 @@ def _writes(
         writes.append(Get(*at, guard))
         versions.append("")
     return writes, versions
-
-
-def _set(space: str, entry: Entry, guard: Precondition | None) -> Set:
-    return Set(
-        namespace=space,
-        key=entry.key,
-        value=entry.value,
-        is_json=entry.is_json,
-        metadata=entry.metadata,
-        expires_at=entry.expires_at,
-        precondition=guard,
-    )
-
-
-def _found(entries: Mapping[_Key, Entry | None]) -> dict[_Key, Found]:
-    return {
-        at: Found(entry.version, entry.expires_at, entry)
-        for at, entry in entries.items()
-        if entry is not None
-    }
-
-
-def _key(operation: Operation) -> _Key:
-    return operation.namespace, operation.key

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from ...errors import PreconditionFailed, ValueTooLarge
 from ...operations import Delete, Get, Operation, Result, Set, Touch
 from ..batch import ReadBudget, guarded
+from ..snapshot import EntryKey, Found
 from ..sql.dialects.sqlite import SqliteStatements
-from ..sql.rows import EntryKey, entry_key, entry_of
-from ..sql.snapshot import Found
+from ..sql.rows import checked_key, entry_of
 from ..sql.writing import Statement
 from .database import Limits, Row
 
@@ -27,7 +27,7 @@ class Acts:
                 f"The value has {len(operation.value):,} bytes; {limits.engine} keeps "
                 f"{limits.value_bytes:,}"
             )
-        return entry_key(operation)
+        return checked_key(operation)
 
     def statements(
         self, operation: Operation, version: str, now: float, value_bytes: int

@@ -11,10 +11,9 @@ from itertools import groupby
 from typing import Final, TypeVar
 
 from ...operations import Batch, Operation, Result
-from ..batch import depends, keys_of, run_batch
+from ..batch import run_batch
+from ..snapshot import EntryKey, Found, Snapshot, read_first
 from ..sql.dialects.sqlite import SqliteStatements
-from ..sql.rows import EntryKey
-from ..sql.snapshot import Found, Snapshot
 from .database import Changed, Database, Limits
 
 TRIES: Final = 16
@@ -55,17 +54,15 @@ async def atomic_batch(
     now: float,
 ) -> Sequence[Result]:
     """Run all operations or, if this raises, none."""
-    read_first = [*dict.fromkeys(key_of(item) for item in batch.operations if depends(item))]
-    if batch.record is not None:
-        read_first.append(key_of(keys_of(batch)[-1]))
+    keys = read_first(batch, key_of)
     tries = 0
     while True:
-        found = await read(database, statements, limits, read_first, now, batch.read_bytes)
+        found = await read(database, statements, limits, keys, now, batch.read_bytes)
         table = Snapshot(found, now, key_of)
         results = run_batch(table, batch)
         if not (table.written or table.touched):
             return results
-        seen = [(at, found.get(at)) for at in read_first]
+        seen = [(at, found.get(at)) for at in keys]
         changes = [
             *(statements.unchanged(dict(some), now) for some in _chunks(seen, _SEEN_TOGETHER)),
             *(statements.put(some) for some in _chunks(table.kept, _ENTRIES_TOGETHER)),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ...operations import Get, Operation, Set, Touch, Update
-from ..sql.rows import EntryKey
+from ..snapshot import EntryKey
 from .database import Limits
 
 

@@ -24,9 +24,9 @@ from ..contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Stora
 from ..deletion import Step, delete_in_steps, up_to
 from ..gathering import APART, Apart
 from ..listing import KeyRange, list_page
+from ..snapshot import EntryKey, Snapshot
 from ..sql.dialects.sqlite import SqliteStatements
-from ..sql.rows import EntryKey, entry_key, keys_of
-from ..sql.snapshot import Snapshot
+from ..sql.rows import checked_key, keys_of
 from ..sql.writing import Statement
 from ..version import new_version
 from .acts import Acts, Overtaken, is_left_out, result_of, returning
@@ -119,7 +119,7 @@ class RemoteSqliteStorage(Storage):
         if all(isinstance(item, Get) for item in operation.operations):
             keys = [*dict.fromkeys(_entry_keys(operation.operations))]
             found = await read(database, self._sql, self._limits, keys, now, operation.read_bytes)
-            snapshot = Snapshot(found, now)
+            snapshot = Snapshot(found, now, checked_key)
             if snapshot.is_whole:
                 return run_batch(snapshot, operation)
         budget = ReadBudget(operation.read_bytes)
@@ -209,4 +209,4 @@ def _entry_keys(operations: Sequence[Operation]) -> Iterator[EntryKey]:
     """Return the entry keys, without keys that no row can have: their operations fail later."""
     for operation in operations:
         with suppress(KvError):
-            yield entry_key(operation)
+            yield checked_key(operation)

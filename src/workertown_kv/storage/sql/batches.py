@@ -8,11 +8,11 @@ from ...entry import Entry
 from ...operations import Batch, Get, Result, Update
 from ..batch import keys_of, run_batch
 from ..gathering import JOB_BYTES
+from ..snapshot import EntryKey, Found, Snapshot
 from ..version import new_version
-from .rows import EntryKey, entry_key
+from .rows import checked_key
 from .server_statements import ServerStatements
 from .session import Session
-from .snapshot import Found, Snapshot
 
 MOST_ROWS: Final = 512
 """The most rows in a statement that writes."""
@@ -53,7 +53,7 @@ async def batch_in_transaction(
     on nobody else can change these keys: the reads stay true until the transaction ends, and all
     operations happen at that moment.
     """
-    keys = sorted({entry_key(item) for item in keys_of(batch)})
+    keys = sorted({checked_key(item) for item in keys_of(batch)})
     async with session.transaction():
         placeholder = new_version()
         placed = 0
@@ -133,7 +133,7 @@ def _read_first(batch: Batch) -> Sequence[EntryKey]:
     read: dict[EntryKey, None] = {}
     written = set()
     for operation in batch.operations:
-        at = entry_key(operation)
+        at = checked_key(operation)
         # A write may fail, and then the operations after it need the value that was there. Only in
         # an atomic batch it does not matter what a get after the failure finds.
         is_get = isinstance(operation, Get)

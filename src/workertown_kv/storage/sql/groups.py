@@ -6,9 +6,10 @@ from ...entry import Entry
 from ...errors import ValueTooLarge
 from ...operations import Batch, Get, Set
 from ..gathering import APART, Found, Write, Written
+from ..snapshot import EntryKey
 from ..version import new_version
 from .batches import batch_in_transaction
-from .rows import EntryKey, entry_key
+from .rows import checked_key
 from .server_statements import ServerStatements
 from .session import Session
 
@@ -17,7 +18,7 @@ async def get_each(
     session: Session, statements: ServerStatements, operations: Sequence[Get], now: float
 ) -> Sequence[Found]:
     """Return the entry that each get finds, in one statement, and `APART` for a large value."""
-    keys = [entry_key(one) for one in operations]
+    keys = [checked_key(one) for one in operations]
     found = statements.found_in(await session.fetch(statements.read_each(list({*keys}), now)))
     entries: list[Found] = []
     for key in keys:
@@ -40,7 +41,7 @@ async def write_each(
     entries: dict[EntryKey, Entry] = {}
     versions: list[str] = []
     for one in operations:
-        key = entry_key(one)
+        key = checked_key(one)
         if not isinstance(one, Set) or one.precondition is not None or key in entries:
             results = await batch_in_transaction(session, statements, Batch(operations), now)
             return [APART if isinstance(one, ValueTooLarge) else one for one in results]

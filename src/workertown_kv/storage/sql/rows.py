@@ -7,15 +7,13 @@ from ...entry import Entry, KeyInfo
 from ...errors import InputError, KeyTooLong
 from ...operations import Operation
 from ..contract import Figures
+from ..snapshot import EntryKey
 
 KEY_BYTES: Final = 2048
 NAMESPACE_BYTES: Final = 255
 
-EntryKey = tuple[str, str]
-"""A namespace, and a key in it."""
 
-
-def entry_key(operation: Operation) -> EntryKey:
+def checked_key(operation: Operation) -> EntryKey:
     """Return the entry key of an operation. Raises `InputError` if no row can have the key."""
     size = len(operation.key.encode())
     if size > KEY_BYTES:

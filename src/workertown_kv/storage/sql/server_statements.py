@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from ...entry import DEFAULT_NAMESPACE, Entry
 from ...operations import List
 from ..listing import KeyRange
-from .rows import EntryKey, entry_of
+from ..snapshot import EntryKey
+from .rows import entry_of
 from .statements import Statements, alive, order_of
 from .writing import Statement, Value, Writing
 

@@ -12,8 +12,8 @@ from msgspec import UNSET
 from ...entry import Entry
 from ...operations import MUST_EXIST, Delete, Get, List, Operation, Precondition, Set, Touch
 from ..listing import KeyRange
-from .rows import EntryKey, checked_namespace, entry_key, entry_of
-from .snapshot import Found
+from ..snapshot import EntryKey, Found
+from .rows import checked_key, checked_namespace, entry_of
 from .writing import Statement, Value, Writing
 
 MOST_BYTES: Final = 2**31 - 1
@@ -113,18 +113,18 @@ class Statements(ABC):
 
     def get(self, operation: Get, now: float) -> Statement:
         """Select the entry."""
-        return self.get_text, (*self.key_values(entry_key(operation)), now)
+        return self.get_text, (*self.key_values(checked_key(operation)), now)
 
     def get_up_to(self, operation: Operation, now: float, value_bytes: int) -> Statement:
         """Select the entry, without its value if the value has more than `value_bytes`."""
         limit = min(value_bytes, MOST_BYTES)
         limits = [limit] * len(self.lengths)
-        return self.get_up_to_text, (*limits, *self.key_values(entry_key(operation)), now)
+        return self.get_up_to_text, (*limits, *self.key_values(checked_key(operation)), now)
 
     def set(self, operation: Set, version: str, now: float) -> Statement:
         """Write the entry if its precondition holds; otherwise write no row."""
         condition, entry = operation.precondition, operation.entry(version)
-        at = entry_key(operation)
+        at = checked_key(operation)
         if condition is None:
             return self.set_text, (*self.key_values(at), *self.columns_of(entry))
         to = Writing(self.mark)
@@ -148,7 +148,7 @@ class Statements(ABC):
 
     def delete(self, operation: Delete, now: float) -> Statement:
         """Remove the entry; with a precondition, only if it exists and the precondition holds."""
-        at = entry_key(operation)
+        at = checked_key(operation)
         if operation.precondition is None:
             return self.delete_text, self.key_values(at)
         to = Writing(self.mark)
@@ -160,7 +160,7 @@ class Statements(ABC):
         to = Writing(self.mark)
         expires_at = to.add(operation.expires_at)
         condition = operation.precondition or MUST_EXIST
-        where = self._where(to, entry_key(operation), condition, now)
+        where = self._where(to, checked_key(operation), condition, now)
         return to.statement(f"UPDATE {self.table} SET expires_at = {expires_at} WHERE {where}")
 
     def touch_each(self, keys: Sequence[EntryKey], expires_at: float | None) -> Statement:

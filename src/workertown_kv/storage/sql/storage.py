@@ -40,6 +40,7 @@ from ..contract import (
 from ..deletion import Step, delete_in_steps, up_to
 from ..gathering import GatheredOperations, Write
 from ..listing import KeyRange, list_page
+from ..snapshot import Found, Snapshot
 from ..tasks import in_task
 from ..version import new_version
 from .batches import batch_in_transaction, read_entries
@@ -47,10 +48,9 @@ from .changes.feed import ChangeFeed, ChangeReader
 from .database import Database
 from .groups import get_each, write_each
 from .pool import Pool
-from .rows import entry_key, figures_of, keys_of
+from .rows import checked_key, figures_of, keys_of
 from .server_statements import ServerStatements
 from .session import Session, Undone
-from .snapshot import Found, Snapshot
 from .statements import MOST_BYTES
 
 STEP_ROWS: Final = 2000
@@ -107,23 +107,23 @@ class SqlStorage(Storage):
         yield from self._database.measurements()
 
     async def get(self, operation: Get) -> Entry | None:
-        entry_key(operation)  # so that what no row can have fails alone
+        checked_key(operation)  # so that what no row can have fails alone
         return await self._gathered.get(operation)
 
     async def set(self, operation: Set) -> str:
-        entry_key(operation)
+        checked_key(operation)
         return await self._gathered.set(operation)
 
     async def delete(self, operation: Delete) -> None:
-        entry_key(operation)
+        checked_key(operation)
         await self._gathered.delete(operation)
 
     async def touch(self, operation: Touch) -> str | None:
-        entry_key(operation)
+        checked_key(operation)
         return await self._gathered.touch(operation)
 
     async def update(self, operation: Update) -> Updated:
-        entry_key(operation)
+        checked_key(operation)
         return await self._gathered.update(operation)
 
     async def list(self, operation: List) -> Page:
@@ -198,7 +198,7 @@ class SqlStorage(Storage):
             return await self._database.ask(pool, act, writes=writes)
 
     async def _read(self, pool: Pool, batch: Batch) -> Sequence[Result]:
-        keys = list({entry_key(item): None for item in batch.operations})
+        keys = list({checked_key(item): None for item in batch.operations})
         now = self.clock()
         found = await self._database.ask(
             pool,

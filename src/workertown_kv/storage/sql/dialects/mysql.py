@@ -9,9 +9,9 @@ from typing import ClassVar, Final
 
 from ....entry import Entry
 from ...gathering import JOB_BYTES
+from ...snapshot import EntryKey
 from ..changes.mysql import CHANGES
 from ..migrations import Script
-from ..rows import EntryKey
 from ..server_statements import ServerStatements
 from ..statements import MOST_BYTES, alive
 from ..writing import Statement, Writing

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from ....entry import Entry
 from ...gathering import JOB_BYTES
+from ...snapshot import EntryKey
 from ..changes.postgres import CHANGES
 from ..migrations import Script
-from ..rows import EntryKey
 from ..server_statements import ServerStatements
 from ..statements import MOST_BYTES, alive
 from ..writing import Statement, Value, Writing

@@ -8,8 +8,8 @@ import msgspec
 from ....entry import Entry
 from ....operations import List, Versioned
 from ...listing import KeyRange
+from ...snapshot import EntryKey
 from ..migrations import Script
-from ..rows import EntryKey
 from ..statements import Statements, alive, order_of
 from ..writing import Statement, Value, Writing
 

@@ -8,12 +8,33 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from ...entry import Entry
-from ...errors import PreconditionFailed
-from ...operations import Delete, Get, Operation, Set, Touch
-from ..batch import touched
-from ..version import new_version
-from .rows import EntryKey, entry_key
+from ..entry import Entry
+from ..errors import PreconditionFailed
+from ..operations import Batch, Delete, Get, Operation, Set, Touch, Update
+from .batch import keys_of, touched
+from .version import new_version
+
+EntryKey = tuple[str, str]
+"""A namespace, and a key in it."""
+
+
+def entry_key(operation: Operation) -> EntryKey:
+    """Return the entry key of an operation."""
+    return operation.namespace, operation.key
+
+
+def read_first(
+    batch: Batch, key_of: Callable[[Operation], EntryKey] = entry_key
+) -> Sequence[EntryKey]:
+    """Return the keys of the entries on which the results of a batch depend."""
+    keys = [*dict.fromkeys(key_of(one) for one in batch.operations if _depends(one))]
+    if batch.record is not None:
+        keys.append(key_of(keys_of(batch)[-1]))
+    return keys
+
+
+def _depends(operation: Operation) -> bool:
+    return isinstance(operation, Get | Touch | Update) or operation.precondition is not None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -24,13 +45,13 @@ class Found(msgspec.Struct, frozen=True):
     entry: Entry | bool
 
 
-class Step:
-    """Writes on different keys, after which other writes on the same keys may follow."""
+class Writes:
+    """Writes on different keys."""
 
     def __init__(self) -> None:
         self.written: dict[EntryKey, Entry | None] = {}
         self.touched: dict[EntryKey, float | None] = {}
-        """The new lifetimes of entries."""
+        """The new lifetimes of entries that are not written."""
 
     @property
     def kept(self) -> Sequence[tuple[EntryKey, Entry]]:
@@ -43,8 +64,8 @@ class Step:
         return [at for at, entry in self.written.items() if entry is None]
 
 
-class Snapshot:
-    """The entries that were read, and their changes; `run_batch` works on it.
+class Snapshot(Writes):
+    """The entries that were read, and the writes that remain; `run_batch` works on it.
 
     `key_of` returns the entry key of an operation.
     """
@@ -55,30 +76,30 @@ class Snapshot:
         now: float,
         key_of: Callable[[Operation], EntryKey] = entry_key,
     ) -> None:
-        self.written: dict[EntryKey, Entry | None] = {}
-        self.touched: dict[EntryKey, float | None] = {}
-        """The new lifetimes of entries that are not written."""
-        self.steps: list[Step] = []
-        """All writes, for engines that record each of them as a change."""
+        super().__init__()
+        self.steps: list[Writes] = []
+        """All writes, in steps that follow each other, for engines that record each as a change."""
         self._counts = Counter[EntryKey]()
         self._entries = dict(found)
         self._key_of = key_of
         self._now = now
 
+    @classmethod
+    def of(cls, entries: Mapping[EntryKey, Entry | None], now: float) -> "Snapshot":
+        """Return the snapshot of entries whose values were read."""
+        return cls(
+            {
+                at: Found(entry.version, entry.expires_at, entry)
+                for at, entry in entries.items()
+                if entry is not None
+            },
+            now,
+        )
+
     @property
     def is_whole(self) -> bool:
         """Whether it has the value of every entry."""
         return not any(isinstance(found.entry, bool) for found in self._entries.values())
-
-    @property
-    def kept(self) -> Sequence[tuple[EntryKey, Entry]]:
-        """The entries to write."""
-        return [(at, entry) for at, entry in self.written.items() if entry is not None]
-
-    @property
-    def removed(self) -> Sequence[EntryKey]:
-        """The keys of the entries to remove."""
-        return [at for at, entry in self.written.items() if entry is None]
 
     def get_up_to(self, operation: Get, value_bytes: int) -> Entry | bool | None:
         """See `batch.Table`; also `False` if the value was left out."""
@@ -129,12 +150,12 @@ class Snapshot:
             del self._entries[at]
         return found.version
 
-    def _next_step(self, at: EntryKey) -> Step:
+    def _next_step(self, at: EntryKey) -> Writes:
         """Return the first step that has no write on the key yet."""
         index = self._counts[at]
         self._counts[at] += 1
         if index == len(self.steps):
-            self.steps.append(Step())
+            self.steps.append(Writes())
         return self.steps[index]
 
     def _checked(self, operation: Set | Delete | Touch) -> EntryKey:
