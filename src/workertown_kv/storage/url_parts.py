@@ -117,6 +117,11 @@ class UrlForm(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def shown_host(host: str) -> str:
+    """Return a host as URLs have it, an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _secret(kind: type, text: Any) -> Secret:
     """Convert text to a secret, the only type of a parameter that msgspec does not know."""
     return Secret(text)

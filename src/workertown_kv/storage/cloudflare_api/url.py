@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from ...errors import OptionsError
 from ...options import Secret
+from ..tokens import can_be_token
 from ..url_parts import UrlForm
 
 TOKEN_VARIABLE: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105  (the name of a variable)
@@ -38,8 +39,7 @@ def checked_token(token: Secret | None, permission: str) -> Secret:
             f"There is no token for Cloudflare; expected one in {TOKEN_VARIABLE}, with the "
             f"permission {permission} Write"
         )
-    text = token.reveal()
-    if not (text.isascii() and text.isprintable() and " " not in text):
+    if not can_be_token(token.reveal()):
         raise OptionsError(
             f"The token for Cloudflare, in {TOKEN_VARIABLE}, has a character that no token has; "
             "expected only letters, digits and punctuation, without white space"

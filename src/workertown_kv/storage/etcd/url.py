@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from ...errors import OptionsError
 from ...options import Secret
-from ..url_parts import UrlForm
+from ..url_parts import UrlForm, shown_host
 
 FORM: Final = UrlForm(
     name="URL of etcd",
@@ -73,9 +73,8 @@ def parse_url(url: str) -> Settings:
     parameters = FORM.parameters(parts, Parameters)
     is_tls = parts.scheme == "etcds"
     protocol = "https" if is_tls else "http"
-    hosts = [(f"[{name}]" if ":" in name else name, port) for name, port in parts.hosts]
     return Settings(
-        endpoints=tuple(f"{protocol}://{host}:{port}" for host, port in hosts),
+        endpoints=tuple(f"{protocol}://{shown_host(host)}:{port}" for host, port in parts.hosts),
         user=parts.user,
         password=parts.password or Secret(""),
         prefix=prefix,

@@ -1,6 +1,5 @@
 """Parse the URL of a server, and decide whether a token may be sent to it."""
 
-import ipaddress
 from typing import Annotated, Final
 from urllib.parse import quote
 
@@ -9,7 +8,8 @@ from msgspec import Meta
 
 from ...errors import OptionsError
 from ...options import Secret
-from ..url_parts import UrlForm, UrlParts
+from ..tokens import check_token, is_loopback
+from ..url_parts import UrlForm, UrlParts, shown_host
 
 FORM: Final = UrlForm(
     name="URL of the server",
@@ -56,13 +56,13 @@ def parse_url(url: str, token: Secret | None) -> Settings:
     parameters = FORM.parameters(parts, Parameters)
     is_encrypted = parts.scheme == "https"
     if token is not None:
-        _check_token(token)
-        if not (is_encrypted or parameters.insecure or _is_loopback(host)):
+        check_token(token, "server")
+        if not (is_encrypted or parameters.insecure or is_loopback(host)):
             raise OptionsError(
                 f"http://{host} would get the token over a network without encryption; expected "
                 "https://, or ?insecure=true if nobody else can read that network"
             )
-    shown = f"[{host}]" if ":" in host else host
+    shown = shown_host(host)
     if port != FORM.ports[parts.scheme]:
         shown = f"{shown}:{port}"
     return Settings(
@@ -77,21 +77,3 @@ def parse_url(url: str, token: Secret | None) -> Settings:
 def _path(parts: UrlParts) -> str:
     names = [quote(name, safe="") for name in parts.path]
     return "/".join(["", *names]).rstrip("/")
-
-
-def _check_token(token: Secret) -> None:
-    text = token.reveal()
-    if not (text and text.isascii() and text.isprintable() and " " not in text):
-        raise OptionsError(
-            "The token of the server has characters that no header field can carry; expected "
-            "printable ASCII without spaces"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

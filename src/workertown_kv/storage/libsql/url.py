@@ -1,6 +1,5 @@
 """Parse the URL of a libSQL database, and decide whether a token may be sent to it."""
 
-import ipaddress
 from typing import Annotated, Final
 
 import msgspec
@@ -8,7 +7,8 @@ from msgspec import Meta
 
 from ...errors import OptionsError
 from ...options import Secret
-from ..url_parts import UrlForm
+from ..tokens import check_token, is_loopback
+from ..url_parts import UrlForm, shown_host
 
 FORM: Final = UrlForm(
     name="URL of a libSQL database",
@@ -55,15 +55,15 @@ def parse_url(url: str, token: Secret | None) -> Settings:
         raise FORM.malformed()
     parameters = FORM.parameters(parts, Parameters)
     if token is not None:
-        _check_token(token)
-        if not (parameters.tls or parameters.insecure or _is_loopback(host)):
+        check_token(token, "database")
+        if not (parameters.tls or parameters.insecure or is_loopback(host)):
             raise OptionsError(
                 f"With tls=0, {host} would get the token over a network without encryption; "
                 "expected TLS, or insecure=true if nobody else can read that network"
             )
     if not parameters.tls and not _names_port(url):
         port = _HTTP_PORT
-    shown = f"[{host}]" if ":" in host else host
+    shown = shown_host(host)
     default = FORM.ports["libsql"] if parameters.tls else _HTTP_PORT
     if port != default:
         shown = f"{shown}:{port}"
@@ -79,21 +79,3 @@ def parse_url(url: str, token: Secret | None) -> Settings:
 def _names_port(url: str) -> bool:
     authority = url.partition("://")[2].partition("?")[0].partition("/")[0]
     return authority.rpartition("]")[2].partition(":")[2] != ""
-
-
-def _check_token(token: Secret) -> None:
-    text = token.reveal()
-    if not (text and text.isascii() and text.isprintable() and " " not in text):
-        raise OptionsError(
-            "The token of the database has characters that no header field can carry; expected "
-            "printable ASCII without spaces"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -7,7 +7,8 @@ from msgspec import Meta
 
 from ...options import Secret
 from ..keyspace import KeyspaceParameters
-from ..url_parts import UrlForm, UrlParts
+from ..tokens import can_be_token
+from ..url_parts import UrlForm, UrlParts, shown_host
 
 FORM: Final = UrlForm(
     name="URL of a database at Upstash",
@@ -51,7 +52,7 @@ def endpoint_of(parts: UrlParts) -> tuple[str, Secret]:
     token = parts.user
     ((host, port), *others) = parts.hosts
     if (
-        not (token and token.isascii() and token.isprintable() and " " not in token)
+        not can_be_token(token)
         or parts.password is not None
         or not host
         or others
@@ -59,5 +60,4 @@ def endpoint_of(parts: UrlParts) -> tuple[str, Secret]:
     ):
         raise FORM.malformed()
     protocol = "https" if parts.scheme == "upstash" else "http"
-    shown_host = f"[{host}]" if ":" in host else host
-    return f"{protocol}://{shown_host}:{port}", Secret(token)
+    return f"{protocol}://{shown_host(host)}:{port}", Secret(token)
