@@ -573,13 +573,13 @@ async def test_a_deletion_of_large_values_takes_smaller_steps(
     for i in range(12):
         await storage.set(put(f"k/{i:02}", b"x" * 1_000_000, is_json=False))
     sizes: list[int] = []
-    delete_range = storage._writer._table.delete_range
+    delete_range = storage._writer._runner._table.delete_range
 
     def counted(namespace: str, keys: KeyRange) -> int:
         sizes.append(delete_range(namespace, keys))
         return sizes[-1]
 
-    monkeypatch.setattr(storage._writer._table, "delete_range", counted)
+    monkeypatch.setattr(storage._writer._runner._table, "delete_range", counted)
     assert await storage.delete_prefix(DeletePrefix("default", "k/", 10_000)) == Deletion(12)
     assert sizes == [9, 3]
     await storage.close()

@@ -18,7 +18,8 @@ import pytest
 from servers.small_disk import fill, small_disk
 from workertown_kv.errors import StorageFailure, StorageUnavailable
 from workertown_kv.operations import Delete, Get, List, Set
-from workertown_kv.storage.sqlite import SqliteStorage, files, storage, writer
+from workertown_kv.storage.sqlite import SqliteStorage, files, storage, write_ahead_log
+from workertown_kv.storage.sqlite.jobs import Job
 from workertown_kv.testing import ServedStore
 
 pytestmark = pytest.mark.anyio
@@ -402,8 +403,8 @@ def test_the_file_system_of_a_file_is_found() -> None:
 async def test_a_log_that_cannot_start_again_causes_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(writer, "LOG_WARNING_BYTES", 1_000_000)
-    monkeypatch.setattr(writer, "_SHORT_SECONDS", 0)
+    monkeypatch.setattr(write_ahead_log, "LOG_WARNING_BYTES", 1_000_000)
+    monkeypatch.setattr(write_ahead_log, "_SHORT_SECONDS", 0)
     opened = SqliteStorage(tmp_path / "kv.sqlite")
     await opened.open()
     await opened.set(put("a", b"x" * 5_000_000))
@@ -429,7 +430,7 @@ async def test_each_write_waits_for_its_own_time(tmp_path: Path) -> None:
     commit = opened._commits._commit
     entered = threading.Event()
 
-    def watched(jobs: list[writer.Job], until: float, started: Any) -> object:
+    def watched(jobs: list[Job], until: float, started: Any) -> object:
         allowed.append((len(jobs), until))
         entered.set()
         return commit(jobs, until, started)
@@ -459,7 +460,7 @@ async def test_a_write_that_may_wait_longer_is_tried_again(tmp_path: Path) -> No
     commit = opened._commits._commit
     sizes: list[int] = []
 
-    def busy_once(jobs: list[writer.Job], until: float, started: Any) -> object:
+    def busy_once(jobs: list[Job], until: float, started: Any) -> object:
         sizes.append(len(jobs))
         if len(sizes) == 1:
             raise StorageUnavailable("busy", StorageFailure.BUSY)

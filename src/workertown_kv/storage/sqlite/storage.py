@@ -52,19 +52,10 @@ from .connection import Patience, connect, savepoint
 from .failures import translated
 from .files import Files
 from .group_commit import MOST_BYTES, GroupCommit
+from .jobs import Job, Outcome, Outcomes, Probe, RecordExpired, Short, Sweep, size_of
 from .recent_reads import HEADER_BYTES, RecentReads
 from .table import EntryTable
-from .writer import (
-    Job,
-    Outcome,
-    Outcomes,
-    Probe,
-    RecordExpired,
-    Short,
-    Sweep,
-    Writer,
-    size_of,
-)
+from .writer import Writer
 
 INLINE_BYTES: Final = 64 * 1024
 """Larger values are read in a thread, so that no other request waits for them."""
@@ -273,7 +264,7 @@ class SqliteStorage(Storage):
             self._reader.end_commit(None)
             return
         keys = [(job.namespace, job.key) for job in jobs if isinstance(job, Short)]
-        self._reader.end_commit(keys, self._writer.log_pages)
+        self._reader.end_commit(keys, self._writer.log.pages)
         self._writer.check_files()
 
     async def _wait_for_write(
