@@ -3,10 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-import msgspec
-
 from ...entry import Entry, KeyInfo
-from ...errors import KvError, PreconditionFailed, StorageUnavailable
+from ...errors import KvError, StorageUnavailable
 from ...meters.metric import Measurement
 from ...operations import (
     Batch,
@@ -24,7 +22,6 @@ from ...operations import (
     Touch,
     Update,
     Updated,
-    unchanged,
 )
 from ..batch import ReadBudget, guarded, run_batch
 from ..clock_skew import skew_warnings
@@ -38,11 +35,11 @@ from ..contract import (
     Storage,
 )
 from ..deletion import Step, delete_in_steps, up_to
-from ..gathering import GatheredOperations, Write
+from ..gathering import GatheredOperations
 from ..listing import KeyRange, list_page
-from ..snapshot import Found, Snapshot
+from ..snapshot import Snapshot
 from ..tasks import in_task
-from ..version import new_version
+from .acts import Acts
 from .batches import batch_in_transaction, read_entries
 from .changes.feed import ChangeFeed, ChangeReader
 from .database import Database
@@ -51,7 +48,6 @@ from .pool import Pool
 from .rows import checked_key, figures_of, keys_of
 from .server_statements import ServerStatements
 from .session import Session, Undone
-from .statements import MOST_BYTES
 
 STEP_ROWS: Final = 2000
 """How many rows a statement of a listing reads if many have expired."""
@@ -78,6 +74,7 @@ class SqlStorage(Storage):
         super().__init__(clock=clock)
         self._database = database
         self._statements = statements
+        self._acts = Acts(statements, clock)
         self._feed = ChangeFeed(changes(statements), statements, database.schema, clock)
         self._gathered = self._gather()
 
@@ -166,12 +163,12 @@ class SqlStorage(Storage):
 
     def _gather(self) -> GatheredOperations:
         return GatheredOperations(
-            get=lambda one: self._do(lambda session: self._get(session, one), writes=False),
+            get=lambda one: self._do(lambda session: self._acts.get(session, one), writes=False),
             get_each=lambda some: self._do(
                 lambda session: get_each(session, self._statements, some, self.clock()),
                 writes=False,
             ),
-            write=self._write,
+            write=lambda one: self._do(lambda session: self._acts.write(session, one), writes=True),
             write_each=lambda some: self._do(
                 lambda session: write_each(session, self._statements, some, self.clock()),
                 writes=True,
@@ -179,18 +176,6 @@ class SqlStorage(Storage):
             seconds=self._database.timeout,
             late=self._database.late,
         )
-
-    async def _write(self, operation: Write) -> Updated | str | None:
-        match operation:
-            case Set():
-                return await self._do(lambda session: self._set(session, operation), writes=True)
-            case Touch():
-                return await self._do(lambda session: self._touch(session, operation), writes=True)
-            case Update():
-                return await self._do(lambda session: self._update(session, operation), writes=True)
-            case Delete():
-                await self._do(lambda session: self._delete(session, operation), writes=True)
-                return None
 
     async def _do(self, act: Callable[[Session], Awaitable[_T]], *, writes: bool) -> _T:
         pool = self._database.opened()
@@ -230,33 +215,18 @@ class SqlStorage(Storage):
         return results
 
     async def _single(self, pool: Pool, operation: Operation, budget: ReadBudget) -> Result:
-        match operation:
-            case Get():
-                statement = self._statements.get_up_to(operation, self.clock(), budget.left)
-                rows = await self._database.ask(
-                    pool, lambda session: session.fetch(statement), writes=False
-                )
-                entry = self._statements.entry_of(operation.key, rows[0]) if rows else None
-                return guarded(operation, budget.spend(entry))
-            case Set():
-                return await self._database.ask(
-                    pool, lambda session: self._set(session, operation), writes=True
-                )
-            case Delete():
-                await self._database.ask(
-                    pool, lambda session: self._delete(session, operation), writes=True
-                )
-                return None
-            case Touch():
-                return await self._database.ask(
-                    pool, lambda session: self._touch(session, operation), writes=True
-                )
-            case Update():
-                left = budget.left
-                spending = budget.spending(operation)
-                return await self._database.ask(
-                    pool, lambda session: self._update(session, spending, left), writes=True
-                )
+        left = budget.left
+        if isinstance(operation, Get):
+            statement = self._statements.get_up_to(operation, self.clock(), left)
+            rows = await self._database.ask(
+                pool, lambda session: session.fetch(statement), writes=False
+            )
+            entry = self._statements.entry_of(operation.key, rows[0]) if rows else None
+            return guarded(operation, budget.spend(entry))
+        write = budget.spending(operation) if isinstance(operation, Update) else operation
+        return await self._database.ask(
+            pool, lambda session: self._acts.write(session, write, left), writes=True
+        )
 
     async def _probe(self, session: Session) -> None:
         for statement in self._statements.probe():
@@ -276,61 +246,6 @@ class SqlStorage(Storage):
 
     async def _figures(self, session: Session) -> Sequence[Figures]:
         return figures_of(await session.fetch(self._statements.figures(self.clock())))
-
-    async def _get(self, session: Session, operation: Get) -> Entry | None:
-        rows = await session.fetch(self._statements.get(operation, self.clock()))
-        entry = self._statements.entry_of(operation.key, rows[0]) if rows else None
-        return None if isinstance(entry, bool) else entry
-
-    async def _set(self, session: Session, operation: Set) -> str:
-        version = new_version()
-        statement = self._statements.set(operation, version, self.clock())
-        if not await session.execute(statement):
-            raise PreconditionFailed
-        return version
-
-    async def _delete(self, session: Session, operation: Delete) -> None:
-        condition = operation.precondition
-        if condition is None or not condition.negated:
-            done = await session.execute(self._statements.delete(operation, self.clock()))
-            if condition is not None and not done:
-                raise PreconditionFailed
-            return
-        while True:
-            # The precondition may hold because no entry exists. Then nothing is deleted, and the
-            # read below finds out whether there is an entry for which it does not hold.
-            if condition.versions is not None and await session.execute(
-                self._statements.delete(operation, self.clock())
-            ):
-                return
-            rows = await session.fetch(self._statements.get_up_to(operation, self.clock(), -1))
-            if not rows:
-                return
-            if not condition.holds(rows[0][0].decode()):
-                raise PreconditionFailed
-
-    async def _touch(self, session: Session, operation: Touch) -> str | None:
-        while True:
-            rows = await session.fetch(self._statements.get_up_to(operation, self.clock(), -1))
-            found = Found(rows[0][0].decode(), rows[0][1], False) if rows else None
-            if operation.precondition and not operation.precondition.allows(found):
-                raise PreconditionFailed
-            # MySQL counts no row if the statement changes nothing in it.
-            if found is None or found.expires_at == operation.expires_at:
-                return None if found is None else found.version
-            seen = msgspec.structs.replace(operation, precondition=unchanged(found))
-            if await session.execute(self._statements.touch(seen, self.clock())):
-                return found.version
-
-    async def _update(
-        self, session: Session, operation: Update, read_bytes: int = MOST_BYTES
-    ) -> Updated:
-        batch = Batch([operation], read_bytes=read_bytes)
-        (result,) = await batch_in_transaction(session, self._statements, batch, self.clock())
-        if isinstance(result, KvError):
-            raise result
-        assert isinstance(result, Updated)
-        return result
 
     async def _delete_some(
         self, session: Session, operation: DeletePrefix, keys: KeyRange, limit: int
