@@ -7,13 +7,12 @@ from .contract import (
     SWEEP_MARGIN_SECONDS,
     Capability,
     Clock,
-    Directory,
     Figures,
-    KeyDirectory,
     Migration,
     Retention,
     Storage,
 )
+from .directories import Directory, KeyDirectory
 
 if TYPE_CHECKING:
     from .cached import CachedStorage

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -33,12 +33,10 @@ from ..operations import (
     Update,
     Updated,
 )
-from ..user import Scope
-from ..wire.api_keys import NewKey, StoredKey
-from ..wire.namespaces import Namespace
 from .batch import ReadBudget, guarded
 from .compare_and_set import compare_and_set
 from .deletion import delete_listed
+from .directories import Directory, KeyDirectory
 from .listed_entries import list_entries
 
 Clock = Callable[[], float]
@@ -90,51 +88,6 @@ class Migration(msgspec.Struct, frozen=True):
     direction: str = "up"
     """`up`, or `down` if it was undone."""
     status: str = "executed"
-
-
-class Directory(Protocol):
-    """The namespaces that a storage manages itself, besides the default one.
-
-    They are named by their ids or titles. Raises the same errors as `Namespaces`.
-    """
-
-    async def all(self) -> list[Namespace]:
-        """Return all namespaces, the default one included."""
-
-    async def named(self, name: str) -> Namespace:
-        """Return the namespace with this id or title."""
-
-    async def create(self, title: str, id: str | None = None) -> Namespace:
-        """Create a namespace, with a new id if none is given."""
-
-    async def rename(self, id: str, title: str) -> Namespace:
-        """Give a namespace another title."""
-
-    async def delete(self, id: str) -> None:
-        """Delete a namespace with all its keys."""
-
-
-class KeyDirectory(Protocol):
-    """The API keys of a server that is the storage. Raises the same errors as `ApiKeys`."""
-
-    async def all(self) -> list[StoredKey]:
-        """Return all keys, in the order of their names."""
-
-    async def named(self, name: str) -> StoredKey:
-        """Return the key with this name."""
-
-    async def create(
-        self,
-        name: str,
-        *,
-        scopes: tuple[Scope, ...] | None,
-        not_before: int | None,
-        expires_at: int | None,
-    ) -> NewKey:
-        """Make a key."""
-
-    async def revoke(self, name: str) -> None:
-        """Revoke a key."""
 
 
 class Storage(ABC):
