@@ -25,7 +25,8 @@ from ..operations import (
     Update,
     Updated,
 )
-from .contract import Retention, Storage
+from .contract import Storage
+from .wrapper import Wrapper
 
 
 class Act(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -57,27 +58,13 @@ Note = Callable[[Act], None]
 _DONE: Final = 200
 
 
-class AuditedStorage(Storage):
+class AuditedStorage(Wrapper):
     """Notes each operation after it has ended; without `reads`, only those that may write."""
 
     def __init__(self, storage: Storage, note: Note, *, reads: bool) -> None:
-        super().__init__(clock=storage.clock)
-        self.lacks = storage.lacks  # type: ignore[misc]  # of the storage inside
-        self.needs_task = storage.needs_task
-        self.keeps_answers = storage.keeps_answers
-        self.directory = storage.directory
-        self._storage = storage
+        super().__init__(storage)
         self._note = note
         self._reads = reads
-
-    @property
-    def retention(self) -> Retention | None:
-        """How long the storage keeps changes."""
-        return self._storage.retention
-
-    @retention.setter
-    def retention(self, retention: Retention | None) -> None:
-        self._storage.retention = retention
 
     async def get(self, operation: Get) -> Entry | None:
         with self._noted(operation) as act:
@@ -146,9 +133,6 @@ class AuditedStorage(Storage):
 
     async def changes(self, operation: ReadChanges) -> ChangePage:
         return await self._storage.changes(operation)
-
-    def key_beside(self, key: str, name: str) -> str:
-        return self._storage.key_beside(key, name)
 
     @contextmanager
     def _noted(self, operation: Operation) -> Iterator[Act]:

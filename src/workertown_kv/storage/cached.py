@@ -37,7 +37,8 @@ from ..operations import (
     Updated,
 )
 from ..options import CacheOptions
-from .contract import Clock, Figures, Migration, Retention, Storage
+from .contract import Clock, Figures, Migration, Storage
+from .wrapper import Wrapper
 
 _Key = tuple[str, str]
 
@@ -64,7 +65,7 @@ class _Kept(msgspec.Struct, frozen=True):
     size: int
 
 
-class CachedStorage(Storage):
+class CachedStorage(Wrapper):
     """Keeps the results of single reads for a while. Everything else goes straight to the storage.
 
     Many requests that wait for the same entry cause one read. A missing entry is kept too. The age
@@ -78,11 +79,7 @@ class CachedStorage(Storage):
     def __init__(
         self, storage: Storage, options: CacheOptions, *, stopwatch: Clock = time.monotonic
     ) -> None:
-        super().__init__(clock=storage.clock)
-        self.needs_task = storage.needs_task
-        self.lacks = storage.lacks  # type: ignore[misc]  # of the storage inside
-        self._storage = storage
-        self.directory = storage.directory
+        super().__init__(storage)
         self._options = options
         self._ttl = options.ttl
         self._longest = max(FOLLOWED_SECONDS, options.ttl)
@@ -95,15 +92,6 @@ class CachedStorage(Storage):
         self._hits = 0
         self._misses = 0
         self._fetching: dict[_Key, asyncio.Task[Entry | None]] = {}
-
-    @property
-    def retention(self) -> Retention | None:
-        """How long the storage keeps changes."""
-        return self._storage.retention
-
-    @retention.setter
-    def retention(self, retention: Retention | None) -> None:
-        self._storage.retention = retention
 
     async def open(self) -> Sequence[Migration]:
         return await self._storage.open()
@@ -143,16 +131,8 @@ class CachedStorage(Storage):
     async def changes(self, operation: ReadChanges) -> ChangePage:
         return await self._storage.changes(operation)
 
-    @property
-    def keeps_answers(self) -> bool:  # type: ignore[override]  # of the storage inside
-        """Whether the storage returns the results of the first time if a batch is repeated."""
-        return self._storage.keeps_answers
-
     async def secret(self) -> bytes | None:
         return await self._storage.secret()
-
-    def key_beside(self, key: str, name: str) -> str:
-        return self._storage.key_beside(key, name)
 
     async def list(self, operation: List) -> Page:
         return await self._storage.list(operation)

@@ -24,7 +24,8 @@ from ..operations import (
     Updated,
 )
 from ..user import User
-from .contract import Capability, Retention, Storage
+from .contract import Capability, Storage
+from .wrapper import Wrapper
 
 
 def permitted(storage: Storage, user: User) -> Storage:
@@ -32,7 +33,7 @@ def permitted(storage: Storage, user: User) -> Storage:
     return storage if user.scopes is None else PermittedStorage(storage, user)
 
 
-class PermittedStorage(Storage):
+class PermittedStorage(Wrapper):
     """Raises `Forbidden` for an operation that is out of scope, before the storage runs it.
 
     Listings show only the keys that the user may read. If the user has several prefixes, a page may
@@ -41,18 +42,8 @@ class PermittedStorage(Storage):
     """
 
     def __init__(self, storage: Storage, user: User) -> None:
-        super().__init__(clock=storage.clock)
-        self._storage = storage
+        super().__init__(storage)
         self._user = user
-
-    @property
-    def retention(self) -> Retention | None:
-        """How long the storage keeps changes."""
-        return self._storage.retention
-
-    @retention.setter
-    def retention(self, retention: Retention | None) -> None:
-        self._storage.retention = retention
 
     async def get(self, operation: Get) -> Entry | None:
         self._user.check(operation)
@@ -81,9 +72,6 @@ class PermittedStorage(Storage):
     async def batch(self, operation: Batch) -> Sequence[Result]:
         self._user.check(operation)
         return await self._storage.batch(operation)
-
-    def key_beside(self, key: str, name: str) -> str:
-        return self._storage.key_beside(key, name)
 
     async def changes(self, operation: ReadChanges) -> ChangePage:
         page = await self._storage.changes(operation)

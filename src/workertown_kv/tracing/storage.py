@@ -22,8 +22,9 @@ from ..operations import (
     Update,
     Updated,
 )
-from ..storage import Retention, Storage
+from ..storage import Storage
 from ..storage.trace_fields import TRACE_FIELDS
+from ..storage.wrapper import Wrapper
 from .tracing import Tracing
 
 _PACKAGE: Final = Storage.__module__.rpartition(".")[0].split(".")
@@ -38,40 +39,19 @@ def system_of(storage: Storage) -> str:
     return _SYSTEMS.get(module, module) if package == _PACKAGE else "other"
 
 
-class TracedStorage(Storage):
+class TracedStorage(Wrapper):
     """Makes a span of each operation, and passes it on to a server that is the storage."""
 
     def __init__(self, storage: Storage, tracing: Tracing) -> None:
-        super().__init__(clock=storage.clock)
-        self.lacks = storage.lacks  # type: ignore[misc]  # of the storage inside
-        self.needs_task = storage.needs_task
-        self.directory = storage.directory
-        self._storage = storage
+        super().__init__(storage)
         self._tracing = tracing
         self._system = system_of(storage)
-
-    @property
-    def retention(self) -> Retention | None:
-        """How long the storage keeps changes."""
-        return self._storage.retention
-
-    @retention.setter
-    def retention(self, retention: Retention | None) -> None:
-        self._storage.retention = retention
-
-    @property
-    def keeps_answers(self) -> bool:  # type: ignore[override]  # of the storage inside
-        """Whether the storage returns the results of the first time if a batch is repeated."""
-        return self._storage.keeps_answers
 
     def measurements(self) -> Iterable[Measurement]:
         return self._storage.measurements()
 
     async def learn(self) -> None:
         await self._storage.learn()
-
-    def key_beside(self, key: str, name: str) -> str:
-        return self._storage.key_beside(key, name)
 
     async def get(self, operation: Get) -> Entry | None:
         with self._span("get"):
