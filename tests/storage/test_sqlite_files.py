@@ -18,7 +18,8 @@ import pytest
 from servers.small_disk import fill, small_disk
 from workertown_kv.errors import StorageFailure, StorageUnavailable
 from workertown_kv.operations import Delete, Get, List, Set
-from workertown_kv.storage.sqlite import SqliteStorage, files, storage, write_ahead_log
+from workertown_kv.storage.sqlite import SqliteStorage, storage, write_ahead_log
+from workertown_kv.storage.sqlite.disk import file_system
 from workertown_kv.storage.sqlite.jobs import Job
 from workertown_kv.testing import ServedStore
 
@@ -387,14 +388,14 @@ async def test_a_network_file_system_is_warned_of(
     opened = SqliteStorage(tmp_path / "kv.sqlite")
     await opened.open()
     assert await opened.warnings() == []
-    monkeypatch.setattr(files, "_file_system", lambda _: "nfs4")
+    monkeypatch.setattr("workertown_kv.storage.sqlite.disk.file_system", lambda _: "nfs4")
     (warning,) = await opened.warnings()
     assert "nfs4" in warning
     await opened.close()
 
 
 def test_the_file_system_of_a_file_is_found() -> None:
-    assert files._file_system(Path("/proc/self/stat")) == "proc"
+    assert file_system(Path("/proc/self/stat")) == "proc"
 
 
 # The log

@@ -1,20 +1,15 @@
 """Watch over the files of a database: whether they were replaced, and whether they have space."""
 
-import ctypes
-import errno
 import logging
 import mmap
 import os
-import sys
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
 from ...errors import StorageFailure, StorageUnavailable
-from .failures import no_space
+from .descriptors import DESCRIPTORS
+from .disk import allocate, network_of
 
 RESERVE_BYTES: Final = 4 * 1024 * 1024
 """The space reserved for the write-ahead log, so that entries can be deleted on a full disk."""
@@ -22,81 +17,7 @@ RESERVE_BYTES: Final = 4 * 1024 * 1024
 GROWTH_BYTES: Final = 256 * 1024
 """The file grows by this size at a time."""
 
-INDEX_BYTES: Final = 96
-"""The size of what is read of the index of the log: both copies of its head."""
-
-_KEEP_SIZE: Final = 1
-_NETWORKS: Final = frozenset(
-    {
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "ceph",
-        "lustre",
-        "afs",
-        "fuse.sshfs",
-        "fuse.glusterfs",
-    }
-)
-
 _LOG: Final = logging.getLogger("workertown_kv")
-
-
-class _Opened(NamedTuple):
-    """Hold the descriptors of a file and of its log, and the start of the index of the log."""
-
-    main: int
-    log: int
-    start: mmap.mmap
-
-
-class _Descriptors:
-    """Share the descriptors of a database among the storages of this process.
-
-    Closing any descriptor of a file, such as that of a map, releases all locks of the process on
-    the file, including those of other storages. So the descriptors are closed with the last one.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._storages: Counter[str] = Counter()
-        self._opened: defaultdict[str, dict[object, _Opened]] = defaultdict(dict)
-        self._closing: defaultdict[str, ExitStack] = defaultdict(ExitStack)
-
-    def enter(self, database: str) -> None:
-        """Count a storage, before it connects."""
-        with self._lock:
-            self._storages[database] += 1
-
-    def open(self, database: str, paths: Iterable[Path], identities: object) -> _Opened:
-        """Return the descriptors, which are new if the files are."""
-        with self._lock:
-            opened, closing = self._opened[database], self._closing[database]
-            if identities not in opened:
-                descriptors = []
-                for path, mode in zip(paths, (os.O_RDWR, os.O_RDWR, os.O_RDONLY), strict=True):
-                    descriptors.append(os.open(path, mode | os.O_CLOEXEC))
-                    closing.callback(os.close, descriptors[-1])
-                main, log, index = descriptors
-                start = closing.enter_context(
-                    mmap.mmap(index, INDEX_BYTES, access=mmap.ACCESS_READ)
-                )
-                opened[identities] = _Opened(main, log, start)
-            return opened[identities]
-
-    def leave(self, database: str) -> None:
-        """Count a storage no longer, after its last connection is closed."""
-        with self._lock:
-            self._storages[database] -= 1
-            if not self._storages[database]:
-                del self._storages[database]
-                self._opened.pop(database, None)
-                self._closing.pop(database, ExitStack()).close()
-
-
-_DESCRIPTORS: Final = _Descriptors()
 
 
 class Files:
@@ -114,7 +35,7 @@ class Files:
         # After each commit, `os.stat` of text takes a third less time than that of a `Path`.
         self._names = tuple(map(os.fspath, self._paths))
         # Before any connection is opened, and until all are closed.
-        _DESCRIPTORS.enter(self._real)
+        DESCRIPTORS.enter(self._real)
         self._is_used = True
         self.are_lost = False
         self._overwritten: Path | None = None
@@ -137,7 +58,7 @@ class Files:
         Returns the start of the index of the log, as all processes that use the file share it.
         """
         self._opened = [_identity(found) for found in map(_stat, self._paths)]
-        opened = _DESCRIPTORS.open(self._real, self._paths, tuple(self._opened))
+        opened = DESCRIPTORS.open(self._real, self._paths, tuple(self._opened))
         self._descriptor, self._log_descriptor = opened.main, opened.log
         self.are_lost = False
         self._overwritten = None
@@ -153,7 +74,7 @@ class Files:
         self._descriptor = self._log_descriptor = None
         if self._is_used:
             self._is_used = False
-            _DESCRIPTORS.leave(self._real)
+            DESCRIPTORS.leave(self._real)
 
     def check(self) -> None:
         """Raise `StorageUnavailable` if a file is no longer the file that was opened."""
@@ -251,7 +172,7 @@ class Files:
         if self._reserved_bytes >= RESERVE_BYTES:
             return
         if self._log_descriptor is not None:
-            _allocate(self._log_descriptor, RESERVE_BYTES, _KEEP_SIZE)
+            allocate(self._log_descriptor, RESERVE_BYTES, keeps_size=True)
             self._reserved_bytes = RESERVE_BYTES
 
     def grow(self, size: int) -> None:
@@ -262,7 +183,7 @@ class Files:
         if size > self._main_bytes and self._descriptor is not None:
             size += -size % GROWTH_BYTES
             is_known = _moment(_stat(self.path)) == self._written
-            _allocate(self._descriptor, size)
+            allocate(self._descriptor, size)
             self._main_bytes = size
             if is_known:
                 self.note_written()
@@ -270,10 +191,10 @@ class Files:
     def warnings(self) -> list[str]:
         """Return warnings about the file system of the files, for the operator."""
         found = []
-        kind = _file_system(self.path)
-        if kind in _NETWORKS:
+        network = network_of(self.path)
+        if network is not None:
             found.append(
-                f"{self.path} is on a network file system ({kind}), where SQLite can lose or "
+                f"{self.path} is on a network file system ({network}), where SQLite can lose or "
                 "damage entries; move it to a disk of this machine"
             )
         space = os.statvfs(self.path)
@@ -308,45 +229,3 @@ def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
 
 def _moment(found: os.stat_result | None) -> tuple[int, int] | None:
     return None if found is None else (found.st_mtime_ns, found.st_size)
-
-
-def _fallocate_of_system() -> Callable[..., int] | None:
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    # On 32-bit machines, glibc's `fallocate` takes sizes of 32 bits; musl has no other function.
-    return getattr(libc, "fallocate64", None) or getattr(libc, "fallocate", None)
-
-
-_fallocate: Final = _fallocate_of_system()
-
-
-def _allocate(descriptor: int, size: int, mode: int = 0) -> None:
-    """Reserve disk space for a file, if the system can do that without writing.
-
-    `os.posix_fallocate` would write if the file system cannot, while other processes write too.
-    """
-    if _fallocate is None:
-        return
-    while _fallocate(descriptor, mode, ctypes.c_int64(0), ctypes.c_int64(size)) != 0:
-        match ctypes.get_errno():
-            case errno.EINTR:
-                continue
-            case errno.ENOSPC | errno.EDQUOT:
-                raise no_space()
-        return
-
-
-def _file_system(path: Path) -> str:
-    """Return the type of the file system of a file, or no text if Linux does not say."""
-    device = path.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    except OSError:
-        return ""
-    for mount in mounts:
-        details, _, kind = mount.partition(" - ")
-        if details.split()[2] == number:
-            return kind.split()[0]
-    return ""
