@@ -15,7 +15,7 @@ from workertown_kv.meters.catalogue import GROUP_SIZE, WAITING
 from workertown_kv.meters.metric import Distribution
 from workertown_kv.operations import MUST_EXIST, MUST_NOT_EXIST, Delete, Get, Precondition, Set
 from workertown_kv.storage import Storage
-from workertown_kv.storage.gathering import JOB_BYTES
+from workertown_kv.storage.gathered_operations import JOB_BYTES
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.strategies import ODD_KEYS
 

@@ -30,7 +30,7 @@ from ..cloudflare_api.failures import lost
 from ..cloudflare_api.rest import Rest
 from ..cloudflare_api.url import checked_token
 from ..contract import Capability, Clock, Migration, Storage
-from ..gathering import GatheredOperations, Write
+from ..gathered_operations import GatheredOperations, Write
 from ..tasks import in_task
 from ..workers_kv import layout
 from .batches import Acts

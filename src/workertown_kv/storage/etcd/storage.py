@@ -22,8 +22,8 @@ from ...operations import (
 )
 from ..contract import Clock, Migration, Storage
 from ..deletion import Step, delete_in_steps
-from ..gathering import Found, GatheredOperations
-from ..gathering import Write as AnyWrite
+from ..gathered_operations import Found, GatheredOperations
+from ..gathered_operations import Write as AnyWrite
 from ..listing import KeyRange
 from ..tasks import in_task
 from .batches import run_each

@@ -8,7 +8,7 @@ from ...entry import Entry
 from ...errors import KvError, NamespaceNotFound, StorageError, StorageUnsupported
 from ...operations import Batch, Get, Operation, Record, Result, Set
 from ...wire.batches import body_bytes, decode_results, encode_batch
-from ..gathering import Write
+from ..gathered_operations import Write
 from .connection import KV, Request, read
 from .put import LARGE_BYTES, put_request, version_in
 from .values import Values, space_of

@@ -6,7 +6,8 @@ from typing import Final
 
 from ...errors import KvError, StorageError, StorageFailure, ValueTooLarge
 from ...operations import Batch, Get, Updated
-from ..gathering import APART, Found, Write, Written
+from ..gathered_operations import Found, Write, Written
+from ..gathering import APART
 from .batches import Batches
 
 READ_BYTES: Final = 1024 * 1024

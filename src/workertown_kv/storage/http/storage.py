@@ -40,7 +40,7 @@ from ...wire.pages import decode_changes, decode_deletion, decode_page
 from ..clock_skew import skew_warnings
 from ..compare_and_set import compare_and_set
 from ..contract import Capability, Clock, Migration, Storage
-from ..gathering import GatheredOperations, Write
+from ..gathered_operations import GatheredOperations, Write
 from ..tasks import in_task
 from .api_keys import HttpKeyDirectory
 from .batches import Batches

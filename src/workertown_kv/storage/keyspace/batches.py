@@ -17,7 +17,7 @@ from ...errors import (
 from ...operations import Batch, Delete, Get, Operation, Result, Set, Touch, Update
 from ..batch import ReadBudget
 from ..contract import Clock
-from ..gathering import Write
+from ..gathered_operations import Write
 from ..version import new_version
 from .call import Call, script_call
 from .engine import Session

@@ -7,7 +7,8 @@ from ...entry import Entry
 from ...errors import KvError, StorageUnavailable
 from ...operations import Get
 from ..contract import Clock
-from ..gathering import APART, JOB_BYTES, Found
+from ..gathered_operations import JOB_BYTES, Found
+from ..gathering import APART
 from .call import Call, script_call
 from .engine import Session
 from .fields import FIELDS, entry_of

@@ -24,7 +24,7 @@ from ...operations import (
 from ..batch import ReadBudget
 from ..contract import Clock, Migration, Storage
 from ..deletion import Step, delete_in_steps
-from ..gathering import Found, GatheredMeter, GatheredOperations, Write
+from ..gathered_operations import Found, GatheredMeter, GatheredOperations, Write
 from ..listing import KeyRange
 from ..tasks import in_task
 from .batches import run_batch, run_one, write_each

@@ -12,7 +12,8 @@ from ...operations import Delete, Get, List, Page, Result, Set, Touch, Updated
 from ..batch import ReadBudget
 from ..clock_skew import skew_warnings
 from ..contract import Clock, Figures, Migration
-from ..gathering import APART, JOB_BYTES, Apart, Found, GatheredOperations, Write, Written
+from ..gathered_operations import JOB_BYTES, Found, GatheredOperations, Write, Written
+from ..gathering import APART, Apart
 from ..sql.dialects.sqlite import SqliteStatements
 from ..sql.rows import figures_of
 from ..sql.writing import Statement

@@ -6,7 +6,7 @@ from ...entry import Entry
 from ...errors import KvError, PreconditionFailed
 from ...operations import Batch, Delete, Get, Set, Touch, Update, Updated, unchanged
 from ..contract import Clock
-from ..gathering import Write
+from ..gathered_operations import Write
 from ..snapshot import Found
 from ..version import new_version
 from .batches import batch_in_transaction

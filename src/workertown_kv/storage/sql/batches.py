@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from ...entry import Entry
 from ...operations import Batch, Get, Result, Update
 from ..batch import keys_of, run_batch
-from ..gathering import JOB_BYTES
+from ..gathered_operations import JOB_BYTES
 from ..snapshot import EntryKey, Found, Snapshot
 from ..version import new_version
 from .rows import checked_key

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from ...entry import Entry
 from ...errors import ValueTooLarge
 from ...operations import Batch, Get, Set
-from ..gathering import APART, Found, Write, Written
+from ..gathered_operations import Found, Write, Written
+from ..gathering import APART
 from ..snapshot import EntryKey
 from ..version import new_version
 from .batches import batch_in_transaction

@@ -35,7 +35,7 @@ from ..contract import (
     Storage,
 )
 from ..deletion import Step, delete_in_steps, up_to
-from ..gathering import GatheredOperations
+from ..gathered_operations import GatheredOperations
 from ..listing import KeyRange, list_page
 from ..snapshot import Snapshot
 from ..tasks import in_task

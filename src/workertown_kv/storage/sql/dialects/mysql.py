@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from ....entry import Entry
-from ...gathering import JOB_BYTES
+from ...gathered_operations import JOB_BYTES
 from ...snapshot import EntryKey
 from ..changes.mysql import CHANGES
 from ..migrations import Script

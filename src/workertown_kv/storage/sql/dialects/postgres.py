@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ....entry import Entry
-from ...gathering import JOB_BYTES
+from ...gathered_operations import JOB_BYTES
 from ...snapshot import EntryKey
 from ..changes.postgres import CHANGES
 from ..migrations import Script
