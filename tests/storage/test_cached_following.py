@@ -18,8 +18,8 @@ from workertown_kv.operations import (
 )
 from workertown_kv.options import CacheOptions
 from workertown_kv.storage import CachedStorage
-from workertown_kv.storage.cached import FOLLOWED_SECONDS, GAP_SECONDS
 from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.storage.wrappers.cached import FOLLOWED_SECONDS, GAP_SECONDS
 from workertown_kv.testing import MovedClock
 
 pytestmark = pytest.mark.anyio

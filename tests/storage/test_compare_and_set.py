@@ -9,8 +9,8 @@ from workertown_kv.errors import PreconditionFailed, StorageFailure, StorageUnav
 from workertown_kv.operations import Decision, Get, Set, Touch, Update, Updated
 from workertown_kv.options import CacheOptions
 from workertown_kv.storage import Storage, compare_and_set
-from workertown_kv.storage.cached import CachedStorage
 from workertown_kv.storage.memory import MemoryStorage
+from workertown_kv.storage.wrappers.cached import CachedStorage
 
 pytestmark = pytest.mark.anyio
 

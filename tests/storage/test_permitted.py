@@ -14,7 +14,7 @@ from workertown_kv.errors import Forbidden, InputError
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Set
 from workertown_kv.storage import Clock, Migration
 from workertown_kv.storage.memory import MemoryStorage
-from workertown_kv.storage.permitted import PermittedStorage, permitted
+from workertown_kv.storage.wrappers.permitted import PermittedStorage, permitted
 from workertown_kv.testing import StorageConformance
 from workertown_kv.user import VERBS, Verb
 

@@ -7,10 +7,10 @@ import pytest
 
 from workertown_kv import Storage, User
 from workertown_kv.options import CacheOptions
-from workertown_kv.storage.audited import AuditedStorage
-from workertown_kv.storage.cached import CachedStorage
 from workertown_kv.storage.memory import MemoryStorage
-from workertown_kv.storage.permitted import PermittedStorage
+from workertown_kv.storage.wrappers.audited import AuditedStorage
+from workertown_kv.storage.wrappers.cached import CachedStorage
+from workertown_kv.storage.wrappers.permitted import PermittedStorage
 from workertown_kv.tracing import TracedStorage
 from workertown_kv.tracing.tracing import Recorder, Tracing
 

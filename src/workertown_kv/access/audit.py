@@ -15,7 +15,7 @@ from ..failure_log import FailureLog
 from ..http.exchange import NOBODY, Exchange
 from ..http.route import PLAIN_READS
 from ..options import Options
-from ..storage.audited import Act
+from ..storage.wrappers.audited import Act
 from .address import AddressOf
 from .log import METHOD_CHARACTERS, logged_address
 

@@ -14,7 +14,7 @@ from .path import route_path
 from .request_id import FIELD, REQUEST_IDS, accepted_id
 
 if TYPE_CHECKING:
-    from ..storage.audited import Act
+    from ..storage.wrappers.audited import Act
     from .route import Route
 
 PIECE_BYTES: Final = 256 * 1024

@@ -1,8 +1,8 @@
 """Note what a request does, for an audit log."""
 
 from ..storage import Storage
-from ..storage.audited import Act, AuditedStorage
-from ..storage.permitted import permitted
+from ..storage.wrappers.audited import Act, AuditedStorage
+from ..storage.wrappers.permitted import permitted
 from .exchange import Exchange
 
 

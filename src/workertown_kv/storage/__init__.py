@@ -15,8 +15,8 @@ from .contract import (
 from .directories import Directory, KeyDirectory
 
 if TYPE_CHECKING:
-    from .cached import CachedStorage
     from .health import Health, HealthReport
+    from .wrappers.cached import CachedStorage
 
 __all__ = [
     "SWEEP_MARGIN_SECONDS",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _MODULES: Final = {
-    "CachedStorage": "cached",
+    "CachedStorage": "wrappers.cached",
     "Health": "health",
     "HealthReport": "health",
 }

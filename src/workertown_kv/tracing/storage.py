@@ -24,7 +24,7 @@ from ..operations import (
 )
 from ..storage import Storage
 from ..storage.trace_fields import TRACE_FIELDS
-from ..storage.wrapper import Wrapper
+from ..storage.wrappers.wrapper import Wrapper
 from .tracing import Tracing
 
 _PACKAGE: Final = Storage.__module__.rpartition(".")[0].split(".")

@@ -11,7 +11,7 @@ from ....errors import Forbidden, InputError
 from ....http.answer import Answer
 from ....http.trail import note
 from ....namespaces import TITLE_CHARACTERS, Namespace, Namespaces
-from ....storage.audited import Act
+from ....storage.wrappers.audited import Act
 from ...schemas import Yes
 from ..bodies import SMALL_BYTES, decoded
 from ..errors import invalid

@@ -11,7 +11,7 @@ from ....http.path import rest_of_path
 from ....http.query import query
 from ....http.trail import note
 from ....options import LimitsOptions
-from ....storage.audited import Act
+from ....storage.wrappers.audited import Act
 from ..envelope import data_answer, object_answer
 from .api_key_bodies import decode_key, new_key
 

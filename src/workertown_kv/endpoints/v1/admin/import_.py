@@ -15,7 +15,7 @@ from ....http.trail import audited, note
 from ....namespaces import Namespaces
 from ....options import LimitsOptions
 from ....storage import Storage
-from ....storage.audited import Act
+from ....storage.wrappers.audited import Act
 from ....transfer.compression import Compression, Decompressor, has_zstd
 from ....transfer.export_lines import ExportDecoder
 from ....transfer.lines import LineLimits

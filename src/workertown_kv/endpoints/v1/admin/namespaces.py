@@ -14,7 +14,7 @@ from ....http.query import query
 from ....http.trail import note
 from ....namespaces import TITLE_CHARACTERS, Namespace, Namespaces
 from ....options import LimitsOptions
-from ....storage.audited import Act
+from ....storage.wrappers.audited import Act
 from ..envelope import data_answer, object_answer
 
 _BODY_BYTES: Final = 64 * 1024

@@ -11,7 +11,7 @@ from ....changes.sealing import Seal
 from ....http.answer import Answer
 from ....http.exchange import Exchange
 from ....operations import ReadChanges
-from ....storage.permitted import permitted
+from ....storage.wrappers.permitted import permitted
 from ..envelope import object_answer
 from .encoding import ChangesPage, Form, change_json
 from .initial import initial_pages

@@ -13,7 +13,7 @@ from ....http.exchange import AsgiExchange, HalfAnAnswer
 from ....meters.catalogue import MOST_STREAMS, STREAMS
 from ....meters.metric import Measurement
 from ....operations import ReadChanges
-from ....storage.permitted import permitted
+from ....storage.wrappers.permitted import permitted
 from .encoding import Form, change_event, event
 from .initial import initial_pages
 from .watch import Position, Watch

@@ -1,6 +1,6 @@
 """Put a storage in front of another storage."""
 
-from .contract import Retention, Storage
+from ..contract import Retention, Storage
 
 
 class Wrapper(Storage):

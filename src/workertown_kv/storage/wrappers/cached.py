@@ -14,10 +14,10 @@ from typing import Final
 
 import msgspec
 
-from ..entry import Entry
-from ..meters.catalogue import CACHE_BYTES, CACHE_ENTRIES, CACHE_HITS, CACHE_MISSES
-from ..meters.metric import Measurement
-from ..operations import (
+from ...entry import Entry
+from ...meters.catalogue import CACHE_BYTES, CACHE_ENTRIES, CACHE_HITS, CACHE_MISSES
+from ...meters.metric import Measurement
+from ...operations import (
     Batch,
     Change,
     ChangePage,
@@ -36,8 +36,8 @@ from ..operations import (
     Update,
     Updated,
 )
-from ..options import CacheOptions
-from .contract import Clock, Figures, Migration, Storage
+from ...options import CacheOptions
+from ..contract import Clock, Figures, Migration, Storage
 from .wrapper import Wrapper
 
 _Key = tuple[str, str]

@@ -5,9 +5,9 @@ from itertools import compress
 
 import msgspec
 
-from ..entry import Entry, KeyInfo
-from ..errors import InputError
-from ..operations import (
+from ...entry import Entry, KeyInfo
+from ...errors import InputError
+from ...operations import (
     Batch,
     ChangePage,
     Delete,
@@ -23,8 +23,8 @@ from ..operations import (
     Update,
     Updated,
 )
-from ..user import User
-from .contract import Capability, Storage
+from ...user import User
+from ..contract import Capability, Storage
 from .wrapper import Wrapper
 
 

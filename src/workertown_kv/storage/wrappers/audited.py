@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from ..entry import Entry
-from ..errors import Conflict, KvError, PreconditionFailed
-from ..operations import (
+from ...entry import Entry
+from ...errors import Conflict, KvError, PreconditionFailed
+from ...operations import (
     Batch,
     ChangePage,
     Delete,
@@ -25,7 +25,7 @@ from ..operations import (
     Update,
     Updated,
 )
-from .contract import Storage
+from ..contract import Storage
 from .wrapper import Wrapper
 
 
