@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 from .lingering import LingeringTransport
 from .refusals import Refused, check_repeated, refused_by
 from .turn import Turn
+from .upgrade import length_field, parser_after_head
 
 TARGET_BYTES: Final = 65_534
 MOST_FIELDS: Final = 100
@@ -175,7 +176,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.url[0] != _SLASH and self.url != b"*":
             self._take_path_of_url()
         if b"upgrade" in fields and self.parser.should_upgrade():
-            self._hidden_body = _length_field(fields)
+            self._hidden_body = length_field(fields)
         self.is_in_body = True
         self.answer_request()
 
@@ -294,7 +295,8 @@ class BoundedProtocol(HttpToolsProtocol):
                     # Nothing is upgraded: the answer is in HTTP/1.1, and so is what follows.
                     data = data[upgrade.args[0] :]
                     if self._hidden_body:
-                        self._find_hidden_body()
+                        self.parser = parser_after_head(self, self._hidden_body)
+                        self._hidden_body = b""
             if self._silent_bytes:
                 self._check_size(self._silent_bytes)
         except Refused as refused:
@@ -311,17 +313,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if line.isascii():
             return data
         return _NOT_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], line) + data[len(line) :]
-
-    def _find_hidden_body(self) -> None:
-        """Parse the body of a request to upgrade, such as those for HTTP/2 that Java sends.
-
-        The parser takes what follows such a request for the other protocol. Another parser gets
-        the length of the body instead.
-        """
-        self.parser = httptools.HttpRequestParser(_AfterHead(self))
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % self._hidden_body)
-        self._hidden_body = b""
 
     def _check_size(self, size: int) -> None:
         """Refuse a request with a target or header fields that are too large."""
@@ -356,38 +347,3 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refusal and not self.transport.is_closing():
             self.transport.write(self._refusal)
         self.writer.linger()
-
-
-class _AfterHead:
-    """Passes on what a parser finds, except the first head, which stands in for another."""
-
-    def __init__(self, protocol: BoundedProtocol) -> None:
-        self._protocol = protocol
-        self._is_passing = False
-        self.on_body = protocol.on_body
-        self.on_message_complete = protocol.on_message_complete
-
-    def on_message_begin(self) -> None:
-        if self._is_passing:
-            self._protocol.on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        if self._is_passing:
-            self._protocol.on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._is_passing:
-            self._protocol.on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        if self._is_passing:
-            self._protocol.on_headers_complete()
-        self._is_passing = True
-
-
-def _length_field(fields: dict[bytes, bytes]) -> bytes:
-    """Return the header field that gives the length of a body, nothing if there is no body."""
-    if b"transfer-encoding" in fields:
-        return b"transfer-encoding: chunked"
-    length = fields.get(b"content-length", b"0")
-    return b"content-length: " + length if length.strip(b"0") else b""
