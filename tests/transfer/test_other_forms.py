@@ -1,7 +1,9 @@
 """Test files of other forms: Cloudflare's bulk form, and CSV."""
 
 import json
+from itertools import chain
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from workertown_kv.operations import Set
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.strategies import JSON_TEXTS, KEYS
+from workertown_kv.transfer import cloudflare_bulk
 from workertown_kv.transfer.cloudflare_bulk import BulkDecoder, BulkEncoder
 from workertown_kv.transfer.csv_rows import CsvDecoder
 from workertown_kv.transfer.forms import BadFile
@@ -156,3 +159,40 @@ async def test_a_wrong_csv_file_is_refused(file: bytes, message: str) -> None:
     with pytest.raises(BadFile) as caught:
         await entries_in(file, CsvDecoder(LIMITS), 100_000)
     assert message in caught.value.message
+
+
+class Reading:
+    """A JSON decoder that counts the bytes that it is given."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def decode(self, text: memoryview) -> object:
+        self.bytes += len(text)
+        return msgspec.json.decode(text, type=msgspec.Raw)
+
+
+def test_a_long_pair_in_many_blocks_is_not_read_again_for_each_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading = Reading()
+    monkeypatch.setattr(cloudflare_bulk, "_ANY", reading)
+    pairs = [{"key": key, "value": key * 500_000} for key in "abc"]
+    pairs += [{"key": f"after-{number}", "value": "1"} for number in range(100)]
+    file = json.dumps(pairs).encode()
+    decoder = bulk()
+    found = []
+    for start in range(0, len(file), 1000):
+        found += list(decoder.feed(file[start : start + 1000]))
+    found += list(decoder.finish())
+    keys = [one.key for one in found if isinstance(one, Set)]
+    assert keys == [pair["key"] for pair in pairs]
+    assert reading.bytes < 10 * len(file)
+
+
+def test_a_pair_without_an_end_is_refused_as_soon_as_it_is_too_long() -> None:
+    decoder = bulk()
+    blocks = [b'[{"key":"', *[b"x" * 100_000] * (2 * LIMITS.line_bytes // 100_000)]
+    with pytest.raises(BadFile, match="the pair has more than"):
+        list(chain.from_iterable(decoder.feed(block) for block in blocks))
+    assert decoder.pending_bytes <= LIMITS.line_bytes + 200_000

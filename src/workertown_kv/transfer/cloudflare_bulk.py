@@ -109,7 +109,13 @@ class BulkDecoder:
         self._limits = limits
         self._clock = clock
         self._state = _State.ARRAY
-        self._rest = b""
+        self._rest = bytearray()
+        self._enough = 0
+        """How long the rest must be before it is worth looking for the end of its pair again.
+
+        The search begins at the start of the pair. So the rest grows by half between two searches,
+        lest a long pair that comes in many blocks be read many times.
+        """
         self._byte = 0
         """The position of the rest in the file."""
         self._number = 0
@@ -122,7 +128,24 @@ class BulkDecoder:
 
     def feed(self, block: bytes) -> Iterator[Item]:
         """Yield the pairs that are whole now."""
-        text = self._rest + block
+        self._rest += block
+        most = self._limits.line_bytes + len(block)
+        if len(self._rest) >= min(self._enough, most):
+            yield from self._whole_pairs()
+            if len(self._rest) > most:
+                raise self._bad(f"the pair has more than {self._limits.line_bytes:,} bytes")
+
+    def finish(self) -> Iterator[Item]:
+        """Yield the last pairs. Raises `BadFile` unless the array has ended."""
+        yield from self._whole_pairs()
+        if self._state is not _State.NOTHING:
+            raise BadFile(
+                f"The array is cut off after {self._number:,} pairs (byte {self._byte:,}): "
+                f"expected {self._state.value}"
+            )
+
+    def _whole_pairs(self) -> Iterator[Item]:
+        text = bytes(self._rest)
         start = 0
         while True:
             start = _after_space(text, start)
@@ -140,19 +163,9 @@ class BulkDecoder:
             self._number += 1
             self._state = _State.AFTER_PAIR
             start = end
-        self._rest = text[start:]
+        del self._rest[:start]
+        self._enough = len(self._rest) * 3 // 2
         self._byte += start
-        if len(self._rest) > self._limits.line_bytes + len(block):
-            raise self._bad(f"the pair has more than {self._limits.line_bytes:,} bytes")
-
-    def finish(self) -> Iterator[Item]:
-        """Raise `BadFile` unless the array has ended."""
-        yield from ()
-        if self._state is not _State.NOTHING:
-            raise BadFile(
-                f"The array is cut off after {self._number:,} pairs (byte {self._byte:,}): "
-                f"expected {self._state.value}"
-            )
 
     def _end_of_pair(self, text: bytes, start: int) -> int | None:
         """Return where a pair ends, `None` if it is not whole yet."""

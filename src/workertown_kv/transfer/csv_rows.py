@@ -35,10 +35,11 @@ class CsvDecoder:
         self._lines: list[str] = []
         """The lines of a row that is not whole yet."""
         self._size = 0
-        """The number of characters in these lines."""
+        """The number of characters in these lines, and in the rest."""
         self._is_quoted = False
         """Whether the next line begins inside of quotes."""
-        self._rest = ""
+        self._rest: list[str] = []
+        """The pieces of a line that is not whole yet, and not among `_lines`."""
         self._columns: list[str] | None = None
         # The limit of the library is for the whole process, and 128 KiB by default.
         csv.field_size_limit(max(csv.field_size_limit(), limits.line_bytes))
@@ -48,7 +49,7 @@ class CsvDecoder:
     @property
     def pending_bytes(self) -> int:
         """Return the size of what is not whole yet."""
-        return self._size + len(self._rest)
+        return self._size
 
     def feed(self, block: bytes) -> Iterator[Item]:
         """Yield the entries of the rows that are whole now."""
@@ -56,10 +57,9 @@ class CsvDecoder:
 
     def finish(self) -> Iterator[Item]:
         """Yield the entry of a last row without a line break."""
-        rest = self._decoded(b"", final=True) + self._rest
-        self._rest = ""
-        if rest:
-            yield from self._decode(f"{rest}\n")
+        yield from self._decode(self._decoded(b"", final=True))
+        if any(self._rest):
+            yield from self._decode("\n")
         if self._lines:
             raise self._bad("the file is cut off inside of quotes")
         if self._columns is None:
@@ -72,10 +72,13 @@ class CsvDecoder:
             raise self._bad("the file is not in UTF-8") from error
 
     def _decode(self, text: str) -> Iterator[Item]:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
+        *ends, rest = text.split("\n")
+        for end in ends:
+            self._take(end)
+            line = "".join(self._rest)
+            self._rest.clear()
             self._lines.append(f"{line}\n")
-            self._size += len(line) + 1
+            self._size += 1
             self._number += 1
             self._check_size()
             if line.count('"') % 2:
@@ -85,11 +88,16 @@ class CsvDecoder:
                 self._lines.clear()
                 self._size = 0
                 yield from self._row(row)
+        self._take(rest)
         self._check_size()
+
+    def _take(self, piece: str) -> None:
+        self._rest.append(piece)
+        self._size += len(piece)
 
     def _check_size(self) -> None:
         most = self._limits.line_bytes
-        if self._size + len(self._rest) > most:
+        if self._size > most:
             raise self._bad(f"the row has more than {most:,} characters")
 
     def _row(self, row: str) -> Iterator[Item]:
