@@ -282,6 +282,13 @@ def test_a_store_that_is_not_there(run: Run, url: str, words: str) -> None:
     assert words in ended.stderr
 
 
+def test_a_migration_of_a_server_that_is_not_there(run: Run) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        check_refused(run("migrate", "--database", url), "cannot be reached (Connection refused)")
+
+
 def test_a_port_without_tls(run: Run) -> None:
     with ServedStore() as server:
         for scheme in ("https", "libsql", "upstash"):

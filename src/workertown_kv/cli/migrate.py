@@ -49,6 +49,9 @@ async def _migrate(server: Server, to: int | None) -> list[str]:
         ran = [*await storage.open()]
         try:
             ran += await storage.migrate(to=to)
+            if to is None:
+                # Opening some storages succeeds without a server that answers.
+                await storage.check()
         finally:
             await storage.close()
     return [f"{item.migration} {item.direction}: {item.status}" for item in ran]

@@ -186,6 +186,8 @@ def store_at(url: str, *, token_variable: str = TOKEN, namespace: str | None = N
     The token of a server is that in the variable or, without it, that of a profile of the same
     origin.
     """
+    if not url:
+        raise click.UsageError("The store is empty; expected a path or a URL")
     try:
         check_text("The store", url)
         return _choice(url, token_variable, namespace, _options())

@@ -38,7 +38,7 @@ def check_text(name: str, text: str, *, lines: bool = False) -> None:
     """
     if not is_unicode(text):
         raise OptionsError(f"{name} is not UTF-8; expected text in UTF-8")
-    if lines:
+    if lines or not text:
         return
     if text[-1:].isspace() or text[-1:] in _INVISIBLE:
         raise OptionsError(

@@ -6,6 +6,7 @@ A value is text, or bytes in base64. It has no namespaces, and no fractions of a
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Final
@@ -147,6 +148,12 @@ class BulkDecoder:
     def _whole_pairs(self) -> Iterator[Item]:
         text = bytes(self._rest)
         start = 0
+        # Editors on Windows begin files with a byte order mark.
+        if self._byte == 0 and text.startswith(BOM_UTF8):
+            start = len(BOM_UTF8)
+        elif self._byte == 0 and BOM_UTF8.startswith(text):
+            self._rest = text
+            return
         while True:
             start = _after_space(text, start)
             if start == len(text):

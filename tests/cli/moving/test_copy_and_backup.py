@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -83,16 +84,18 @@ def test_a_copy_of_a_database_without_changes_prints_no_position(
 
 
 def test_a_wrong_source_makes_no_target(invoke: Invoke, filled: Path) -> None:
-    for wrong in (("missing.sqlite",), ("ftp://x",), ("kv.sqlite", "--namespace", "nope")):
+    for wrong in (("missing.sqlite",), ("",), ("ftp://x",), ("kv.sqlite", "--namespace", "nope")):
         source, *flags = wrong
         assert invoke("copy", source, "to.sqlite", *flags).exit_code != 0
         assert not (filled / "to.sqlite").exists()
 
 
 def test_a_store_is_not_copied_into_itself(invoke: Invoke, filled: Path) -> None:
-    ended = invoke("copy", "kv.sqlite", "kv.sqlite")
-    assert ended.exit_code == 2
-    assert "FROM and TO are the same store" in ended.stderr
+    (filled / "link.sqlite").symlink_to("kv.sqlite")
+    for same in ("kv.sqlite", "./kv.sqlite", "sqlite:///kv.sqlite", "link.sqlite"):
+        ended = invoke("copy", "kv.sqlite", same)
+        assert ended.exit_code == 2
+        assert "FROM and TO are the same store" in ended.stderr
 
 
 @pytest.fixture(scope="module")
@@ -215,18 +218,23 @@ def test_a_backup_does_not_disturb_another_backup(invoke: Invoke, filled: Path) 
 
 def test_a_backup_is_only_of_an_sqlite_file_of_a_store(invoke: Invoke, filled: Path) -> None:
     sqlite3.connect(filled / "other.sqlite").execute("CREATE TABLE other (a)").connection.close()
+    (filled / "folder").mkdir()
+    os.mkfifo(filled / "pipe")
     for arguments, message in (
         (("x", "--store", "redis://127.0.0.1:1"), "The store is no SQLite file"),
         (("x", "--store", "missing.sqlite"), "There is no file"),
         (("x", "--store", "other.sqlite"), "is the database of another application"),
         (("kv.sqlite",), "kv.sqlite is the store itself"),
         (("missing/x",), "missing/x"),
+        (("folder",), "Cannot write folder: it is a folder; expected the path of a file"),
+        (("pipe",), "Cannot write pipe: it is a pipe or a device; expected the path of a file"),
     ):
         ended = invoke("backup", *arguments)
         assert ended.exit_code == 1
         assert message in ended.stderr
         assert ended.stderr.count("\n") == 1
     assert not list(filled.glob("*.part"))
+    assert (filled / "pipe").is_fifo()
     assert json.loads(invoke("get", "theme").stdout) == "dark"
 
 

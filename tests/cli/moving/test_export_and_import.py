@@ -343,6 +343,22 @@ def test_an_export_is_not_named_for_csv(invoke: Invoke, filled: Path) -> None:
     assert invoke("export", "x.csv", "--format", "lines").exit_code == 0
 
 
+def test_an_export_is_only_named_for_compressions_that_there_are(
+    invoke: Invoke, filled: Path
+) -> None:
+    ended = invoke("export", "x.ndjson.bz2")
+    assert ended.exit_code == 2
+    assert "expected FILE.gz or FILE.zst" in ended.stderr
+    assert not (filled / "x.ndjson.bz2").exists()
+
+
+def test_a_byte_order_mark_before_pairs_is_no_error(invoke: Invoke, filled: Path) -> None:
+    for text, count in (('[{"key": "a", "value": "b"}]', "1 entry"), ("[]", "0 entries")):
+        for mark in ("", "\ufeff"):
+            (filled / "pairs.json").write_text(mark + text)
+            assert f"Imported {count}" in invoke("import", "pairs.json").stderr
+
+
 def test_another_file_is_no_export(invoke: Invoke, filled: Path) -> None:
     (filled / "notes.txt").write_text("theme: dark\n")
     for name, more in (("notes.txt", ""), ("kv.sqlite", "; expected `workertown-kv copy`")):

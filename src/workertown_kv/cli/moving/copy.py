@@ -1,5 +1,6 @@
 """Define `workertown-kv copy`."""
 
+import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -9,6 +10,7 @@ import click
 
 from ...errors import KvError, MissingExtra, StorageUnsupported
 from ...namespaces import Namespace
+from ...storage.url import storage_from_url
 from ...transfer.following import copy_changes, position_of
 from ...transfer.moving import copy as copy_store
 from ...transfer.moving import write_pages
@@ -93,7 +95,7 @@ def copy(
     of_target = store_at(target, token_variable=_TO_TOKEN, namespace=to_namespace)
 
     of_source = store_at(source, token_variable=_FROM_TOKEN)
-    if of_source.url == of_target.url and to_namespace is None:
+    if to_namespace is None and _is_same(of_source.url, of_target.url):
         raise click.UsageError(
             "FROM and TO are the same store; expected another, or --to-namespace"
         )
@@ -130,6 +132,17 @@ def copy(
 
     with quick_turns():
         run(act)
+
+
+def _is_same(source: str, target: str) -> bool:
+    """Return whether two URLs or paths surely name the same store."""
+    if source == target:
+        return True
+    try:
+        files = [storage_from_url(url).file for url in (source, target)]
+    except KvError:
+        return False  # opening the store says what is wrong
+    return None not in files and os.path.realpath(str(files[0])) == os.path.realpath(str(files[1]))
 
 
 class _Copying:

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -16,6 +17,8 @@ from .chosen import chosen_namespaces, has_namespace, store_of
 from .outcome import counted
 from .progress import Bar
 from .target_file import STDIO, target_file, translated
+
+_OTHER_COMPRESSIONS: Final = (".7z", ".br", ".bz2", ".lz4", ".xz", ".zip")
 
 
 @click.command(
@@ -48,6 +51,10 @@ def export(*, store: StoreChoice, file: str, form: str | None) -> None:
             "An export cannot be CSV; expected FILE.ndjson, FILE.json, or --format"
         )
     compression = compression_of(file)
+    if file.lower().endswith(_OTHER_COMPRESSIONS):
+        raise click.UsageError(
+            f"An export cannot be compressed as {file} asks; expected FILE.gz or FILE.zst"
+        )
 
     async def act() -> None:
         started = time.monotonic()
