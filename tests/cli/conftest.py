@@ -14,6 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from workertown_kv.cli import main, serve
+from workertown_kv.cli.listening import Sockets, close
+from workertown_kv.cli.worker import Flags
+from workertown_kv.files import Files
+from workertown_kv.testing import free_port
 
 
 @pytest.fixture
@@ -72,8 +76,7 @@ def run(
 
     def run_until_it_ends(*args: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
         if args[0] == "serve":
-            monkeypatch.setattr(serve, "set_up_log", lambda *_: None)
-            monkeypatch.setattr(serve, "Workers", _start_nothing)
+            _replace_workers(monkeypatch, _refuse_to_start)
         result = invoke(*args, **env)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -82,7 +85,37 @@ def run(
     return run_until_it_ends
 
 
-def _start_nothing(*_: object) -> Never:
+@pytest.fixture
+def prepare(
+    invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[Flags, str]]:
+    """Run `serve` until its workers would start, and return their flags and the output."""
+    given: list[Flags] = []
+
+    class NoWorkers:
+        def __init__(self, flags: Flags, files: Files, sockets: Sockets, tls: object) -> None:
+            given.append(flags)
+            close(sockets, flags.uds)
+
+        def run(self) -> None:
+            """Return as if the server had stopped."""
+
+    def run_until_it_would_serve(*args: str, **env: str) -> tuple[Flags, str]:
+        _replace_workers(monkeypatch, NoWorkers)
+        where = ("--port", str(free_port()), "--database", "memory://")
+        ended = invoke("serve", *where, *args, **env)
+        assert ended.exit_code == 0, ended.output
+        return given[-1], ended.output
+
+    return run_until_it_would_serve
+
+
+def _replace_workers(monkeypatch: pytest.MonkeyPatch, workers: Callable[..., object]) -> None:
+    monkeypatch.setattr(serve, "set_up_log", lambda *_: None)
+    monkeypatch.setattr(serve, "Workers", workers)
+
+
+def _refuse_to_start(*_: object) -> Never:
     raise AssertionError("`serve` would start its workers")
 
 

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from workertown_kv.testing import ServedStore
+from workertown_kv.cli.worker import Flags, server_of_worker
+from workertown_kv.files import Files
+from workertown_kv.meters.board import Board
+from workertown_kv.server.metering import Metering
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Prepare = Callable[..., tuple[Flags, str]]
 
 FILE = """
 base_path = "/store"
@@ -137,14 +141,14 @@ def test_a_credential_that_is_not_text_is_said_in_one_line(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
+    ("args", "expected"),
     [((), 7), (("--client-seconds", "5"), 5), (("--client-seconds", "30"), 30)],
 )
 def test_the_time_for_a_body_is_that_of_the_options_unless_a_flag_says_another(
-    flags: Sequence[str], expected: int
+    prepare: Prepare, monkeypatch: pytest.MonkeyPatch, args: Sequence[str], expected: int
 ) -> None:
-    env = {"KV_OPTIONS__LIMITS__BODY_SECONDS": "7"}
-    args = ["--no-access-log", *flags]
-    with ServedStore(args=args, env=env) as server, server.client() as client:
-        info = client.get("/admin/info").json()["data"]
-    assert info["limits"]["body_seconds"] == expected
+    monkeypatch.setenv("KV_OPTIONS__LIMITS__BODY_SECONDS", "7")
+    monkeypatch.setenv("KV_DB", "memory://")
+    flags, _ = prepare("--no-access-log", *args)
+    server = server_of_worker(flags, Files(), Metering(Board()))
+    assert server.options.limits.body_seconds == expected

@@ -18,6 +18,7 @@ import httpx2
 import pytest
 
 from workertown_kv.cli.log import JsonFormatter, json_line
+from workertown_kv.cli.worker import Flags
 from workertown_kv.testing import ServedStore
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -63,12 +64,15 @@ def test_each_request_is_one_json_object() -> None:
     assert "do-not-tell" not in server.output
 
 
-@pytest.mark.parametrize("args", [("--log-format", "json"), ()])
-def test_the_format_may_be_in_the_environment_and_a_flag_wins(args: tuple[str, ...]) -> None:
-    env = {"KV_LOG_FORMAT": "text" if args else "json"}
-    with ServedStore(args=args, env=env) as server:
-        pass
-    assert lines_of(server)
+@pytest.mark.parametrize(
+    ("args", "variable"), [(JSON_LOG, "text"), ((), "json")], ids=["flag", "variable"]
+)
+def test_the_format_may_be_in_the_environment_and_a_flag_wins(
+    prepare: Callable[..., tuple[Flags, str]], args: tuple[str, ...], variable: str
+) -> None:
+    flags, output = prepare(*args, KV_API_KEY="s3cret", KV_LOG_FORMAT=variable)
+    assert flags.log_format == "json"
+    assert json.loads(output)["event"] == "start"
 
 
 def test_without_an_access_log_there_are_no_lines_about_requests() -> None:

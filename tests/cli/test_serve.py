@@ -16,8 +16,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from workertown_kv.cli.worker import Flags
 from workertown_kv.options import without_credentials
 from workertown_kv.testing import ServedStore, free_port
+
+Prepare = Callable[..., tuple[Flags, str]]
 
 GREETING = "workertown-kv listens on "
 ACCESS = re.compile(r"[A-Z]+ \S+ [1-5]\d\d \d+\.\d\dms \S+Z 127\.0\.0\.1 (api_key|-) \d+ \d+ \S+")
@@ -124,14 +127,9 @@ def test_as_json_the_key_is_a_field_of_its_own(environment: dict[str, str], tmp_
         assert httpx2.get(f"http://127.0.0.1:{port}/v1/kv", headers=headers).status_code == 200
 
 
-def test_every_run_without_credentials_has_another_key(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    keys = set()
-    for _ in range(2):
-        with serving(environment, tmp_path, "--database", "memory://") as (process, _):
-            keys.add(read_until(process, "export KV_API_KEY=").split("KV_API_KEY=")[-1])
-    assert len(keys) == 2
+def test_every_run_without_credentials_has_another_key(prepare: Prepare) -> None:
+    outputs = [prepare()[1] for _ in range(2)]
+    assert len({output.split("export KV_API_KEY=")[1] for output in outputs}) == 2
 
 
 def test_an_empty_key_counts_as_none(environment: dict[str, str], tmp_path: Path) -> None:
@@ -238,15 +236,19 @@ def test_bytes_that_were_sent_unencoded_cannot_forge_the_access_log() -> None:
     assert server.output.isascii()
 
 
-@pytest.mark.parametrize(
-    ("args", "env"),
-    [(["--no-access-log"], {}), ([], {"KV_ACCESS_LOG": "false"}), ([], {"KV_ACCESS_LOG": "0"})],
-)
-def test_the_access_log_can_be_turned_off(args: list[str], env: dict[str, str]) -> None:
-    with ServedStore(args=args, env=env) as server, server.client() as client:
+def test_the_access_log_can_be_turned_off() -> None:
+    with ServedStore(args=["--no-access-log"]) as server, server.client() as client:
         assert client.put("/v1/kv/x", json={"value": 1}).status_code == 200
     assert log_of(server) == []
     assert "GET /health" not in server.output
+
+
+@pytest.mark.parametrize("text", ["false", "0"])
+def test_a_variable_turns_the_access_log_off_unless_a_flag_turns_it_on(
+    prepare: Prepare, text: str
+) -> None:
+    assert not prepare(KV_ACCESS_LOG=text)[0].access_log
+    assert prepare("--access-log", KV_ACCESS_LOG=text)[0].access_log
 
 
 # The end
