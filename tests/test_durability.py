@@ -12,10 +12,12 @@ from threading import Semaphore
 
 import httpx2
 import pytest
+from hypothesis import settings
 
 from workertown_kv.testing import ServedStore
 
-ROUNDS = 5
+ROUNDS = max(1, settings().max_examples // 40)
+"""Two, and five in `make test-all`."""
 WRITERS = 8
 KEYS_PER_WRITER = 4
 SQLITE_SHELL = shutil.which("sqlite3")
