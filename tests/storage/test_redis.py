@@ -49,6 +49,7 @@ class TestRedisStorage(OnRedis):
     pass
 
 
+@pytest.mark.deep
 class TestRedisStorageWithManyBuckets(OnRedis):
     parameters = "&buckets=16"
     examples = 5

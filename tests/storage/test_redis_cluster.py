@@ -13,6 +13,7 @@ from servers.redis import PERMISSIONS, RunningRedis
 from servers.redis_cluster import RunningCluster
 from storage.following import Following
 from storage.redis_case import SPACE, opened, put, slot_of
+from storage.redis_gathering import RedisGathering
 from workertown_kv.entry import Entry
 from workertown_kv.errors import (
     InputError,
@@ -37,6 +38,17 @@ async def storage(url: str) -> AsyncIterator[RedisStorage]:
         yield storage
 
 
+@pytest.fixture
+def gathering_url(url: str) -> str:
+    return f"{url}&timeout=60"
+
+
+class TestRedisClusterGathering(RedisGathering):
+    # For each of three servers.
+    most_for_gets = most_for_sets = 12
+
+
+@pytest.mark.deep
 class TestRedisStorageInOneSlot(StorageConformance):
     """Tests one bucket, in which everything can be changed at one moment."""
 

@@ -1,4 +1,4 @@
-"""Test how the storages in a Redis gather operations: a server, a cluster, and Upstash."""
+"""Test how the storages in a Redis gather operations: a server, and Upstash."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,6 +12,7 @@ from servers.redis import RunningRedis
 from servers.upstash import StandInUpstash
 from storage.gathering_cases import GatheringCases
 from storage.redis_case import SPACE, opened, put
+from storage.redis_gathering import RedisGathering
 from workertown_kv.errors import StorageUnavailable
 from workertown_kv.operations import Get
 from workertown_kv.storage import Storage
@@ -22,45 +23,14 @@ from workertown_kv.testing import MovedClock
 pytestmark = pytest.mark.anyio
 
 
-class RedisGathering(GatheringCases):
-    @pytest.fixture(autouse=True)
-    def _count(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._sent = 0
-        send = PlainConnection.send
-
-        async def counted(connection: PlainConnection, commands: Any) -> None:
-            self._sent += 1
-            await send(connection, commands)
-
-        monkeypatch.setattr(PlainConnection, "send", counted)
-
-    def statements(self) -> int:
-        return self._sent
+@pytest.fixture
+def gathering_url(running: RunningRedis, inside: "Redis") -> str:
+    """Return the URL of an empty Redis."""
+    return f"{running.url}?timeout=60"
 
 
 class TestRedisGathering(RedisGathering):
-    @pytest.fixture(autouse=True)
-    def _running(self, running: RunningRedis, inside: "Redis") -> None:
-        self._url = f"{running.url}?timeout=60"
-
-    @asynccontextmanager
-    async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
-        async with opened(self._url, clock) as storage:
-            yield storage
-
-
-class TestRedisClusterGathering(RedisGathering):
-    # For each of three servers.
-    most_for_gets = most_for_sets = 12
-
-    @pytest.fixture(autouse=True)
-    def _running(self, url: str) -> None:
-        self._url = f"{url}&timeout=60"
-
-    @asynccontextmanager
-    async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
-        async with opened(self._url, clock) as storage:
-            yield storage
+    pass
 
 
 class TestUpstashGathering(GatheringCases):

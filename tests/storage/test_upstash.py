@@ -44,7 +44,10 @@ from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.storage.upstash import UpstashStorage
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock, StorageConformance
+from workertown_kv.testing.conformance.batches import Batches
+from workertown_kv.testing.conformance.case import StorageCase
 from workertown_kv.testing.conformance.changes.log import cursor_of_now, seen
+from workertown_kv.testing.conformance.preconditions import Preconditions
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +78,7 @@ async def opened(url: str, clock: Clock | None = None) -> AsyncIterator[UpstashS
         await storage.close()
 
 
-class TestUpstashStorage(StorageConformance):
+class OnUpstash(StorageCase):
     value_bytes = 9_900_000  # Upstash takes 10 MB at once
     examples = 8
 
@@ -87,6 +90,15 @@ class TestUpstashStorage(StorageConformance):
         return UpstashStorage(
             f"{self.url}?timeout=60&sweep=0&prefix={sha1(bytes(folder)).hexdigest()}", clock=clock
         )
+
+
+class TestTheCoreOfTheContract(OnUpstash, Preconditions, Batches):
+    """Runs the parts of the suite that depend most on the engine."""
+
+
+@pytest.mark.deep
+class TestUpstashStorage(OnUpstash, StorageConformance):
+    """Runs the whole suite."""
 
 
 # The same data through Redis and through Upstash
