@@ -1,6 +1,7 @@
 """Test files of other forms: Cloudflare's bulk form, and CSV."""
 
 import json
+from codecs import BOM_UTF8
 from itertools import chain
 
 import msgspec
@@ -88,6 +89,7 @@ async def test_a_bulk_file_of_others_is_read(block_bytes: int) -> None:
         made("d", b"1", expires_at=1_900_000_000.0),
     ]
     assert await entries_in(b"[]", bulk(), block_bytes) == []
+    assert len(await entries_in(BOM_UTF8 + file, bulk(), block_bytes)) == 4
 
 
 @pytest.mark.parametrize("block_bytes", [1, 1000])

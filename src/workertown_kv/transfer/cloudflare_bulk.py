@@ -152,7 +152,6 @@ class BulkDecoder:
         if self._byte == 0 and text.startswith(BOM_UTF8):
             start = len(BOM_UTF8)
         elif self._byte == 0 and BOM_UTF8.startswith(text):
-            self._rest = text
             return
         while True:
             start = _after_space(text, start)
