@@ -16,8 +16,8 @@ from storage.redis_case import SPACE, opened, put
 from workertown_kv.entry import Entry
 from workertown_kv.errors import Conflict, PreconditionFailed, ValueTooLarge
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
-from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
-from workertown_kv.storage.keyspace import Script, listing, sweeping
+from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage, merging
+from workertown_kv.storage.keyspace import Script, sweeping
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.storage.url import storage_from_url
 from workertown_kv.testing import MovedClock, StorageConformance
@@ -227,8 +227,8 @@ async def test_a_page_is_found_behind_many_that_have_expired(
 async def test_a_page_ends_where_many_keys_were_looked_at_and_goes_on_from_there(
     storage: RedisStorage, clock: MovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "MOST_KEYS", 10)
-    monkeypatch.setattr(listing, "MOST_READS", 5)
+    monkeypatch.setattr(merging, "MOST_KEYS", 10)
+    monkeypatch.setattr(merging, "MOST_READS", 5)
     dead: list[Operation] = [put(f"{i:05}", expires_at=clock() + 1) for i in range(300)]
     await storage.batch(Batch([*dead, put("00010a"), put("z")]))
     clock.move(1)

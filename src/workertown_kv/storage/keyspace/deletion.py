@@ -8,7 +8,7 @@ from ..deletion import Step, listing_of
 from ..listing import KeyRange
 from .call import script_call
 from .engine import Session
-from .listing import Merge
+from .listing import KeyMerge
 from .scripts import DELETE_ALIVE
 
 
@@ -17,9 +17,9 @@ async def delete_some(
 ) -> Step:
     """Delete the entries among the first keys of a range, as `DeleteSome` says."""
     layout, namespace = session.layout, operation.namespace
-    merge = Merge(session, listing_of(operation), keys)
+    merge = KeyMerge(session, listing_of(operation), keys)
     found_keys = await merge.following(limit)
-    members: dict[int, list[bytes]] = defaultdict(list)
+    members: dict[int, list[str]] = defaultdict(list)
     for key, bucket in found_keys:
         members[bucket].append(key)
     given = (repr(clock()), session.kept)
@@ -31,9 +31,9 @@ async def delete_some(
                 layout.index(bucket, namespace),
                 layout.expiring(bucket),
                 layout.log(bucket),
-                *(layout.entry(bucket, namespace, key.decode()) for key in some),
+                *(layout.entry(bucket, namespace, key) for key in some),
             ],
-            (*given, *some),
+            (*given, *(key.encode() for key in some)),
             writes=True,
         )
         for bucket, some in members.items()
