@@ -18,7 +18,7 @@ def check_whole(blocks: Iterable[bytes]) -> None:
     hashed = hashlib.sha256()
     size = 0
     beginning = b""
-    last = b""
+    last = bytearray()
     """The last line so far, which may have no line break yet."""
     for block in blocks:
         size += len(block)
@@ -29,8 +29,8 @@ def check_whole(blocks: Iterable[bytes]) -> None:
             continue
         hashed.update(last)
         hashed.update(memoryview(block)[:cut])
-        last = block[cut:]
-    end = decode_end(last)
+        last = bytearray(memoryview(block)[cut:])
+    end = decode_end(bytes(last))
     if end is None and beginning and b"workertown_kv_export" not in beginning:
         raise BadFile(
             'This is no export, which begins with {"workertown_kv_export"'
