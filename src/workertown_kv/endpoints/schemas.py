@@ -22,6 +22,10 @@ def ref(schema: str) -> Json:
 Key = Annotated[str, Meta(description="The key", extra_json_schema={"minLength": 1})]
 Value = Annotated[Raw, Meta(description="Any JSON value")]
 Version = Annotated[str, Meta(description="The version: opaque, and new with every write")]
+SpacedText = Annotated[
+    str,
+    Meta(description="In place of value, with precise=true: JSON text with white space around it"),
+]
 Ttl = Annotated[
     int,
     Meta(

@@ -12,7 +12,7 @@ from ....http.answer import Answer
 from ....operations import Batch, Get, Operation, Result, Touch, Update, Updated
 from ....options import LimitsOptions
 from ....wire.values import has_space_around
-from ...schemas import ExpiresAt, Key, Metadata
+from ...schemas import ExpiresAt, Key, Metadata, SpacedText
 from ..envelope import object_answer
 from ..shown_expiry import shown_expiry
 
@@ -40,16 +40,7 @@ class BatchResult(Struct, gc=False):
         Annotated[str, Meta(description="In place of value: the bytes of one that is not JSON")]
         | UnsetType
     ) = UNSET
-    text: (
-        Annotated[
-            str,
-            Meta(
-                description="In place of value, with precise=true: JSON text with white space "
-                "around it"
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    text: SpacedText | UnsetType = UNSET
     version: (
         Annotated[
             str | None,

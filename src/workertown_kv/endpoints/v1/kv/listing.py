@@ -12,7 +12,7 @@ from ....http.query import bad_query, is_true
 from ....operations import List, Page
 from ....wire.cursors import decode_cursor, encode_cursor, kind_of_listing
 from ....wire.values import has_space_around
-from ...schemas import ExpiresAt, Key, Metadata, Value, Version
+from ...schemas import ExpiresAt, Key, Metadata, SpacedText, Value, Version
 from ..envelope import object_answer
 from ..shown_expiry import shown_expiry
 
@@ -44,16 +44,7 @@ class ListedKey(Struct, omit_defaults=True, gc=False):
         Annotated[str, Meta(description="With values: the bytes of a value that is not JSON")]
         | UnsetType
     ) = UNSET
-    text: (
-        Annotated[
-            str,
-            Meta(
-                description="In place of value, with precise=true: JSON text with white space "
-                "around it"
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    text: SpacedText | UnsetType = UNSET
 
 
 class KeyPage(Struct, omit_defaults=True, gc=False):
