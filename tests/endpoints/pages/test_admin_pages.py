@@ -123,6 +123,7 @@ def test_keys_are_deleted_by_prefix_after_their_number_and_by_selection(console:
     console.button("Delete 1 selected").click()
     expect(console.notices).to_contain_text("Deleted 1 key.")
     expect(console.link("b")).to_have_count(0)
+    expect(console.button("Delete selected")).to_be_disabled()
     assert console.value("c") == 1
 
 

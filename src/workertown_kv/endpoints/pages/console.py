@@ -24,6 +24,7 @@ FILES: Final = page_files(
         "place.js",
         "plot.js",
         "rows.js",
+        "selection.js",
         "snippets.js",
         "store.js",
         "transfer.js",

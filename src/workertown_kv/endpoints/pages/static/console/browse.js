@@ -4,6 +4,7 @@ import { attempt, button, h, remaining, shown } from "./dom.js";
 import { feedPlace, listPlace, newPlace } from "./place.js";
 import { deletePrefixView, deleteSelected } from "./deleting.js";
 import { byCodePoints, fillRow, folderRow, keyRow } from "./rows.js";
+import { Selection } from "./selection.js";
 
 const PAGE_KEYS = 100;
 const FOLDER = "/";
@@ -12,7 +13,7 @@ export class Browser {
   #session;
   #stop = new AbortController();
   #rows = new Map(); // by key or folder, in their order
-  #selected = new Set();
+  #selection = new Selection(() => this.#rows, (keys) => this.#deleteSelected(keys));
   #page = {};
   #stale = new Set();
   #refreshing = null;
@@ -96,7 +97,7 @@ export class Browser {
       isLast: where === "last" || (!isBack && page.complete),
     };
     this.#rows.clear();
-    this.#selected.clear();
+    this.#selection.clear();
     for (const folder of page.prefixes) this.#rows.set(folder, folderRow(this.namespace, folder, this.#look()));
     for (const item of page.keys) this.#rows.set(item.key, this.#keyRow(item));
     this.#draw();
@@ -127,18 +128,13 @@ export class Browser {
       this.live,
       this.mayRead && h("a", { href: feedPlace(namespace) }, "Changes"),
       mayDelete && button("Delete all these…", () => this.#deletePrefix()),
-      this.mayWrite && (this.deleting = button("Delete selected", () => this.#deleteSelected(), { disabled: true })),
+      this.mayWrite && this.#selection.deleting,
       this.mayWrite && h("a", { class: "button primary", href: newPlace(namespace, prefix) }, "New key"),
     );
   }
 
   #table() {
     const heads = ["Key", "Value", "Size", "Expires in", "Metadata", "Version"];
-    this.selectsAll = h("input", {
-      type: "checkbox",
-      "aria-label": "Select all keys of this page",
-      change: () => this.#selectAll(),
-    });
     return h(
       "table",
       {},
@@ -149,7 +145,7 @@ export class Browser {
         h(
           "tr",
           {},
-          this.mayWrite ? h("td", {}, this.selectsAll) : null,
+          this.mayWrite ? h("td", {}, this.#selection.box) : null,
           heads.map((text) => h("th", { scope: "col", class: text.split(" ")[0].toLowerCase() }, text)),
         ),
       ),
@@ -163,7 +159,7 @@ export class Browser {
   }
 
   #keyRow(item) {
-    return keyRow(this.namespace, item, this.#look(), (isSelected) => this.#select(item.key, isSelected));
+    return keyRow(this.namespace, item, this.#look(), (isSelected) => this.#selection.select(item.key, isSelected));
   }
 
   #draw() {
@@ -291,37 +287,16 @@ export class Browser {
     const row = this.#rows.get(name);
     if (!row) return;
     this.#rows.delete(name);
-    this.#select(name, false);
+    this.#selection.select(name, false);
     this.#draw();
   }
 
-  // Selections
+  // Deletions
 
-  #select(key, isSelected) {
-    if (isSelected) this.#selected.add(key);
-    else this.#selected.delete(key);
-    if (!this.deleting) return;
-    const count = this.#selected.size;
-    this.deleting.disabled = !count;
-    this.deleting.textContent = count ? `Delete ${count} selected` : "Delete selected";
-  }
-
-  #selectAll() {
-    for (const [key, { box }] of this.#rows) {
-      if (!box) continue;
-      box.checked = this.selectsAll.checked;
-      this.#select(key, box.checked);
-    }
-  }
-
-  async #deleteSelected() {
-    const entries = [...this.#selected].map((key) => ({
-      key,
-      version: this.#rows.get(key).entryVersion,
-    }));
+  async #deleteSelected(keys) {
+    const entries = keys.map((key) => ({ key, version: this.#rows.get(key).entryVersion }));
     await attempt(() => deleteSelected(this.#session, this.namespace, entries));
     await this.go("first");
-    this.selectsAll.checked = false;
   }
 
   #deletePrefix() {
