@@ -48,8 +48,9 @@ async def empty_kv() -> None:
 
 
 async def empty_d1() -> None:
-    for table in ("entry", "entry_migration"):
-        await RELAYED_D1.batch(to_js([RELAYED_D1.prepare(f"DROP TABLE IF EXISTS {table}").bind()]))
+    tables = ("entry", "entry_migration")
+    drops = [RELAYED_D1.prepare(f"DROP TABLE IF EXISTS {table}").bind() for table in tables]
+    await RELAYED_D1.batch(to_js(drops))
 
 
 class TestKV(StorageConformance):

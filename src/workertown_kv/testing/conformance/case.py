@@ -1,14 +1,25 @@
 """Define the base of all parts of the suite: a storage, its clock, and its limits."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from ...entry import Entry
+from ...operations import Batch
 from ...storage import Capability, Clock, Storage
 from ..clock import MovedClock
+from .operations import put
+
+
+async def put_all(
+    storage: Storage, keys: Iterable[str], *, expires_at: float | None = None
+) -> None:
+    """Set keys in one batch, which is quicker than one by one where an engine is far away."""
+    operations = [put(key, expires_at=expires_at) for key in keys]
+    results = await storage.batch(Batch(operations))
+    assert [type(result) for result in results] == [str] * len(operations), results
 
 
 def value_of(result: object) -> tuple[bytes, bool]:

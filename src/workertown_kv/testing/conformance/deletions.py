@@ -11,7 +11,7 @@ from ...storage import Capability, Storage
 from ..clock import MovedClock
 from ..listings import all_pages
 from ..strategies import ODD_KEYS
-from .case import StorageCase
+from .case import StorageCase, put_all
 from .changes.log import changes_since, cursor_of_now
 from .operations import SPACE, put
 
@@ -20,16 +20,15 @@ class Deletions(StorageCase):
     async def test_exactly_the_entries_with_a_prefix_are_deleted(self, storage: Storage) -> None:
         self._needs(Capability.LISTING)
         left: list[str] = []
-        for prefix in ("", "a", "a/", "%", "\0", "\ud7ff", "\U0010ffff", "z"):
-            for limit in (2, 1000):
-                keys = {*left, *ODD_KEYS, *(prefix + key for key in ODD_KEYS)}
-                for key in keys.difference(left):
-                    await storage.set(put(key))
-                left = sorted((key for key in keys if not key.startswith(prefix)), key=str.encode)
-                counts = await delete_all(storage, prefix, limit)
-                assert sum(counts) == len(keys) - len(left)
-                assert all(count <= limit for count in counts)
-                assert (await all_pages(storage, List(SPACE, "", 1000)))[0] == left
+        prefixes = ("", "a", "a/", "%", "\0", "\ud7ff", "\U0010ffff", "z")
+        for prefix, limit in (*((prefix, 2) for prefix in prefixes), ("a/", 1000), ("", 1000)):
+            keys = {*left, *ODD_KEYS, *(prefix + key for key in ODD_KEYS)}
+            await put_all(storage, keys.difference(left))
+            left = sorted((key for key in keys if not key.startswith(prefix)), key=str.encode)
+            counts = await delete_all(storage, prefix, limit)
+            assert sum(counts) == len(keys) - len(left)
+            assert all(count <= limit for count in counts)
+            assert (await all_pages(storage, List(SPACE, "", 1000)))[0] == left
 
     async def test_entries_that_have_expired_are_not_counted(
         self, storage: Storage, clock: MovedClock
@@ -70,8 +69,7 @@ class Deletions(StorageCase):
     ) -> None:
         self._needs(Capability.LISTING)
         there = [f"a/{i:03}" for i in range(60)]
-        for key in there:
-            await storage.set(put(key))
+        await put_all(storage, there)
 
         async def write() -> None:
             for i in range(60):
@@ -91,8 +89,7 @@ class Deletions(StorageCase):
         self._needs(Capability.LISTING)
         self._needs(Capability.CHANGES)
         there = {f"{folder}/{i}" for folder in "ab" for i in range(7)}
-        for key in there:
-            await storage.set(put(key))
+        await put_all(storage, there)
         await storage.set(put("a/expired", expires_at=clock() + 1))
         clock.move(1)
         begin = await cursor_of_now(storage)

@@ -6,7 +6,7 @@ from ...errors import PreconditionFailed
 from ...operations import MUST_EXIST, MUST_NOT_EXIST, Batch, Delete, Get, Operation
 from ...storage import SWEEP_MARGIN_SECONDS, Capability, Storage
 from ..clock import MovedClock
-from .case import StorageCase
+from .case import StorageCase, put_all
 from .operations import SPACE, put
 
 
@@ -45,10 +45,9 @@ class Lifetimes(StorageCase):
     async def test_sweeping_removes_nothing_that_is_alive(
         self, storage: Storage, clock: MovedClock
     ) -> None:
-        for i in range(30):
-            await storage.set(put(f"dead{i}", expires_at=clock() + 1))
-            await storage.set(put(f"later{i}", expires_at=clock() + 100))
-            await storage.set(put(f"always{i}"))
+        await put_all(storage, (f"dead{i}" for i in range(30)), expires_at=clock() + 1)
+        await put_all(storage, (f"later{i}" for i in range(30)), expires_at=clock() + 100)
+        await put_all(storage, (f"always{i}" for i in range(30)))
         clock.move(2 + SWEEP_MARGIN_SECONDS)
         while await storage.sweep(7):
             pass

@@ -9,7 +9,7 @@ from ...operations import Delete, Get, List
 from ...storage import Capability, Storage
 from ..clock import MovedClock
 from ..strategies import ODD_KEYS
-from .case import StorageCase
+from .case import StorageCase, put_all
 from .operations import SPACE, put
 
 
@@ -38,8 +38,7 @@ class Listings(StorageCase):
         for prefix in ("", "a", "a/", "%", "_", "\0", "\ud7ff", "\U0010ffff", "z"):
             more = {*ODD_KEYS, *(prefix + key for key in ODD_KEYS)} - keys
             keys |= more
-            for key in more:
-                await storage.set(put(key))
+            await put_all(storage, more)
             listed = await all_keys(storage, prefix, 3)
             assert listed == sorted((k for k in keys if k.startswith(prefix)), key=str.encode)
 
@@ -66,8 +65,7 @@ class Listings(StorageCase):
         self._needs(Capability.LISTING)
         stay = [f"k{i:03}" for i in range(0, 300, 3)]
         come, go = ([f"k{i:03}" for i in range(start, 300, 3)] for start in (1, 2))
-        for key in (*stay, *go):
-            await storage.set(put(key))
+        await put_all(storage, (*stay, *go))
 
         async def change() -> None:
             for key, gone in zip(come, go, strict=True):

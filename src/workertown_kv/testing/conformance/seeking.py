@@ -13,7 +13,7 @@ from ...storage import Capability, Storage
 from ..clock import MovedClock
 from ..listings import all_pages, items_of, names_of
 from ..strategies import ODD_KEYS
-from .case import StorageCase
+from .case import StorageCase, put_all
 from .operations import SPACE, put
 
 
@@ -22,8 +22,7 @@ class Seeking(StorageCase):
         self, storage: Storage
     ) -> None:
         self._needs(Capability.SEEKING)
-        for key in ODD_KEYS:
-            await storage.set(put(key))
+        await put_all(storage, ODD_KEYS)
         pages = ((1000, None), (3, None), (2, "a/b"), (1, "a/"), (4, "\ue000"))
         for prefix, delimiter, is_reverse, (limit, start_after) in product(
             ("", "a", "a/"), (None, "/", "a"), (False, True), pages
@@ -45,10 +44,8 @@ class Seeking(StorageCase):
         self._needs(Capability.SEEKING)
         keys = [f"{folder}/{i:02}" for folder in ("big", "huge") for i in range(40)]
         keys += [f"small{i:02}/a" for i in range(30)]
-        for key in (*keys, "a", "z"):
-            await storage.set(put(key))
-        for i in range(30):
-            await storage.set(put(f"gone/{i:02}", expires_at=clock() + 1))
+        await put_all(storage, (*keys, "a", "z"))
+        await put_all(storage, (f"gone/{i:02}" for i in range(30)), expires_at=clock() + 1)
         await storage.set(put("half/a", expires_at=clock() + 1))
         await storage.set(put("half/b"))
         clock.move(1)
@@ -60,8 +57,7 @@ class Seeking(StorageCase):
 
     async def test_a_listing_shows_only_what_is_within_its_prefixes(self, storage: Storage) -> None:
         self._needs(Capability.SEEKING)
-        for key in ODD_KEYS:
-            await storage.set(put(key))
+        await put_all(storage, ODD_KEYS)
         for within in (("a/b", "a//", "e"), ("a",), (".", "a/", "\ud7ff"), ("x",), ("",)):
             for prefix in ("", "a", "a/"):
                 for is_reverse in (False, True):
@@ -83,8 +79,7 @@ class Seeking(StorageCase):
         self._needs(Capability.SEEKING)
         stay = [f"k{i:03}" for i in range(0, 90, 3)]
         come, go = ([f"k{i:03}" for i in range(start, 90, 3)] for start in (1, 2))
-        for key in (*stay, *go):
-            await storage.set(put(key))
+        await put_all(storage, (*stay, *go))
 
         async def change() -> None:
             for key, gone in zip(come, go, strict=True):
