@@ -27,7 +27,8 @@ def node(require_program: Find) -> str:
 
 @pytest.fixture(scope="session")
 def modules(node: str, require_program: Find) -> Path:
-    return npm_packages(HERE / "npm", require_program)
+    # With Cloudflare's clients there are its emulator and Pyodide: one large installation, not two.
+    return npm_packages(HERE.parent / "clients" / "npm", require_program)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ def npm_packages(pins: Path, require_program: Find) -> Path:
     def install(folder: Path) -> None:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(pins / name, folder / name)
-        _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+        _run([npm, "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
 
     return _installed(pins / "package-lock.json", "npm", install) / "node_modules"
 
