@@ -310,6 +310,7 @@ def test_text_as_a_value_is_a_defect_of_the_python_sdk(sdk: Sdk, namespace: str)
 
 
 @only(PYTHON_4)
+@pytest.mark.deep
 def test_cloudflare_4_3_1_sends_metadata_as_json_and_the_server_keeps_what_is_sent(
     sdk: Sdk, namespace: str, http: httpx2.Client
 ) -> None:

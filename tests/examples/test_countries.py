@@ -59,6 +59,7 @@ def test_a_load_cut_short_by_a_kill_loses_nothing_acknowledged_and_can_be_finish
         asyncio.run(finish())
 
 
+@pytest.mark.deep
 def test_keys_are_listed_completely_and_in_utf8_order_over_pages(tmp_path: Path) -> None:
     countries = tables()["iso3166-1"].values()
     names = {f"name/{country['name']}": country for country in countries}
@@ -80,6 +81,7 @@ def test_keys_are_listed_completely_and_in_utf8_order_over_pages(tmp_path: Path)
         asyncio.run(run())
 
 
+@pytest.mark.deep
 def test_records_loaded_with_a_ttl_expire_and_the_others_stay(tmp_path: Path) -> None:
     every = tables()
     scripts, currencies = every["iso15924"], every["iso4217"]

@@ -105,6 +105,14 @@ async def test_metadata_is_any_json(rest: Rest, metadata: bytes) -> None:
     assert listed == {"name": "a", "metadata": json.loads(metadata)}
 
 
+async def test_a_json_body_is_the_value_even_with_the_fields_of_a_form(rest: Rest) -> None:
+    body = b'{"metadata":"{\\"x\\": 1}","value":"text"}'
+    headers = {"Content-Type": "application/json"}
+    await rest.result("PUT", "/values/a", content=body, headers=headers)
+    assert (await rest("GET", "/values/a")).content == body
+    assert await rest.result("GET", "/metadata/a") is None
+
+
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize(
     "kind", ["application/octet-stream", "text/plain", "application/json", None]
