@@ -182,5 +182,5 @@ def _zstd() -> Any:
         else:
             from backports import zstd  # noqa: PLC0415  (only with the extra)
     except ImportError as error:
-        raise MissingExtra("Compression with zstd", "workertown-kv[zstd]") from error
+        raise MissingExtra("Compression with zstd", "backports.zstd>=1.5") from error
     return zstd
