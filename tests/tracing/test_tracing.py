@@ -98,10 +98,21 @@ async def test_the_exporter_none_sends_nothing(
     assert collector.spans()
 
 
-def test_another_exporter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "zipkin")
-    with pytest.raises(OptionsError, match="OTEL_TRACES_EXPORTER is 'zipkin'; expected otlp or no"):
-        kv(opentelemetry=True)
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        ("TRACES_EXPORTER", "zipkin", "OTEL_TRACES_EXPORTER is 'zipkin'; expected otlp or none"),
+        ("EXPORTER_OTLP_PROTOCOL", "grpc", "PROTOCOL is 'grpc'; expected http/protobuf"),
+        ("EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318", "ENDPOINT is no URL of a collector"),
+        ("EXPORTER_OTLP_TRACES_ENDPOINT", "http://h:a", "TRACES_ENDPOINT is no URL of a collector"),
+    ],
+)
+def test_a_variable_that_would_send_nothing_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, message: str
+) -> None:
+    monkeypatch.setenv(f"OTEL_{variable}", text)
+    with pytest.raises(OptionsError, match=message):
+        kv(runtime="testing", opentelemetry=True)
 
 
 def test_without_the_sdk_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,5 +22,5 @@ def configured_tracing(options: Options) -> Tracing | None:
             "opentelemetry-sdk>=1.45",
             "opentelemetry-exporter-otlp-proto-http>=1.45",
         ) from error
-    sdk.check_exporters()
+    sdk.check_variables()
     return Tracing(sdk.Telemetry)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from opentelemetry.context import Context
@@ -38,13 +39,35 @@ _BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5,
 
 _W3C: Final = TraceContextTextMapPropagator()
 _EXPORTERS: Final = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER")
+_SIGNALS: Final = ("", "TRACES_", "METRICS_")
+_PROTOCOL: Final = "http/protobuf"
+"""The protocol of the exporters in the extra; collectors take it where they take JSON."""
 
 
-def check_exporters() -> None:
-    """Raise `OptionsError` if a variable names another exporter than `otlp` and `none`."""
+def check_variables() -> None:
+    """Raise `OptionsError` if a variable of OpenTelemetry would send nothing, or nowhere."""
     for variable in _EXPORTERS:
         if _exporter(variable) not in ("otlp", "none"):
             raise OptionsError(f"{variable} is {os.environ[variable]!r}; expected otlp or none")
+    for signal in _SIGNALS:
+        variable = f"OTEL_EXPORTER_OTLP_{signal}PROTOCOL"
+        if not (os.environ.get(variable) or _PROTOCOL).startswith("http/"):
+            raise OptionsError(f"{variable} is {os.environ[variable]!r}; expected {_PROTOCOL}")
+        variable = f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT"
+        endpoint = os.environ.get(variable, "").strip()
+        if endpoint and not _is_http(endpoint):
+            # The URL is not shown, since it may have a password.
+            raise OptionsError(
+                f"{variable} is no URL of a collector; expected one such as http://127.0.0.1:4318"
+            )
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _exporter(variable: str) -> str:
