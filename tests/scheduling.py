@@ -43,7 +43,11 @@ class _FilesOnce(LoadFileScheduling):  # type: ignore[misc]
 
     def _reschedule(self, node: Any) -> None:
         # The base class fails if it has to wait for the tests that a second new process collects.
-        if node in self.registered_collections:
+        if node not in self.registered_collections:
+            return
+        # A process starts a test only when it knows the next one, or that there is none. So a file
+        # of one test is not enough for a new process, nor a file that a dead process has completed.
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
             super()._reschedule(node)
 
 

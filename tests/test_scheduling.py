@@ -1,4 +1,4 @@
-"""Test that a test fails if it hangs, and that all other tests run."""
+"""Test that a test fails if it hangs or ends its process, and that all other tests run."""
 
 import os
 import subprocess
@@ -22,21 +22,27 @@ def test_hangs():
 def test_after(): pass
 """
 
+ENDING = """
+import os
 
-def test_the_longest_files_exist() -> None:
-    assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
+def test_before(): pass
+
+def test_ends(): os._exit(1)
+
+def test_after(): pass
+"""
+
+FOUR = "".join(f"def test_{number}(): pass\n" for number in range(4))
 
 
-@pytest.mark.deep
-def test_a_test_that_hangs_fails_once_and_the_others_run(tmp_path: Path) -> None:
-    (tmp_path / "test_one.py").write_text(HANGING)
-    (tmp_path / "test_two.py").write_text(HANGING.replace("test_hangs", "test_hangs_too"))
-    (tmp_path / "pytest.ini").write_text(
-        "[pytest]\nfaulthandler_timeout = 3\nfaulthandler_exit_on_timeout = true\n"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "scheduling", "-n", "2", "--dist", "loadfile"],
-        cwd=tmp_path,
+def run(folder: Path, processes: int) -> subprocess.CompletedProcess[str]:
+    """Run the tests of a folder, in so many processes."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "scheduling"),
+            *("-n", str(processes), "--dist", "loadfile"),
+        ],
+        cwd=folder,
         env={
             **os.environ,
             "PYTHONPATH": str(TESTS),
@@ -46,7 +52,33 @@ def test_a_test_that_hangs_fails_once_and_the_others_run(tmp_path: Path) -> None
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
+
+
+def test_the_longest_files_exist() -> None:
+    assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
+
+
+@pytest.mark.process
+def test_after_a_test_that_ends_its_process_the_others_run(tmp_path: Path) -> None:
+    # A process begins with the file that has most tests.
+    for name, tests in {"first": FOUR, "second": ENDING, "last": "def test_last(): pass"}.items():
+        (tmp_path / f"test_{name}.py").write_text(tests)
+    ran = run(tmp_path, processes=1)
+    assert ran.returncode == 1, ran.stdout
+    assert "1 failed, 7 passed" in ran.stdout
+    assert "crashed while running 'test_second.py::test_ends'" in ran.stdout
+
+
+@pytest.mark.deep
+def test_a_test_that_hangs_fails_once_and_the_others_run(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text(HANGING)
+    (tmp_path / "test_two.py").write_text(HANGING.replace("test_hangs", "test_hangs_too"))
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nfaulthandler_timeout = 3\nfaulthandler_exit_on_timeout = true\n"
+    )
+    ran = run(tmp_path, processes=2)
     assert ran.returncode == 1, ran.stdout
     assert "2 failed, 4 passed" in ran.stdout
     for test in ("test_one.py::test_hangs", "test_two.py::test_hangs_too"):
