@@ -65,6 +65,38 @@ def test_a_command_that_reads_makes_no_database(invoke: Invoke, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ("get", "a"),
+        ("list",),
+        ("watch", "--limit", "1"),
+        ("stats",),
+        ("doctor",),
+        ("export", "-"),
+        ("copy", "kv.sqlite", "other.sqlite"),
+        ("namespace", "list"),
+        ("api-key", "list"),
+    ],
+)
+def test_a_command_that_reads_makes_no_tables(
+    invoke: Invoke, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    empty = tmp_path / "kv.sqlite"
+    empty.touch()
+    ended = invoke(*command)
+    assert ended.exit_code == 1
+    assert f"There are no tables in {empty.name}; run `workertown-kv migrate`" in ended.output
+    assert list(tmp_path.iterdir()) == [empty]
+    assert empty.stat().st_size == 0
+
+
+def test_a_command_that_adds_something_makes_the_tables(invoke: Invoke, tmp_path: Path) -> None:
+    for number, command in enumerate((("namespace", "create"), ("api-key", "create"))):
+        (tmp_path / f"{number}.sqlite").touch()
+        assert invoke(*command, "a", "--store", f"{number}.sqlite").exit_code == 0
+
+
+@pytest.mark.parametrize(
     ("args", "said"),
     [
         (["--store", "memory://"], "memory:// exists only inside the process of a server"),

@@ -11,6 +11,7 @@ import pytest
 from caller import API_KEY, Caller
 from storage.gathering_cases import GatheringCases
 from workertown_kv import kv
+from workertown_kv.errors import StorageError
 from workertown_kv.operations import (
     MUST_EXIST,
     MUST_NOT_EXIST,
@@ -97,6 +98,16 @@ class RemoteSqliteCases:
 
     mixed: ClassVar[Sequence[Operation]]
     """A batch that is one request."""
+
+    async def test_without_permission_to_create_it_makes_no_tables(self, storage: Storage) -> None:
+        await storage.migrate(to=0)
+        await storage.close()
+        storage.may_create = False
+        for _ in range(2):
+            with pytest.raises(StorageError, match="There is no table"):
+                await storage.open()
+        storage.may_create = True
+        assert await storage.open()
 
     async def test_each_operation_is_one_request(self, server: Serving, storage: Storage) -> None:
         acts: list[tuple[Callable[[], Awaitable[object]], int]] = [

@@ -54,6 +54,16 @@ class SqlMigrations(SqlCase):
         assert list(await storage.migrate()) == BOTH
         await storage.set(put("a"))
 
+    async def test_without_permission_to_create_it_makes_no_tables(self) -> None:
+        storage = self.at()
+        storage.may_create = False
+        with pytest.raises(StorageError, match="run `workertown-kv migrate`") as caught:
+            await storage.open()
+        assert caught.value.kind is StorageFailure.REMOVED
+        assert list(await self.at().open()) == BOTH
+        await storage.open()
+        assert await storage.get(Get("default", "a")) is None
+
     async def test_the_command_that_migrates_does_not_advise_to_run_it(self) -> None:
         url = f"{self.server.url}?table={self.table}&migrate=manual"
         for printed in (

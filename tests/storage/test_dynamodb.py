@@ -390,6 +390,18 @@ async def test_a_table_that_is_not_ours_is_refused(table_url: str) -> None:
                 pass
 
 
+async def test_without_permission_to_create_it_makes_no_table(table_url: str) -> None:
+    storage = DynamoDBStorage(table_url)
+    storage.may_create = False
+    await storage.open()
+    for _ in range(2):
+        with pytest.raises(StorageError, match="There is no table"):
+            await storage.get(Get(SPACE, "a"))
+    assert len(await storage.migrate()) == 1
+    assert await storage.get(Get(SPACE, "a")) is None
+    await storage.close()
+
+
 async def test_migrations_make_the_table_and_remove_it(
     table_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

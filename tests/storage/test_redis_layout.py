@@ -10,7 +10,7 @@ from redis import Redis
 from servers.redis import RunningRedis
 from storage.redis_case import SPACE, Find, acts_on, opened, outcome_of, put
 from workertown_kv.entry import Entry
-from workertown_kv.errors import StorageError
+from workertown_kv.errors import StorageError, StorageFailure
 from workertown_kv.operations import Get, List, Precondition, Set
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import MovedClock
@@ -136,6 +136,21 @@ async def test_data_of_another_layout_is_refused(
             outcome = await outcome_of(act)
             assert type(outcome) is StorageError
     assert inside.hgetall("kv:layout") == {name: str(value) for name, value in layout.items()}
+
+
+async def test_without_permission_to_create_it_begins_no_store(
+    running: RunningRedis, inside: "Redis"
+) -> None:
+    storage = RedisStorage(running.url)
+    storage.may_create = False
+    with pytest.raises(StorageError, match=r"no store .* run `workertown-kv migrate`") as caught:
+        await storage.open()
+    assert caught.value.kind is StorageFailure.REMOVED
+    assert inside.dbsize() == 0
+    async with opened(running.url):
+        await storage.open()
+        assert await storage.get(Get(SPACE, "a")) is None
+        await storage.close()
 
 
 async def test_how_many_buckets_there_are_is_found_in_the_data(

@@ -42,7 +42,7 @@ def create(*, title: str, store: StoreChoice) -> None:
     async def act(opened: OpenStore) -> str:
         return _line(await opened.namespaces.create(title))
 
-    _run(store, act)
+    _run(store, act, adds=True)
 
 
 @namespace.command()
@@ -98,9 +98,9 @@ def _line(namespace: Namespace) -> str:
     return f"{namespace.id} {title if title.isprintable() else json.dumps(title)}"
 
 
-def _run(store: StoreChoice, act: _Act) -> None:
+def _run(store: StoreChoice, act: _Act, *, adds: bool = False) -> None:
     async def acting() -> None:
-        async with opened(store) as found:
+        async with opened(store, adds=adds) as found:
             printed = await act(found)
         click.echo(printed)
 

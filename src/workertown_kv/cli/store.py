@@ -196,10 +196,14 @@ def store_at(url: str, *, token_variable: str = TOKEN, namespace: str | None = N
 
 
 @asynccontextmanager
-async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncIterator[OpenStore]:
+async def opened(
+    choice: StoreChoice, *, may_create: bool = False, adds: bool = False
+) -> AsyncIterator[OpenStore]:
     """Open the store and find its namespace.
 
-    Raises `OptionsError` if that would create a database, unless `may_create`.
+    Raises `OptionsError` if that would create a database, unless `may_create`. Raises
+    `StorageError` if it would create tables in an empty database, unless the command `adds`
+    something to the store.
     """
     storage = storage_from_url(choice.url, token=choice.token)
     if not storage.shared:
@@ -208,6 +212,7 @@ async def opened(choice: StoreChoice, *, may_create: bool = False) -> AsyncItera
             "database, or the URL of a server"
         )
     changes = choice.options.changes
+    storage.may_create = may_create or adds
     storage.retention = None if changes is False else Retention(changes.seconds, changes.entries)
     is_new = storage.file is not None and is_missing(storage.file)
     if is_new and not may_create:

@@ -133,6 +133,13 @@ class Storage(ABC):
     A server sets it, from its options, before it opens the storage.
     """
 
+    may_create: bool = True
+    """Whether `open` may make what is missing: a file, or the tables of a database.
+
+    Otherwise it makes nothing, and `open` or each operation raises `StorageError`. A command that
+    only reads sets this before it opens the storage.
+    """
+
     keeps_answers: bool = False
     """Whether a batch with a record that is repeated returns the results of the first time.
 

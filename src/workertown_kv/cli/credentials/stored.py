@@ -38,7 +38,7 @@ def create(*, store: StoreChoice, name: str, as_json: bool, **limits: Any) -> No
     wanted = Limits.of(**limits)
 
     async def act() -> None:
-        async with opened(store) as found:
+        async with opened(store, adds=True) as found:
             text, key = await api_keys_of(found.storage).create(
                 name, scopes=wanted.scopes, expires_at=wanted.expires_at
             )

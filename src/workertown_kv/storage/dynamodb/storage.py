@@ -188,7 +188,7 @@ class DynamoDBStorage(Storage):
             if self._table is not None:
                 return ()
             ran: Sequence[Migration] = ()
-            if self._settings.parameters.migrate == "auto":
+            if self._settings.parameters.migrate == "auto" and self.may_create:
                 layout, ran = await self._schema.create()
             else:
                 layout = await self._schema.layout()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequenc
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from ...errors import KvError, StorageError, StorageUnavailable
+from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
 from ...meters.metric import Measurement
 from .call import Call
 from .layout import LAYOUT, Layout, default_buckets, key_slot, layout_key, parsed_layout
@@ -29,6 +29,8 @@ class Engine:
         self.seconds = parameters.timeout
         self.kept = 0
         """How many changes each log keeps; 0 if changes are not recorded."""
+        self.may_create = True
+        """Whether to begin a store where there is none."""
         self._connect = connect
         self._prefix = parameters.prefix
         self._buckets = buckets
@@ -120,6 +122,11 @@ class Engine:
         read = Call(slot, ("HMGET", name, "version", "buckets"))
         version, buckets = await session.one(read)
         if version is None:
+            if not self.may_create:
+                raise StorageError(
+                    f"There is no store with the prefix {prefix!r}; run `workertown-kv migrate`",
+                    StorageFailure.REMOVED,
+                )
             # If several processes open an empty Redis at once, the first one decides. The version
             # is written last, so that a process that finds it also finds the number of buckets.
             given = {"buckets": asked or default_buckets(clustered=clustered), "version": LAYOUT}

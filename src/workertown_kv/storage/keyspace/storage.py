@@ -56,6 +56,7 @@ class KeyspaceStorage(Storage):
         retention = self.retention
         # A reader that has read all but the newest changes needs the item before them as well.
         self._engine.kept = 0 if retention is None else retention.entries + 1
+        self._engine.may_create = self.may_create
         await self._engine.open()
         return ()
 

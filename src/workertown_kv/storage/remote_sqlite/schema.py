@@ -16,10 +16,18 @@ _RECORDING: Final = {
 }
 
 
-async def migrate(database: Database, to: int | None) -> Sequence[Migration]:
-    """Run the due migrations, or undo those after `to`. Others may do the same at once."""
+async def migrate(
+    database: Database, to: int | None, *, may_create: bool = True
+) -> Sequence[Migration]:
+    """Run the due migrations, or undo those after `to`. Others may do the same at once.
+
+    Raises `MissingTable` if there is no table, unless the migrations may create it.
+    """
+    ran = await _ran(database)
+    if not (ran or may_create):
+        raise MissingTable
     done: list[Migration] = []
-    for migration, texts in _MIGRATIONS.due(await _ran(database), to):
+    for migration, texts in _MIGRATIONS.due(ran, to):
         recording = (_RECORDING[migration.direction], (migration.migration,))
         statements = [*((text, ()) for text in (_RECORD, *texts)), recording]
         *_, recorded = await database.run(statements, writes=True)

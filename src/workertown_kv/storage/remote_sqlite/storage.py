@@ -56,7 +56,7 @@ class RemoteSqliteStorage(Storage):
         self._opened = False
 
     async def open(self) -> Sequence[Migration]:
-        ran = await migrate(self._database, None)
+        ran = await migrate(self._database, None, may_create=self.may_create)
         self._opened = True
         return ran
 

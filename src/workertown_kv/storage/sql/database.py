@@ -46,6 +46,8 @@ class Database:
         # The engine has the same time as a clock that tests move.
         self.records = True
         """Whether the database should record changes."""
+        self.may_create = True
+        """Whether to create missing tables when the database is opened."""
         self._moved_clock = None if clock is time.time else clock
         self._url = url
         self._hosts = list(url.hosts)
@@ -175,7 +177,7 @@ class Database:
     async def _prepare(self) -> Sequence[Migration]:
         ran: Sequence[Migration] = ()
         if self._url.parameters.migrate == "auto":
-            ran = await self._migrate(None)
+            ran = await self._migrate(None, may_create=self.may_create)
             await self._record()
         else:
             async with self._patient_session() as session:
@@ -183,10 +185,11 @@ class Database:
         self._prepared = True
         return ran
 
-    async def _migrate(self, to: int | None) -> Sequence[Migration]:
+    async def _migrate(self, to: int | None, *, may_create: bool = True) -> Sequence[Migration]:
         async with self._patient_session() as session:
             try:
-                if not await self._within(self.timeout, self.schema.is_due(session, to)):
+                asked = self.schema.is_due(session, to, may_create=may_create)
+                if not await self._within(self.timeout, asked):
                     return ()
                 return await self._within(MIGRATION_SECONDS, self.schema.migrate(session, to))
             except StorageError as error:

@@ -45,9 +45,15 @@ class Schema:
                 "run `workertown-kv migrate`"
             )
 
-    async def is_due(self, session: Session, to: int | None) -> bool:
-        """Return whether a migration is due. This needs no permission to change the schema."""
-        return bool(self._migrations.due(await self._ran(session), to))
+    async def is_due(self, session: Session, to: int | None, *, may_create: bool) -> bool:
+        """Return whether a migration is due. This needs no permission to change the schema.
+
+        Raises an error if there is no table, unless the migrations may create it.
+        """
+        ran = await self._ran(session)
+        if not (ran or may_create):
+            raise self.missing()
+        return bool(self._migrations.due(ran, to))
 
     async def migrate(self, session: Session, to: int | None) -> Sequence[Migration]:
         """Run the due migrations, or undo those after `to`, while other processes wait."""

@@ -81,6 +81,7 @@ class SqlStorage(Storage):
     async def open(self) -> Sequence[Migration]:
         self._gathered = self._gather()
         self._database.records = self.retention is not None
+        self._database.may_create = self.may_create
         return await self._database.open()
 
     async def close(self) -> None:

@@ -304,7 +304,8 @@ class SqliteStorage(Storage):
     # The methods below run in the threads.
 
     def _connect_all(self) -> Sequence[Migration]:
-        migrations = self._writer.open(self._connect(self._writer.patience))
+        db = self._connect(self._writer.patience)
+        migrations = self._writer.open(db, may_create=self.may_create)
         reader = self._connect_reader(None)
         self._patient_reader = self._connect_reader(Patience(self._busy_timeout_seconds))
         self._lister = self._connect_reader(Patience(self._busy_timeout_seconds))

@@ -49,11 +49,19 @@ class Writer:
         self.is_in_use = False
         """Whether a thread uses the connection for something other than a commit."""
 
-    def open(self, db: apsw.Connection) -> Sequence[Migration]:
-        """Use a connection, which has `patience`, and bring the schema up to date."""
+    def open(self, db: apsw.Connection, *, may_create: bool) -> Sequence[Migration]:
+        """Use a connection, which has `patience`, and bring the schema up to date.
+
+        Raises `StorageError` if there are no tables yet, unless it may create them.
+        """
         self.db = db
         with savepoint(self.db):  # all reads of the file see the same moment
-            check_owner(self.db)
+            ran = check_owner(self.db)
+        if not (ran or may_create):
+            raise StorageError(
+                f"There are no tables in {self._files.path}; run `workertown-kv migrate`",
+                StorageFailure.REMOVED,
+            )
         if self.db.readonly("main"):
             raise StorageError(
                 f"SQLite cannot use {self._files.path}: it may not be written",
