@@ -110,9 +110,10 @@ async def test_serve_warns_once_of_a_server_behind_that_is_down(
 ) -> None:
     caplog.set_level(logging.INFO, "workertown_kv")
     await try_out(quiet_server(HttpStorage("http://127.0.0.1:1", token=API_KEY)))
-    assert [one.getMessage() for one in caplog.records] == [
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
         "The storage cannot be used yet (unreachable): The server at 127.0.0.1:1 cannot be reached"
-    ]
+    )
 
 
 @pytest.mark.parametrize(
