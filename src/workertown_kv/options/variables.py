@@ -124,14 +124,19 @@ def unread_variables(options: Options, *, for_commands: bool = False) -> Iterato
     `for_commands` also finds misspelt variables that only commands read.
     """
     environment = options.get_env()
+    ours = [
+        name
+        for name in sorted(names_in(environment))
+        if _OURS.match(name) and not name.upper().startswith(PREFIX) and environment.get(name)
+    ]
+    if not ours:
+        return  # finding the known names takes longer than much of making a server
     known = {CONFIG, *map(variable_of_flag, FLAGS)}
     known |= named_variables(Options()).keys() | named_variables(options).keys()
-    for name in sorted(names_in(environment)):
-        is_read = name in known or name in COMMANDS or name.upper().startswith(PREFIX)
-        if not _OURS.match(name) or is_read or not environment.get(name):
-            continue
-        if not is_of_service(name, environment[name]):
-            meant = {*known, *COMMANDS} if for_commands else known
+    meant = {*known, *COMMANDS} if for_commands else known
+    for name in ours:
+        is_read = name in known or name in COMMANDS
+        if not is_read and not is_of_service(name, environment[name]):
             yield UnreadVariable(name, _nearest(name, meant))
 
 

@@ -103,6 +103,7 @@ def redirect(target: str) -> Handler:
     return handler
 
 
+@cache
 def _file(place: str) -> Handler:
     kind = TYPES[splitext(place)[1]]
 
