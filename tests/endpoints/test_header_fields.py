@@ -3,7 +3,8 @@
 import ast
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import workertown_kv
@@ -45,18 +46,22 @@ ALWAYS_ALLOWED = {"accept"}
 """Fields that every page may send (the Fetch standard, 2.2.2)."""
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in SOURCE.rglob("*.py"):
-        name = path.relative_to(SOURCE).as_posix()
-        if not name.startswith(("cli/", "client/", "storage/", "testing/")):
-            yield name, ast.parse(path.read_text())
+@cache
+def modules() -> Mapping[str, Sequence[ast.AST]]:
+    """Return the nodes of each module that has to do with requests."""
+    names = {path.relative_to(SOURCE).as_posix(): path for path in SOURCE.rglob("*.py")}
+    return {
+        name: [*ast.walk(ast.parse(path.read_text()))]
+        for name, path in names.items()
+        if not name.startswith(("cli/", "client/", "storage/", "testing/"))
+    }
 
 
 def read() -> set[str]:
     """Return the fields that code looks up, by constants of bytes, in mappings of bytes."""
     found = set(FORWARDED)
-    for name, tree in modules():
-        for node in ast.walk(tree):
+    for name, nodes in modules().items():
+        for node in nodes:
             match node:
                 case ast.Call(ast.Attribute(ast.Name("parameters"), "get")):
                     continue  # of a media type
@@ -73,8 +78,8 @@ def lists() -> set[str]:
     """Return the fields that are read as lists."""
     return {
         field
-        for name, tree in modules()
-        for node in ast.walk(tree)
+        for name, nodes in modules().items()
+        for node in nodes
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "list_field"
         for field in named(name, node.args[1])
     }
@@ -92,7 +97,7 @@ def named(module: str, looked_up: ast.expr) -> set[str]:
 
 
 def test_no_other_module_looks_through_the_fields_of_a_request() -> None:
-    looking = {name for name, tree in modules() if 'scope["headers"]' in subscripts(tree)}
+    looking = {name for name, nodes in modules().items() if 'scope["headers"]' in subscripts(nodes)}
     assert looking == {
         "access/forwarded.py",
         "auth/hooks.py",
@@ -101,8 +106,8 @@ def test_no_other_module_looks_through_the_fields_of_a_request() -> None:
     }
 
 
-def subscripts(tree: ast.Module) -> set[str]:
-    found = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
+def subscripts(nodes: Sequence[ast.AST]) -> set[str]:
+    found = {ast.unparse(node) for node in nodes if isinstance(node, ast.Subscript)}
     return {one.replace("'", '"') for one in found}
 
 

@@ -65,15 +65,15 @@ async def test_a_large_body_lets_other_requests_have_a_turn(kind: str) -> None:
     (method, url), body, status = BODIES[kind]
     call = Caller(make_server(MemoryStorage()))
     content_type = "multipart/form-data; boundary=x" if kind == "a form" else "application/json"
-    got = []
 
     async def act() -> None:
         answer = await call(method, url, content=body, headers={"Content-Type": content_type})
-        got.append(answer.status_code)
+        assert answer.status_code == status
 
     # The best of three, since other processes use the machine too.
-    longest = [await longest_turn(act) for _ in range(3)]
-    assert got == [status] * 3
+    longest: list[float] = []
+    while len(longest) < 3 and min(longest, default=MOST_SECONDS) >= MOST_SECONDS:
+        longest.append(await longest_turn(act))
     assert min(longest) < MOST_SECONDS
 
 
