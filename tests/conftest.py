@@ -6,8 +6,11 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -29,7 +32,14 @@ settings.register_profile("all", _PATIENT, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+if find_spec("sniffio") is None:
+    # httpx2 looks for this package in each request in process: longer than the server answers it.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
+
 TESTS: Final = Path(__file__).parent
+
+MEMORY: Final = Path("/dev/shm")
+"""A folder in memory, on Linux."""
 
 INSTALLED: Final = {"npm", "modules", "packages", "libraries", "sdk"}
 """The fixtures that install packages of their own."""
@@ -94,8 +104,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector look through what the tests make, but not through all tests."""
+    """Let the garbage collector look through what the tests make, but not through all tests.
+
+    A test makes some thousand objects, of which few are in cycles.
+    """
     gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
     gc.enable()
 
 
@@ -140,6 +154,29 @@ def _shared_by_tests() -> Sequence[object]:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Return an empty folder, which is in memory for a test that starts no process.
+
+    SQLite waits for the disk at each commit: most of the time of many a test.
+    """
+    starts = any(map(request.node.get_closest_marker, ("process", "program", "network")))
+    if starts or not _is_memory_free():
+        yield request.getfixturevalue("tmp_path")
+        return
+    with TemporaryDirectory(dir=MEMORY) as folder:
+        yield Path(folder)
+
+
+@cache
+def _is_memory_free() -> bool:
+    """Return whether the system has a folder in memory, and space in it: in containers often not.
+
+    It is asked once, so that all tests of a process see the same.
+    """
+    return MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * 1024**3
 
 
 @pytest.fixture
