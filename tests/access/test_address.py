@@ -329,7 +329,7 @@ async def test_who_is_no_trusted_proxy_is_who_connected_whatever_it_sends(
 @given(sent=st.lists(_SENT, max_size=3), client=_CLIENTS, in_one_field=st.booleans())
 @example(sent=[b'for=203.0.113.9;x="'], client="2001:db8::7", in_one_field=True)
 @example(sent=[b'for=203.0.113.9;x="\\'], client="2001:db8::7", in_one_field=True)
-@settings(max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 async def test_a_client_cannot_choose_its_address_through_a_proxy_that_adds_to_a_field(
     sent: list[bytes], client: str, *, in_one_field: bool
 ) -> None:
@@ -350,7 +350,11 @@ async def test_a_client_cannot_choose_its_address_through_a_proxy_that_adds_to_a
 
 
 @given(headers=st.lists(st.tuples(_NAMES, _SENT), max_size=4))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=3 * settings().max_examples,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 async def test_no_header_however_strange_is_a_500(headers: list[tuple[bytes, bytes]]) -> None:
     scope = scope_of(PROXY, headers) | {"method": "GET", "path": "/health"}
     sent = await messages(_SERVER, scope)

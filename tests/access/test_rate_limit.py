@@ -410,7 +410,7 @@ _MOVES = st.lists(st.tuples(st.integers(0, 90_000), st.integers(1, 6)), min_size
 
 
 @given(limit=st.integers(1, 5), moves=_MOVES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 def test_a_client_that_waits_as_long_as_it_should_is_let_in_and_never_are_more_than_the_limit(
     limit: int, moves: list[tuple[int, int]]
 ) -> None:

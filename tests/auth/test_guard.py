@@ -205,7 +205,11 @@ def test_a_user_name_that_basic_cannot_carry_is_refused() -> None:
 @given(
     authorization=st.binary(max_size=80).filter(lambda raw: b"\r" not in raw and b"\n" not in raw)
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=3 * settings().max_examples,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 async def test_no_header_however_strange_is_a_500_or_gets_in(authorization: bytes) -> None:
     for scheme in (b"", b"Bearer ", b"Basic "):
         answer = await ask(_SERVER, "GET", "/v1/kv/x", scheme + authorization)

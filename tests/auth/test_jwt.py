@@ -534,7 +534,11 @@ _HEADERS = st.dictionaries(
 
 
 @given(header=_HEADERS, claims=st.binary(max_size=20), signature=st.binary(max_size=20))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=3 * settings().max_examples,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 async def test_no_token_however_strange_is_a_500_or_gets_in(
     header: dict[str, object], claims: bytes, signature: bytes
 ) -> None:
