@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from workertown_kv.testing import ServedStore
 
-ROUNDS = max(1, settings().max_examples // 40)
+ROUNDS = max(2, settings().max_examples // 40)
 """Two, and five in `make test-all`."""
 WRITERS = 8
 KEYS_PER_WRITER = 4

@@ -18,7 +18,7 @@ from workertown_kv.testing import MovedClock, StorageConformance
 class SqlConformance(StorageConformance):
     """Empties one table between the cases. A module that extends it has a fixture `server`."""
 
-    examples = 8
+    examples = 16
 
     storage_type: ClassVar[Any]
     """The class of the storage."""
