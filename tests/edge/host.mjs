@@ -1,9 +1,10 @@
 // Runs pytest inside Pyodide, which is Python as Cloudflare runs it, with a KV namespace and a D1
 // database of miniflare as the bindings. Arguments: the folder of npm's packages, that of Python's,
-// that of the suites, that of the example, and that of the reports.
+// that of the suites, that of the example, and that of the report; what becomes of a null of
+// JavaScript, `null` or `none`, as the embedder has it; and which tests.
 import { createRequire } from "node:module";
 
-const [modules, packages, suites, example, reports] = process.argv.slice(2);
+const [modules, packages, suites, example, reports, nulls, some] = process.argv.slice(2);
 const require = createRequire(`${modules}/`);
 const { loadPyodide } = require("pyodide");
 const { Miniflare } = require("miniflare");
@@ -37,29 +38,22 @@ const RELAYED_D1 = {
   batch: async (statements) => await RELAY.run(statements),
 };
 
-async function run(name, convertNullToNone, args) {
-  const pyodide = await loadPyodide({ convertNullToNone });
-  pyodide.registerJsModule("miniflare", { KV, D1, RELAYED_D1 });
-  for (const [path, folder] of Object.entries({ packages, suites, example, reports })) {
-    pyodide.mountNodeFS(`/${path}`, folder);
-  }
-  pyodide.globals.set("ARGS", pyodide.toPy([`--junitxml=/reports/${name}.xml`, ...args]));
-  await pyodide.runPythonAsync(`
-    import os, sys
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    sys.path[:0] = ["/packages", "/suites"]
-    sys.dont_write_bytecode = True
-    import importing
-    import pytest
-    pytest.main(["--rootdir=/suites", "-q", "-p", "awaiting", "-p", "no:cacheprovider",
-                 "--tb=short", "-W", "error", *ARGS])
-  `);
+const pyodide = await loadPyodide({ convertNullToNone: nulls === "none" });
+pyodide.registerJsModule("miniflare", { KV, D1, RELAYED_D1 });
+for (const [path, folder] of Object.entries({ packages, suites, example, reports })) {
+  pyodide.mountNodeFS(`/${path}`, folder);
 }
-
-// A null of JavaScript comes to Python as one or the other, as the embedder has it.
-await run("null", false, ["/suites/worker.py", "/suites/promises.py"]);
-const some =
-  "keeps_values or tells_of or cannot_do or binding or never_set or comes_back_whole or order_of";
-await run("none", true, ["/suites/worker.py", "/suites/promises.py", "-k", some]);
+pyodide.globals.set("SOME", some);
+await pyodide.runPythonAsync(`
+  import os, sys
+  os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+  sys.path[:0] = ["/packages", "/suites"]
+  sys.dont_write_bytecode = True
+  import importing
+  import pytest
+  pytest.main(["--rootdir=/suites", "-q", "-p", "awaiting", "-p", "no:cacheprovider", "--tb=short",
+               "-W", "error", "--junitxml=/reports/report.xml", "-k", SOME,
+               "/suites/worker.py", "/suites/promises.py"])
+`);
 await miniflare.dispose();
 process.exit(0);
