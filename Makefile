@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+UV_VERSION := 0.13.9
+UV := .venv-uv-$(UV_VERSION)/bin/uv
 ARGS ?=
 
 # The tests start the command many hundred times: each start would compile the package again.
@@ -29,29 +31,28 @@ check: $(VENV)/.dev ## Run the tests that start no process and need no network (
 	@# Without Schemathesis, which takes long to import.
 	$(PYTEST) auto $(STARTS_NOTHING) -p no:schemathesis --ignore=tests/endpoints/test_open_api.py $(ARGS)
 
-check-lowest: ## Run `make check` with the lowest versions that pyproject.toml permits
-	$(call CHECK_WITH,.venv-lowest,lowest-direct)
+check-lowest: $(UV) ## Run `make check` with the lowest versions that pyproject.toml permits
+	$(call CHECK_WITH,.venv-lowest,lowest-direct,-W default)
 
-check-newest: ## Run `make check` with the newest versions that pyproject.toml permits
-	$(call CHECK_WITH,.venv-newest,highest)
+check-newest: $(UV) ## Run `make check` with the newest versions that pyproject.toml permits
+	$(call CHECK_WITH,.venv-newest,highest,$(SHOW_DEPRECATIONS))
 
 # Users may get other versions than the pinned ones. The tools of the tests keep their pins.
 # A deprecation warning of another version breaks nothing yet, so these runs only show it.
+SHOW_DEPRECATIONS := -W default::DeprecationWarning -W default::PendingDeprecationWarning
 define CHECK_WITH
-$(PYTHON) -m venv .venv-uv
-.venv-uv/bin/python -m pip --quiet --disable-pip-version-check install uv==0.13.9
-.venv-uv/bin/uv venv --quiet --clear --python $(PYTHON) $(1)
-.venv-uv/bin/uv pip install --quiet --python $(1) --require-hashes -r requirements/dev.txt
-.venv-uv/bin/uv pip install --python $(1) --upgrade --resolution $(2) --all-extras -r pyproject.toml
-.venv-uv/bin/uv pip install --quiet --python $(1) --no-deps --no-build-isolation --editable .
-$(1)/bin/python -m pytest -n auto --dist loadfile -W default $(STARTS_NOTHING) $(ARGS)
+$(UV) venv --quiet --seed --clear --python $(PYTHON) $(1)
+$(UV) pip install --quiet --python $(1) --require-hashes -r requirements/dev.txt
+$(UV) pip install --python $(1) --upgrade --resolution $(2) --all-extras -r pyproject.toml
+$(UV) pip install --quiet --python $(1) --no-deps --no-build-isolation --editable .
+$(1)/bin/python -m pytest -n $(MORE_THAN_CORES) --dist loadfile $(3) $(STARTS_NOTHING) $(ARGS)
 endef
 
 test: $(VENV)/.dev ## Run the tests (only some: make test ARGS="-k sqlite")
 	$(PYTEST) $(MORE_THAN_CORES) -m "not deep" $(ARGS)
 
 test-all: $(VENV)/.dev ## Run all tests, with more generated cases
-	HYPOTHESIS_PROFILE=all $(PYTEST) auto $(ARGS)
+	HYPOTHESIS_PROFILE=all $(PYTEST) $(MORE_THAN_CORES) $(ARGS)
 
 coverage: $(VENV)/.dev ## Run the tests and show the lines that they do not reach
 	$(PYTEST) auto -m "not deep" --cov --cov-report=term $(ARGS)
@@ -77,6 +78,10 @@ docs: $(VENV)/.dev ## Write the pages that are made from the code
 
 site: .venv-site/.site ## Build the docs site in .site/html
 	.venv-site/bin/python -m docs.site
+
+$(UV):
+	$(PYTHON) -m venv $(@D)/..
+	$(@D)/python -m pip --quiet --disable-pip-version-check install uv==$(UV_VERSION)
 
 # Extras stay in the names: pip takes a pin of `a` for none of `a[b]` where a newer `a` is out.
 PIN := uv pip compile -q --universal --python-version 3.11 --upgrade --generate-hashes \
