@@ -26,10 +26,12 @@ PYTEST = $(BIN)/python -m pytest --dist loadfile -n
 # Tests wait for the servers and engines that they start. Meanwhile another test can run.
 MORE_THAN_CORES = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 STARTS_NOTHING := -m "not program and not process and not network and not deep"
+# In these folders, each test starts something: to collect them would only take time.
+START_SOMETHING := $(addprefix --ignore=tests/,cli clients examples failover workerd)
 
 check: $(VENV)/.dev ## Run the tests that start no process and need no network (a minute)
 	@# Without Schemathesis, which takes long to import.
-	$(PYTEST) auto $(STARTS_NOTHING) -p no:schemathesis --ignore=tests/endpoints/test_open_api.py $(ARGS)
+	HYPOTHESIS_PROFILE=few $(PYTEST) $(MORE_THAN_CORES) $(STARTS_NOTHING) $(START_SOMETHING) -p no:schemathesis --ignore=tests/endpoints/test_open_api.py $(ARGS)
 
 check-lowest: $(UV) ## Run `make check` with the lowest versions that pyproject.toml permits
 	$(call CHECK_WITH,.venv-lowest,lowest-direct,-W default)
