@@ -124,12 +124,6 @@ def kill_workers(server: ServedStore) -> None:
         os.kill(int(child), signal.SIGKILL)
 
 
-def wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-
-
 # The format
 
 

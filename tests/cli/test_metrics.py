@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from metrics_text import TOKEN, TOKEN_FIELDS, Scrape
+from waiting import wait_until
 from workertown_kv.testing import ServedStore
 
 REQUESTS = "kv_http_requests_total"
@@ -25,13 +26,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStore]:
     args = ["--no-access-log", "--workers", "2"]
     with ServedStore(database, args=args, env={"KV_METRICS_TOKEN": TOKEN}) as served:
         yield served
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
 
 
 def scrape(store: ServedStore) -> Scrape:

@@ -5,14 +5,14 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
+from waiting import wait_until
 from workertown_kv.cli.worker import Flags, Worker
 from workertown_kv.files import Files
 from workertown_kv.meters.board import Board
@@ -73,13 +73,6 @@ def status(store: ServedStore, key: str) -> int:
     answered = connection.getresponse().status
     connection.close()
     return answered
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.02)
 
 
 def statuses(store: ServedStore, *keys: str) -> set[tuple[int, ...]]:

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from servers.small_disk import fill, small_disk
+from waiting import wait_until
 from workertown_kv.errors import StorageFailure, StorageUnavailable
 from workertown_kv.operations import Delete, Get, List, Set
 from workertown_kv.storage.sqlite import SqliteStorage, storage, write_ahead_log
@@ -103,7 +104,7 @@ def test_nothing_acknowledged_is_lost_when_the_log_is_removed(
         refused = client.put("/v1/kv/refused", json={"value": 1})
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert f"kv.sqlite{removed[0]}" in refused.json()["error"]
-        assert client.get("/health").status_code == 503
+        wait_until(lambda: client.get("/health").status_code == 503)
         assert numbers(client, acknowledged) == [200] * acknowledged
         server.read_until("was removed or replaced while the server uses it")
         server.kill()
@@ -205,7 +206,7 @@ def test_nothing_is_acknowledged_once_a_file_was_overwritten(
             client.put(f"/v1/kv/{key}", json={"value": 1})
         refused = client.put("/v1/kv/refused", json={"value": 1})
         assert (refused.status_code, f"kv.sqlite{end}," in refused.json()["error"]) == (503, True)
-        assert client.get("/health").status_code == 503
+        wait_until(lambda: client.get("/health").status_code == 503)
     assert server.output.count("was overwritten or cut while the server uses it") == 1
     if end:  # of such a log, a server that starts makes an empty one
         with ServedStore(file) as server, server.client() as client:
