@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
-from workertown_kv.testing import ServedStore
+from workertown_kv.testing import ServedStore, free_port
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,6 +26,12 @@ def check_refused(ended: subprocess.CompletedProcess[str], *said: str) -> None:
         assert words in ended.stderr
 
 
+@pytest.fixture(autouse=True)
+def usable_port(invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `serve` listen, whatever else runs on this machine; `invoke` removes all variables."""
+    monkeypatch.setenv("KV_PORT", str(free_port()))
+
+
 @pytest.fixture
 def port() -> Iterator[str]:
     """Yield a port on which a program listens."""
@@ -32,9 +39,16 @@ def port() -> Iterator[str]:
         yield str(listener.getsockname()[1])
 
 
-def test_a_port_in_use(run_apart: Run, port: str) -> None:
-    ended = run_apart("serve", "--port", port, "--database", "memory://")
+def test_a_port_in_use(run_apart: Run, port: str, tmp_path: Path) -> None:
+    ended = run_apart("serve", "--port", port)
     check_refused(ended, f"Cannot listen on 127.0.0.1:{port}", "in use")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_cannot_be_opened_leaves_no_socket(run: Run, tmp_path: Path) -> None:
+    ended = run("serve", "--uds", tmp_path / "kv.sock", "--database", tmp_path)
+    check_refused(ended, "it is a folder; expected the path of a file")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_port_of_another_store(run: Run) -> None:
@@ -47,7 +61,7 @@ def test_the_port_of_another_store(run: Run) -> None:
 
 def test_a_host_that_is_not_this_machine(run: Run) -> None:
     # No machine has 192.0.2.0/24 (RFC 5737).
-    ended = run("serve", "--host", "192.0.2.1", "--database", "memory://")
+    ended = run("serve", "--host", "192.0.2.1", "--port", "8787", "--database", "memory://")
     check_refused(ended, "Cannot listen on 192.0.2.1:8787")
 
 

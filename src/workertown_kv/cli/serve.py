@@ -20,7 +20,7 @@ from .database import (
 from .ending import one_line_errors
 from .flag import Flag, WholeNumber
 from .greeting import KEY_VARIABLE, greet
-from .listening import listen, listen_at, tls_context
+from .listening import Sockets, close, listen, listen_at, tls_context
 from .log import LogFormat, LogLevel, set_up_log
 from .worker import Flags
 from .workers import Workers, try_out
@@ -127,24 +127,33 @@ def serve(*, database: str, **flags: Any) -> None:
         shown = str(server.runtime.storage.file or without_credentials(database))
         is_new = made_by_opening(server)
         tls = tls_context(chosen.tls_cert, chosen.tls_key) if chosen.tls_cert else None
-        has_stored_keys = asyncio.run(try_out(server))
-        made = None
-        if not server.strategies and not has_stored_keys:
-            made = os.environ[KEY_VARIABLE] = secrets.token_urlsafe(24)
     if chosen.workers > 1 and not server.runtime.storage.shared:
         raise click.ClickException(
             f"{chosen.workers} workers would each have their own {shown}; expected --workers 1"
         )
-    if chosen.uds is None:
-        sockets = listen(chosen.host, chosen.port, chosen.workers)
-    else:
-        sockets = listen_at(chosen.uds, chosen.workers)
+    # Before the storage is opened, so that a command that cannot listen makes no database.
+    sockets = _sockets(chosen)
+    try:
+        with one_line_errors():
+            has_stored_keys = asyncio.run(try_out(server))
+    except BaseException:
+        close(sockets, chosen.uds)
+        raise
+    made = None
+    if not server.strategies and not has_stored_keys:
+        made = os.environ[KEY_VARIABLE] = secrets.token_urlsafe(24)
     url = _url(chosen)
     # Browsers do not open Unix domain sockets.
     has_console = server.console is not None and chosen.uds is None
     console = f"{url}{server.console}/" if has_console else None
     greet(url, shown, made, chosen.log_format, uds=chosen.uds, console=console, is_new=is_new)
     Workers(chosen, files, sockets, tls).run()
+
+
+def _sockets(flags: Flags) -> Sockets:
+    if flags.uds is None:
+        return listen(flags.host, flags.port, flags.workers)
+    return listen_at(flags.uds, flags.workers)
 
 
 def _url(flags: Flags) -> str:
