@@ -108,6 +108,8 @@ async def test_a_bulk_file_of_others_is_read(block_bytes: int) -> None:
         (b'[{"key":"a","value":1}]', "Expected `str`, got `int`"),
         (b'[{"key":"a","value":"?","base64":true}]', "the value is not base64 text"),
         (b'[{"key":"","value":"1"}]', "The key is empty"),
+        (b'[{"key":"a","value":"\xff"}]', "Pair 1 (from byte 1): the pair is not in UTF-8"),
+        (b'[{"key":"\xff","value":""}]', "Pair 1 (from byte 1): the pair is not in UTF-8"),
         (b'[{"key":"a","value":nope}]', "Pair 1 (from byte 1): JSON is malformed"),
     ],
 )
@@ -150,16 +152,20 @@ async def test_csv_without_a_column_of_values_becomes_objects() -> None:
         (b'key,value\na,"1\n', "Line 2: the file is cut off inside of quotes"),
         (b'key,value\na,"1"x\n', "Line 2: "),
         (b"key,value\n,1\n", "Line 2: The key is empty"),
-        (b"key,value\na,\xff\n", "the file is not in UTF-8"),
+        (b"key,value\na,\xff\n", "Line 2: the file is not in UTF-8"),
+        (b"\xef\xbb\xbfkey\n\xff\n", "Line 2: the file is not in UTF-8"),
+        (b'key\n"a\nb\n\xff"\n', "Line 4: the file is not in UTF-8"),
+        (b"key\na\n\xc3", "Line 3: the file is not in UTF-8"),
         (b"key,value,expires_at\na,1,soon\n", "Line 2: expires_at is 'soon'; expected Unix"),
         (b"key,value,metadata\na,1,x\n", "Line 2: metadata is not JSON"),
         (b"key,value\na," + b"x" * LIMITS.value_bytes + b"\n", "Line 2: The value has"),
         (b"key,value\na," + b"x" * (LIMITS.line_bytes + 9) + b"\n", "the row has more than"),
     ],
 )
-async def test_a_wrong_csv_file_is_refused(file: bytes, message: str) -> None:
+@pytest.mark.parametrize("block_bytes", [1, 100_000])
+async def test_a_wrong_csv_file_is_refused(file: bytes, message: str, block_bytes: int) -> None:
     with pytest.raises(BadFile) as caught:
-        await entries_in(file, CsvDecoder(LIMITS), 100_000)
+        await entries_in(file, CsvDecoder(LIMITS), block_bytes)
     assert message in caught.value.message
 
 

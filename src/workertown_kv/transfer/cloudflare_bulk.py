@@ -209,6 +209,8 @@ class BulkDecoder:
                 metadata=metadata_of(pair.metadata),
                 expires_at=checked_expiry(self._expiry(pair)),
             )
+        except UnicodeDecodeError as error:
+            raise self._bad("the pair is not in UTF-8", start) from error
         except (msgspec.DecodeError, RecursionError) as error:
             raise self._bad(str(error), start) from error
         except InputError as error:

@@ -69,7 +69,8 @@ class CsvDecoder:
         try:
             return self._text.decode(block, final)
         except UnicodeDecodeError as error:
-            raise self._bad("the file is not in UTF-8") from error
+            line = self._number + error.object.count(b"\n", 0, error.start) + 1
+            raise BadFile(f"Line {line:,}: the file is not in UTF-8") from error
 
     def _decode(self, text: str) -> Iterator[Item]:
         *ends, rest = text.split("\n")
