@@ -2,7 +2,7 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from starlette.routing import Route
 from caller import API_KEY, Caller, make_server
 from metrics_text import TOKEN, TOKEN_FIELDS, Scrape
 from workertown_kv import Server, Storage
+from workertown_kv.auth import hash_api_key
 from workertown_kv.errors import OptionsError, StorageFailure, StorageUnavailable
 from workertown_kv.meters.catalogue import METRICS
 from workertown_kv.storage import Migration
@@ -100,6 +101,24 @@ async def test_the_token_and_administrators_may_read_them(who: str) -> None:
         assert "KV_METRICS_TOKEN" in answer.json()["error"]
         assert answer.headers["www-authenticate"].startswith("Bearer")
     await server.close()
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"KV_API_KEY": TOKEN},
+        {"KV_API_KEYS": f'{{"name": "shop", "api_key": "{TOKEN}"}}'},
+        {"KV_API_KEYS": f'{{"name": "shop", "hash": "{hash_api_key(TOKEN)}"}}'},
+    ],
+)
+def test_the_token_is_no_api_key_too(env: Mapping[str, str]) -> None:
+    name = "api_key" if "KV_API_KEY" in env else "shop"
+    same = f"is the same as the API key '{name}', which permits more than reading the metrics"
+    with pytest.raises(OptionsError, match=f"^metrics.token {same}"):
+        make_server(MemoryStorage(), metrics={"token": TOKEN}, auth={}, get_env=lambda: env)
+    both = {**env, "KV_METRICS_TOKEN": TOKEN}
+    with pytest.raises(OptionsError, match=f"^The variable KV_METRICS_TOKEN {same}"):
+        make_server(MemoryStorage(), auth={}, get_env=lambda: both)
 
 
 @pytest.mark.parametrize("token", [{}, {"KV_METRICS_TOKEN": ""}])

@@ -72,6 +72,11 @@ class ApiKey:
             verify_credentials=chosen.verify_credentials,
         )
 
+    def name_of(self, api_key: str) -> str | None:
+        """Return the name of one of the keys, if it is one."""
+        known = self._known.get(digest(api_key.encode()))
+        return None if known is None else known.user.id
+
     @property
     def summary(self) -> str:
         return f"{len(self._known):,} {'API key' if len(self._known) == 1 else 'API keys'}"

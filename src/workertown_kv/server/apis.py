@@ -24,7 +24,7 @@ from ..http.exchange import Exchange
 from ..http.route import OTHER, PLAIN_READS, Route
 from ..meters.board import Board
 from ..namespaces import Namespaces
-from ..options import EndpointsOptions, Options, V1Options, check_bearer
+from ..options import EndpointsOptions, Options, Secret, V1Options, check_bearer
 from ..storage import Health, Storage
 from .pages import pages_of
 
@@ -113,6 +113,8 @@ def routes_of(
             check_bearer(f"The variable {variable}", token)
         except ValueError as error:
             raise OptionsError(str(error)) from error
+        name = "metrics.token" if options.metrics.token else f"The variable {variable}"
+        _check_is_no_api_key(name, token, strategies)
         routes = [MetricsRoute(path, board, token, gives_way=is_default)]
         if not is_default or not _is_covered(routes, found):
             found["endpoints.metrics"] = endpoints.metrics, routes
@@ -127,6 +129,18 @@ def routes_of(
     found |= pages_of(options, found, partial(_is_free, found))
     _check_apart(found)
     return [route for _, routes in found.values() for route in routes]
+
+
+def _check_is_no_api_key(name: str, token: Secret | None, strategies: Sequence[Strategy]) -> None:
+    """Raise `OptionsError` if a program that reads the metrics could do what an API key permits."""
+    for strategy in strategies:
+        if token and isinstance(strategy, ApiKey):
+            api_key = strategy.name_of(token.reveal())
+            if api_key is not None:
+                raise OptionsError(
+                    f"{name} is the same as the API key {api_key!r}, which permits more than "
+                    "reading the metrics; expected another token"
+                )
 
 
 def _refusals(options: Options) -> Sequence[int]:
