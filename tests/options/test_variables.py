@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +22,7 @@ from workertown_kv.options import (
     unread_variables,
     variable_of_flag,
 )
+from workertown_kv.options.variables import OF_OPENTELEMETRY
 
 
 def unread(env: Mapping[str, str], **options: Any) -> dict[str, str | None]:
@@ -75,6 +77,12 @@ def test_a_variable_that_is_read_is_no_matter() -> None:
         ("KV_OPTIONS_BASE_PATH", "KV_OPTIONS__BASE_PATH"),
         ("KV_VALUE_BYTES", "KV_OPTIONS__LIMITS__VALUE_BYTES"),
         ("KV_RATE_LIMIT", "KV_OPTIONS__ACCESS__RATE_LIMIT"),
+        ("KV_API_TOKEN", "KV_API_KEY"),
+        ("KV_AUTH_TOKEN", "KV_API_KEY"),
+        ("KV_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("KV_OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("KV_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"),
+        ("KV_OTEL_SERVICE_NAME", "OTEL_SERVICE_NAME"),
     ],
 )
 def test_a_name_that_is_nearly_right_is_recognized(name: str, near: str) -> None:
@@ -85,7 +93,6 @@ def test_a_name_that_is_nearly_right_is_recognized(name: str, near: str) -> None
     "name",
     [
         "KV_URL",
-        "KV_API_TOKEN",
         "KV_REST_API_URL",
         "KV_REST_API_TOKEN",
         "KV_REST_API_READ_ONLY_TOKEN",
@@ -98,6 +105,17 @@ def test_a_name_that_is_nearly_right_is_recognized(name: str, near: str) -> None
 )
 def test_the_variables_of_others_are_not_taken_for_ours(name: str) -> None:
     assert unread({name: "x"}) == {name: None}
+
+
+def test_a_token_is_sent_by_commands() -> None:
+    made = parse_options({"get_env": lambda: {"KV_API_TOKEN": "x"}})
+    (found,) = unread_variables(made, for_commands=True)
+    assert found.near == "KV_TOKEN"
+
+
+def test_the_named_variables_of_opentelemetry_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/traces.md").read_text()
+    assert all(f"`{name}`" in page for name in OF_OPENTELEMETRY)
 
 
 def test_the_variables_of_the_commands_are_known() -> None:

@@ -76,6 +76,23 @@ _ALSO_CALLED: Final = {
 _ANYWHERE: Final = {"CERTIFICATE"}
 """The words that stand for others also at the end of a name."""
 
+_TOKENS: Final = {"ACCESS_TOKEN", "API_TOKEN", "AUTH_TOKEN", "BEARER_TOKEN"}
+"""What others call an API key; a command sends it, and a server accepts it."""
+
+_OPENTELEMETRY: Final = re.compile("(?:OPENTELEMETRY|OTEL|OTLP)(_.+)")
+OF_OPENTELEMETRY: Final = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_METRICS_EXPORTER",
+    "OTEL_METRIC_EXPORT_INTERVAL",
+)
+"""The variables that OpenTelemetry reads itself, whose names do not begin as ours."""
+
 _NEAR: Final = 0.75
 _VERY_NEAR: Final = 0.9
 _ONE_LETTER: Final = 0.88
@@ -155,6 +172,12 @@ def _named(kind: Any, group: Any, path: tuple[str, ...]) -> Iterator[tuple[str, 
 def _nearest(name: str, known: set[str]) -> str | None:
     """Return the variable that the operator meant, if a similar name exists."""
     words = _OURS.sub("", name, count=1).upper()
+    if words in _TOKENS:
+        return "KV_TOKEN" if "KV_TOKEN" in known else "KV_API_KEY"
+    if of_others := _OPENTELEMETRY.fullmatch(words):
+        for one in OF_OPENTELEMETRY:
+            if one.endswith(of_others[1]):
+                return one
     parts = re.split("[_-]+", words)
     parts[0] = _ALSO_CALLED.get(parts[0], parts[0])
     parts[1:] = [_ALSO_CALLED.get(part, part) if part in _ANYWHERE else part for part in parts[1:]]
