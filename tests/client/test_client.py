@@ -111,6 +111,8 @@ def test_numbers_are_counted_exactly(store: Client) -> None:
     assert store.increment("stock", -1, initial=5, min=0) == 4
     with pytest.raises(PatchConflict, match="below min 0"):
         store.increment("stock", -5, min=0)
+    with pytest.raises(InputError, match="max is 3; expected at least as much as min, which is 5"):
+        store.increment("stock", min=5, max=3)
     store.increment("window", expires_at=FAR)
     store.increment("window", expires_at=FAR + 1)
     entry = store.entry("window")

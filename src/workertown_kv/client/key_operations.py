@@ -168,6 +168,8 @@ class KeyOperations:
             least=None if min is None else _amount(min, "min"),
             most=None if max is None else _amount(max, "max"),
         )
+        if counting.has_no_room:
+            raise InputError(f"max is {max!r}; expected at least as much as min, which is {min!r}")
         at = lifetime(ttl, expires_at, self._clock())
         target = self._target(key, if_version)
         return Prepared(updates.increment(target, counting, at), _new_value)

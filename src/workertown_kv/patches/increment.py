@@ -23,6 +23,11 @@ class Increment(msgspec.Struct, frozen=True, kw_only=True):
     least: Amount | None = None
     most: Amount | None = None
 
+    @property
+    def has_no_room(self) -> bool:
+        """Return whether no number is between the bounds."""
+        return self.least is not None and self.most is not None and self.least > self.most
+
     def of(self, text: bytes | None) -> bytes:
         """Return the text of the new number. Raises `PatchConflict` if there can be none."""
         present = self.initial if text is None else exact(text)

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -44,6 +45,23 @@ def test_what_cannot_be_added_changes_nothing(
     assert (ended.exit_code, ended.stdout) == (code, "")
     assert said in ended.stderr
     assert invoke("get", "n").stdout == "1"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("n", "--min", "5", "--max", "3"), "--min 5 is above --max 3; expected at most 3"),
+        (("",), "The key is empty"),
+        (("n", "--expires-at", "1"), "expires_at: Expected a time in the future"),
+    ],
+)
+def test_arguments_that_make_no_sense_make_no_database(
+    invoke: Invoke, tmp_path: Path, args: tuple[str, ...], said: str
+) -> None:
+    ended = invoke("increment", *args)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert said in ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_take_removes_no_bytes_that_a_terminal_cannot_show(

@@ -1,5 +1,6 @@
 """Define `workertown-kv increment`."""
 
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -81,10 +82,14 @@ def increment(
     check_one_end(ttl, expires_at)
     adding = Increment(by=by, initial=initial or 0, least=least, most=most)
 
+    if adding.has_no_room:
+        raise click.UsageError(f"--min {least} is above --max {most}; expected at most {most}")
+
     async def act() -> None:
+        # Before the store is opened, so that wrong arguments make no database.
+        check_key(key, store.limits.key_bytes)
+        until = lifetime(ttl=ttl, expires_at=expires_at, now=time.time())
         async with opened(store, may_create=True) as found:
-            check_key(key, found.limits.key_bytes)
-            until = lifetime(ttl=ttl, expires_at=expires_at, now=found.storage.clock())
             target = Target(found.namespace_id, key)
             updated = await found.storage.update(incremented(target, adding, until))
         click.echo(_number_in(updated))

@@ -229,7 +229,7 @@ def increment_of(
         least=_amount(body.min, (*path, "min")),
         most=_amount(body.max, (*path, "max")),
     )
-    if counting.least is not None and counting.most is not None and counting.least > counting.most:
+    if counting.has_no_room:
         raise invalid((*path, "max"), "Expected at least as much as min")
     expires_at = expiry_of(body.ttl, body.expires_at, now, path, is_precise=is_precise)
     return increment(target, counting, expires_at)
