@@ -12,8 +12,8 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from ..entry import DEFAULT_NAMESPACE
-from ..errors import OptionsError
+from ..entry import DEFAULT_ID, DEFAULT_NAMESPACE
+from ..errors import NamespaceNotFound, OptionsError
 from ..files import Files, is_missing
 from ..namespaces import Namespaces, namespaces_of
 from ..option_sources import layers_of
@@ -201,7 +201,8 @@ async def opened(
 ) -> AsyncIterator[OpenStore]:
     """Open the store and find its namespace.
 
-    Raises `OptionsError` if that would create a database, unless `may_create`. Raises
+    Raises `OptionsError` if that would create a database, unless `may_create`, and
+    `NamespaceNotFound` if the new database would lack the namespace. Raises
     `StorageError` if it would create tables in an empty database, unless the command `adds`
     something to the store.
     """
@@ -220,6 +221,8 @@ async def opened(
             f"There is no database {storage.file}; expected one that exists, or a server, named "
             f"by --store, {STORE} or {choice.options.env.database}"
         )
+    if is_new and choice.namespace not in (DEFAULT_ID, DEFAULT_NAMESPACE):
+        raise NamespaceNotFound(choice.namespace)
     try:
         with hidden_records("requests fail until"):
             migrations = await storage.open()

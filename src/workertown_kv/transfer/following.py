@@ -33,6 +33,11 @@ async def position_of(storage: Storage) -> str:
     return (await storage.changes(ReadChanges(None))).cursor
 
 
+async def check_position(storage: Storage, since: str) -> None:
+    """Raise `CursorGone` unless the changes since a position can be read."""
+    await storage.changes(ReadChanges(since, 1))
+
+
 async def copy_changes(
     source: Store,
     target: Storage,

@@ -26,8 +26,6 @@ class Format(StrEnum):
 
 _BY_SUFFIX: Final = {".json": Format.BULK, ".csv": Format.CSV}
 _BY_MAGIC: Final = {b"\x1f\x8b": Compression.GZIP, b"\x28\xb5\x2f\xfd": Compression.ZSTD}
-MAGIC_BYTES: Final = 4
-"""How many bytes at the beginning of a file show its compression."""
 
 
 def compression_of(name: str) -> Compression:

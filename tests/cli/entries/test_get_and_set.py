@@ -103,15 +103,29 @@ def test_a_write_happens_only_if_its_precondition_holds(invoke: Invoke) -> None:
         (("a", "--metadata", "[1]"), "metadata: Expected a JSON object"),
         (("a", "--metadata", "{"), "The metadata is not JSON"),
         (("a", "--create", "--if-version", "1"), "exclude each other"),
+        (("a", "--text", "--json"), "--json and --text exclude each other; expected only one"),
+        (("a", "--text", "--bytes"), "--text and --bytes exclude each other; expected only one"),
         (("a", "--tll", "1"), "No such option '--tll'"),
     ],
 )
-def test_arguments_that_make_no_sense_end_with_2(
-    invoke: Invoke, args: tuple[str, ...], said: str
+def test_arguments_that_make_no_sense_end_with_2_and_make_no_database(
+    invoke: Invoke, tmp_path: Path, args: tuple[str, ...], said: str
 ) -> None:
     ended = invoke("set", *args[:1], "1", *args[1:])
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert said in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("set", "a", "1"), ("increment", "a")])
+def test_a_new_database_is_not_made_for_a_namespace_or_a_version_that_it_lacks(
+    invoke: Invoke, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    ended = invoke(*command, "--namespace", "photos")
+    assert ended.exit_code == 3
+    assert "There is no namespace 'photos'; expected the id or title" in ended.stderr
+    assert "There is no database" in invoke("set", "a", "1", "--if-version", "1").stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_value_over_the_limit_is_refused(invoke: Invoke) -> None:

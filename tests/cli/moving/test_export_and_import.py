@@ -318,9 +318,50 @@ def test_the_name_of_a_file_says_its_form(invoke: Invoke, filled: Path) -> None:
     (filled / "people.csv").write_text("id,name\n7,Ada\n")
     assert invoke("import", "people.csv", "--key-column", "id").exit_code == 0
     assert invoke("get", "7").stdout == '{"name":"Ada"}'
+    refused = invoke("import", "x.json.gz", "--key-column", "id")
+    assert (refused.exit_code, "--key-column is only for CSV" in refused.stderr) == (2, True)
     wrong = invoke("import", "people.csv")
     assert wrong.exit_code == 1
     assert "people.csv: Line 1: there is no column 'key'" in wrong.stderr
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize(
+    ("form", "data", "message"),
+    [
+        ("csv", b"", "The file is empty; expected a row with the names of the columns"),
+        ("csv", b"id,value\na,1\n", "Line 1: there is no column 'key'"),
+        ("csv", b"key,value\na,1\nb,\xff\n", "Line 3: the file is not in UTF-8"),
+        ("bulk", b'{"key": "a", "value": "1"}', ""),
+        ("bulk", b'[{"key": "a"}]', ""),
+        (
+            "bulk",
+            b'[{"key": "a", "value": "\xff"}]',
+            "Pair 1 (from byte 1): the pair is not in UTF-8",
+        ),
+        ("bulk", b"", ""),
+        ("lines", b"theme: dark\n", ""),
+        ("lines", b"", ""),
+        ("lines", b"\x1f\x8b", "The gzip data is cut off"),
+    ],
+)
+def test_a_wrong_file_makes_no_database(
+    invoke: Invoke, tmp_path: Path, form: str, data: bytes, message: str, *, is_stream: bool
+) -> None:
+    (tmp_path / "wrong").write_bytes(data)
+    name, given = ("-", data) if is_stream else ("wrong", None)
+    ended = invoke("import", name, "--format", form, input=given)
+    assert ended.exit_code == 1
+    assert f"Error: {'The standard input' if is_stream else 'wrong'}: {message}" in ended.stderr
+    assert ended.stderr.endswith(". Nothing was written\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["wrong"]
+
+
+def test_a_stream_that_is_longer_than_a_block_is_imported_whole(invoke: Invoke) -> None:
+    rows = "".join(f"{number:06}\n" for number in range(50_000))
+    ended = invoke("import", "-", "--format", "csv", input=f"key\n{rows}")
+    assert "Imported 50,000 entries" in ended.stderr
+    assert invoke("get", "049999").exit_code == 0
 
 
 def test_a_file_that_cannot_be_read_is_one_line(invoke: Invoke, tmp_path: Path) -> None:

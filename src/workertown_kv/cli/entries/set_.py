@@ -1,6 +1,7 @@
 """Define `workertown-kv set`, which is also called `put`."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import click
@@ -27,7 +28,7 @@ _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 def _form(form: Form, help: str) -> Callable[[_F], _F]:
-    return click.option(f"--{form}", "form", flag_value=form, default=None, help=help)
+    return click.option(f"--{form}", f"as_{form}", is_flag=True, help=help)
 
 
 @click.command(
@@ -60,7 +61,9 @@ def set_(
     key: str,
     value: str | None,
     file: str | None,
-    form: Form | None,
+    as_json: bool,
+    as_text: bool,
+    as_bytes: bool,
     ttl: int | None,
     expires_at: float | None,
     metadata: str | None,
@@ -77,6 +80,7 @@ def set_(
     if create and if_version is not None:
         raise click.UsageError("--create and --if-version exclude each other")
     check_one_end(ttl, expires_at)
+    form = _only_form({"json": as_json, "text": as_text, "bytes": as_bytes})
     limits = store.limits
     given = given_value(value, file, form, most_bytes=limits.value_bytes, depth=limits.json_depth)
     precondition = MUST_NOT_EXIST if create else None
@@ -84,17 +88,21 @@ def set_(
         precondition = Precondition((if_version,))
 
     async def act() -> None:
-        async with opened(store, may_create=True) as found:
-            check_key(key, limits.key_bytes)
-            check_value_size(len(given.value), limits.value_bytes)
+        # Before the store is opened, so that wrong arguments make no database.
+        check_key(key, limits.key_bytes)
+        check_value_size(len(given.value), limits.value_bytes)
+        compact = _metadata(metadata)
+        until = lifetime(ttl=ttl, expires_at=expires_at, now=time.time())
+        # No entry of a new database has a version.
+        async with opened(store, may_create=if_version is None) as found:
             version = await found.storage.set(
                 Set(
                     namespace=found.namespace_id,
                     key=key,
                     value=given.value,
                     is_json=given.is_json,
-                    metadata=_metadata(metadata),
-                    expires_at=lifetime(ttl=ttl, expires_at=expires_at, now=found.storage.clock()),
+                    metadata=compact,
+                    expires_at=until,
                     precondition=precondition,
                 )
             )
@@ -102,6 +110,15 @@ def set_(
             click.echo(version)
 
     run(act)
+
+
+def _only_form(forms: Mapping[Form, bool]) -> Form | None:
+    """Return the form that a flag chooses, if any. Raises `click.UsageError` for several."""
+    chosen = [form for form, is_chosen in forms.items() if is_chosen]
+    if len(chosen) > 1:
+        flags = " and ".join(f"--{form}" for form in chosen)
+        raise click.UsageError(f"{flags} exclude each other; expected only one of them")
+    return chosen[0] if chosen else None
 
 
 def _metadata(text: str | None) -> bytes | None:

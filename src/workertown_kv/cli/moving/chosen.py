@@ -7,6 +7,7 @@ from click.core import ParameterSource
 
 from ...entry import DEFAULT_NAMESPACE
 from ...namespaces import Namespace
+from ...options import LimitsOptions
 from ...transfer.lines import LineLimits
 from ...transfer.moving import Store
 from ..store import OpenStore, StoreChoice
@@ -33,9 +34,8 @@ def store_of(found: OpenStore) -> Store:
     return Store(found.storage, found.namespaces)
 
 
-def line_limits(found: OpenStore) -> LineLimits:
-    """Return the limits of what is imported into a store."""
-    limits = found.limits
+def line_limits(limits: LimitsOptions) -> LineLimits:
+    """Return the limits of what is imported into a store with these limits."""
     return LineLimits(
         min(limits.value_bytes, _MOST_BYTES), min(limits.key_bytes, _MOST_BYTES), limits.json_depth
     )

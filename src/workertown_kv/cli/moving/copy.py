@@ -4,14 +4,14 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ...errors import KvError, MissingExtra, StorageUnsupported
 from ...namespaces import Namespace
 from ...storage.url import storage_from_url
-from ...transfer.following import copy_changes, position_of
+from ...transfer.following import check_position, copy_changes, position_of
 from ...transfer.moving import copy as copy_store
 from ...transfer.moving import write_pages
 from ...transfer.targets import Targets
@@ -24,6 +24,9 @@ from .flags import dry_run_option, on_conflict_option
 from .outcome import counted, failed, said
 from .progress import Bar
 from .threads import quick_turns
+
+if TYPE_CHECKING:
+    from ...storage.redis.plain_strings import PlainStrings
 
 _FROM_TOKEN: Final = "KV_FROM_TOKEN"  # noqa: S105  (the name of a variable)
 _TO_TOKEN: Final = "KV_TO_TOKEN"  # noqa: S105  (the name of a variable)
@@ -117,13 +120,17 @@ def copy(
                 yield _Copying(into, targets, writer, is_dry_run=dry_run)
 
     async def act() -> None:
-        if plain_keys:
-            async with copying() as into:
-                await into.plain_keys(source)
-            return
         # The source first, so that a wrong source makes no target.
+        if plain_keys:
+            strings = _plain_strings(source)
+            await strings.check()
+            async with copying() as into:
+                await into.plain_keys(strings)
+            return
         async with opened(of_source) as found:
             chosen = None if namespace is None else [await found.namespaces.named(namespace)]
+            if since is not None:
+                await check_position(found.storage, since)
             async with copying() as into:
                 if since is not None:
                     await into.changes(found, chosen, since)
@@ -132,6 +139,14 @@ def copy(
 
     with quick_turns():
         run(act)
+
+
+def _plain_strings(url: str) -> "PlainStrings":
+    try:
+        from ...storage.redis.plain_strings import PlainStrings  # noqa: PLC0415  (in an extra)
+    except ModuleNotFoundError as error:
+        raise MissingExtra("Redis", "redis>=7", "hiredis>=3.3") from error
+    return PlainStrings(url, time.time)
 
 
 def _is_same(source: str, target: str) -> bool:
@@ -185,16 +200,14 @@ class _Copying:
         if position is not None and not self._is_dry_run:
             click.echo(position)
 
-    async def plain_keys(self, url: str) -> None:
+    async def plain_keys(self, strings: "PlainStrings") -> None:
         """Copy the string keys of a Redis that is none of ours."""
         try:
-            from ...storage.redis.plain_strings import PlainStrings  # noqa: PLC0415  (in an extra)
-        except ModuleNotFoundError as error:
-            raise MissingExtra("Redis", "redis>=7", "hiredis>=3.3") from error
-        strings = PlainStrings(url, self._into.storage.clock)
-        try:
             tally = await write_pages(
-                strings.pages(), self._into.namespace_id, line_limits(self._into), self._writer
+                strings.pages(),
+                self._into.namespace_id,
+                line_limits(self._into.limits),
+                self._writer,
             )
         except KvError as error:
             raise self._failed(error) from error

@@ -1,9 +1,10 @@
 """Define `workertown-kv import`."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import click
+from click.core import ParameterSource
 
 from ...errors import KvError
 from ...transfer.formats import Format, decoder_of, format_of
@@ -72,11 +73,20 @@ def import_(
     """
     format = Format(form) if form else format_of(file)
     conflict = OnConflict(on_conflict)
+    source_of_column = click.get_current_context().get_parameter_source("key_column")
+    if format is not Format.CSV and source_of_column is not ParameterSource.DEFAULT:
+        raise click.UsageError("--key-column is only for CSV; expected FILE.csv or --format csv")
 
     async def act() -> None:
         with source_file(file) as source:
             with Bar("Checking", source.size) as bar:
-                _checked(source, lambda: source.check(format, lambda at: bar.show(steps=at)))
+                try:
+                    source.check(format, lambda at: bar.show(steps=at))
+                    # Before the store is opened, so that a wrong file makes no database.
+                    limits = line_limits(store.limits)
+                    source.check_beginning(decoder_of(format, limits, time.time, key_column))
+                except BadFile as error:
+                    raise failed(error, is_dry_run=dry_run, file=source.name) from error
             async with opened(store, may_create=not dry_run) as found:
                 await _import(
                     store,
@@ -120,7 +130,7 @@ async def _import(
         for block in source.blocks(lambda at: bar.show(steps=at)):
             yield block
 
-    decoder = decoder_of(format, line_limits(found), found.storage.clock, key_column)
+    decoder = decoder_of(format, line_limits(found.limits), found.storage.clock, key_column)
     targets = Targets(found.namespaces, only, is_dry_run=is_dry_run)
     writer = Writer(
         found.storage, on_conflict, is_dry_run=is_dry_run, tally=earlier, on_progress=show
@@ -144,10 +154,3 @@ async def _import(
         resume.forget()
     seconds = time.monotonic() - started
     click.echo(f"{said(tally, 'import', is_dry_run=is_dry_run)} in {seconds:.1f} s", err=True)
-
-
-def _checked(source: SourceFile, check: Callable[[], None]) -> None:
-    try:
-        check()
-    except BadFile as error:
-        raise failed(error, file=source.name) from error

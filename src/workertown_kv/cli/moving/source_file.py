@@ -11,7 +11,8 @@ import msgspec
 
 from ...errors import OptionsError
 from ...transfer.compression import Decompressor
-from ...transfer.formats import MAGIC_BYTES, Format, compression_in
+from ...transfer.formats import Format, compression_in
+from ...transfer.forms import Decoder
 from ...transfer.whole import check_whole
 from .target_file import STDIO
 
@@ -27,15 +28,12 @@ class SourceFile(msgspec.Struct):
     """The bytes of a file that can be read twice; `None` for a stream."""
     identity: str
     """Distinguishes a file from what it was before it was changed."""
+    _beginning: bytes | None = None
+    """The first block, which a stream gives only once."""
 
     def blocks(self, on_position: Callable[[int], None]) -> Iterator[bytes]:
         """Yield the blocks of the file from its beginning, decompressed. Raises `BadFile`."""
-        if self.size is not None:
-            self.file.seek(0)
-        # The first bytes of a stream may come one by one.
-        beginning = b""
-        while len(beginning) < MAGIC_BYTES and (more := self.file.read(_BLOCK_BYTES)):
-            beginning += more
+        beginning = self._read_beginning()
         decompressor = Decompressor(compression_in(beginning))
         position, block = 0, beginning
         while block:
@@ -49,6 +47,30 @@ class SourceFile(msgspec.Struct):
         """Raise `BadFile` if an export is cut off or was changed, before any of it is written."""
         if format is Format.LINES and self.size is not None:
             check_whole(self.blocks(on_position))
+
+    def check_beginning(self, decoder: Decoder) -> None:
+        """Raise `BadFile` if the first block has no entry or namespace that could be written.
+
+        An entry that is longer than the block is not checked.
+        """
+        beginning = self._read_beginning()
+        is_all = len(beginning) < _BLOCK_BYTES
+        decompressor = Decompressor(compression_in(beginning))
+        items = (item for part in decompressor.feed(beginning) for item in decoder.feed(part))
+        if next(items, None) is None and is_all:
+            decompressor.finish()
+            next(decoder.finish(), None)
+
+    def _read_beginning(self) -> bytes:
+        if self._beginning is None or self.size is not None:
+            if self.size is not None:
+                self.file.seek(0)
+            beginning = b""
+            # The bytes of a stream may come one by one.
+            while more := self.file.read(_BLOCK_BYTES - len(beginning)):
+                beginning += more
+            self._beginning = beginning
+        return self._beginning
 
 
 @contextmanager

@@ -30,6 +30,11 @@ class PlainStrings:
         self.left_out = 0
         """How many string keys were left out, because they are not UTF-8."""
 
+    async def check(self) -> None:
+        """Raise `OptionsError` or `StorageError` if the keys cannot be listed."""
+        async with _connected(self._url) as redis:
+            await redis.scan(0, count=1, _type="string")
+
     async def pages(self) -> AsyncIterator[Sequence[Entry]]:
         """Yield all entries, in no order; a key that is written meanwhile may come twice."""
         async with _connected(self._url) as redis:
