@@ -84,7 +84,16 @@ def test_a_copy_of_a_database_without_changes_prints_no_position(
 
 
 def test_a_wrong_source_makes_no_target(invoke: Invoke, filled: Path) -> None:
-    for wrong in (("missing.sqlite",), ("",), ("ftp://x",), ("kv.sqlite", "--namespace", "nope")):
+    for wrong in (
+        ("missing.sqlite",),
+        ("",),
+        ("ftp://x",),
+        ("kv.sqlite", "--namespace", "nope"),
+        ("kv.sqlite", "--to-namespace", "nope"),
+        ("kv.sqlite", "--since", "yesterday"),
+        ("kv.sqlite", "--plain-keys"),
+        ("redis://127.0.0.1:1", "--plain-keys"),
+    ):
         source, *flags = wrong
         assert invoke("copy", source, "to.sqlite", *flags).exit_code != 0
         assert not (filled / "to.sqlite").exists()
@@ -213,6 +222,7 @@ def test_a_backup_does_not_disturb_another_backup(invoke: Invoke, filled: Path) 
         assert refused.stderr.startswith("Error: Another process is writing backup.sqlite.part")
         assert part.read_text() == "what another backup has written"
     assert invoke("backup", "backup.sqlite").exit_code == 0
+    assert not list(filled.glob("kv.sqlite-*"))
     assert invoke("get", "theme", "--store", "backup.sqlite").stdout == '"dark"'
 
 
@@ -235,6 +245,7 @@ def test_a_backup_is_only_of_an_sqlite_file_of_a_store(invoke: Invoke, filled: P
         assert ended.stderr.count("\n") == 1
     assert not list(filled.glob("*.part"))
     assert (filled / "pipe").is_fifo()
+    assert not list(filled.glob("*-wal")) + list(filled.glob("*-shm"))
     assert json.loads(invoke("get", "theme").stdout) == "dark"
 
 
@@ -252,6 +263,7 @@ def test_a_full_disk_ends_each_command_with_one_line(
         assert backed_up.exit_code != 0
         assert "x.sqlite.part: There is no space left" in backed_up.stderr
         assert not list(disk.iterdir())
+        assert not list(tmp_path.glob("kv.sqlite-*"))
         imported = invoke("import", "big.ndjson", "--store", disk / "kv.sqlite")
         assert imported.exit_code != 0
         assert "There is no space left" in imported.stderr

@@ -30,7 +30,9 @@ def copy_file(source: Path, to: Path) -> None:
     if not is_file:
         raise OptionsError(f"There is no file {source}; expected the SQLite file of a store")
     try:
-        db = apsw.Connection(os.fspath(source), flags=apsw.SQLITE_OPEN_READONLY)
+        # A connection that may only read would leave its log and index beside a file that nobody
+        # else uses. SQLite only reads from a file that this user may not write.
+        db = apsw.Connection(os.fspath(source), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             db.set_busy_handler(Patience(_BUSY_SECONDS).wait)
             check_owner(db)
