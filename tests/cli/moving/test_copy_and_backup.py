@@ -236,6 +236,9 @@ def test_a_backup_is_only_of_an_sqlite_file_of_a_store(invoke: Invoke, filled: P
         (("x", "--store", "other.sqlite"), "is the database of another application"),
         (("kv.sqlite",), "kv.sqlite is the store itself"),
         (("missing/x",), "missing/x"),
+        (("kv.sqlite/x/y",), "Cannot write kv.sqlite/x/y"),
+        (("n" * 300,), "File name too long"),
+        ((".",), "Cannot write .: it is a folder; expected the path of a file"),
         (("folder",), "Cannot write folder: it is a folder; expected the path of a file"),
         (("pipe",), "Cannot write pipe: it is a pipe or a device; expected the path of a file"),
     ):

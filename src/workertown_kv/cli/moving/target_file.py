@@ -37,13 +37,14 @@ def target_file(name: str) -> Iterator[BinaryIO]:
 @contextmanager
 def part_of(path: Path) -> Iterator[BinaryIO]:
     """Give the name of a file to a file `.part` beside it, once the block has written that."""
-    if path.is_dir() or (path.exists() and not path.is_file()):
-        # A superuser would replace the device for every program of the machine.
-        what = "folder" if path.is_dir() else "pipe or a device"
-        raise StorageError(f"Cannot write {path}: it is a {what}; expected the path of a file")
-    part = path.with_name(f"{path.name}.part")
-    if not path.parent.is_dir():
-        raise StorageError(f"Cannot write {part}: There is no folder {path.parent}")
+    with translated(os.fspath(path)):
+        if path.is_dir() or (path.exists() and not path.is_file()):
+            # A superuser would replace the device for every program of the machine.
+            what = "folder" if path.is_dir() else "pipe or a device"
+            raise StorageError(f"Cannot write {path}: it is a {what}; expected the path of a file")
+        part = path.with_name(f"{path.name}.part")
+        if not path.parent.is_dir():
+            raise StorageError(f"Cannot write {part}: There is no folder {path.parent}")
     # The lock is held until the file has its name, so that nobody else can write to it.
     with translated(os.fspath(part)), _locked(part) as file:
         try:
