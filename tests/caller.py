@@ -1,5 +1,6 @@
 """Make a server in process, and call it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -16,12 +17,15 @@ class Caller:
         self.server = server
 
     async def __call__(
-        self, method: str, url: str, *, headers: dict[str, str] | None = None, **given: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str | bytes] | None = None,
+        **given: Any,
     ) -> httpx2.Response:
-        credentials = {"Authorization": f"Bearer {API_KEY}"}
-        return await self.server.request(
-            method, url, headers=credentials | (headers or {}), **given
-        )
+        credentials = {"Authorization": f"Bearer {API_KEY}", **(headers or {})}
+        return await self.server.request(method, url, headers=credentials, **given)
 
     async def put(self, key: str, value: object, **fields: object) -> httpx2.Response:
         answer = await self("PUT", f"/v1/kv/{key}", json={"value": value, **fields})

@@ -214,7 +214,8 @@ async def test_a_refused_request_names_the_namespace_or_the_api_key_of_its_url()
     await call("POST", "/admin/api-keys", json={"name": VALUE}, headers=reader)
     await call("DELETE", f"{rest}/{'a' * 32}", headers=reader)
     await call("PUT", "/v1/kv/a?namespace=photos", json=body, headers=reader)
-    await call("PUT", "/v1/kv?key=a", json=body, headers={**reader, "X-KV-Namespace": "photos"})
+    for name in ("photos", "K\xf6ln".encode()):
+        await call("PUT", "/v1/kv?key=a", json=body, headers={**reader, "X-KV-Namespace": name})
     assert audited.taken("action", "target", "key", "status") == [
         ("request", "rep\xf6rt", None, 403),
         ("request", "missing", None, 404),
@@ -223,7 +224,16 @@ async def test_a_refused_request_names_the_namespace_or_the_api_key_of_its_url()
         ("request", "a" * 32, None, 403),
         ("request", "photos", "a", 404),
         ("request", "photos", "a", 404),
+        ("request", "K\xf6ln", "a", 404),
     ]
+
+
+async def test_the_secret_of_an_api_key_that_is_sent_as_its_name_is_not_in_a_line() -> None:
+    audited = Audited()
+    key = (await audited.call.data("POST", "/admin/api-keys", json={"name": "a"}))["api_key"]
+    audited.lines.clear()
+    await audited.call("DELETE", f"/admin/api-keys/{key}")
+    assert audited.taken("action", "target", "status") == [("request", key[:23], 404)]
 
 
 async def test_a_key_that_nobody_may_grant_is_a_line_with_its_name() -> None:

@@ -249,6 +249,7 @@ def test_what_kubernetes_sets_for_a_service_named_kv_chooses_no_port(
         ("KV_AUDIT_HASH_SECRET", "x", "and no audit log; expected KV_AUDIT too, or neither"),
         ("KV_AUDIT", "missing/a.log", "KV_AUDIT is 'missing/a.log', which cannot be written: No"),
         ("KV_AUDIT", "kv.sqlite", "KV_AUDIT is 'kv.sqlite', the database itself; expected another"),
+        ("KV_AUDIT", "../{folder}/kv.sqlite", "kv.sqlite', the database itself; expected another"),
         ("KV_METRICS_TOKEN", "clé", "KV_METRICS_TOKEN has characters that not all clients can"),
         ("KV_DB_TOKEN", "x", "KV_DB_TOKEN is set, and the storage that KV_DB names takes no token"),
         ("KV_TLS_CERTIFICATE", "x", "did you mean KV_TLS_CERT?"),
@@ -259,7 +260,7 @@ def test_what_kubernetes_sets_for_a_service_named_kv_chooses_no_port(
 def test_a_variable_of_a_server_that_cannot_be_meant(
     run: Run, variable: str, text: str, words: str, tmp_path: Path
 ) -> None:
-    check_refused(run("migrate", **{variable: text}), words)
+    check_refused(run("migrate", **{variable: text.format(folder=tmp_path.name)}), words)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..credentials import id_in
 from ..errors import KvError, OptionsError
 from ..failure_log import FailureLog
 from ..http.exchange import NOBODY, Exchange
@@ -63,7 +64,7 @@ class AuditLog:
         if refused or (writes and not trail.is_noted):
             act = Act(
                 action="request",
-                target=_named(exchange.route.target_of, exchange),
+                target=_target_of(exchange),
                 key=key_of(exchange),
                 status=exchange.status,
             )
@@ -143,6 +144,13 @@ def key_of(exchange: Exchange) -> str | None:
     return _named(exchange.route.key_of, exchange)
 
 
+def _target_of(exchange: Exchange) -> str | None:
+    """Return the API key or the namespace that the URL names, without the secret of an API key."""
+    target = _named(exchange.route.target_of, exchange)
+    id = None if target is None else id_in(target.encode(errors="replace"))
+    return target if id is None else f"kv_{id}"
+
+
 def _named(name_of: Callable[[Exchange], str | None], exchange: Exchange) -> str | None:
     try:
         return name_of(exchange)
@@ -179,9 +187,11 @@ def configured_audit(
                     f"and no audit log; expected {name} too, or neither"
                 )
             return None
-        if database is not None and Path(path).absolute() == database.absolute():
-            raise OptionsError(f"{name} is {path!r}, the database itself; expected another file")
         try:
+            if database is not None and os.path.realpath(path) == os.path.realpath(database):
+                raise OptionsError(
+                    f"{name} is {path!r}, the database itself; expected another file"
+                )
             write = AuditFile(path)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error

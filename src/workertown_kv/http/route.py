@@ -117,7 +117,8 @@ class Route:
             return rest_of_path(exchange, self.path)
         if self._rest == "key" or self._may_name_key:
             in_query = parse_qs(exchange.query.decode("latin-1")).get("namespace", [None])[0]
-            return in_query or exchange.fields.get(NAMESPACE_FIELD, b"").decode("latin-1") or None
+            sent = exchange.fields.get(NAMESPACE_FIELD, b"")
+            return in_query or sent.decode(errors="replace") or None
         return None
 
     def methods_of(self, exchange: Exchange) -> frozenset[str]:
