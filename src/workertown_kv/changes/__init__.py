@@ -2,7 +2,7 @@
 
 from .feed import Feed, Follower
 from .interest import Interest, apart
-from .published import Overlap, Published, listed, seen_of
+from .published import Overlap, Published, published_changes, published_entries
 from .sealing import Sealer
 from .subscribers import Subscriber
 from .tickets import Tickets, TicketUser
@@ -20,7 +20,7 @@ __all__ = [
     "TicketUser",
     "Tickets",
     "apart",
-    "listed",
     "load_values",
-    "seen_of",
+    "published_changes",
+    "published_entries",
 ]

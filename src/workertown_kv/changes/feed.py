@@ -12,7 +12,7 @@ from ..storage import Storage
 from ..storage.change_log import Waiting
 from ..storage.tasks import leave_task
 from .interest import is_reserved
-from .published import Published, seen_of, with_cursors
+from .published import Published, published_changes, with_cursors
 from .subscribers import Subscriber, Subscribers
 from .values import VALUES_AT_ONCE, load_values
 
@@ -145,7 +145,7 @@ class Feed:
         complete = False
         while not complete:
             page = await self.storage.changes(ReadChanges(since, PAGE_CHANGES))
-            yield seen_of(page, subscriber.interest), page.cursor
+            yield published_changes(page, subscriber.interest), page.cursor
             since, complete = page.cursor, page.complete
 
     def _is_at(self, cursor: str) -> bool:

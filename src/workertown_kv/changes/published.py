@@ -44,7 +44,7 @@ class Published(msgspec.Struct, eq=False):
         return change.event, change.namespace, change.key, change.version, change.expires_at
 
 
-def seen_of(page: ChangePage, interest: Interest) -> list[Published]:
+def published_changes(page: ChangePage, interest: Interest) -> list[Published]:
     """Return what a watcher sees of a page of changes."""
     return [
         Published(part, cursor)
@@ -53,7 +53,7 @@ def seen_of(page: ChangePage, interest: Interest) -> list[Published]:
     ]
 
 
-def listed(namespace: str, keys: Sequence[KeyInfo]) -> list[Published]:
+def published_entries(namespace: str, keys: Sequence[KeyInfo]) -> list[Published]:
     """Return entries that are there already as changes that set them."""
     return [
         Published(

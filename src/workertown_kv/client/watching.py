@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
-from ..changes import Interest, Published, apart, listed, load_values, seen_of
+from ..changes import Interest, Published, apart, load_values, published_changes, published_entries
 from ..errors import CursorGone, InputError, Overloaded, RateLimited, StorageUnavailable
 from ..operations import List, ReadChanges
 from ..storage import Storage
@@ -57,7 +57,7 @@ class Watcher:
         if self._unlisted:
             return await self._initial_page(self._unlisted[0])
         page = await self._storage.changes(self._reading(self._cursor))
-        changes = await self._decoded(seen_of(page, self._interest))
+        changes = await self._decoded(published_changes(page, self._interest))
         self._cursor = page.cursor
         return changes
 
@@ -68,7 +68,7 @@ class Watcher:
 
     async def _initial_page(self, prefix: str) -> Sequence[Change]:
         page = await self._storage.list(List(self._namespace, prefix, PAGE_CHANGES, self._listing))
-        changes = await self._decoded(listed(self._namespace, page.keys))
+        changes = await self._decoded(published_entries(self._namespace, page.keys))
         self._listing = page.cursor
         if page.cursor is None:
             self._unlisted.pop(0)

@@ -96,7 +96,7 @@ OF_OPENTELEMETRY: Final = (
 _NEAR: Final = 0.75
 _VERY_NEAR: Final = 0.9
 _ONE_LETTER: Final = 0.88
-"""A name of four letters that lacks one more letter."""
+"""How near a name of four letters is to a name with one more letter."""
 _SHORT: Final = 4
 
 

@@ -9,8 +9,8 @@ from typing import Protocol
 import httptools
 
 
-class Found(Protocol):
-    """Learns what a parser finds."""
+class Callbacks(Protocol):
+    """Learns what a parser finds: the callbacks of `httptools`."""
 
     def on_message_begin(self) -> None:
         """Learn that a request begins."""
@@ -39,9 +39,9 @@ def length_field(fields: dict[bytes, bytes]) -> bytes:
     return b"content-length: " + length if length.strip(b"0") else b""
 
 
-def parser_after_head(found: Found, length: bytes) -> httptools.HttpRequestParser:
-    """Return a parser that goes on after a head with this field, which `length_field` returned."""
-    parser = httptools.HttpRequestParser(_AfterHead(found))
+def parser_after_head(callbacks: Callbacks, length: bytes) -> httptools.HttpRequestParser:
+    """Return a parser that continues after a head, with a field that `length_field` returned."""
+    parser = httptools.HttpRequestParser(_AfterHead(callbacks))
     parser.set_dangerous_leniencies(lenient_data_after_close=True)
     parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % length)
     return parser
@@ -50,25 +50,25 @@ def parser_after_head(found: Found, length: bytes) -> httptools.HttpRequestParse
 class _AfterHead:
     """Passes on what a parser finds, except the first head, which stands in for another."""
 
-    def __init__(self, found: Found) -> None:
-        self._found = found
+    def __init__(self, callbacks: Callbacks) -> None:
+        self._callbacks = callbacks
         self._is_passing = False
-        self.on_body = found.on_body
-        self.on_message_complete = found.on_message_complete
+        self.on_body = callbacks.on_body
+        self.on_message_complete = callbacks.on_message_complete
 
     def on_message_begin(self) -> None:
         if self._is_passing:
-            self._found.on_message_begin()
+            self._callbacks.on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         if self._is_passing:
-            self._found.on_url(url)
+            self._callbacks.on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._is_passing:
-            self._found.on_header(name, value)
+            self._callbacks.on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if self._is_passing:
-            self._found.on_headers_complete()
+            self._callbacks.on_headers_complete()
         self._is_passing = True

@@ -166,9 +166,9 @@ class Storage(ABC):
         return ()
 
     async def learn(self) -> None:
-        """Learn what the engine lacks, if `open` could not because the engine was unreachable.
+        """Learn what the engine lacks, if `open` could not since the engine was unreachable.
 
-        Raises `StorageUnavailable` if it still is.
+        Raises `StorageUnavailable` if the engine is still unreachable.
         """
 
     async def close(self) -> None:

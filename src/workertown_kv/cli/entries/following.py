@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from ...changes import Interest, Published, listed, load_values, seen_of
+from ...changes import Interest, Published, load_values, published_changes, published_entries
 from ...errors import CursorGone, InputError, KvError, Overloaded, RateLimited, StorageUnavailable
 from ...operations import List, ReadChanges
 from ...storage import Storage
@@ -99,7 +99,7 @@ class _Pages:
             self._cursor = None
             return (Signal.RESET,)
         self._knows = True
-        seen = seen_of(page, self._watch.interest)
+        seen = published_changes(page, self._watch.interest)
         await self._load_values(seen)
         self._cursor = page.cursor
         return seen
@@ -112,7 +112,7 @@ class _Pages:
         namespace = self._watch.interest.namespace
         assert namespace is not None
         page = await self._storage.list(List(namespace, self._unlisted[0], _PAGE, self._listed))
-        seen = listed(namespace, page.keys)
+        seen = published_entries(namespace, page.keys)
         await self._load_values(seen)
         self._listed = page.cursor
         if page.cursor is None:

@@ -56,7 +56,7 @@ class Descriptors:
             return opened[identities]
 
     def leave(self, database: str) -> None:
-        """Count a storage no longer, after its last connection is closed."""
+        """Stop counting a storage, after its last connection is closed."""
         with self._lock:
             self._storages[database] -= 1
             if not self._storages[database]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from ....changes import Interest, Published, listed
+from ....changes import Interest, Published, published_entries
 from ....operations import List
 from ....storage import Storage
 from .watch import Position
@@ -26,4 +26,7 @@ async def initial_pages(
             index += 1
         is_last = index == len(prefixes)
         after = None if is_last else prefixes[index]
-        yield listed(interest.namespace, page.keys), Position(begin.cursor, after, page_cursor)
+        yield (
+            published_entries(interest.namespace, page.keys),
+            Position(begin.cursor, after, page_cursor),
+        )

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from ....changes import Feed, Interest, Published, Sealer, load_values, seen_of
+from ....changes import Feed, Interest, Published, Sealer, load_values, published_changes
 from ....changes.sealing import Seal
 from ....http.answer import Answer
 from ....http.exchange import Exchange
@@ -87,7 +87,7 @@ class Pages:
         seen: Sequence[Published] = ()
         for _ in range(MOST_PAGES):
             page = await self._feed.storage.changes(ReadChanges(cursor, watch.limit))
-            seen = seen_of(page, watch.interest)
+            seen = published_changes(page, watch.interest)
             cursor, complete = page.cursor, page.complete
             if seen or complete:
                 break
