@@ -109,12 +109,13 @@ class AuditedStorage(Wrapper):
             if error.failed == (len(acts),):
                 raise  # the operations of a repeated request are not done again
             for index, act in enumerate(acts):
-                act.status = PreconditionFailed.status if index in error.failed else error.status
+                status = PreconditionFailed.status if index in error.failed else error.status
+                _refuse(act, status)
             self._note_all(operation, acts)
             raise
         except BaseException as error:  # also if it is cancelled: it may be done all the same
             for act in acts:
-                act.status = _status_of(error)
+                _refuse(act, _status_of(error))
             self._note_all(operation, acts)
             raise
         for act, result in zip(acts, results, strict=True):
@@ -168,9 +169,15 @@ def _refusals_noted(act: Act, note: Note) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        act.status = _status_of(error)
+        _refuse(act, _status_of(error))
         note(act)
         raise
+
+
+def _refuse(act: Act, status: int) -> None:
+    """Give its status to an act that was not done: the version in its condition may be any text."""
+    act.status = status
+    act.before = None
 
 
 def _status_of(error: BaseException) -> int:
@@ -199,4 +206,4 @@ def _add_result(act: Act, result: Result) -> None:
         case str():
             act.after = result
         case KvError():
-            act.status = result.status
+            _refuse(act, result.status)
