@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -85,9 +86,21 @@ def test_a_command_that_reads_makes_no_tables(
     empty.touch()
     ended = invoke(*command)
     assert ended.exit_code == 1
-    assert f"There are no tables in {empty.name}; run `workertown-kv migrate`" in ended.output
+    assert f"There are no tables in {empty.name}; run `workertown-kv migrate" in ended.output
     assert list(tmp_path.iterdir()) == [empty]
     assert empty.stat().st_size == 0
+
+
+def test_the_command_that_makes_the_tables_is_for_the_store_that_has_none(
+    invoke: Invoke, tmp_path: Path
+) -> None:
+    empty = tmp_path / "the store.sqlite"
+    empty.touch()
+    ended = invoke("get", "a", "--store", empty.name)
+    command = ended.output.partition("`workertown-kv ")[2].partition("`")[0]
+    assert invoke(*shlex.split(command)).exit_code == 0
+    assert "There is no key" in invoke("get", "a", "--store", empty.name).output
+    assert not (tmp_path / "kv.sqlite").exists()
 
 
 def test_a_command_that_adds_something_makes_the_tables(invoke: Invoke, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from shlex import quote
 from typing import Final
 
 import apsw
@@ -59,7 +60,8 @@ class Writer:
             ran = check_owner(self.db)
         if not (ran or may_create):
             raise StorageError(
-                f"There are no tables in {self._files.path}; run `workertown-kv migrate`",
+                f"There are no tables in {self._files.path}; run `workertown-kv migrate "
+                f"--database {quote(str(self._files.path))}`",
                 StorageFailure.REMOVED,
             )
         if self.db.readonly("main"):
