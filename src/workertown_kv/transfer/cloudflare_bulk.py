@@ -114,8 +114,8 @@ class BulkDecoder:
         self._enough = 0
         """How long the rest must be before it is worth looking for the end of its pair again.
 
-        The search begins at the start of the pair. So the rest grows by half between two searches,
-        lest a long pair that comes in many blocks be read many times.
+        The search begins at the start of the pair. The rest grows by half between two searches, so
+        that a long pair in many blocks is not read many times.
         """
         self._byte = 0
         """The position of the rest in the file."""

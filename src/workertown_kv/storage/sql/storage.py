@@ -105,7 +105,7 @@ class SqlStorage(Storage):
         yield from self._database.measurements()
 
     async def get(self, operation: Get) -> Entry | None:
-        checked_key(operation)  # so that what no row can have fails alone
+        checked_key(operation)  # so that a key that no row can have fails no other operation
         return await self._gathered.get(operation)
 
     async def set(self, operation: Set) -> str:

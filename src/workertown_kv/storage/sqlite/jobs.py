@@ -1,4 +1,4 @@
-"""Run jobs, which are what the writer does in its transactions."""
+"""Run jobs, each a write or a step of maintenance, in the transactions of the writer."""
 
 from collections.abc import Sequence
 from typing import Final
