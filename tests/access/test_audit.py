@@ -214,6 +214,8 @@ async def test_a_refused_request_names_the_namespace_or_the_api_key_of_its_url()
     await call("POST", "/admin/api-keys", json={"name": VALUE}, headers=reader)
     await call("DELETE", f"{rest}/{'a' * 32}", headers=reader)
     await call("PUT", "/v1/kv/a?namespace=photos", json=body, headers=reader)
+    await call("GET", "/v1/changes?namespace=photos&ticket=wrong", headers={"Authorization": ""})
+    await call("GET", f"/v1/whoami?namespace={VALUE}", headers={"Authorization": ""})
     for name in ("photos", "K\xf6ln".encode()):
         await call("PUT", "/v1/kv?key=a", json=body, headers={**reader, "X-KV-Namespace": name})
     assert audited.taken("action", "target", "key", "status") == [
@@ -223,6 +225,8 @@ async def test_a_refused_request_names_the_namespace_or_the_api_key_of_its_url()
         ("request", None, None, 403),
         ("request", "a" * 32, None, 403),
         ("request", "photos", "a", 404),
+        ("request", "photos", None, 401),
+        ("request", None, None, 401),
         ("request", "photos", "a", 404),
         ("request", "K\xf6ln", "a", 404),
     ]

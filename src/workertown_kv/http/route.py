@@ -1,6 +1,6 @@
 """Define the routes of an API, and their handlers."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs
 
@@ -43,8 +43,8 @@ class Api(NamedTuple):
 class Route:
     """One path of an API, or all paths below it, with a handler for each method.
 
-    `rest` names the part that follows in the paths below. With `may_name_key`, the parameter `key`
-    of the query names a key.
+    `rest` names the part that follows in the paths below. `parameters` are those of
+    `key` and `namespace` that a query may have.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Route:
         handlers: Mapping[str, Handler],
         *,
         rest: str | None = None,
-        may_name_key: bool = False,
+        parameters: Collection[str] = (),
         is_public: bool = False,
         is_for_admins: bool = False,
         mark: bytes | None = None,
@@ -68,7 +68,7 @@ class Route:
         self.path = path
         self.is_below = rest is not None
         self._rest = rest
-        self._may_name_key = may_name_key
+        self._parameters = parameters
         self.is_public = is_public
         """Whether a request needs no credentials."""
         self.needs_storage = needs_storage and not is_public
@@ -107,19 +107,21 @@ class Route:
         """Return the key that the URL of a request names, `None` if it names none."""
         if self._rest == "key":
             return rest_of_path(exchange, self.path)
-        if not self._may_name_key:
-            return None  # such a parameter of an unknown path is often a secret
-        return parse_qs(exchange.query.decode("latin-1")).get("key", [None])[0]
+        return self._parameter("key", exchange)
 
     def target_of(self, exchange: Exchange) -> str | None:
         """Return the API key or the namespace that a request names, `None` if it names none."""
         if self._is_for_admins and self.is_below:
             return rest_of_path(exchange, self.path)
-        if self._rest == "key" or self._may_name_key:
-            in_query = parse_qs(exchange.query.decode("latin-1")).get("namespace", [None])[0]
-            sent = exchange.fields.get(NAMESPACE_FIELD, b"")
-            return in_query or sent.decode(errors="replace") or None
-        return None
+        if "namespace" not in self._parameters:
+            return None
+        sent = exchange.fields.get(NAMESPACE_FIELD, b"")
+        return self._parameter("namespace", exchange) or sent.decode(errors="replace") or None
+
+    def _parameter(self, name: str, exchange: Exchange) -> str | None:
+        if name not in self._parameters:
+            return None  # such a parameter of an unknown path is often a secret
+        return parse_qs(exchange.query.decode("latin-1")).get(name, [None])[0]
 
     def methods_of(self, exchange: Exchange) -> frozenset[str]:
         """Return the methods that the path of a request has; none if there is no such path."""

@@ -105,6 +105,8 @@ def change_routes(handlers: ChangeHandlers, prefix: str) -> list[Route]:
     methods = {"GET": handlers.get, "HEAD": handlers.get}
     tickets = f"{prefix.rstrip('/')}/tickets"
     return [
-        Route(NATIVE_API, prefix, methods, admit=handlers.user_of_ticket),
+        Route(
+            NATIVE_API, prefix, methods, parameters=("namespace",), admit=handlers.user_of_ticket
+        ),
         Route(NATIVE_API, tickets, {"POST": handlers.make_ticket}),
     ]

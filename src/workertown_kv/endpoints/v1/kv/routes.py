@@ -249,7 +249,7 @@ def kv_routes(
                 "DELETE": collection.delete,
                 "POST": collection.batch,
             },
-            may_name_key=True,
+            parameters=("key", "namespace"),
             plain_methods=_PLAIN,
         ),
         Route(
@@ -263,6 +263,7 @@ def kv_routes(
                 "DELETE": values.delete,
             },
             rest="key",
+            parameters=("namespace",),
             plain_methods=_PLAIN,
         ),
     ]
