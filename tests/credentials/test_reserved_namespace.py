@@ -192,6 +192,7 @@ async def _kept() -> Reserved:
 
 def test_no_command_names_the_reserved_namespace(invoke: Callable[..., Any]) -> None:
     before = asyncio.run(_kept())
+    exported = invoke("export", "-").stdout
     flag = ("--namespace", RESERVED_NAMESPACE)
     for command in (
         ("get", "{changes}key"),
@@ -205,7 +206,7 @@ def test_no_command_names_the_reserved_namespace(invoke: Callable[..., Any]) -> 
         ("import", "-"),
         ("copy", "kv.sqlite", "other.sqlite"),
     ):
-        ended = invoke(*command, *flag, input=HEADER)
+        ended = invoke(*command, *flag, input=exported)
         assert ended.exit_code not in (0, 70), (command, ended.output)
         assert "There is no namespace 'workertown-kv'" in ended.stderr, (command, ended.stderr)
     for command in (("rename", RESERVED_NAMESPACE, "x"), ("delete", RESERVED_NAMESPACE, "--yes")):
