@@ -14,7 +14,14 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..entry import DEFAULT_NAMESPACE, Entry, check_key, check_value_size, whole_seconds
+from ..entry import (
+    DEFAULT_NAMESPACE,
+    Entry,
+    check_key,
+    check_value_size,
+    is_utf8,
+    whole_seconds,
+)
 from ..errors import InputError
 from ..namespaces import Namespace
 from ..nesting import is_deeper
@@ -209,10 +216,10 @@ class BulkDecoder:
                 metadata=metadata_of(pair.metadata),
                 expires_at=checked_expiry(self._expiry(pair)),
             )
-        except UnicodeDecodeError as error:
-            raise self._bad("the pair is not in UTF-8", start) from error
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self._bad(str(error), start) from error
+        except (UnicodeDecodeError, msgspec.DecodeError, RecursionError) as error:
+            # Which error msgspec raises for other bytes depends on its version.
+            reason = str(error) if is_utf8(text) else "the pair is not in UTF-8"
+            raise self._bad(reason, start) from error
         except InputError as error:
             raise self._bad(error.message, start) from error
 
