@@ -17,7 +17,8 @@ OTHERS_RUN = {
 
 LONG = {
     *("use-from-the-shell.md", "write-your-own.md"),
-    *("api-keys.md", "basic.md", "jwt.md", "read-the-log.md"),
+    *("api-keys.md", "basic.md", "jwt.md", "read-the-log.md", "make-and-revoke-api-keys.md"),
+    *("move-in-and-out.md", "back-up-and-leave.md", "configure.md", "etcd.md"),
 }
 """Pages that take several seconds each; other tests run the same commands."""
 
