@@ -19,7 +19,9 @@ def because(error: BaseException | None) -> str:
     found = error
     while found is not None:
         if isinstance(found, ssl.SSLCertVerificationError):
-            return f" (its certificate is not trusted: {found.verify_message})"
+            # For a wrong name, OpenSSL adds the host or the address.
+            message = found.verify_message.partition(", certificate is not valid for ")[0]
+            return f" (its certificate is not trusted: {message})"
         if isinstance(found, ssl.SSLError) and found.reason in _NO_TLS:
             return " (it has no TLS at this port)"
         if isinstance(found, ssl.SSLError):
