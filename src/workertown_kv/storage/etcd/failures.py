@@ -11,6 +11,7 @@ from ...errors import (
     StorageUnsupported,
     ValueTooLarge,
 )
+from ..unreached import because
 
 UNSURE: Final = "the write may or may not have happened"
 
@@ -102,7 +103,7 @@ def _failure(error: Lost | Refused, *, writes: bool) -> KvError:
     if error.outcome is Outcome.UNKNOWN and writes:
         return StorageUnavailable(f"Etcd did not confirm the write ({text}); {UNSURE}")
     if isinstance(error, Lost):
-        return StorageUnavailable(f"Etcd does not answer ({text})")
+        return StorageUnavailable(f"Etcd does not answer{because(error) or f' ({text})'}")
     for part, message_and_kind in _UNAVAILABLE.items():
         if part in text:
             return StorageUnavailable(*message_and_kind)
