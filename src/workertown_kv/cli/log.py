@@ -84,11 +84,11 @@ def set_up_log(log_format: LogFormat, level: LogLevel) -> None:
 
 
 @contextmanager
-def hidden_records(words: str) -> Iterator[None]:
-    """Hide the records with these words, which say no more than what the command itself prints."""
+def hidden_records(*parts: str) -> Iterator[None]:
+    """Hide the records with one of these texts, which say no more than the command itself."""
 
     def is_shown(record: logging.LogRecord) -> bool:
-        return words not in record.getMessage()
+        return not any(part in record.getMessage() for part in parts)
 
     _LOG.addFilter(is_shown)
     try:

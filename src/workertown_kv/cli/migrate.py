@@ -45,7 +45,7 @@ def migrate(database: str, to: int | None, yes: bool) -> None:
 
 async def _migrate(server: Server, to: int | None) -> list[str]:
     storage = server.runtime.storage
-    with hidden_records("`workertown-kv migrate`"):
+    with hidden_records("`workertown-kv migrate`", "requests fail until"):
         ran = [*await storage.open()]
         try:
             ran += await storage.migrate(to=to)

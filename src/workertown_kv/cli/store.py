@@ -219,7 +219,7 @@ async def opened(
     if is_new and not may_create:
         raise OptionsError(
             f"There is no database {storage.file}; expected one that exists, or a server, named "
-            f"by --store, {STORE} or {choice.options.env.database}"
+            f"by --store, --database, {STORE} or {choice.options.env.database}"
         )
     if is_new and choice.namespace not in (DEFAULT_ID, DEFAULT_NAMESPACE):
         raise NamespaceNotFound(choice.namespace)

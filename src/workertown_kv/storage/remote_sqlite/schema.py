@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from ...errors import StorageError, StorageFailure
 from ..contract import Migration
 from ..sql.dialects.sqlite import MIGRATIONS
 from ..sql.migrations import Migrations
@@ -21,11 +22,13 @@ async def migrate(
 ) -> Sequence[Migration]:
     """Run the due migrations, or undo those after `to`. Others may do the same at once.
 
-    Raises `MissingTable` if there is no table, unless the migrations may create it.
+    Raises `StorageError` if there is no table, unless the migrations may create it.
     """
     ran = await _ran(database)
     if not (ran or may_create):
-        raise MissingTable
+        raise StorageError(
+            "There is no table for the entries; run `workertown-kv migrate`", StorageFailure.REMOVED
+        )
     done: list[Migration] = []
     for migration, texts in _MIGRATIONS.due(ran, to):
         recording = (_RECORDING[migration.direction], (migration.migration,))
