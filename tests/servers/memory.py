@@ -19,7 +19,7 @@ def data_folder(owner: object) -> Path:
 
     Data in memory survives a kill as on a disk: both keep what the engine has given to the kernel.
     """
-    root = _root()
+    root = memory_with(_ROOM) or Path(tempfile.gettempdir())
     _remove_abandoned(root)
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
     # Also if the owner is gone, as long as the process ends in good order.
@@ -27,12 +27,13 @@ def data_folder(owner: object) -> Path:
     return folder
 
 
-def _root() -> Path:
+def memory_with(free_bytes: int) -> Path | None:
+    """Return a folder in memory if that much is free there: in containers, often it is not."""
     try:
-        has_room = shutil.disk_usage(_MEMORY).free >= _ROOM
+        has_room = shutil.disk_usage(_MEMORY).free >= free_bytes
     except OSError:
-        has_room = False
-    return _MEMORY if has_room and os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        return None
+    return _MEMORY if has_room and os.access(_MEMORY, os.W_OK) else None
 
 
 def _remove_abandoned(root: Path) -> None:

@@ -11,10 +11,12 @@ from typing import Any, Final, Self
 
 import httpx2
 
+from waiting import wait_until
+
 from .database import PASSWORD, children
 from .etcd import RunningMember
 from .postgres import RunningPostgres, postgres_programs
-from .redis import free_ports, until
+from .redis import free_ports
 
 NODES: Final = 3
 FAILOVER_SECONDS: Final = 120
@@ -121,7 +123,7 @@ class PatroniCluster:
                 starting.enter_context(PatroniNode(self._programs, f"node{number}", etcd.port))
                 for number in range(NODES)
             ]
-            until(self._is_whole, FAILOVER_SECONDS)
+            wait_until(self._is_whole, FAILOVER_SECONDS)
             self._all = starting.pop_all()
         return self
 
@@ -133,9 +135,9 @@ class PatroniCluster:
         name = self._leader()
         (lost,) = [node for node in self._nodes if node.name == name]
         lost.kill()
-        until(lambda: self._leader() not in (None, name), FAILOVER_SECONDS)
+        wait_until(lambda: self._leader() not in (None, name), FAILOVER_SECONDS)
         lost.start()
-        until(self._is_whole, FAILOVER_SECONDS)
+        wait_until(self._is_whole, FAILOVER_SECONDS)
 
     def _members(self) -> Sequence[Mapping[str, Any]]:
         return next((members for node in self._nodes if (members := node.members())), ())

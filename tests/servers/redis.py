@@ -1,17 +1,15 @@
 """Start a Redis for tests: one server, or one with replicas that sentinels watch."""
 
 import socket
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
 from redis import Redis
 
-from .process import RunningProcess
+from waiting import wait_until
 
-START_SECONDS: Final = 120
+from .process import RunningProcess
 
 ALWAYS_SYNCED: Final = ("--appendonly", "yes", "--appendfsync", "always")
 """Arguments of a Redis that acknowledges only writes that are on the disk."""
@@ -51,7 +49,7 @@ class RunningRedis(RunningProcess):
         """Start, on the same port as before, and wait until it accepts connections."""
         process = self._launch(self._command, self._log)
         try:
-            until(lambda: self.ready in self._log.read_text() or process.poll() is not None)
+            wait_until(lambda: self.ready in self._log.read_text() or process.poll() is not None)
         finally:
             if self.ready not in self._log.read_text():
                 self.kill()
@@ -101,11 +99,11 @@ class SentinelTrio:
             for one in (self.master, *self.replicas):
                 starting.enter_context(one)
             with self.master.client() as client:
-                until(lambda: client.info("replication")["connected_slaves"] == 2)
-                until(lambda: client.wait(2, 1000) == 2)
+                wait_until(lambda: client.info("replication")["connected_slaves"] == 2)
+                wait_until(lambda: client.wait(2, 1000) == 2)
             for one in self.sentinels:
                 starting.enter_context(one)
-            until(lambda: all(map(self._knows_all, self.sentinels)))
+            wait_until(lambda: all(map(self._knows_all, self.sentinels)))
             self._all = starting.pop_all()
         return self
 
@@ -125,12 +123,3 @@ def free_ports(count: int) -> list[int]:
         for probe in bound:
             probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in bound]
-
-
-def until(holds: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    """Poll until the condition holds: a server changes its state at its own time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError("The servers did not get there")
-        time.sleep(0.01)

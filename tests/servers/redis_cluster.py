@@ -6,7 +6,9 @@ from typing import Final, Self
 
 from redis import Redis
 
-from .redis import RunningRedis, free_ports, until
+from waiting import wait_until
+
+from .redis import RunningRedis, free_ports
 
 THIRDS: Final = ((0, 5460), (5461, 10922), (10923, 16383))
 """The slots of each primary of a cluster."""
@@ -60,7 +62,7 @@ class RunningCluster:
 
     def wait_until_well(self) -> None:
         """Wait until each server reports a primary and a replica for each slot."""
-        until(lambda: all(map(self._is_well, self._running)))
+        wait_until(lambda: all(map(self._is_well, self._running)))
 
     @property
     def _running(self) -> list[RunningRedis]:
@@ -81,12 +83,12 @@ class RunningCluster:
                 client.execute_command("CLUSTER ADDSLOTSRANGE", start, end)
             for node, bus in zip(self.nodes[1:], self._buses[1:], strict=True):
                 clients[0].execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
-            until(lambda: all(_knows_six(client) for client in clients))
+            wait_until(lambda: all(_knows_six(client) for client in clients))
             for primary, replica in zip(clients[:3], clients[3:], strict=True):
                 name = primary.execute_command("CLUSTER MYID")
                 replica.execute_command("CLUSTER REPLICATE", name)
             self.wait_until_well()
-            until(lambda: all(map(_follows, clients[3:])))
+            wait_until(lambda: all(map(_follows, clients[3:])))
 
     def _is_well(self, node: RunningRedis) -> bool:
         ranges = self._ranges(node)

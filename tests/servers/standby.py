@@ -4,8 +4,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, Self
 
+from waiting import wait_until
+
 from .postgres import RunningPostgres
-from .redis import until
 
 Commit = Literal["local", "on", "remote_apply"]
 """The level of `synchronous_commit` for a commit; `local` waits only for this server."""
@@ -96,4 +97,4 @@ class PostgresPair:
             self.primary.sql("SELECT pg_reload_conf()")
         expected = f"streaming|{'sync' if self._is_synchronous else 'async'}"
         seen = "SELECT state, sync_state FROM pg_stat_replication"
-        until(lambda: self.primary.sql(seen) == expected)
+        wait_until(lambda: self.primary.sql(seen) == expected)

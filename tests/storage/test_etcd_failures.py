@@ -11,9 +11,10 @@ import pytest
 from caller import Caller, make_server
 from servers.certificate import write_certificate
 from servers.etcd import RunningMember
-from servers.redis import free_ports, until
+from servers.redis import free_ports
 from servers.relay import Relay
 from storage.etcd_case import SPACE, acts_on, member, opened, outcome_of, prefix, program, put
+from waiting import wait_until
 from workertown_kv.errors import (
     StorageError,
     StorageFailure,
@@ -162,7 +163,7 @@ async def test_a_reader_of_changes_survives_a_cut(
         begin = (await storage.changes(ReadChanges(None))).cursor
         waiting = asyncio.ensure_future(storage.changes(ReadChanges(begin, wait=60)))
         before = relay.round_trips
-        await asyncio.to_thread(until, lambda: relay.round_trips > before)
+        await asyncio.to_thread(wait_until, lambda: relay.round_trips > before)
         relay.cut()
         version = await other.set(put("a"))
         (change,) = (await asyncio.wait_for(waiting, 60)).changes

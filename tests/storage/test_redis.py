@@ -10,9 +10,10 @@ from redis import Redis
 
 from caller import Caller, make_server
 from longest_turn import longest_turn
-from servers.redis import RunningRedis, until
+from servers.redis import RunningRedis
 from servers.relay import Relay
 from storage.redis_case import SPACE, opened, put
+from waiting import wait_until
 from workertown_kv.entry import Entry
 from workertown_kv.errors import Conflict, PreconditionFailed, ValueTooLarge
 from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precondition, Set
@@ -101,7 +102,7 @@ async def test_there_are_no_more_connections_than_allowed(
         await asyncio.gather(*(storage.batch(Batch([put(str(i))])) for i in range(100)))
         assert inside.info("clients")["connected_clients"] - before == 3
     await asyncio.sleep(0)
-    until(lambda: inside.info("clients")["connected_clients"] == before)
+    wait_until(lambda: inside.info("clients")["connected_clients"] == before)
 
 
 async def test_a_batch_reads_no_more_than_it_may_return(
@@ -210,7 +211,7 @@ async def test_a_worker_that_dies_while_it_sweeps_is_in_the_way_for_a_moment_alo
         clock.move(1 + SWEEP_MARGIN_SECONDS)
         assert await storage.sweep(9) == 0
         inside.pexpire("kv:sweeping", 1)
-        until(lambda: not inside.exists("kv:sweeping"))
+        wait_until(lambda: not inside.exists("kv:sweeping"))
         assert await storage.sweep(9) == 1
 
 

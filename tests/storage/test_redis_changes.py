@@ -11,10 +11,11 @@ from unittest.mock import ANY
 import pytest
 
 from caller import Caller, make_server
-from servers.redis import RunningRedis, until
+from servers.redis import RunningRedis
 from servers.relay import Relay
 from storage.following import Following
 from storage.redis_case import SPACE, opened, put
+from waiting import wait_until
 from workertown_kv.errors import CursorGone, StorageError, StorageUnavailable, StorageUnsupported
 from workertown_kv.operations import (
     Batch,
@@ -335,7 +336,7 @@ async def test_a_reader_that_waits_takes_no_connection_from_others(
         waiting = [
             asyncio.ensure_future(storage.changes(ReadChanges(begin, wait=60))) for _ in range(3)
         ]
-        await asyncio.to_thread(until, lambda: blocked_readers(running) == 3)
+        await asyncio.to_thread(wait_until, lambda: blocked_readers(running) == 3)
         for _ in range(20):
             await storage.get(Get(SPACE, "a"))
         version = await storage.set(put("a"))
@@ -382,7 +383,7 @@ async def test_a_reader_that_waits_notices_that_redis_is_down(own: RunningRedis)
     async with opened(own.url) as storage:
         begin = await cursor_of_now(storage)
         waiting = asyncio.ensure_future(storage.changes(ReadChanges(begin, wait=60)))
-        await asyncio.to_thread(until, lambda: blocked_readers(own) == 1)
+        await asyncio.to_thread(wait_until, lambda: blocked_readers(own) == 1)
         own.kill()
         with pytest.raises(StorageUnavailable, match="does not answer"):
             await waiting
@@ -408,7 +409,7 @@ async def test_a_server_tells_its_clients_what_another_has_written(
         cursor = (await call.data("GET", "/v1/changes"))["cursor"]
         path = f"/v1/changes?since={cursor}&values=true&wait=60"
         waiting = asyncio.ensure_future(call.data("GET", path))
-        await asyncio.to_thread(until, lambda: blocked_readers(running) == 1)
+        await asyncio.to_thread(wait_until, lambda: blocked_readers(running) == 1)
         await Caller(two).put("a", [1])
         (change,) = (await waiting)["changes"]
         assert (change["event"], change["key"], change["value"]) == ("set", "a", [1])

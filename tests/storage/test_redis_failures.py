@@ -9,10 +9,11 @@ import pytest
 from redis import Redis
 
 from servers.certificate import write_certificate
-from servers.redis import ALWAYS_SYNCED, PERMISSIONS, RunningRedis, free_ports, until
+from servers.redis import ALWAYS_SYNCED, PERMISSIONS, RunningRedis, free_ports
 from servers.relay import Relay
 from storage.redis_case import SPACE, acts_on, opened, outcome_of, put
 from ticking import Ticking
+from waiting import wait_until
 from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Batch, Delete, Get, List, Operation
 from workertown_kv.storage import SWEEP_MARGIN_SECONDS
@@ -130,7 +131,7 @@ async def test_a_write_that_too_few_replicas_have_is_not_acknowledged(
             assert "may or may not have happened" in outcome.message
     master = ("--replicaof", "127.0.0.1", str(running.port))
     with RunningRedis(program, tmp_path, *master) as replica, replica.client() as client:
-        until(lambda: client.info("replication")["master_link_status"] == "up")
+        wait_until(lambda: client.info("replication")["master_link_status"] == "up")
         async with opened(f"{running.url}?wait=1") as storage:
             await storage.set(put("a", b"2"))
             assert client.hget("kv:{0}:entry:default:a", "value") == "2"
@@ -176,7 +177,7 @@ async def test_a_redis_that_takes_no_writes_says_why(own: RunningRedis, tmp_path
             client.config_set("save", "3600 1")
             (tmp_path / "dump.rdb").mkdir()
             client.bgsave()
-            until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+            wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
         with pytest.raises(StorageUnavailable, match="cannot save"):
             await storage.set(put("a"))
 
@@ -284,7 +285,7 @@ async def test_a_probe_finds_what_keeps_redis_from_writing(
             ]
         master = ("--replicaof", "127.0.0.1", str(own.port))
         with RunningRedis(program, tmp_path, *master) as replica, replica.client() as client:
-            until(lambda: client.info("replication")["master_link_status"] == "up")
+            wait_until(lambda: client.info("replication")["master_link_status"] == "up")
             async with opened(replica.url) as standby:
                 with pytest.raises(StorageUnavailable) as caught:
                     await standby.probe()
