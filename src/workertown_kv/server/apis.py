@@ -109,11 +109,11 @@ def routes_of(
         is_default = endpoints.metrics == _DEFAULT_METRICS
         variable = options.metrics.env.token
         token = options.metrics.token or options.secret(variable)
+        name = "metrics.token" if options.metrics.token else f"The variable {variable}"
         try:
-            check_bearer(f"The variable {variable}", token)
+            check_bearer(name, token)
         except ValueError as error:
             raise OptionsError(str(error)) from error
-        name = "metrics.token" if options.metrics.token else f"The variable {variable}"
         _check_is_no_api_key(name, token, strategies)
         routes = [MetricsRoute(path, board, token, gives_way=is_default)]
         if not is_default or not _is_covered(routes, found):

@@ -62,15 +62,16 @@ class SourceFile(msgspec.Struct):
             next(decoder.finish(), None)
 
     def _read_beginning(self) -> bytes:
-        if self._beginning is None or self.size is not None:
-            if self.size is not None:
-                self.file.seek(0)
-            beginning = b""
-            # The bytes of a stream may come one by one.
-            while more := self.file.read(_BLOCK_BYTES - len(beginning)):
-                beginning += more
-            self._beginning = beginning
-        return self._beginning
+        if self.size is not None:
+            self.file.seek(0)
+        elif self._beginning is not None:
+            return self._beginning
+        beginning = b""
+        # The bytes of a stream may come one by one.
+        while more := self.file.read(_BLOCK_BYTES - len(beginning)):
+            beginning += more
+        self._beginning = beginning
+        return beginning
 
 
 @contextmanager

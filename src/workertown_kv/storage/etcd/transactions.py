@@ -5,6 +5,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from msgspec import structs
+
 from ...entry import Entry
 from ...errors import StorageUnsupported, ValueTooLarge
 from ...operations import Batch, Change, Event, Result
@@ -16,7 +18,7 @@ from .messages import MOST_OPERATIONS, Message, delete, inside, is_at, is_value,
 from .records import gone_change, set_change
 from .session import Session
 from .writes import stored
-from .writing import Writing, touched
+from .writing import Writing
 
 _FIRST_PAUSE_SECONDS: Final = 0.001
 _LONGEST_PAUSE_SECONDS: Final = 0.1
@@ -70,7 +72,7 @@ class _Transaction:
         for at, expires_at in table.touched.items():
             old = self._entries[at]
             assert old is not None
-            self._replace(at, touched(old.entry, expires_at))
+            self._replace(at, structs.replace(old.entry, expires_at=expires_at))
         self._operations += self._writing.record(self._expiries, self._changes(table))
         _check_number(len(self._operations) + (2 if self._expiries else 0))
         guards = [
@@ -116,7 +118,7 @@ class _Transaction:
                 elif old is not None:
                     changes.append(gone_change(Event.DELETE, *at, old.version))
             for at, expires_at in step.touched.items():
-                entry = present[at] = touched(present[at], expires_at)
+                entry = present[at] = structs.replace(present[at], expires_at=expires_at)
                 changes.append(set_change(at[0], entry, entry.version, Event.TOUCH))
         return changes
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import msgspec
+from msgspec import structs
 
 from ...entry import Entry
 from ...operations import Change, Delete, Event, Set, Touch
@@ -84,7 +84,7 @@ class Writing:
                 ]
             case Touch(expires_at=expires_at):
                 assert old is not None
-                entry = touched(old.entry, expires_at)
+                entry = structs.replace(old.entry, expires_at=expires_at)
                 change = set_change(namespace, entry, version, Event.TOUCH)
                 return [
                     *self.entry(name, entry, version),
@@ -94,8 +94,3 @@ class Writing:
                 assert old is not None
                 change = gone_change(Event.DELETE, namespace, key, old.entry.version)
                 return [delete(name), *self.replacing(slot, old, name, None, change)]
-
-
-def touched(entry: Entry, expires_at: float | None) -> Entry:
-    """Return an entry with another lifetime."""
-    return msgspec.structs.replace(entry, expires_at=expires_at)

@@ -130,9 +130,12 @@ class Connection:
 
     async def learn(self) -> None:
         """Ask what the server can do, if it has not answered yet. Raises `StorageError`."""
-        if self._ask is not None:
-            await self._ask()
-            self._ask = None
+        ask = self._ask
+        if ask is not None:
+            await ask()
+            # Meanwhile the storage may have been closed and opened again.
+            if self._ask is ask:
+                self._ask = None
 
     async def data(self, request: Request) -> bytes:
         """Return the data of the answer, as JSON text. Raises the error that the answer names."""
