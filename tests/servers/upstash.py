@@ -39,7 +39,6 @@ class StandInUpstash:
         """The sync token of each request, which names the writes that it must see."""
         self._request_bytes = request_bytes
         self._redis_port = redis_port
-        self._idle: list[_Connection] = []
         self._kept: list[socket.socket] = []
         self._server = QuietServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
@@ -66,8 +65,6 @@ class StandInUpstash:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        while self._idle:
-            self._idle.pop().close()
 
     def break_connections(self) -> None:
         """Close the connections that clients keep open. New connections are accepted."""
@@ -76,7 +73,12 @@ class StandInUpstash:
                 self._kept.pop().shutdown(socket.SHUT_RDWR)
 
     def answer(
-        self, path: str, authorization: str | None, encoding: str | None, body: bytes
+        self,
+        redis: "_Redis",
+        path: str,
+        authorization: str | None,
+        encoding: str | None,
+        body: bytes,
     ) -> Any:
         """Return the status and the JSON body of an answer."""
         self.requests += 1
@@ -92,30 +94,23 @@ class StandInUpstash:
         except ValueError:
             return 400, {"error": "ERR failed to parse the body"}
         if path == "/pipeline":
-            return 200, [_told(reply, encoding) for reply in self._replies(given)]
+            return 200, [_told(reply, encoding) for reply in self._replies(redis, given)]
         if path == "/multi-exec":
-            return self._transaction(given, encoding)
+            return self._transaction(redis, given, encoding)
         if path != "/" or not isinstance(given, list) or not given:
             return 400, {"error": "ERR expected a command"}
-        answer = _told(self._replies([given])[0], encoding)
+        answer = _told(self._replies(redis, [given])[0], encoding)
         return (400 if "error" in answer else 200), answer
 
-    def _transaction(self, commands: list[list[Any]], encoding: str | None) -> Any:
-        *_, done = self._replies([["MULTI"], *commands, ["EXEC"]])
+    def _transaction(self, redis: "_Redis", commands: list[list[Any]], encoding: str | None) -> Any:
+        *_, done = self._replies(redis, [["MULTI"], *commands, ["EXEC"]])
         if isinstance(done, hiredis.ReplyError):
             return 400, {"error": str(done)}
         return 200, [_told(reply, encoding) for reply in done]
 
-    def _replies(self, commands: list[list[Any]]) -> list[Any]:
+    def _replies(self, redis: "_Redis", commands: list[list[Any]]) -> list[Any]:
         self.commands += commands
-        connection = self._idle.pop() if self._idle else _Connection(self._redis_port)
-        try:
-            replies = connection.ask(commands)
-        except BaseException:
-            connection.close()
-            raise
-        self._idle.append(connection)
-        return replies
+        return redis.ask(commands)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         stand_in = self
@@ -128,6 +123,12 @@ class StandInUpstash:
                 super().setup()
                 stand_in._kept.append(self.connection)
 
+            def handle(self) -> None:
+                # Of its own, so that none stays open that hangs while the stand-in ends.
+                with socket.create_connection(("127.0.0.1", stand_in._redis_port)) as connection:
+                    self._redis = _Redis(connection)
+                    super().handle()
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 authorization, encoding = (
@@ -135,7 +136,9 @@ class StandInUpstash:
                 )
                 stand_in.sync_tokens.append(self.headers.get("Upstash-Sync-Token"))
                 try:
-                    status, answer = stand_in.answer(self.path, authorization, encoding, body)
+                    status, answer = stand_in.answer(
+                        self._redis, self.path, authorization, encoding, body
+                    )
                 except OSError:  # its Redis is gone, and so is it
                     self.close_connection = True
                     return
@@ -161,11 +164,11 @@ class StandInUpstash:
         return Handler
 
 
-class _Connection:
-    """Connects to the Redis. Upstash has the replies of RESP2: texts, numbers, lists and null."""
+class _Redis:
+    """Asks the Redis. Upstash has the replies of RESP2: texts, numbers, lists and null."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
         self._reader = hiredis.Reader()
 
     def ask(self, commands: list[list[Any]]) -> list[Any]:
@@ -176,9 +179,6 @@ class _Connection:
         ]
         self._socket.sendall(b"".join(packed))
         return [self._reply() for _ in commands]
-
-    def close(self) -> None:
-        self._socket.close()
 
     def _reply(self) -> Any:
         while (reply := self._reader.gets()) is False:
