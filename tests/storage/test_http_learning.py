@@ -105,6 +105,22 @@ async def test_a_server_in_front_of_a_server_that_does_not_know_yet_learns_later
         await storage.close()
 
 
+async def test_the_open_api_document_says_what_is_learnt_later(relay: Relay) -> None:
+    async def says(call: Caller) -> bool:
+        document = (await call("GET", "/open-api.json")).json()
+        return "501" in document["paths"]["/v1/kv/{key}"]["patch"]["responses"]
+
+    with ServersBehind() as servers:
+        with relay.refusing():
+            front = quiet_server(HttpStorage(servers.serve(front_of(relay)), token=API_KEY))
+            await front.open()
+            call = Caller(front)
+            assert not await says(call)
+        await call("GET", "/v1/kv/a")
+        assert await says(call)
+        await front.close()
+
+
 async def test_serve_warns_once_of_a_server_behind_that_is_down(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

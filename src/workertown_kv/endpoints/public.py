@@ -1,7 +1,6 @@
 """Serve the endpoints of `endpoints.public`, which need no credentials."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Final
 from urllib.parse import quote
 
@@ -33,14 +32,11 @@ _DESCRIPTION: Final = (
 
 
 class Public:
-    """Handles the requests of the group.
-
-    `document` makes the OpenAPI document, which clients of most servers never ask for.
-    """
+    """Handles the requests of the group. `document` returns the OpenAPI document."""
 
     def __init__(self, health: Health, document: Callable[[], Json]) -> None:
         self._health = health
-        self._document = cache(document)
+        self._document = document
 
     async def healthy(self, exchange: Exchange) -> Answer:
         """Answer whether the storage can be read."""

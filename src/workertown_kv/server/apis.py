@@ -14,6 +14,7 @@ from ..endpoints.metrics import MetricsRoute, describe_metrics
 from ..endpoints.pages import PageRoute
 from ..endpoints.pages.home import is_from_browser
 from ..endpoints.public import describe_public, public_routes
+from ..endpoints.schemas import Json
 from ..endpoints.v1.admin import admin_routes, describe_admin
 from ..endpoints.v1.changes import ChangeHandlers, change_routes, describe_changes
 from ..endpoints.v1.envelope import NATIVE_API
@@ -122,13 +123,23 @@ def routes_of(
     if endpoints.public is not False:
         prefix = options.path(endpoints.public)
         others.append(partial(describe_public, prefix))
-        # Few servers are asked for their document, and making it takes longer than all else here.
         refusals = _refusals(options)
-        whole = cache(partial(document, [*native, *others], challenges, refusals, own_fields))
-        found["endpoints.public"] = endpoints.public, public_routes(health, whole, prefix)
+        made = partial(document, [*native, *others], challenges, refusals, own_fields)
+        routes = public_routes(health, _whole(made, storage), prefix)
+        found["endpoints.public"] = endpoints.public, routes
     found |= pages_of(options, found, partial(_is_free, found))
     _check_apart(found)
     return [route for _, routes in found.values() for route in routes]
+
+
+def _whole(made: Callable[[], Json], storage: Storage) -> Callable[[], Json]:
+    """Return how to get the OpenAPI document, which is made when a client first asks for it.
+
+    Few clients do, and making it takes longer than making all else of a server. It is made again
+    if a server in front has learnt that the storage of the server behind lacks something else.
+    """
+    by_lacks = cache(lambda _: made())
+    return lambda: by_lacks(frozenset(storage.lacks))
 
 
 def _check_is_no_api_key(name: str, token: Secret | None, strategies: Sequence[Strategy]) -> None:
