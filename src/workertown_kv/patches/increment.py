@@ -28,6 +28,15 @@ class Increment(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether no number is between the bounds."""
         return self.least is not None and self.most is not None and self.least > self.most
 
+    @property
+    def may_begin(self) -> bool:
+        """Return whether a key without a value gets a number."""
+        try:
+            self.of(None)
+        except PatchConflict:
+            return False
+        return True
+
     def of(self, text: bytes | None) -> bytes:
         """Return the text of the new number. Raises `PatchConflict` if there can be none."""
         present = self.initial if text is None else exact(text)

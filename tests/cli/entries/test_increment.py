@@ -64,6 +64,13 @@ def test_arguments_that_make_no_sense_make_no_database(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_first_number_out_of_bounds_makes_no_database(invoke: Invoke, tmp_path: Path) -> None:
+    ended = invoke("increment", "stock", "-1", "--min", "0")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "There is no database" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_take_removes_no_bytes_that_a_terminal_cannot_show(
     invoke: Invoke, on_terminal: Terminal
 ) -> None:

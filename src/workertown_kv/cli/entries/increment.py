@@ -89,7 +89,7 @@ def increment(
         # Before the store is opened, so that wrong arguments make no database.
         check_key(key, store.limits.key_bytes)
         until = lifetime(ttl=ttl, expires_at=expires_at, now=time.time())
-        async with opened(store, may_create=True) as found:
+        async with opened(store, may_create=adding.may_begin) as found:
             target = Target(found.namespace_id, key)
             updated = await found.storage.update(incremented(target, adding, until))
         click.echo(_number_in(updated))
