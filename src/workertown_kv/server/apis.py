@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from itertools import permutations
 from typing import Final
 
 from ..auth import ApiKey, Strategy
@@ -172,11 +171,12 @@ def _is_free(found: Mapping[str, tuple[str, Sequence[Route]]], path: str) -> boo
 
 
 def _check_apart(found: Mapping[str, tuple[str, Sequence[Route]]]) -> None:
-    for (name, (path, routes)), (other, (_, others)) in permutations(found.items(), 2):
+    all_paths = [(name, route.path) for name, (_, routes) in found.items() for route in routes]
+    for name, (path, routes) in found.items():
         exact = {route.path for route in routes if not route.is_below}
         below = tuple(route.path for route in routes if route.is_below)
-        for covered in (route.path for route in others):
-            if covered in exact or covered.startswith(below):
+        for other, covered in all_paths:
+            if other != name and (covered in exact or covered.startswith(below)):
                 raise OptionsError(
                     f"{name} is {path!r}, which has the path {covered} of {other} as well; "
                     "expected endpoints that do not cover each other, or False for one of them"
