@@ -4,7 +4,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 
 import httpx2
@@ -12,18 +11,18 @@ import pytest
 
 from workertown_kv.testing import ServedStore
 
-CLIENTS = 8
+CLIENTS = 5
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServedStore]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStore]:
     args = ["--no-access-log", "--workers", "2"]
-    with ServedStore(tmp_path / "kv.sqlite", args=args) as served:
+    with ServedStore(tmp_path_factory.mktemp("races") / "kv.sqlite", args=args) as served:
         yield served
 
 
 def test_increments_by_if_match_are_never_lost(server: ServedStore) -> None:
-    increments = 30
+    increments = 15
     with server.client() as client:
         assert client.put("/v1/kv/counter", json={"value": 0}).status_code == 200
 
@@ -46,7 +45,7 @@ def test_increments_by_if_match_are_never_lost(server: ServedStore) -> None:
 
 
 def test_exactly_one_of_many_creates_a_key(server: ServedStore) -> None:
-    keys = [f"prize/{number}" for number in range(60)]
+    keys = [f"prize/{number}" for number in range(40)]
     answers: list[tuple[str, int, int]] = []
 
     def create(client: httpx2.Client, number: int) -> None:
@@ -70,7 +69,7 @@ def test_exactly_one_of_many_creates_a_key(server: ServedStore) -> None:
 
 def test_atomic_batches_between_accounts_keep_the_total(server: ServedStore) -> None:
     accounts = [f"account/{number}" for number in range(5)]
-    total, transfers = 500, 20
+    total, transfers = 500, 10
     opening = [{"op": "set", "key": key, "value": total // len(accounts)} for key in accounts]
     moves = Counter[int]()
 
