@@ -77,17 +77,17 @@ def wait_for(port: int) -> None:
     raise AssertionError("It does not answer")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
 def test_without_credentials_it_prints_a_key_and_commands_that_work(
     environment: dict[str, str],
     tmp_path: Path,
-    workers: str,
     require_program: Callable[[str, str], str],
 ) -> None:
     require_program("bash", "bash")
     require_program("curl", "curl")
-    with serving(environment, tmp_path, "--workers", workers) as (process, port):
+    environment["KV_API_KEY"] = ""  # which counts as none
+    with serving(environment, tmp_path, "--workers", "2") as (process, port):
         printed = read_until(process, "export KV_API_KEY=")
+        assert "No credentials are configured" in printed
         assert f"The console for browsers is at http://127.0.0.1:{port}/console/\n" in printed
         wait_for(port)
         put, get = CURL.findall(printed)
@@ -99,11 +99,20 @@ def test_without_credentials_it_prints_a_key_and_commands_that_work(
         assert len(key) >= 32
         url = f"http://127.0.0.1:{port}/v1/kv/hello"
         for given, status in ((key, 200), (key[:-1], 401), (f"{key}=", 401)):
-            answer = httpx2.get(url, headers={"Authorization": f"Bearer {given}"})
-            assert answer.status_code == status
-        process.terminate()
-        assert process.wait(timeout=30) == 0
+            assert status_of(url, f"Bearer {given}") == status
+        for nothing in ("Bearer", "Basic", "Basic Og=="):
+            assert status_of(url, nothing) == 401
+        # Ctrl-C as a terminal sends it, to the workers as well, ends it without a word.
+        os.killpg(process.pid, signal.SIGINT)
+        more, _ = process.communicate(timeout=30)
+        lines = [line for line in more.splitlines() if line and not ACCESS.fullmatch(line)]
+        assert (process.returncode, lines) == (0, [])
     assert (tmp_path / "kv.sqlite").exists()
+
+
+def status_of(url: str, authorization: str) -> int:
+    headers = {"Authorization": authorization}
+    return httpx2.get(url, headers=headers, verify=False).status_code
 
 
 def bash(script: str) -> str:
@@ -123,41 +132,12 @@ def test_as_json_the_key_is_a_field_of_its_own(environment: dict[str, str], tmp_
         assert (start["event"], made["event"]) == ("start", "api_key")
         assert "console" not in start
         wait_for(port)
-        headers = {"Authorization": f"Bearer {made['api_key']}"}
-        assert httpx2.get(f"http://127.0.0.1:{port}/v1/kv", headers=headers).status_code == 200
+        assert status_of(f"http://127.0.0.1:{port}/v1/kv", f"Bearer {made['api_key']}") == 200
 
 
 def test_every_run_without_credentials_has_another_key(prepare: Prepare) -> None:
     outputs = [prepare()[1] for _ in range(2)]
     assert len({output.split("export KV_API_KEY=")[1] for output in outputs}) == 2
-
-
-def test_an_empty_key_counts_as_none(environment: dict[str, str], tmp_path: Path) -> None:
-    env = environment | {"KV_API_KEY": ""}
-    with serving(env, tmp_path, "--database", "memory://") as (process, port):
-        assert "No credentials are configured" in read_until(process, "export KV_API_KEY=")
-        wait_for(port)
-        url = f"http://127.0.0.1:{port}/v1/kv"
-        for nothing in ("Bearer", "Basic", "Basic Og=="):
-            assert httpx2.get(url, headers={"Authorization": nothing}).status_code == 401
-
-
-def test_configured_credentials_are_never_printed() -> None:
-    env = {"KV_USERNAME": "the-user-name", "KV_PASSWORD": "the-password"}
-    with ServedStore(api_key="the-api-key", args=["--access-log"], env=env) as server:
-        with server.client() as client:
-            client.get("/v1/kv/x")
-            client.get("/admin/info")
-        basic = httpx2.BasicAuth("the-user-name", "the-password")
-        assert httpx2.get(f"{server.url}/v1/kv", auth=basic).status_code == 200
-        wrong = {"Authorization": "Bearer not-the-api-key"}
-        assert httpx2.get(f"{server.url}/v1/kv", headers=wrong).status_code == 401
-    assert server.output.startswith(GREETING)
-    for secret in ("the-api-key", "the-password"):
-        assert secret not in server.output
-    # Only the line of the request that the user has sent names the user.
-    (line,) = [line for line in server.output.splitlines() if "the-user-name" in line]
-    assert line.startswith("GET /v1/kv 200 ")
 
 
 def connected(server: ServedStore) -> socket.socket:
@@ -167,22 +147,51 @@ def connected(server: ServedStore) -> socket.socket:
 # The access log
 
 
-def log_of(server: ServedStore) -> list[str]:
-    """Return the lines about requests, except those by which `ServedStore` waited."""
-    first, console, *lines = server.output.splitlines()
-    assert first.startswith(GREETING)
-    assert "console" in console
-    return [line for line in lines if not line.startswith("GET /health ")]
+class Logging(ServedStore):
+    """Serve a store whose lines about requests can be read while it runs."""
+
+    def log(self) -> list[str]:
+        """Return the lines about requests since the last call."""
+        httpx2.get(f"{self.url}/health?end", verify=False)
+        before = len(self.output)
+        self.read_until("GET /health 200 ")
+        return self.output[before:].splitlines()[:-1]
 
 
-def test_the_access_log_has_a_line_for_each_request() -> None:
-    with ServedStore(args=[]) as server, server.client() as client:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Logging]:
+    env = {"KV_USERNAME": "the-user-name", "KV_PASSWORD": "the-password"}
+    with Logging(api_key="the-api-key", args=["--log-format", "text"], env=env) as served:
+        served.read_until("The console")
+        assert served.output.startswith(GREETING)
+        served.read_until("GET /health 200 ")  # by which `ServedStore` waited
+        yield served
+
+
+def test_configured_credentials_are_never_printed(server: Logging) -> None:
+    with server.client() as client:
+        client.get("/v1/kv/x")
+        client.get("/admin/info")
+    basic = httpx2.BasicAuth("the-user-name", "the-password")
+    assert httpx2.get(f"{server.url}/v1/kv", auth=basic, verify=False).status_code == 200
+    assert status_of(f"{server.url}/v1/kv", "Bearer not-the-api-key") == 401
+    lines = server.log()
+    for secret in ("the-api-key", "the-password"):
+        assert secret not in server.output
+    # Only the line of the request that the user has sent names the user.
+    (line,) = [line for line in lines if "the-user-name" in line]
+    assert line.startswith("GET /v1/kv 200 ")
+    assert server.output.count("the-user-name") == 1
+
+
+def test_the_access_log_has_a_line_for_each_request(server: Logging) -> None:
+    with server.client() as client:
         client.put("/v1/kv/folder/key", json={"value": 1})
         client.get("/v1/kv/missing")
         client.post("/v1/kv/folder/key")
         client.get("/v1/kv", params={"prefix": "folder/"})
-        httpx2.get(f"{server.url}/v1/kv/folder/key")
-    lines = log_of(server)
+    httpx2.get(f"{server.url}/v1/kv/folder/key", verify=False)
+    lines = server.log()
     assert [line for line in lines if not ACCESS.fullmatch(line)] == []
     assert [line.rsplit(" ", 7)[0] for line in lines] == [
         "PUT /v1/kv/folder/key 200",
@@ -193,9 +202,9 @@ def test_the_access_log_has_a_line_for_each_request() -> None:
     ]
 
 
-def test_the_access_log_has_no_values_and_no_keys_from_the_query() -> None:
+def test_the_access_log_has_no_values_and_no_keys_from_the_query(server: Logging) -> None:
     secret = "do-not-tell"
-    with ServedStore(args=[]) as server, server.client() as client:
+    with server.client() as client:
         body = {"value": secret, "metadata": {"note": secret}}
         assert client.put("/v1/kv", params={"key": secret}, json=body).status_code == 200
         assert client.get("/v1/kv", params={"key": secret}).status_code == 200
@@ -206,7 +215,7 @@ def test_the_access_log_has_no_values_and_no_keys_from_the_query() -> None:
         client.post("/v1/kv", json={"operations": [{"op": "set", "key": secret, "value": secret}]})
         client.post("/v1/kv", json={"operations": [{"op": secret, "key": secret}]})
         client.delete("/v1/kv", params={"key": secret})
-    assert len(log_of(server)) == 9
+    assert len(server.log()) == 9
     assert secret not in server.output
 
 
@@ -214,33 +223,29 @@ def as_json() -> dict[str, str]:
     return {"Content-Type": "application/json"}
 
 
-def test_line_breaks_and_control_characters_in_keys_stay_encoded_in_the_access_log() -> None:
+def test_line_breaks_and_control_characters_in_keys_stay_encoded_in_the_access_log(
+    server: Logging,
+) -> None:
     keys = ["%0A", "%0d%0A", "%E2%80%A8", "%C2%85", "%1B%5B31m", "%00", "%FF", "a%20b", "%3F"]
-    with ServedStore(args=[]) as server, server.client() as client:
+    with server.client() as client:
         for key in keys:
             client.get(f"/v1/kv/x{key}y")
-    lines = log_of(server)
+    lines = server.log()
     assert [line for line in lines if not ACCESS.fullmatch(line)] == []
     assert [line.split()[1] for line in lines] == [f"/v1/kv/x{key}y" for key in keys]
 
 
-def test_bytes_that_were_sent_unencoded_cannot_forge_the_access_log() -> None:
+def test_bytes_that_were_sent_unencoded_cannot_forge_the_access_log(server: Logging) -> None:
     line_break, escape = "\x85".encode(), "\x9b31m".encode()
     path = b"/v1/kv/x%by%b" % (line_break, escape)
-    with ServedStore(args=[]) as server, connected(server) as connection:
+    with connected(server) as connection:
         connection.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path)
         while connection.recv(65536):
             pass
-    assert len(log_of(server)) <= 1
-    assert [line for line in log_of(server) if not ACCESS.fullmatch(line)] == []
+    lines = server.log()
+    assert len(lines) <= 1
+    assert [line for line in lines if not ACCESS.fullmatch(line)] == []
     assert server.output.isascii()
-
-
-def test_the_access_log_can_be_turned_off() -> None:
-    with ServedStore(args=["--no-access-log"]) as server, server.client() as client:
-        assert client.put("/v1/kv/x", json={"value": 1}).status_code == 200
-    assert log_of(server) == []
-    assert "GET /health" not in server.output
 
 
 @pytest.mark.parametrize("text", ["false", "0"])
@@ -284,10 +289,9 @@ def wait_until_closed(port: int) -> None:
     raise AssertionError("It still lets people in")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path, workers: str) -> None:
+def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path) -> None:
     body = b'{"value":"%b"}' % (b"x" * 100_000)
-    args = ["--no-access-log", "--workers", workers]
+    args = ["--no-access-log", "--workers", "2"]
     with ServedStore(tmp_path / "kv.sqlite", args=args) as server:
         with slow_upload(server, body) as connection, ThreadPoolExecutor(1) as pool:
             connection.sendall(body[:1000])
@@ -305,7 +309,10 @@ def test_sigterm_lets_a_request_under_way_finish(tmp_path: Path, workers: str) -
             while connection.recv(65536):
                 pass
             assert stopped.result() == 0
-        assert "Killing" not in server.output
+        # Nothing is said of requests, nor of workers that were killed.
+        first, console = server.output.splitlines()
+        assert first.startswith(GREETING)
+        assert "console" in console
         server.start()
         with server.client() as client:
             assert client.get("/v1/kv/slow").json()["data"] == "x" * 100_000
@@ -319,34 +326,21 @@ def test_a_request_that_does_not_finish_is_waited_for_no_longer_than_the_drain_t
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_idle_connection_does_not_hold_up_the_end(tmp_path: Path, workers: str) -> None:
-    args = ["--no-access-log", "--drain-seconds", "600", "--workers", workers]
-    with ServedStore(tmp_path / "kv.sqlite", args=args) as server, server.client() as client:
+def test_an_idle_connection_does_not_hold_up_the_end() -> None:
+    args = ["--no-access-log", "--drain-seconds", "600"]
+    with ServedStore(args=args) as server, server.client() as client:
         assert client.get("/health").status_code == 200
         assert server.stop() == 0
-
-
-def test_ctrl_c_ends_it_without_a_word(environment: dict[str, str], tmp_path: Path) -> None:
-    with serving(environment | {"KV_API_KEY": "test-key"}, tmp_path) as (process, port):
-        read_until(process, "The console")
-        wait_for(port)
-        # As a terminal does: to the workers as well.
-        os.killpg(process.pid, signal.SIGINT)
-        printed, _ = process.communicate(timeout=30)
-        lines = [line for line in printed.splitlines() if not ACCESS.fullmatch(line)]
-        assert (process.returncode, lines) == (0, [])
 
 
 def test_more_signals_while_it_ends_change_nothing(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    for _ in range(2):
-        with serving(environment | {"KV_API_KEY": "test-key"}, tmp_path) as (process, port):
-            wait_for(port)
-            for _ in range(4):
-                process.terminate()
-            assert process.wait(timeout=60) == 0
+    with serving(environment | {"KV_API_KEY": "test-key"}, tmp_path) as (process, port):
+        wait_for(port)
+        for _ in range(4):
+            process.terminate()
+        assert process.wait(timeout=60) == 0
 
 
 BESIDE_A_THREAD = """
@@ -357,19 +351,21 @@ main()
 """
 
 
-@pytest.mark.parametrize("python", [("-m", "workertown_kv"), ("-c", BESIDE_A_THREAD)])
+@pytest.mark.parametrize(
+    "python",
+    [pytest.param(("-m", "workertown_kv"), marks=pytest.mark.deep), ("-c", BESIDE_A_THREAD)],
+)
 def test_it_can_be_stopped_while_its_workers_start(
     environment: dict[str, str], tmp_path: Path, python: tuple[str, ...]
 ) -> None:
     environment |= {"KV_API_KEY": "test-key"}
     args = ("--workers", "2", "--drain-seconds", "600")
-    for _ in range(2):
-        with serving(environment, tmp_path, *args, python=python) as (process, _):
-            deadline = time.monotonic() + 60
-            while len(workers_of(process.pid)) < 2:
-                assert time.monotonic() < deadline
-            process.terminate()
-            assert process.wait(timeout=30) == 0
+    with serving(environment, tmp_path, *args, python=python) as (process, _):
+        deadline = time.monotonic() + 60
+        while len(workers_of(process.pid)) < 2:
+            assert time.monotonic() < deadline
+        process.terminate()
+        assert process.wait(timeout=30) == 0
 
 
 def test_workers_do_not_outlive_the_main_process(tmp_path: Path) -> None:
@@ -379,22 +375,6 @@ def test_workers_do_not_outlive_the_main_process(tmp_path: Path) -> None:
             wait_until_closed(server.port)
         finally:
             server.kill()
-
-
-def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
-    with ServedStore(tmp_path / "kv.sqlite", args=("--workers", "2", "--no-access-log")) as server:
-        with server.client() as client:
-            client.put("/v1/kv/a", json={"value": 1}).raise_for_status()
-        first = set(workers_of(server.pid))
-        for worker in first:
-            os.kill(worker, signal.SIGKILL)
-        deadline = time.monotonic() + 60
-        while first & set(workers_of(server.pid)):
-            assert time.monotonic() < deadline
-        # Connections wait for the new workers, whichever of them they are for.
-        for _ in range(20):
-            with server.client() as client:
-                assert client.get("/v1/kv/a").json()["data"] == 1
 
 
 @pytest.mark.parametrize(
