@@ -153,11 +153,3 @@ def test_a_path_has_room_for_the_longest_key(
     body = b'{"value":1}'
     with connected(patient) as connection:
         assert status_of(connection, head(patient, len(body), path=path) + body) == status
-
-
-def test_the_largest_value_comes_in_and_out(patient: ServedStore) -> None:
-    largest = "x" * (25 * 1024 * 1024 - 2)
-    with patient.client() as client:
-        assert client.put("/v1/kv/large", json={"value": largest}).status_code == 200
-        assert client.get("/v1/kv/large").json()["data"] == largest
-        assert client.put("/v1/kv/large", json={"value": f"{largest}x"}).status_code == 413

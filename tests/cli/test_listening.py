@@ -7,7 +7,7 @@ import socket
 import ssl
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -19,9 +19,11 @@ from cryptography.hazmat.primitives import serialization
 
 from servers.certificate import write_certificate
 from workertown_kv.cli.listening import close, listen
+from workertown_kv.cli.worker import Flags
 from workertown_kv.testing import ServedStore, free_port
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Prepare = Callable[..., tuple[Flags, str]]
 
 
 def refused(ended: subprocess.CompletedProcess[str], *said: str, status: int = 1) -> None:
@@ -98,7 +100,7 @@ class StoreAtPath(ServedStore):
         self._path = path
 
     def client(self, *, timeout_seconds: float = 30) -> httpx2.Client:
-        transport = httpx2.HTTPTransport(uds=str(self._path))
+        transport = httpx2.HTTPTransport(uds=str(self._path), verify=False)
         return httpx2.Client(
             transport=transport, base_url="http://x", headers=self.headers, timeout=timeout_seconds
         )
@@ -114,40 +116,33 @@ class StoreAtPath(ServedStore):
 
 
 def test_a_socket_is_for_the_owner_and_the_group_and_goes_with_the_server(
-    path: Path, tmp_path: Path
+    run: Run, path: Path, tmp_path: Path
 ) -> None:
+    # A socket that was left behind is replaced.
+    with socket.socket(socket.AF_UNIX) as before:
+        before.bind(str(path))
     with StoreAtPath(path, tmp_path / "kv.sqlite") as store:
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         with store.client() as client:
             assert client.put("/v1/kv/a", json={"value": 1}).status_code == 200
+            refused(refusal(run, path), f"Another program listens at {path}")
             assert client.get("/v1/kv/a").json()["data"] == 1
+        # A socket wins over a port from the environment, such as the port that the image sets.
+        assert "KV_PORT" in store._env
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", store.port))
     assert store.output.startswith(f"workertown-kv listens on {path}, values are in ")
     assert not path.exists()
 
 
-def test_a_socket_that_was_left_behind_is_replaced(path: Path, tmp_path: Path) -> None:
-    store = StoreAtPath(path, tmp_path / "kv.sqlite")
-    store.start()
-    store.kill()
-    assert path.is_socket()
-    with store, store.client() as client:
-        assert client.get("/health").status_code == 200
+def refusal(run: Run, path: Path) -> subprocess.CompletedProcess[str]:
+    return run("serve", "--database", "memory://", "--uds", str(path))
 
 
-def test_only_a_socket_that_was_left_behind_is_replaced(
-    run: Run, path: Path, tmp_path: Path
-) -> None:
-    def refusal() -> subprocess.CompletedProcess[str]:
-        return run("serve", "--database", "memory://", "--uds", str(path))
-
+def test_a_file_is_not_replaced_by_a_socket(run: Run, path: Path) -> None:
     path.write_text("mine")
-    refused(refusal(), f"{path} is not a socket")
+    refused(refusal(run, path), f"{path} is not a socket")
     assert path.read_text() == "mine"
-    path.unlink()
-    with StoreAtPath(path, tmp_path / "kv.sqlite") as store:
-        refused(refusal(), f"Another program listens at {path}")
-        with store.client() as client:
-            assert client.get("/health").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -170,17 +165,10 @@ def test_wrong_flags_are_refused_in_a_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_socket_wins_over_a_port_from_the_environment(path: Path, tmp_path: Path) -> None:
-    # Such as the port that the image sets.
-    with StoreAtPath(path, tmp_path / "kv.sqlite") as store:
-        assert "KV_PORT" in store._env
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", store.port))
-
-
 def test_a_proxy_at_the_socket_names_its_clients(path: Path, tmp_path: Path) -> None:
     store = StoreAtPath(path, tmp_path / "kv.sqlite")
     store._env |= {
+        "KV_API_KEY": "",
         "KV_OPTIONS__ACCESS__TRUSTED_PROXIES": '["192.0.2.1"]',
         "KV_OPTIONS__ACCESS__IP": '["203.0.113.9"]',
     }
@@ -189,12 +177,7 @@ def test_a_proxy_at_the_socket_names_its_clients(path: Path, tmp_path: Path) -> 
         for address, status in (("203.0.113.9", 200), ("203.0.113.8", 403)):
             answer = client.get("/health", headers={"X-Forwarded-For": address})
             assert answer.status_code == status
-
-
-def test_the_commands_of_the_greeting_use_the_socket(path: Path, tmp_path: Path) -> None:
-    store = StoreAtPath(path, tmp_path / "kv.sqlite")
-    store._env["KV_API_KEY"] = ""
-    with store:
+        # The commands of the greeting use the socket.
         store.read_until("Put a value")
         line = store.read_until("curl ")
     assert "console" not in store.output
@@ -229,57 +212,61 @@ class StoreWithTls(ServedStore):
             return False
 
 
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreWithTls]:
+    with StoreWithTls(tmp_path_factory.mktemp("tls")) as served:
+        yield served
+        assert served.stop() == 0
+    start, *more = [line for line in served.output.splitlines() if "eloaded" not in line]
+    assert start.startswith(f"workertown-kv listens on {served.url}, ")
+    assert more == [f"The console for browsers is at {served.url}/console/"]
+
+
 def shown(store: StoreWithTls) -> str:
     """Return the certificate that the server shows."""
     return ssl.get_server_certificate(("127.0.0.1", store.port), timeout=30)
 
 
 def test_a_client_that_trusts_the_certificate_puts_and_gets_values(
-    tmp_path: Path, require_program: Callable[[str, str], str]
+    tls: StoreWithTls, require_program: Callable[[str, str], str]
 ) -> None:
     curl = require_program("curl", "curl")
-    large = "x" * (25 * 1024 * 1024 - 2)
-    with StoreWithTls(tmp_path) as store, store.client() as client:
+    large = "x" * (3 * 1024 * 1024)
+    with tls.client() as client:
         assert client.put("/v1/kv/large", json={"value": large}).status_code == 200
         assert client.get("/v1/kv/large").json()["data"] == large
-        assert client.put("/v1/kv/large", json={"value": f"{large}x"}).status_code == 413
-        assert (
-            httpx2.put(
-                f"{store.url}/v1/kv/a", content=b"x" * 1_000_000, verify=store.trust()
-            ).status_code
-            == 401
-        )
-        url = f"{store.url}/health"
-        command = [curl, "-sS", "--cacert", str(store.certificate), url]
-        asked = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-        assert json.loads(asked.stdout)["data"] == "OK"
-        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            trust = store.trust()
-            trust.minimum_version = trust.maximum_version = version
-            assert httpx2.get(url, verify=trust).status_code == 200
-        # A client that does not speak TLS gets no answer, and delays no other client.
-        with socket.create_connection(("127.0.0.1", store.port), timeout=30) as plain:
-            plain.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert not plain.recv(65536).startswith(b"HTTP")
-    assert store.output.startswith(f"workertown-kv listens on {store.url}, ")
-    assert store.output.splitlines()[1:] == [f"The console for browsers is at {store.url}/console/"]
+    refused = httpx2.put(f"{tls.url}/v1/kv/a", content=b"x" * 1_000_000, verify=tls.trust())
+    assert refused.status_code == 401
+    url = f"{tls.url}/health"
+    command = [curl, "-sS", "--cacert", str(tls.certificate), url]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    assert json.loads(asked.stdout)["data"] == "OK"
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        trust = tls.trust()
+        trust.minimum_version = trust.maximum_version = version
+        assert httpx2.get(url, verify=trust).status_code == 200
+    # A client that does not speak TLS gets no answer, and delays no other client.
+    with socket.create_connection(("127.0.0.1", tls.port), timeout=30) as plain:
+        plain.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert not plain.recv(65536).startswith(b"HTTP")
 
 
-def test_a_new_certificate_is_shown_after_a_reload_and_no_connection_ends(tmp_path: Path) -> None:
-    with StoreWithTls(tmp_path) as store, store.client() as client:
+def test_a_new_certificate_is_shown_after_a_reload_and_no_connection_ends(
+    tls: StoreWithTls,
+) -> None:
+    with tls.client() as client:
         client.put("/v1/kv/a", json={"value": 1}).raise_for_status()
-        first = shown(store)
-        store.certificate.write_text("no certificate")
-        os.kill(store.pid, signal.SIGHUP)
-        store.read_until(f"Not reloaded: Cannot use {store.certificate}")
-        assert shown(store) == first
-        write_certificate(tmp_path)
-        os.kill(store.pid, signal.SIGHUP)
-        store.read_until("Reloaded, with 1 API key")
-        assert shown(store) != first
+        first = shown(tls)
+        tls.certificate.write_text("no certificate")
+        os.kill(tls.pid, signal.SIGHUP)
+        tls.read_until(f"Not reloaded: Cannot use {tls.certificate}")
+        assert shown(tls) == first
+        write_certificate(tls.certificate.parent)
+        os.kill(tls.pid, signal.SIGHUP)
+        tls.read_until("Reloaded, with 1 API key")
+        assert shown(tls) != first
         # This connection trusts only the first certificate.
         assert client.get("/health").status_code == 200
-        assert store.stop() == 0
 
 
 def test_files_that_do_not_belong_together_are_refused_in_a_sentence(
@@ -310,10 +297,9 @@ def test_files_that_do_not_belong_together_are_refused_in_a_sentence(
     refuse(certificate, encrypted, f"The key in {encrypted} is encrypted")
 
 
-def test_the_key_may_be_in_the_file_of_the_certificate(tmp_path: Path) -> None:
-    store = StoreWithTls(tmp_path)
+def test_the_key_may_be_in_the_file_of_the_certificate(prepare: Prepare, tmp_path: Path) -> None:
+    certificate, key = write_certificate(tmp_path)
     both = tmp_path / "both.pem"
-    both.write_bytes(store.certificate.read_bytes() + store.key.read_bytes())
-    store._command[-4:] = ["--tls-cert", str(both)]
-    with store, store.client() as client:
-        assert client.get("/health").status_code == 200
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    _, output = prepare("--tls-cert", str(both), KV_API_KEY="test-key")
+    assert output.startswith("workertown-kv listens on https://127.0.0.1:")

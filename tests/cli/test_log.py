@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,31 +25,45 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 JSON_LOG = ("--log-format", "json")
 
 
-def lines_of(server: ServedStore) -> list[dict[str, Any]]:
-    """Return the output of a server. Every line is an object with a time and a level."""
-    lines = [json.loads(line) for line in server.output.splitlines()]
-    for line in lines:
-        assert MOMENT.fullmatch(line["time"]), line
-        assert line["level"] in ("info", "warning", "error", "critical"), line
-        assert "event" in line or "logger" in line, line
-    assert lines[0]["event"] == "start"
-    return lines
+class JsonStore(ServedStore):
+    """Serve a store that logs JSON, whose folder can be moved away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file = folder, folder / "kv.sqlite"
+        env = {"KV_JWT_SECRET": "a secret that has more than 32 bytes", "KV_JWT_ISSUER": "me"}
+        super().__init__(self.file, args=JSON_LOG, env=env)
+
+    def lines(self, last: str) -> list[dict[str, Any]]:
+        """Return the lines that come next, up to one with this text.
+
+        Every line is an object with a time and a level.
+        """
+        before = len(self.output)
+        self.read_until(last)
+        lines = [json.loads(line) for line in self.output[before:].splitlines()]
+        for line in lines:
+            assert MOMENT.fullmatch(line["time"]), line
+            assert line["level"] in ("info", "warning", "error", "critical"), line
+            assert "event" in line or "logger" in line, line
+        return lines
 
 
-def events(lines: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
-    """Return the lines of an event, except those of the requests by which `ServedStore` waited."""
-    found = [line for line in lines if line.get("event") == event]
-    return [line for line in found if line.get("path") != "/health"]
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JsonStore]:
+    folder = tmp_path_factory.mktemp("log") / "data"
+    folder.mkdir()
+    with JsonStore(folder) as served:
+        first = served.lines("/health")[0]
+        assert (first["event"], first["url"]) == ("start", served.url)
+        assert first["database"] == str(served.file)
+        yield served
 
 
-def test_each_request_is_one_json_object() -> None:
-    with ServedStore(args=JSON_LOG) as server, server.client() as client:
+def test_each_request_is_one_json_object(server: JsonStore) -> None:
+    with server.client() as client:
         client.put("/v1/kv/a%0Ab%22", json={"value": "do-not-tell"})
         client.get("/v1/kv", params={"key": "do-not-tell"})
-    lines = lines_of(server)
-    assert lines[0]["url"] == server.url
-    assert lines[0]["database"] == "memory://"
-    requests = events(lines, "request")
+    requests = server.lines('"GET"')
     assert [(line["method"], line["path"], line["status"]) for line in requests] == [
         ("PUT", "/v1/kv/a%0Ab%22", 200),
         ("GET", "/v1/kv", 404),
@@ -59,6 +73,7 @@ def test_each_request_is_one_json_object() -> None:
             *("time", "level", "event", "method", "path", "status", "elapsed_ms"),
             *("client", "user", "received_bytes", "sent_bytes", "request_id"),
         }
+        assert line["event"] == "request"
         assert 0 < line["elapsed_ms"] < 60_000
         assert line["level"] == "info"
     assert "do-not-tell" not in server.output
@@ -75,53 +90,40 @@ def test_the_format_may_be_in_the_environment_and_a_flag_wins(
     assert json.loads(output)["event"] == "start"
 
 
-def test_without_an_access_log_there_are_no_lines_about_requests() -> None:
-    with ServedStore(args=(*JSON_LOG, "--no-access-log")) as server:
-        pass
-    (start,) = lines_of(server)
-    assert start["event"] == "start"
-
-
-def test_an_error_is_one_object_with_the_request_id_and_the_traceback(tmp_path: Path) -> None:
-    file = tmp_path / "kv.sqlite"
-    with ServedStore(file, args=JSON_LOG) as server, server.client() as client:
-        with closing(sqlite3.connect(file, isolation_level=None)) as other:
-            other.execute("DROP TABLE entry")
-        answer = client.get("/v1/kv/a")
-        assert answer.status_code == 500
+def test_an_error_is_one_object_with_the_request_id_and_the_traceback(server: JsonStore) -> None:
+    with closing(sqlite3.connect(server.file, isolation_level=None)) as other:
+        other.execute("ALTER TABLE entry RENAME TO away")
+        with server.client() as client:
+            answer = client.get("/v1/kv/a")
+        other.execute("ALTER TABLE away RENAME TO entry")
+    assert answer.status_code == 500
     request_id = answer.headers["x-request-id"]
-    (line,) = [line for line in lines_of(server) if request_id in line.get("message", "")]
+    line = server.lines("Traceback")[-1]
     assert (line["level"], line["logger"]) == ("error", "workertown_kv")
+    assert request_id in line["message"]
     assert line["exception"].startswith("Traceback (most recent call last):\n")
     assert "no such table: entry" in line["exception"]
 
 
-def test_what_the_main_process_says_of_a_dead_worker_is_json_too(tmp_path: Path) -> None:
-    args = (*JSON_LOG, "--workers", "2")
-    with ServedStore(tmp_path / "kv.sqlite", args=args) as server:
-        kill_workers(server)
-        server.read_until("another starts")
-    said = [line for line in lines_of(server) if "another starts" in line.get("message", "")]
-    assert {line["level"] for line in said} == {"error"}
-    assert all(re.match(r"Worker \d+ ended by signal 9; ", line["message"]) for line in said)
+def test_why_a_token_is_refused_is_logged(server: JsonStore) -> None:
+    headers = {"Authorization": "Bearer a.b.c"}
+    assert httpx2.get(f"{server.url}/v1/kv", headers=headers, verify=False).status_code == 401
+    line = server.lines("JWT")[-1]
+    assert line["level"] == "warning"
+    assert line["message"].startswith("A JWT is refused: ")
 
 
-def test_a_worker_that_cannot_start_says_why_in_json(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    with ServedStore(folder / "kv.sqlite", args=JSON_LOG) as server:
-        folder.rename(tmp_path / "elsewhere")
-        kill_workers(server)
-        server.read_until("A worker cannot open the storage")
-    (said,) = [line for line in lines_of(server) if "cannot open" in line.get("message", "")]
-    assert said["level"] == "error"
-    assert f"There is no folder {folder}" in said["message"]
-
-
-def kill_workers(server: ServedStore) -> None:
+def test_what_is_said_of_workers_that_die_and_cannot_start_is_json_too(server: JsonStore) -> None:
+    away = server.folder.with_name("away")
+    server.folder.rename(away)
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
     for child in children:
         os.kill(int(child), signal.SIGKILL)
+    died, cannot_start = server.lines("A worker cannot open the storage")[-2:]
+    away.rename(server.folder)
+    assert re.match(r"Worker \d+ ended by signal 9; another starts", died["message"])
+    assert f"There is no folder {server.folder}" in cannot_start["message"]
+    assert {died["level"], cannot_start["level"]} == {"error"}
 
 
 # The format
@@ -181,21 +183,3 @@ def test_an_unexpected_error_is_json_too() -> None:
     for line, place in zip(lines, places, strict=True):
         assert place in line.get("exception", line["message"])
         assert line["level"] == ("warning" if place == "a warning" else "critical")
-
-
-def test_the_text_of_an_access_line_begins_as_it_always_has() -> None:
-    with ServedStore(args=["--log-format", "text"]) as server:
-        httpx2.get(f"{server.url}/v1/kv/a")
-    assert re.search(r"^GET /v1/kv/a 401 \d+\.\d\dms ", server.output, re.MULTILINE)
-
-
-def test_why_a_token_is_refused_is_logged() -> None:
-    env = {"KV_JWT_SECRET": "a secret that has more than 32 bytes", "KV_JWT_ISSUER": "me"}
-    for args, words in (
-        ([], "[WARNING] A JWT is refused: "),
-        (["--log-format", "json"], '"message": "A JWT is refused: '),
-    ):
-        with ServedStore(env=env, args=["--no-access-log", *args]) as server:
-            headers = {"Authorization": "Bearer a.b.c"}
-            assert httpx2.get(f"{server.url}/v1/kv", headers=headers).status_code == 401
-        assert words in server.output

@@ -17,7 +17,7 @@ from workertown_kv.testing import ServedStore
 REQUESTS = "kv_http_requests_total"
 KV = "/v1/kv/{key}"
 CLIENTS = 4
-GETS = 100
+GETS = 20
 
 
 @pytest.fixture(scope="module")

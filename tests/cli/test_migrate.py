@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from workertown_kv.storage.sqlite.schema import MIGRATIONS
-from workertown_kv.testing import ServedStore
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -21,13 +20,12 @@ def test_migrate_makes_the_database_and_lists_what_ran(run: Run, tmp_path: Path)
 def test_migrating_again_changes_nothing_and_says_so(run: Run, tmp_path: Path) -> None:
     database = tmp_path / "kv.sqlite"
     run("migrate", "--database", database)
-    with ServedStore(database) as server, server.client() as client:
-        assert client.put("/v1/kv/kept", json={"value": "as it was"}).status_code == 200
-        for _ in range(2):
-            ended = run("migrate", "--database", database)
-            assert (ended.returncode, ended.stderr) == (0, "")
-            assert ended.stdout == "Nothing to do: the schema is up to date\n"
-        assert client.get("/v1/kv/kept").json()["data"] == "as it was"
+    run("set", "kept", "as it was", KV_STORE=str(database))
+    for _ in range(2):
+        ended = run("migrate", "--database", database)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout == "Nothing to do: the schema is up to date\n"
+    assert run("get", "kept", KV_STORE=str(database)).stdout == "as it was"
 
 
 def test_migrate_takes_the_database_from_the_environment(run: Run, tmp_path: Path) -> None:
@@ -50,8 +48,7 @@ def schema_version(database: Path) -> int:
 def test_a_migration_can_be_undone_and_run_again(run: Run, tmp_path: Path) -> None:
     database = tmp_path / "kv.sqlite"
     run("migrate", "--database", database)
-    with ServedStore(database) as server, server.client() as client:
-        assert client.put("/v1/kv/gone", json={"value": 1}).status_code == 200
+    assert run("set", "gone", "1", KV_STORE=str(database)).returncode == 0
     asked = run("migrate", "--database", database, "--to", "0")
     assert asked.returncode == 1
     assert "deletes their data" in asked.stderr
@@ -59,9 +56,9 @@ def test_a_migration_can_be_undone_and_run_again(run: Run, tmp_path: Path) -> No
     ended = run("migrate", "--database", database, "--to", "0", "--yes")
     assert ended.stdout.splitlines() == [f"{name} down: executed" for name in reversed(MIGRATIONS)]
     assert schema_version(database) == 0
-    with ServedStore(database) as server, server.client() as client:
-        assert client.get("/v1/kv/gone").status_code == 404
-        assert client.put("/v1/kv/again", json={"value": 1}).status_code == 200
+    run("migrate", "--database", database)
+    assert run("get", "gone", KV_STORE=str(database)).returncode == 3
+    assert run("set", "again", "1", KV_STORE=str(database)).returncode == 0
 
 
 def test_more_migrations_than_there_are_cannot_be_run(run: Run, tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from threading import Thread
 
 import pytest
 from click.testing import Result
 
-from workertown_kv.testing import ServedStore, free_port
+from workertown_kv.cli.listening import close, listen
+from workertown_kv.testing import free_port
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -39,8 +42,8 @@ def port() -> Iterator[str]:
         yield str(listener.getsockname()[1])
 
 
-def test_a_port_in_use(run_apart: Run, port: str, tmp_path: Path) -> None:
-    ended = run_apart("serve", "--port", port)
+def test_a_port_in_use(run: Run, port: str, tmp_path: Path) -> None:
+    ended = run("serve", "--port", port)
     check_refused(ended, f"Cannot listen on 127.0.0.1:{port}", "in use")
     assert list(tmp_path.iterdir()) == []
 
@@ -52,11 +55,12 @@ def test_a_database_that_cannot_be_opened_leaves_no_socket(run: Run, tmp_path: P
 
 
 def test_the_port_of_another_store(run: Run) -> None:
-    with ServedStore() as server:
-        ended = run("serve", "--port", str(server.port), "--database", "memory://")
-        check_refused(ended, f"Cannot listen on 127.0.0.1:{server.port}", "in use")
-        with server.client() as client:
-            assert client.get("/health").status_code == 200
+    sockets = listen("127.0.0.1", port := free_port(), 2)
+    try:
+        ended = run("serve", "--port", str(port), "--database", "memory://")
+    finally:
+        close(sockets, None)
+    check_refused(ended, f"Cannot listen on 127.0.0.1:{port}", "in use")
 
 
 def test_a_host_that_is_not_this_machine(run: Run) -> None:
@@ -304,10 +308,19 @@ def test_a_migration_of_a_server_that_is_not_there(run: Run) -> None:
         check_refused(run("migrate", "--database", url), "cannot be reached (Connection refused)")
 
 
-def test_a_port_without_tls(run: Run) -> None:
-    with ServedStore() as server:
-        for scheme in ("https", "libsql", "upstash"):
-            token = "token@" if scheme == "upstash" else ""
-            ended = run("get", "a", "--store", f"{scheme}://{token}127.0.0.1:{server.port}")
-            assert (ended.returncode, ended.stderr.count("\n")) == (5, 1)
-            assert "(it has no TLS at this port)" in ended.stderr
+class Plain(StreamRequestHandler):
+    """Answers what is no request, as a server without TLS does."""
+
+    def handle(self) -> None:
+        self.request.recv(65536)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize("scheme", ["https://", "libsql://", "upstash://token@"])
+def test_a_port_without_tls(run: Run, scheme: str) -> None:
+    with ThreadingTCPServer(("127.0.0.1", 0), Plain) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        ended = run("get", "a", "--store", f"{scheme}127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
+    assert (ended.returncode, ended.stderr.count("\n")) == (5, 1)
+    assert "(it has no TLS at this port)" in ended.stderr

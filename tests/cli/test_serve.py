@@ -248,6 +248,14 @@ def test_bytes_that_were_sent_unencoded_cannot_forge_the_access_log(server: Logg
     assert server.output.isascii()
 
 
+def test_a_long_method_is_no_request_and_no_line_in_the_log(server: Logging) -> None:
+    url = f"{server.url}/v1/kv/a"
+    answer = httpx2.request("X" * 1000, url, headers=server.headers, verify=False)
+    assert answer.status_code == 400
+    assert len(answer.text) < 300
+    assert server.log() == []
+
+
 @pytest.mark.parametrize("text", ["false", "0"])
 def test_a_variable_turns_the_access_log_off_unless_a_flag_turns_it_on(
     prepare: Prepare, text: str
