@@ -32,7 +32,7 @@ class PairedPostgres(RunningPostgres):
             with (self.folder / "data" / "postgresql.conf").open("a") as settings:
                 settings.write("wal_log_hints = on\nwal_keep_size = 1GB\n")
         else:
-            program = str(self._programs / "pg_basebackup")
+            program = self.program("pg_basebackup")
             data = str(self.folder / "data")
             self.run(program, "-D", data, "-R", "-c", "fast", **self._leader.environment)
 
@@ -46,7 +46,7 @@ class PairedPostgres(RunningPostgres):
         names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname"}
         names["PGPASSWORD"] = "password"
         where = " ".join(f"{names[name]}={text}" for name, text in leader.environment.items())
-        program = str(self._programs / "pg_rewind")
+        program = self.program("pg_rewind")
         self.run(program, "-D", str(self.folder / "data"), "-R", "--source-server", where)
         self.start()
 

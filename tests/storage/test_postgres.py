@@ -85,9 +85,9 @@ class TestPostgres(SqlCases):
         self.server.sql(f"ALTER USER kv SET synchronous_commit = {'off' if careless else 'on'}")
 
     def dump(self) -> str:
-        return self.server.run(
-            "pg_dump", "--data-only", "--table", self.table, **self.server.environment
-        )
+        program = self.server.program("pg_dump")
+        arguments = ["--data-only", "--table", self.table]
+        return self.server.run(program, *arguments, **self.server.environment)
 
     def restore(self, dump: str) -> None:
         self.server.sql(dump)
