@@ -264,28 +264,30 @@ def test_each_error_of_postgresql_is_of_a_kind(error: Exception, kind: StorageFa
 
 
 async def test_the_connection_is_encrypted_as_sslmode_says(
-    require_program: Callable[[str, str], str], tmp_path: Path
+    server: RunningPostgres, tmp_path: Path
 ) -> None:
-    server = RunningPostgres(postgres_programs(require_program))
     certificate, key = write_certificate(server.folder)
     server.give(key)
-    server.args += ["-c", "ssl=on"]
-    server.args += ["-c", f"ssl_cert_file={certificate}", "-c", f"ssl_key_file={key}"]
+    usual = server.args
+    with server.stopped():
+        server.args = [*usual, "-c", "ssl=on", "-c", f"ssl_cert_file={certificate}"]
+        server.args += ["-c", f"ssl_key_file={key}"]
     other, _ = write_certificate(tmp_path)
     asked = ("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", ())
-    with server:
-        for mode, encrypted in {
-            "": True,
-            "sslmode=disable": False,
-            "sslmode=require": True,
-            f"sslmode=verify-full&sslrootcert={certificate}": True,
-        }.items():
-            storage = PostgresStorage(f"{server.url}?{mode}")
-            await storage.open()
-            async with storage._database.opened().session() as session:
-                ((found,),) = await session.fetch(asked)
-            assert found is encrypted, mode
-            await storage.close()
-        for untrusted in (f"sslmode=verify-ca&sslrootcert={other}", "sslmode=verify-full"):
-            with pytest.raises(StorageError, match="not trusted"):
-                await PostgresStorage(f"{server.url}?{untrusted}").open()
+    for mode, encrypted in {
+        "": True,
+        "sslmode=disable": False,
+        "sslmode=require": True,
+        f"sslmode=verify-full&sslrootcert={certificate}": True,
+    }.items():
+        storage = PostgresStorage(f"{server.url}?{mode}")
+        await storage.open()
+        async with storage._database.opened().session() as session:
+            ((found,),) = await session.fetch(asked)
+        assert found is encrypted, mode
+        await storage.close()
+    for untrusted in (f"sslmode=verify-ca&sslrootcert={other}", "sslmode=verify-full"):
+        with pytest.raises(StorageError, match="not trusted"):
+            await PostgresStorage(f"{server.url}?{untrusted}").open()
+    with server.stopped():
+        server.args = usual
