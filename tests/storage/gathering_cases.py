@@ -47,10 +47,7 @@ class GatheringCases:
     @pytest.fixture
     async def gathered(self, clock: MovedClock) -> AsyncIterator[Storage]:
         async with self.storage(clock) as storage:
-            # Everything that happens only once has happened, such as loading scripts.
-            for _ in range(3):
-                await _all(storage, [put("warm"), put("warm2"), put("warm3")])
-                await _all(storage, [Get("default", "warm")] * 3)
+            await warm_up(storage)
             yield storage
 
     async def test_gets_that_arrive_together_are_few_statements(self, gathered: Storage) -> None:
@@ -251,6 +248,13 @@ class GatheringCases:
                     assert isinstance(outcome, Entry | str)
             after = await _all(gathered, [Get("default", key) for key in keys])
             assert all(isinstance(one, Entry) for one in [*after[1::3], *after[2::3]])
+
+
+async def warm_up(storage: Storage) -> None:
+    """Let everything happen that happens only once, such as loading scripts."""
+    for _ in range(3):
+        await _all(storage, [put("warm"), put("warm2"), put("warm3")])
+        await _all(storage, [Get("default", "warm")] * 3)
 
 
 async def _one(storage: Storage, operation: Get | Set | Delete) -> Entry | str | None:

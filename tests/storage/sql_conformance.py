@@ -1,4 +1,4 @@
-"""Run the conformance suite on a database server, where new tables and connections cost most."""
+"""Share an open storage between tests: on a database server, new connections cost most."""
 
 import inspect
 from collections.abc import AsyncIterator
@@ -15,27 +15,11 @@ from workertown_kv.storage.sql.storage import SqlStorage
 from workertown_kv.testing import MovedClock, StorageConformance
 
 
-class SqlConformance(StorageConformance):
-    """Empties one table between the cases. A module that extends it has a fixture `server`."""
-
-    examples = 16
+class SharedSql:
+    """Keeps a storage for the tests of a class. Their module has a fixture `server`."""
 
     storage_type: ClassVar[Any]
     """The class of the storage."""
-
-    server: RunningDatabase
-
-    @pytest.fixture(autouse=True)
-    def _running(self, server: RunningDatabase) -> None:
-        self.server = server
-
-    def make(self, clock: Clock, folder: Path) -> Storage:
-        return self._at(self.server, table_of(folder), clock)
-
-    @classmethod
-    def _at(cls, server: RunningDatabase, table: str, clock: Clock) -> SqlStorage:
-        storage: SqlStorage = cls.storage_type(f"{server.url}?table={table}", clock=clock)
-        return storage
 
     # Everything that is kept from one case to the next has its event loop and its clock.
 
@@ -51,13 +35,45 @@ class SqlConformance(StorageConformance):
 
     @pytest.fixture(scope="class")
     @classmethod
-    async def shared(
+    async def kept(
         cls, server: RunningDatabase, clock: MovedClock, anyio_backend: str
     ) -> AsyncIterator[SqlStorage]:
-        storage = cls._at(server, "shared", clock)
+        table = f"shared_by_{cls.__name__.lower()}"
+        url = f"{server.url}?table={table}&timeout=60"
+        storage: SqlStorage = cls.storage_type(url, clock=clock)
         await storage.open()
         yield storage
         await storage.close()
+
+    @pytest.fixture
+    async def shared(self, kept: SqlStorage) -> SqlStorage:
+        """Return the storage of the class, without entries."""
+        try:
+            pool = kept._database.opened()
+        except StorageUnavailable:  # the last case has closed it
+            await kept.open()
+            pool = kept._database.opened()
+        async with pool.session() as session:
+            await session.run(f"DELETE FROM {kept._statements.table}")
+        return kept
+
+
+class SqlConformance(SharedSql, StorageConformance):
+    """Runs the conformance suite on a database server."""
+
+    examples = 8
+
+    server: RunningDatabase
+
+    @pytest.fixture(autouse=True)
+    def _running(self, server: RunningDatabase) -> None:
+        self.server = server
+
+    def make(self, clock: Clock, folder: Path) -> Storage:
+        storage: Storage = self.storage_type(
+            f"{self.server.url}?table={table_of(folder)}", clock=clock
+        )
+        return storage
 
     @pytest.fixture
     async def storage(
@@ -70,14 +86,4 @@ class SqlConformance(StorageConformance):
             yield own
             await own.close()
             return
-        await self._empty(shared)
         yield shared
-
-    async def _empty(self, storage: SqlStorage) -> None:
-        try:
-            pool = storage._database.opened()
-        except StorageUnavailable:  # the last case has closed it
-            await storage.open()
-            pool = storage._database.opened()
-        async with pool.session() as session:
-            await session.run("DELETE FROM shared")

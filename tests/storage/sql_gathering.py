@@ -1,27 +1,26 @@
 """Test how storages on database servers gather operations."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from storage.gathering_cases import GatheringCases
+from storage.gathering_cases import GatheringCases, warm_up
 from storage.sql_case import SqlCase, put
+from storage.sql_conformance import SharedSql
 from workertown_kv.errors import KvError, StorageError, StorageUnavailable
 from workertown_kv.operations import MUST_EXIST, Get, List, Precondition
 from workertown_kv.storage import Storage
 from workertown_kv.storage.sql.session import Session, Undone
 from workertown_kv.storage.sql.storage import SqlStorage
-from workertown_kv.testing import MovedClock
 
 
 class _RolledBack(KvError):
     """Ends a transaction."""
 
 
-class SqlGathering(SqlCase, GatheringCases):
+class SqlGathering(SharedSql, SqlCase, GatheringCases):
     session_type: type[Session]
     """The class at whose methods the statements are counted."""
 
@@ -49,9 +48,10 @@ class SqlGathering(SqlCase, GatheringCases):
     def statements(self) -> int:
         return self._statements
 
-    @asynccontextmanager
-    async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
-        yield await self.opened(clock, timeout=60)
+    @pytest.fixture
+    async def gathered(self, shared: SqlStorage) -> Storage:
+        await warm_up(shared)
+        return shared
 
     async def test_a_value_that_the_engine_refuses_fails_alone(self, gathered: Storage) -> None:
         sets = [put(str(number), b"\xff" if number == 9 else b"1") for number in range(20)]

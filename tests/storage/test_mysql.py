@@ -204,9 +204,12 @@ class TestMysqlGathering(SqlGathering):
 class TestGaleraGathering(TestMysqlGathering):
     """Tests the statements that only a node of Galera needs."""
 
-    @pytest.fixture(autouse=True)
-    def _certifies(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(MysqlSession, "certifies", True)
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _certifies(cls) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(MysqlSession, "certifies", True)
+            yield
 
 
 class TestMysqlMigrations(SqlMigrations):
