@@ -51,7 +51,10 @@ LIMIT = 25 * 1024 * 1024
 class SqlCases(SqlCase):
     """Tests values, batches and connections of a server that works."""
 
-    @pytest.mark.parametrize("kind", ["quotes", "text", "bytes"])
+    @pytest.mark.parametrize(
+        "kind",
+        ["quotes", *(pytest.param(one, marks=pytest.mark.deep) for one in ("text", "bytes"))],
+    )
     async def test_the_largest_values_come_back_byte_for_byte(self, kind: str) -> None:
         value = {
             "quotes": lambda: b'["' + rb"\"\\" * (LIMIT // 4 - 1) + b'"]',
@@ -69,10 +72,8 @@ class SqlCases(SqlCase):
     async def test_large_values_of_any_length_come_back_whole(self) -> None:
         storage = await self.opened()
         piece = 128 * 1024
-        # The last values have rows as long as MySQL's longest packet, and nearly as long.
-        lengths = [piece - 1, piece, piece + 1, 3 * piece, *range(16_777_181, 16_777_186)]
         version = ""
-        for length in lengths:
+        for length in (piece - 1, piece, piece + 1, 3 * piece, *self.odd_lengths):
             value = (os.urandom(1000) * (length // 1000 + 1))[:length]
             version = await storage.set(put("a", value, is_json=False))
             entry = await storage.get(Get("default", "a"))
@@ -92,6 +93,9 @@ class SqlCases(SqlCase):
         assert isinstance(third, Entry)
         assert (second.value == text, third.value) == (True, b"1")
 
+    odd_lengths: ClassVar[Sequence[int]] = ()
+    """The lengths of values that the engine's protocol sends in another way."""
+
     async def test_no_operation_waits_while_a_large_value_is_on_its_way(self) -> None:
         storage = await self.opened()
         value = b'"' + b"x" * (LIMIT - 2) + b'"'
@@ -99,7 +103,9 @@ class SqlCases(SqlCase):
             (lambda: storage.set(put("a", value)), 0.01),
             (lambda: storage.get(Get("default", "a")), self.reading_seconds),
         ):
-            longest = [await longest_turn(act) for _ in range(3)]
+            longest = [await longest_turn(act)]
+            while min(longest) >= most and len(longest) < 3:
+                longest.append(await longest_turn(act))
             assert min(longest) < most
 
     reading_seconds: ClassVar[float] = 0.01
@@ -111,7 +117,7 @@ class SqlCases(SqlCase):
             lambda: storage.set(put("a", b"x" * 5_000_000, is_json=False)),
             lambda: storage.get(Get("default", "a")),
         )
-        for turns in range(1, 60, 4):
+        for turns in range(1, 60, 8):
             for act in acts:
                 acting: asyncio.Future[object] = asyncio.ensure_future(act())
                 for _ in range(turns):
@@ -200,20 +206,20 @@ class SqlCases(SqlCase):
     async def test_a_batch_reads_no_more_than_it_may_return(self) -> None:
         storage = await self.opened()
         for i in range(16):
-            await storage.set(put(str(i), b"x" * 5_000_000, is_json=False))
+            await storage.set(put(str(i), b"x" * 2_000_000, is_json=False))
         gets: list[Operation] = [Get("default", str(i)) for i in range(16)]
         mixed: list[Operation] = [*gets, put("new")]
         tracemalloc.start()
         for operations in (gets, mixed, [*gets, *gets]):
-            results = await storage.batch(Batch(operations, read_bytes=11_000_000))
+            results = await storage.batch(Batch(operations, read_bytes=4_400_000))
             kinds = [type(one) for one in results[:16]]
             assert kinds == [Entry] * 2 + [ValueTooLarge] * 14
             del results
             with pytest.raises(ValueTooLarge):
-                await storage.batch(Batch(operations, atomic=True, read_bytes=11_000_000))
+                await storage.batch(Batch(operations, atomic=True, read_bytes=4_400_000))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert peak < 55_000_000
+        assert peak < 22_000_000
 
     async def test_a_value_that_is_requested_repeatedly_is_read_once(self) -> None:
         storage = await self.opened()
@@ -229,8 +235,8 @@ class SqlCases(SqlCase):
 
     async def test_a_large_atomic_batch_is_one_transaction(self, clock: MovedClock) -> None:
         storage = await self.opened(clock)
-        for i in range(0, 900, 3):
-            await storage.set(put(str(i), expires_at=clock() + (1 if i % 2 else 100)))
+        before = [put(str(i), expires_at=clock() + (1 if i % 2 else 100)) for i in range(0, 900, 3)]
+        await storage.batch(Batch(before))
         clock.move(1)
         text = b'"' + b"x" * 5000 + b'"'
         operations: list[Operation] = [
@@ -284,7 +290,7 @@ class SqlCases(SqlCase):
                     await theirs.batch(Batch([held, put("work", text)], atomic=True))
 
         working = [asyncio.create_task(work()) for _ in range(4)]
-        for _ in range(40):
+        for _ in range(20):
             taken = (await ours.set(put("lease"))).encode()
             before = await ours.get(Get("default", "work"))
             for _ in range(5):
@@ -343,9 +349,9 @@ class SqlCases(SqlCase):
                 Batch([*operations, Get("default", chosen[7])], atomic=True)
             )
 
-        singles = (storages[i % 2].set(put(random.choice(keys))) for i in range(60))
-        results = await asyncio.gather(*(write(i) for i in range(60)), *singles)
-        assert len(results) == 120
+        singles = (storages[i % 2].set(put(random.choice(keys))) for i in range(30))
+        results = await asyncio.gather(*(write(i) for i in range(30)), *singles)
+        assert len(results) == 60
 
     # Other programs at the table
 
@@ -495,8 +501,8 @@ class SqlCases(SqlCase):
     async def test_what_finds_no_connection_waits_for_one_that_there_is(self) -> None:
         url = self.limited(3)
         storage = await self.opened(url=url, connections=10)
-        batches = [Batch([put(str(i % 16))], atomic=True) for i in range(200)]
-        assert len(await asyncio.gather(*map(storage.batch, batches))) == 200
+        batches = [Batch([put(str(i % 16))], atomic=True) for i in range(100)]
+        assert len(await asyncio.gather(*map(storage.batch, batches))) == 100
         other = await self.opened(url=url)
         with pytest.raises(StorageUnavailable) as caught:  # this one has none at all
             await asyncio.gather(*(other.get(Get("default", "a")) for _ in range(5)))

@@ -250,7 +250,7 @@ class SqlChanges(SqlCase):
         assert keys_of(await changes_since(other, cursor)) == ["a"]
 
     async def test_servers_that_start_at_once_begin_one_log(self) -> None:
-        storages = [self.at() for _ in range(8)]
+        storages = [self.at() for _ in range(4)]
 
         async def opened_and_read(storage: SqlStorage) -> str:
             await storage.open()

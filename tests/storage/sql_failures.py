@@ -157,7 +157,7 @@ class SqlFailures(SqlCase):
                 if number % 20 == 0:
                     enough.set()
 
-        for _ in range(3):
+        for _ in range(2):
             enough = asyncio.Event()
             writers = [asyncio.create_task(write(key, enough)) for key in "abcdefgh"]
             await enough.wait()

@@ -21,7 +21,7 @@ class SqlMigrations(SqlCase):
     """Tests migrations of the table of each test."""
 
     async def test_of_many_workers_who_start_at_once_one_migrates(self) -> None:
-        storages = [self.at() for _ in range(8)]
+        storages = [self.at() for _ in range(4)]
         ran = await asyncio.gather(*(storage.open() for storage in storages))
         assert sum(map(len, ran)) == 2
         for storage in storages:
@@ -66,18 +66,15 @@ class SqlMigrations(SqlCase):
 
     async def test_the_command_that_migrates_does_not_advise_to_run_it(self) -> None:
         url = f"{self.server.url}?table={self.table}&migrate=manual"
-        for printed in (
-            "0001_entry up: executed\n0002_changes up: executed",
-            "Nothing to do: the schema is up to date",
-        ):
-            ran = await asyncio.to_thread(
-                subprocess.run,
-                [sys.executable, "-m", "workertown_kv", "migrate", "--database", url],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{printed}\n", "")
+        ran = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "workertown_kv", "migrate", "--database", url],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        printed = "0001_entry up: executed\n0002_changes up: executed\n"
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, printed, "")
 
     async def test_undone_and_done_again_it_begins_empty(self) -> None:
         storage = self.at()
@@ -131,17 +128,17 @@ class SqlMigrations(SqlCase):
         await humble.close()
         assert seen(await changes_since(mighty, cursor)) == [(Event.SET, "a", version)]
 
-    @pytest.mark.parametrize("right", ["SELECT", "INSERT", "UPDATE", "DELETE"])
-    async def test_a_probe_finds_a_right_that_is_missing(self, right: str) -> None:
+    async def test_a_probe_finds_a_right_that_is_missing(self) -> None:
         await self.opened()
-        humble = self.humble()
-        await humble.open()
-        await humble.probe()
-        self.revoke(right)
-        with pytest.raises(StorageError) as caught:
+        for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+            humble = self.humble()  # this one has all rights again
+            await humble.open()
             await humble.probe()
-        assert caught.value.kind is StorageFailure.REFUSED
-        await humble.close()
+            self.revoke(right)
+            with pytest.raises(StorageError) as caught:
+                await humble.probe()
+            assert caught.value.kind is StorageFailure.REFUSED, right
+            await humble.close()
 
     async def test_a_probe_finds_a_table_that_was_removed(self) -> None:
         storage = await self.opened()

@@ -60,7 +60,7 @@ class TestPostgres(SqlCases):
             f"ALTER TABLE {self.table} SET (autovacuum_enabled = false);"
             f"INSERT INTO {self.table} (namespace, key, version, value) "
             "SELECT 'default', convert_to('k' || i, 'UTF8'), i, '1' "
-            "FROM generate_series(1, 30000) i"
+            "FROM generate_series(1, 10000) i"
         )
         keys = [("default", f"k{number}") for number in range(1, 701)]
         async with storage._database.opened().session() as session:
@@ -166,7 +166,7 @@ class TestPostgresFailures(SqlFailures):
         storage = await self.opened()
         other = await asyncpg.connect(self.server.url)
         versions = set()
-        rounds = settings().max_examples // 5  # in `make test-all`, 40
+        rounds = settings().max_examples // 10  # in `make test-all`, 20
         for number in range(rounds):
             await storage.get(Get("default", "a"))
             # This does not wait for the end: the write goes to a server process on its way out.
