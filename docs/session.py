@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -23,6 +24,7 @@ LONGEST_SECONDS: Final = 120
 
 _SERVED: Final = "8787"
 _OWN: Final = "8788"
+_PROGRAMS: Final = quote(str(Path(__file__).with_name("programs.py")))
 _END: Final = "~~ the end of an example ~~"
 _NAMED: Final = re.compile(r"(?:#|--|//) (\w+\.\w+)\n")
 
@@ -33,6 +35,8 @@ class Step(msgspec.Struct, frozen=True):
     line: int
     text: str
     printed: str
+    is_program: bool = False
+    """Whether the text is the path of a Python file."""
 
 
 def failures(page: Path, folder: Path) -> list[str]:
@@ -84,14 +88,12 @@ def _steps(found: Sequence[Block], folder: Path, ports: Mapping[str, str]) -> It
         if named:
             yield Step(block.line, f"cp {quote(str(source))} {named[1]}", "")
         else:
-            program = f"PYTHONPATH=. python -W error {quote(str(source))}"
-            yield Step(block.line, program, printed)
+            yield Step(block.line, quote(str(source)), printed, is_program=True)
 
 
 def _run(steps: Sequence[Step], folder: Path, ports: Mapping[str, str]) -> list[str]:
     """What each step printed, in one shell session."""
-    script = "".join(f"{step.text}\nprintf '\\n%s\\n' {quote(_END)}\n" for step in steps)
-    (folder / ".session").write_text(script)
+    (folder / ".session").write_text("".join(_script(steps)))
     session = subprocess.Popen(
         ["bash", ".session"],  # noqa: S607  (wherever the reader has it)
         cwd=folder,
@@ -107,6 +109,16 @@ def _run(steps: Sequence[Step], folder: Path, ports: Mapping[str, str]) -> list[
         _end(session)
     text = printed.decode(errors="backslashreplace").replace("\r\n", "\n")
     return _replaced(text, {real: written for written, real in ports.items()}).split(_END)
+
+
+def _script(steps: Sequence[Step]) -> Iterator[str]:
+    """The commands of a session. Programs that follow one another share an interpreter."""
+    for are_programs, together in groupby(steps, lambda step: step.is_program):
+        texts = [step.text for step in together]
+        if are_programs:
+            yield f"PYTHONPATH=. python -P -W error {_PROGRAMS} {quote(_END)} {' '.join(texts)}\n"
+        else:
+            yield from (f"{text}\nprintf '\\n%s\\n' {quote(_END)}\n" for text in texts)
 
 
 def _environment(folder: Path) -> dict[str, str]:

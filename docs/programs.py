@@ -1,0 +1,24 @@
+"""Runs Python files one after another, and prints a line of text after each.
+
+One interpreter imports the package once for all of them.
+"""
+
+import runpy
+import sys
+import traceback
+
+
+def run(end: str, *programs: str) -> None:
+    """Run each file as a program that has its names to itself, even after one has failed."""
+    for program in programs:
+        try:
+            runpy.run_path(program, run_name="__main__")
+        except Exception:  # noqa: BLE001  (as an interpreter of its own would)
+            traceback.print_exc()
+        sys.stderr.flush()
+        sys.stdout.write(f"\n{end}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run(*sys.argv[1:])
