@@ -15,12 +15,14 @@ OTHERS_RUN = {
 }
 """Pages whose examples other tests run."""
 
-LONG = {
-    *("use-from-the-shell.md", "write-your-own.md"),
-    *("api-keys.md", "basic.md", "jwt.md", "read-the-log.md", "make-and-revoke-api-keys.md"),
-    *("move-in-and-out.md", "back-up-and-leave.md", "configure.md", "etcd.md"),
+DEEP = {
+    *("configure.md", "read-the-log.md", "run-as-a-service.md", "audit.md", "namespaces.md"),
+    *("api-keys.md", "basic.md", "jwt.md", "scopes.md", "make-and-revoke-api-keys.md"),
+    *("limit-requests.md", "large-values.md", "use-from-the-shell.md", "other-servers.md"),
+    *("move-in-and-out.md", "back-up-and-leave.md", "development.md"),
+    *("sqlite.md", "etcd.md", "cloudflare-kv.md", "write-your-own.md"),
 }
-"""Pages that take several seconds each; other tests run the same commands."""
+"""Pages that start many processes; other tests run the same commands."""
 
 RUN = [
     page for page in PAGES if {"bash", "console", "python"} & {one.language for one in blocks(page)}
@@ -30,7 +32,7 @@ RUN = [
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=pytest.mark.deep if page.name in LONG else ())
+        pytest.param(page, marks=pytest.mark.deep if page.name in DEEP else ())
         for page in RUN
         if page.name not in OTHERS_RUN
     ],
