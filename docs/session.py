@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import groupby
 from pathlib import Path
 from shlex import quote
@@ -22,6 +23,7 @@ API_KEY: Final = "s3cret"
 
 LONGEST_SECONDS: Final = 120
 
+_DATA: Final = "kv.sqlite"
 _SERVED: Final = "8787"
 _OWN: Final = "8788"
 _PROGRAMS: Final = quote(str(Path(__file__).with_name("programs.py")))
@@ -39,19 +41,20 @@ class Step(msgspec.Struct, frozen=True):
     """Whether the text is the path of a Python file."""
 
 
-def failures(page: Path, folder: Path) -> list[str]:
+def failures(page: Path, folder: Path, empty: ServedStore | None = None) -> list[str]:
     """Run the examples of a page inside an empty folder; what did not go as the page says.
 
     The server at port 8787 is there already, with its data in `kv.sqlite`; port 8788 is free for
     servers that the page starts. The page's Python files are written where the page shows them.
+    A running server, whose store is empty, may be given for pages that do not need the file.
     """
     found = list(blocks(page))
-    store = ServedStore(folder / "kv.sqlite", api_key=API_KEY)
+    needs_file = any(_DATA in block.text for block in found)
+    store = ServedStore(folder / _DATA, api_key=API_KEY) if needs_file or not empty else empty
     ports = {_SERVED: str(store.port), _OWN: str(free_port())}
     steps = list(_steps(found, folder, ports))
-    if not any(_SERVED in block.text for block in found):
-        return _compared(steps, _run(steps, folder, ports))
-    with store:
+    starts = store is not empty and any(_SERVED in block.text for block in found)
+    with store if starts else nullcontext():
         return _compared(steps, _run(steps, folder, ports))
 
 

@@ -3,11 +3,14 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from docs.pages import PAGES, ROOT, anchors, blocks, commands, links, name_of
-from docs.session import failures, matches
+from docs.session import API_KEY, failures, matches
+
+from workertown_kv.testing import ServedStore
 
 OTHERS_RUN = {
     *("README.md", "env-kv-in-workerd.md", "use-from-javascript.md"),
@@ -29,6 +32,13 @@ RUN = [
 ]
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStore]:
+    """Return a server for all pages that do not look into its file."""
+    with ServedStore(tmp_path_factory.mktemp("served") / "kv.sqlite", api_key=API_KEY) as store:
+        yield store
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -38,8 +48,12 @@ RUN = [
     ],
     ids=name_of,
 )
-def test_every_example_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
-    wrong = failures(page, tmp_path)
+def test_every_example_does_what_the_page_says(
+    page: Path, tmp_path: Path, served: ServedStore
+) -> None:
+    with served.client() as client:
+        client.delete("/v1/kv", params={"all": True}).raise_for_status()
+    wrong = failures(page, tmp_path, served)
     assert not wrong, "\n\n".join(wrong)
 
 
