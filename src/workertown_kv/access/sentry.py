@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from ..errors import MissingExtra, OptionsError
 from ..failure_log import FailureLog
 from ..options import Options
+from ..package_version import __version__
 from .exception_report import describe_exceptions
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SentryReport:
             "platform": "python",
             "level": "error",
             "logger": _LOG.name,
-            "release": f"workertown-kv@{version('workertown-kv')}",
+            "release": f"workertown-kv@{__version__}",
             "environment": environment,
         }
 

@@ -4,7 +4,6 @@ Options in code win over variables, variables over the file, and the file over t
 layer is a nested mapping, as code would give it, with the source of each option.
 """
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin
@@ -74,6 +73,8 @@ def layer_of_file(text: str, source: str) -> tuple[Layer, Mapping[str, object]]:
 
     Raises `OptionsError` for text that is not TOML.
     """
+    import tomllib  # noqa: PLC0415  (few servers have such a file)
+
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

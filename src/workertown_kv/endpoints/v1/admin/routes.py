@@ -1,7 +1,6 @@
 """Define the routes of `endpoints.v1.admin`."""
 
 from collections.abc import Mapping
-from importlib.metadata import version
 
 from ....credentials import ApiKeys
 from ....http.answer import Answer
@@ -9,6 +8,7 @@ from ....http.exchange import Exchange
 from ....http.route import Handler, Route
 from ....namespaces import Namespaces
 from ....options import Options, describe_options
+from ....package_version import __version__
 from ....storage import Health, Storage
 from ..envelope import NATIVE_API, object_answer
 from .api_keys import ApiKeyHandlers
@@ -31,7 +31,7 @@ class Admin:
         known |= {
             "storage": type(self._storage).__name__,
             "storage_health": await self._health.report(),
-            "version": version("workertown-kv"),
+            "version": __version__,
         }
         return object_answer(known)
 
