@@ -18,10 +18,10 @@ from workertown_kv.testing import ServedStore
 from workertown_kv.testing.strategies import ODD_KEYS
 
 ENGINES: Final = (
-    *("sqlite", "postgres", "redis"),
+    *("sqlite", "postgres"),
     *(
         pytest.param(name, marks=pytest.mark.deep)
-        for name in ("mariadb", "upstash", "etcd", "dynamodb")
+        for name in ("redis", "mariadb", "upstash", "etcd", "dynamodb")
     ),
 )
 
@@ -138,7 +138,7 @@ def test_counters_that_many_count_at_once_lose_nothing(clients: list[httpx2.Clie
 
     def count(client: httpx2.Client) -> None:
         added = 0
-        while added < 10:
+        while added < 5:
             got = client.get("/v1/kv/counter")
             put = client.put(
                 "/v1/kv/counter",
@@ -150,10 +150,10 @@ def test_counters_that_many_count_at_once_lose_nothing(clients: list[httpx2.Clie
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(count, clients * 2))
-    assert clients[0].get("/v1/kv/counter").json()["data"] == 40
+    assert clients[0].get("/v1/kv/counter").json()["data"] == 20
 
 
-INCREMENTS: Final = 25
+INCREMENTS: Final = 10
 
 
 def test_increments_by_many_clients_are_all_counted(clients: list[httpx2.Client]) -> None:
@@ -181,16 +181,16 @@ def test_increments_by_many_clients_are_all_counted(clients: list[httpx2.Client]
 
 
 def test_each_value_is_taken_once(clients: list[httpx2.Client]) -> None:
-    operations = [{"op": "set", "key": f"job/{i}", "value": i} for i in range(60)]
+    operations = [{"op": "set", "key": f"job/{i}", "value": i} for i in range(25)]
     assert clients[0].post("/v1/kv", json={"operations": operations}).status_code == 200
 
     def take_all(client: httpx2.Client) -> list[int]:
-        answers = [client.delete(f"/v1/kv/job/{i}?take=true") for i in range(60)]
+        answers = [client.delete(f"/v1/kv/job/{i}?take=true") for i in range(25)]
         return [one.json()["data"] for one in answers if one.status_code == 200]
 
     with ThreadPoolExecutor(4) as pool:
         taken = [one for some in pool.map(take_all, clients * 2) for one in some]
-    assert sorted(taken) == list(range(60))
+    assert sorted(taken) == list(range(25))
 
 
 def test_a_touch_is_seen_by_the_other_server(clients: list[httpx2.Client]) -> None:
