@@ -24,6 +24,8 @@ def because(error: BaseException | None) -> str:
             return f" (its certificate is not trusted: {message})"
         if isinstance(found, ssl.SSLError) and found.reason in _NO_TLS:
             return " (it has no TLS at this port)"
+        if isinstance(found, ssl.SSLWantReadError):
+            return " (its TLS handshake does not end)"
         if isinstance(found, ssl.SSLError):
             return f" (TLS failed: {found.reason})"
         if isinstance(found, OSError) and found.errno is not None:
