@@ -1,5 +1,6 @@
 """Test counts that several servers share, and a store that is down."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from upstash_redis import Redis as Upstash
 from upstash_redis.errors import UpstashError
 
 from caller import API_KEY, make_server
+from servers.hanging import hanging_tls
 from servers.redis import RunningRedis
 from servers.upstash import StandInUpstash
 from workertown_kv import Runtime, Server, kv
@@ -362,6 +364,21 @@ async def test_an_error_of_upstash_is_logged(
         assert await statuses(server, 2) == [200, 429]
     (warning,) = warnings(caplog)
     assert "UpstashError: EVAL: status 400, WRONGTYPE" in warning
+
+
+async def test_a_connection_whose_tls_handshake_hangs_is_closed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for module in ("limiter", "stores"):
+        monkeypatch.setattr(f"workertown_kv.access.rate_limit.{module}.ANSWER_SECONDS", 60)
+    async with (
+        hanging_tls(monkeypatch, 0.95 * 60) as (port, gone),
+        server_for(f"upstash://token@127.0.0.1:{port}") as server,
+    ):
+        assert await statuses(server, 1) == [200]
+        await asyncio.wait_for(gone.wait(), 60)
+    (warning,) = warnings(caplog)
+    assert "ConnectTimeout" in warning
 
 
 async def test_a_server_that_is_not_upstash_is_logged(caplog: pytest.LogCaptureFixture) -> None:

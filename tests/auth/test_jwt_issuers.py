@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 from joserfc.jwk import OctKey
 
 from bearer import Store
+from servers.hanging import hanging_tls
 from servers.issuer import Issuer, key_for, sign
 from workertown_kv import OptionsError
 from workertown_kv.auth.jwt.discovery import check_issuer, discover_key_set
-from workertown_kv.auth.jwt.fetch import Document
+from workertown_kv.auth.jwt.fetch import Document, bounded_client, fetch
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +119,16 @@ async def test_a_discovery_document_may_be_as_large_as_a_key_set(
     assert "more than 1,999 bytes" in caplog.text
     store = Store(issuer=issuer.name, audience="kv")
     assert await store.admits(token_of(store, issuer))
+
+
+async def test_a_connection_whose_tls_handshake_hangs_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with hanging_tls(monkeypatch, 0.95 * 60) as (port, gone):
+        with pytest.raises(httpx2.ConnectTimeout):
+            async with bounded_client(60) as client:
+                await fetch(client, f"https://127.0.0.1:{port}", 1)
+        await asyncio.wait_for(gone.wait(), 60)
 
 
 async def test_discovery_that_fails_is_tried_again_after_a_while(issuer: Issuer) -> None:

@@ -15,6 +15,7 @@ from ...storage.upstash.url import FORM as UPSTASH_FORM
 from ...storage.upstash.url import endpoint_of
 from ...storage.url_parts import UrlForm
 from .counting import Allowance, Count, Counter, short_name
+from .limiter import ANSWER_SECONDS
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
@@ -147,10 +148,11 @@ class _UpstashCounter(_StoreCounter):
 
     async def _run_script(self, keys: Sequence[str], arguments: Sequence[str]) -> Sequence[int]:
         if self._client is None:
-            # The limiter bounds how long an answer may take.
+            # The limiter bounds how long an answer may take. But httpx2 would not close a
+            # connection whose TLS handshake the limiter cancels.
             self._client = httpx2.AsyncClient(
                 headers={"Authorization": f"Bearer {self._token.reveal()}"},
-                timeout=None,
+                timeout=httpx2.Timeout(None, connect=ANSWER_SECONDS * 0.9),
                 verify=needs_certificates(self._url),
             )
         command = ("EVAL", _SCRIPT, "2", *keys, *arguments)

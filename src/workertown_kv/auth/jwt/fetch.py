@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
 
+_CONNECTING: Final = 0.9
+"""The part of the time that connecting may take.
+
+httpx2 closes a connection whose TLS handshake lasts longer than it may, but not one whose handshake
+is cancelled, as it would be at the end of the whole time.
+"""
+
 
 class Document(NamedTuple):
     """A document that was fetched."""
@@ -29,9 +36,10 @@ async def bounded_client(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
     """Make a client that has this many seconds to fetch all documents."""
     import httpx2  # noqa: PLC0415  (only servers with a key set need it)
 
+    timeout = httpx2.Timeout(seconds, connect=seconds * _CONNECTING)
     async with (
         asyncio.timeout(seconds),
-        httpx2.AsyncClient(timeout=seconds, verify=_trusted()) as client,
+        httpx2.AsyncClient(timeout=timeout, verify=_trusted()) as client,
     ):
         yield client
 
