@@ -70,13 +70,13 @@ def test_a_run_that_was_saved_is_reported_again(tmp_path: Path) -> None:
 def test_the_page_takes_the_figures_of_a_run(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text(PAGE.read_text())
-    for _ in range(2):  # what was written is replaced again
-        write_page(_run(_result("workertown-kv", 20), machine="that machine"), page)
-        text = page.read_text()
-        assert text.count("- Machine: that machine") == 1
-        assert "earlier version" not in text
-        assert "(performance/get.svg)" in text
-        assert (tmp_path / "performance" / "get.svg").exists()
+    assert "- Machine: " in page.read_text()  # it has the figures of another run
+    write_page(_run(_result("workertown-kv", 20), machine="that machine"), page)
+    text = page.read_text()
+    assert text.count("- Machine: ") == text.count("- Machine: that machine") == 1
+    assert "earlier version" not in text
+    assert "(performance/get.svg)" in text
+    assert (tmp_path / "performance" / "get.svg").exists()
 
 
 def test_a_status_that_is_expected_is_no_failure() -> None:
