@@ -245,6 +245,7 @@ async def test_another_sentry_in_the_same_process_stays_as_it_is(sentry: Endpoin
     program = f"""
 import asyncio
 import sentry_sdk
+from sentry_sdk.integrations.starlette import StarletteIntegration
 from sentry_sdk.profiler import continuous_profiler as profiler
 
 others = []
@@ -254,6 +255,7 @@ class Others(sentry_sdk.Transport):
         others.append(envelope.get_event())
 
 sentry_sdk.init(dsn="http://other@127.0.0.1:9/1", transport=Others, profile_session_sample_rate=1,
+    integrations=[StarletteIntegration()], auto_enabling_integrations=False,
     data_collection={{"stack_frame_variables": True}})
 sentry_sdk.set_user({{"id": "their-user"}})
 sentry_sdk.set_tag("their-tag", "1")
