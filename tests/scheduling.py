@@ -11,7 +11,7 @@ LONGEST: Final = (
     *("cli/test_serve.py", "test_every_storage.py", "storage/test_redis_cluster.py"),
     *("storage/test_upstash.py", "storage/test_sqlite_files.py", "clients/test_sdks.py"),
     *("storage/test_redis.py", "cli/test_listening.py", "server/test_plain_protocol.py"),
-    *("examples/test_countries.py", "endpoints/pages/test_in_browser.py"),
+    "endpoints/pages/test_in_browser.py",
     *("test_durability.py", "clients/test_javascript.py", "test_large_values.py"),
     *("clients/test_key_vectors.py", "workerd/test_workerd.py", "hosts/test_streams.py"),
     *("cli/test_log.py", "cli/test_reload.py", "storage/test_redis_sentinel.py"),

@@ -5,18 +5,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner, Result
 
 from workertown_kv.testing import ServedStore, free_port
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))
 
-from examples.countries import connect, differences, keys, load, tables  # noqa: E402  (the path above comes first)
+from examples.countries import connect, differences, keys, load, main, tables  # noqa: E402  (the path above comes first)
 
 KEY = "test-key"
 
@@ -102,30 +103,42 @@ def test_records_loaded_with_a_ttl_expire_and_the_others_stay(tmp_path: Path) ->
         asyncio.run(run())
 
 
-def test_the_program_loads_compares_and_counts(tmp_path: Path) -> None:
-    with ServedStore(tmp_path / "kv.sqlite", api_key=KEY) as server:
-        ended = program("--table", "iso3166-1", "--table", "iso4217", url=server.url)
+@pytest.fixture(scope="module")
+def served() -> Iterator[ServedStore]:
+    with ServedStore(api_key=KEY) as store:
+        yield store
+
+
+def test_the_program_loads_compares_and_counts(served: ServedStore) -> None:
+    command = (sys.executable, str(ROOT / "examples" / "countries.py"))
+    ended = subprocess.run(
+        [*command, "--table", "iso3166-3", "--table", "iso639-5"],
+        env={**os.environ, "KV_URL": served.url, "KV_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
     counts = {name: len(table) for name, table in tables().items()}
-    countries, currencies = counts["iso3166-1"], counts["iso4217"]
+    former, families = counts["iso3166-3"], counts["iso639-5"]
     assert [line.split() for line in ended.stdout.splitlines()[1:]] == [
-        ["iso3166-1", *3 * [str(countries)]],
-        ["iso4217", *3 * [str(currencies)]],
-        ["all", *3 * [str(countries + currencies)]],
+        ["iso3166-3", *3 * [str(former)]],
+        ["iso639-5", *3 * [str(families)]],
+        ["all", *3 * [str(former + families)]],
     ]
 
 
-def test_the_program_says_in_one_line_that_its_key_is_refused() -> None:
-    with ServedStore(api_key="another-key") as server:
-        ended = program("--table", "iso639-5", url=server.url)
-    assert (ended.returncode, ended.stdout) == (1, "")
+def test_the_program_says_in_one_line_that_its_key_is_refused(served: ServedStore) -> None:
+    ended = program("--table", "iso639-5", "--api-key", "another-key", url=served.url)
+    assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr.count("\n") == 1
     assert "401: Unauthorized" in ended.stderr
 
 
 def test_the_program_says_in_one_line_that_no_server_answers() -> None:
     ended = program(url=f"http://127.0.0.1:{free_port()}")
-    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr.count("\n") == 1
     assert "does not answer" in ended.stderr
 
@@ -136,15 +149,9 @@ def test_the_help_of_the_program_names_its_environment() -> None:
     assert "KV_API_KEY" in printed
 
 
-def program(*args: str, url: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, ROOT / "examples" / "countries.py", *args],
-        env={**os.environ, "KV_URL": url, "KV_API_KEY": KEY},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def program(*args: str, url: str) -> Result:
+    """Run the program inside the process of the test."""
+    return CliRunner().invoke(main, args, env={"KV_URL": url, "KV_API_KEY": KEY})
 
 
 def in_utf8_order(every: Iterable[str]) -> list[str]:
