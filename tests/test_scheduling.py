@@ -60,7 +60,7 @@ def test_the_longest_files_exist() -> None:
     assert [name for name in LONGEST if not (TESTS / name).is_file()] == []
 
 
-@pytest.mark.process
+@pytest.mark.deep
 def test_after_a_test_that_ends_its_process_the_others_run(tmp_path: Path) -> None:
     # A process begins with the file that has most tests.
     for name, tests in {"first": FOUR, "second": ENDING, "last": "def test_last(): pass"}.items():

@@ -48,6 +48,7 @@ def test_a_run_reports_what_it_has_measured(bench: subprocess.Popen[str], tmp_pa
     assert (tmp_path / "output" / "growth.svg").read_text().startswith("<?xml")
 
 
+@pytest.mark.deep
 def test_an_interrupted_run_stops_its_servers_and_removes_its_files(
     bench: subprocess.Popen[str], tmp_path: Path
 ) -> None:
