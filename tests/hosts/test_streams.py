@@ -1,4 +1,4 @@
-"""Streams of changes from real servers: several processes, nginx, Lambda, another application."""
+"""Streams of changes from real servers, to clients and to a browser."""
 
 import json
 import os
@@ -14,12 +14,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import httpx2
-from docs.pages import ROOT, blocks
 
-from servers.nginx import RunningNginx
 from workertown_kv.testing import ServedStore
 
-PAGE = ROOT / "docs" / "how-to" / "behind-a-proxy.md"
 EVENTS = {"Accept": "text/event-stream"}
 
 
@@ -75,8 +72,9 @@ def test_every_process_of_every_server_streams_all_changes(tmp_path: Path) -> No
     ):
         with stream(of_other) as events:
             assert events.next()[0] == "ready"
-            for i in range(20):  # a connection of its own each, for both workers
-                httpx2.put(f"{one.url}/v1/kv/k{i}", json={"value": i}, headers=one.headers)
+            for i in range(20):
+                with one.client() as each:  # a connection of its own, for both workers
+                    each.put(f"/v1/kv/k{i}", json={"value": i})
             assert events.keys_until("k19") == [f"k{i}" for i in range(20)]
             client.put("/v1/kv/k20", json={"value": 1})
             other.kill()
@@ -94,8 +92,9 @@ def test_streams_end_cleanly_with_their_server(tmp_path: Path) -> None:
     with (
         ServedStore(tmp_path / "kv.sqlite", env=env) as store,
         store.client() as client,
-        httpx2.Client(base_url=store.url, headers={"Authorization": "Bearer the-old-key"}) as old,
+        store.client() as old,
     ):
+        old.headers["Authorization"] = "Bearer the-old-key"
         with stream(old) as events:
             assert events.next()[0] == "ready"
             keys.write_text('{"name": "new", "api_key": "the-new-key"}\n')
@@ -107,21 +106,6 @@ def test_streams_end_cleanly_with_their_server(tmp_path: Path) -> None:
             assert store.stop() == 0
             assert events.next()[0] == "end"
     assert "Requests cut off" not in store.output
-
-
-def test_the_configuration_of_the_docs_streams(require_program: Callable[[str, str], str]) -> None:
-    program = require_program("nginx", "nginx-light")
-    (documented,) = (one.text for one in blocks(PAGE) if one.text.startswith("upstream "))
-    with (
-        ServedStore() as store,
-        RunningNginx(program, store.url.removeprefix("http://"), documented) as nginx,
-        httpx2.Client(base_url=nginx.url, headers=store.headers, timeout=30) as client,
-        stream(client) as events,
-    ):
-        assert events.next()[0] == "ready"
-        for key in "ab":  # each must arrive before the next is written
-            client.put(f"/v1/kv/{key}", json={"value": 1})
-            assert events.next()[1]["key"] == key
 
 
 PAGE_OF_FLAGS = """<!DOCTYPE html><meta charset="utf-8"><script>
