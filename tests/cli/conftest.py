@@ -5,7 +5,8 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Never
 from unittest.mock import patch
@@ -120,29 +121,30 @@ def _refuse_to_start(*_: object) -> Never:
 
 
 @pytest.fixture
-def on_terminal(
-    environment: dict[str, str], tmp_path: Path
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `workertown-kv` with a terminal as its standard output, until it ends."""
+def on_terminal(invoke: Callable[..., Result]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `workertown-kv` as `invoke` does, with a terminal as its standard output.
+
+    The terminal has room for 4 KiB that nobody has read.
+    """
 
     def run_until_it_ends(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
         ours, its = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "workertown_kv", *args],
-            env={"TERM": "xterm", **environment, "COLUMNS": "100", **env},
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            stdout=its,
-            stderr=subprocess.PIPE,
-        )
-        os.close(its)
+        said = StringIO()
+        variables = {"TERM": "xterm", "KV_CONFIG": "", "COLUMNS": "100", **env}
+        with (
+            patch.dict(os.environ, variables),
+            os.fdopen(its, "w") as terminal,
+            redirect_stdout(terminal),
+            redirect_stderr(said),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main(args, prog_name="workertown-kv")
         shown = b""
         with suppress(OSError):  # Linux says so when the terminal is closed
             while part := os.read(ours, 65536):
                 shown += part
         os.close(ours)
-        _, said = process.communicate(timeout=60)
         text = shown.decode().replace("\r\n", "\n")
-        return subprocess.CompletedProcess(args, process.returncode, text, said.decode())
+        return subprocess.CompletedProcess(args, int(ended.value.code or 0), text, said.getvalue())
 
     return run_until_it_ends

@@ -163,7 +163,10 @@ def test_a_login_that_makes_no_sense_is_refused(
 
 @pytest.mark.parametrize(
     ("command", "flag"),
-    [(("login", "http://127.0.0.1:1"), "--token-stdin"), (("user", "ada"), "--password-stdin")],
+    [
+        (("login", "http://127.0.0.1:1"), "--token-stdin"),
+        pytest.param(("user", "ada"), "--password-stdin", marks=pytest.mark.deep),
+    ],
 )
 def test_a_secret_is_not_asked_for_without_a_terminal(
     environment: dict[str, str], command: tuple[str, ...], flag: str

@@ -34,15 +34,22 @@ def test_namespaces_are_made_listed_renamed_and_deleted(run: Run) -> None:
     assert run("namespace", "list").stdout.splitlines() == [DEFAULT]
 
 
-def test_deleting_removes_the_keys_under_a_running_server(run: Run, tmp_path: Path) -> None:
-    with ServedStore(tmp_path / "kv.sqlite") as server, server.client() as client:
-        run("namespace", "create", "staging")
+def test_namespaces_of_a_running_server_change(run: Run, tmp_path: Path) -> None:
+    accounts = {"KV_OPTIONS__CLOUDFLARE__ACCOUNTS": "first,second"}
+    rest = "/client/v4/accounts/first/storage/kv/namespaces"
+    with ServedStore(tmp_path / "kv.sqlite", env=accounts) as server, server.client() as client:
+        # The commands know the accounts that are configured.
+        assert client.post(rest, json={"title": "staging"}).status_code == 200
+        ended = run("namespace", "create", "staging", **accounts)
+        assert ended.stderr == "Error: There is a namespace with the title 'staging' already\n"
+        assert run("namespace", "rename", "staging", "old", **accounts).stdout.endswith(" old\n")
+        # To delete one removes its keys.
         for key in range(5):
-            path = f"/v1/kv/{key}?namespace=staging"
+            path = f"/v1/kv/{key}?namespace=old"
             assert client.put(path, json={"value": key}).status_code == 200
-        ended = run("namespace", "delete", "staging", "--yes")
-        assert ended.stdout.endswith("staging, with 5 keys\n")
-        answer = client.put("/v1/kv/a?namespace=staging", json={"value": 1})
+        ended = run("namespace", "delete", "old", "--yes", **accounts)
+        assert ended.stdout.endswith("old, with 5 keys\n")
+        answer = client.put("/v1/kv/a?namespace=old", json={"value": 1})
         assert answer.status_code == 404
 
 
@@ -106,13 +113,3 @@ def test_what_is_wrong_is_said_in_one_line(run: Run) -> None:
         assert ended.returncode == code
         assert ended.stderr.startswith(f"Error: {message}")
         assert len(ended.stderr.splitlines()) == 1
-
-
-def test_accounts_that_are_configured_are_known(run: Run, tmp_path: Path) -> None:
-    accounts = {"KV_OPTIONS__CLOUDFLARE__ACCOUNTS": "first,second"}
-    rest = "/client/v4/accounts/first/storage/kv/namespaces"
-    with ServedStore(tmp_path / "kv.sqlite", env=accounts) as server, server.client() as client:
-        assert client.post(rest, json={"title": "staging"}).status_code == 200
-    ended = run("namespace", "create", "staging", **accounts)
-    assert ended.stderr == "Error: There is a namespace with the title 'staging' already\n"
-    assert run("namespace", "rename", "staging", "old", **accounts).stdout.endswith(" old\n")

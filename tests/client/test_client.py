@@ -195,9 +195,9 @@ def test_a_default_that_the_function_changes_is_new_for_each_try(store: Client) 
 
 
 def test_updates_of_many_threads_all_count(store: Client) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: store.update("n", lambda n: n + 1, 0), range(40)))
-    assert store["n"] == 40
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: store.update("n", lambda n: n + 1, 0), range(20)))
+    assert store["n"] == 20
 
 
 def test_a_listing_reads_all_pages(store: Client) -> None:

@@ -1,7 +1,6 @@
 """Test a client whose server is killed and comes back, and whose key permits little."""
 
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -36,13 +35,10 @@ class Watching:
 
 
 def test_a_watch_goes_on_after_the_server_was_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: ServedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "LONGEST_PAUSE_SECONDS", 0.1)
-    with (
-        ServedStore(tmp_path / "kv.sqlite") as served,
-        Client(served.url, api_key="test-key") as store,
-    ):
+    with Client(served.url, api_key="test-key") as store:
         store["a/1"] = 1
         watcher = Watching(store)
         watcher.wait_for("ready")
@@ -51,7 +47,7 @@ def test_a_watch_goes_on_after_the_server_was_killed(
         served.kill()
         with pytest.raises(StorageUnavailable, match="cannot be reached"):
             store["a/3"] = 3
-        with Client(tmp_path / "kv.sqlite") as beside:
+        with Client(served._env["KV_DB"]) as beside:
             beside["a/3"] = 3
             del beside["a/1"]
         served.start()

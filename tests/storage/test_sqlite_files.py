@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import apsw
 import httpx2
 import pytest
 
+from caller import Caller, make_server
 from servers.small_disk import fill, small_disk
 from waiting import wait_until
 from workertown_kv.errors import StorageFailure, StorageUnavailable
@@ -88,7 +90,9 @@ def open_files() -> list[Path]:
     return [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.exists()]
 
 
-@pytest.mark.parametrize("removed", [["-wal"], ["-wal", "-shm"]])
+@pytest.mark.parametrize(
+    "removed", [pytest.param(["-wal"], marks=pytest.mark.deep), ["-wal", "-shm"]]
+)
 def test_nothing_acknowledged_is_lost_when_the_log_is_removed(
     tmp_path: Path, removed: list[str]
 ) -> None:
@@ -125,20 +129,33 @@ async def test_what_several_servers_acknowledged_is_saved_too(tmp_path: Path) ->
     for server in servers:
         with pytest.raises(StorageUnavailable):
             await server.set(put("refused"))
-    # As a crash would leave it. Another process copies: closing the file here frees its locks.
-    await asyncio.to_thread(subprocess.run, ["cp", str(file), str(tmp_path / "left.sqlite")])
+    assert await keys_after_a_crash(file) >= set(map(str, range(8)))
     for server in servers:
         await server.close()
-    left = SqliteStorage(tmp_path / "left.sqlite")
+
+
+async def keys_after_a_crash(file: Path) -> set[str]:
+    """Return the keys in a file as a crash would leave it now."""
+    left = SqliteStorage(file.with_name("left.sqlite"))
+    assert left.file is not None
+    await copy(file, left.file)
     await left.open()
     found = {one.key for one in (await left.list(List("default", "", 100))).keys}
-    assert found >= set(map(str, range(8)))
     await left.close()
+    return found
+
+
+async def copy(source: Path, target: Path) -> None:
+    """Copy in another process: to close a file in this one would free its locks."""
+    await asyncio.to_thread(subprocess.run, ["cp", str(source), str(target)], check=True)
 
 
 @pytest.mark.parametrize(
     ("put_in_place", "ending"),
-    [(shutil.copyfile, ServedStore.stop), (shutil.move, ServedStore.kill)],
+    [
+        (shutil.copyfile, ServedStore.stop),
+        pytest.param(shutil.move, ServedStore.kill, marks=pytest.mark.deep),
+    ],
 )
 def test_a_backup_restored_under_a_running_server_stays_as_it_is(
     tmp_path: Path,
@@ -168,49 +185,58 @@ def test_a_backup_restored_under_a_running_server_stays_as_it_is(
 
 
 @pytest.mark.parametrize("removed", [["-wal"], ["-wal", "-shm"]])
-def test_the_log_of_a_file_behind_a_link_is_watched_too(tmp_path: Path, removed: list[str]) -> None:
+async def test_the_log_of_a_file_behind_a_link_is_watched_too(
+    tmp_path: Path, removed: list[str]
+) -> None:
     real, link = tmp_path / "disk" / "data.sqlite", tmp_path / "kv.sqlite"
     real.parent.mkdir()
     link.symlink_to(real)
-    with ServedStore(link) as server, server.client() as client:
-        client.put("/v1/kv/0", json={"value": 1})
-        for end in removed:
-            Path(f"{real}{end}").unlink()
-        assert client.put("/v1/kv/refused", json={"value": 1}).status_code == 503
-        server.kill()
-        server.start()
-        assert numbers(client, 1) == [200]
+    opened = SqliteStorage(link)
+    await opened.open()
+    await opened.set(put("0"))
+    for end in removed:
+        real.with_name(f"data.sqlite{end}").unlink()
+    with pytest.raises(StorageUnavailable):
+        await opened.set(put("refused"))
+    assert await keys_after_a_crash(real) == {"0"}
+    await opened.close()
 
 
 @pytest.mark.parametrize(
     ("end", "what"), [("", "backup"), ("", "old copy"), ("", "nothing"), ("-wal", "nothing")]
 )
-def test_nothing_is_acknowledged_once_a_file_was_overwritten(
-    tmp_path: Path, end: str, what: str
+async def test_nothing_is_acknowledged_once_a_file_was_overwritten(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: str, what: str
 ) -> None:
-    file, copy = tmp_path / "kv.sqlite", tmp_path / "copy.sqlite"
-    with ServedStore(file) as server, server.client() as client:
-        client.put("/v1/kv/old", json={"value": 1})
-        db = apsw.Connection(str(file))
-        if what == "backup":
-            db.execute("VACUUM INTO ?", (str(copy),))
-        elif what == "old copy":
-            shutil.copyfile(file, copy)
-        else:
-            copy.touch()
-        # This many bytes go into the file at once; a few stay in the log.
-        client.put("/v1/kv/more", json={"value": "x" * (10 if end else 5_000_000)})
-        db.close()
-        shutil.copyfile(copy, f"{file}{end}")  # in place: it is the same file still
-        for key in ("old", "new"):
-            client.put(f"/v1/kv/{key}", json={"value": 1})
-        refused = client.put("/v1/kv/refused", json={"value": 1})
-        assert (refused.status_code, f"kv.sqlite{end}," in refused.json()["error"]) == (503, True)
-        wait_until(lambda: client.get("/health").status_code == 503)
-    assert server.output.count("was overwritten or cut while the server uses it") == 1
+    file, other = tmp_path / "kv.sqlite", tmp_path / "copy.sqlite"
+    opened = SqliteStorage(file)
+    await opened.open()
+    await opened.set(put("old"))
+    db = apsw.Connection(str(file))
+    if what == "backup":
+        db.execute("VACUUM INTO ?", (str(other),))
+    elif what == "old copy":
+        await copy(file, other)
+    else:
+        other.touch()
+    # This many bytes go into the file at once; a few stay in the log.
+    await opened.set(put("more", b"x" * (10 if end else 5_000_000)))
+    db.close()
+    await copy(other, Path(f"{file}{end}"))  # in place: it is the same file still
+    for key in ("old", "new"):
+        with suppress(StorageUnavailable):
+            await opened.set(put(key))
+    with pytest.raises(StorageUnavailable, match=f"kv.sqlite{end},"):
+        await opened.set(put("refused"))
+    with pytest.raises(StorageUnavailable):
+        await opened.probe()
+    assert caplog.text.count("was overwritten or cut while the server uses it") == 1
+    await opened.close()
     if end:  # of such a log, a server that starts makes an empty one
-        with ServedStore(file) as server, server.client() as client:
-            assert client.put("/v1/kv/again", json={"value": 1}).status_code == 200
+        again = SqliteStorage(file)
+        await again.open()
+        await again.set(put("again"))
+        await again.close()
 
 
 async def test_a_read_from_removed_files_is_no_internal_error(tmp_path: Path) -> None:
@@ -237,26 +263,32 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("filled_by", ["values", "others"])
-def test_a_full_disk_can_be_emptied_by_deleting(disk: Path, filled_by: str) -> None:
-    with ServedStore(disk / "kv.sqlite") as server, server.client() as client:
+async def test_a_full_disk_can_be_emptied_by_deleting(disk: Path, filled_by: str) -> None:
+    async with make_server(SqliteStorage(disk / "kv.sqlite")) as server:
+        call = Caller(server)
+
+        async def put_status(key: str | int, size: int) -> int:
+            value = {"value": "x" * size}
+            return (await call("PUT", f"/v1/kv/{key}", json=value)).status_code
+
         written = 0
-        value = {"value": "x" * 100_000}
-        while client.put(f"/v1/kv/{written}", json=value).status_code == 200:
+        while await put_status(written, 100_000) == 200:
             written += 1
             if filled_by == "others" and written == 30:
                 # By now the log has values for which the file has no space yet.
                 fill(disk)
             assert written < 1000
         fill(disk)
-        refused = client.put("/v1/kv/large", json={"value": "x" * 1_000_000})
+        refused = await call("PUT", "/v1/kv/large", json={"value": "x" * 1_000_000})
         assert (refused.status_code, "space" in refused.json()["error"]) == (503, True)
         for i in range(written):
-            assert client.delete(f"/v1/kv/{i}").status_code == 200
-        assert numbers(client, written) == [404] * written
+            assert (await call("DELETE", f"/v1/kv/{i}")).status_code == 200
+        for i in range(written):
+            assert (await call("GET", f"/v1/kv/{i}")).status_code == 404
         for i in range(written - 1):  # the log of changes has grown
-            assert client.put(f"/v1/kv/{i}", json=value).status_code == 200
+            assert await put_status(i, 100_000) == 200
         operations = [{"op": "delete", "key": str(i)} for i in range(written)]
-        emptied = client.post("/v1/kv", json={"operations": operations, "atomic": True})
+        emptied = await call("POST", "/v1/kv", json={"operations": operations, "atomic": True})
         assert emptied.status_code == 200
 
 

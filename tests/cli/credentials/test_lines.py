@@ -1,19 +1,19 @@
-"""Test that the server accepts the credentials that `api-key` and `user` print."""
+"""Test that a server accepts the credentials that `api-key` and `user` print."""
 
+import asyncio
 import json
 import os
 import subprocess
-import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx2
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from workertown_kv import kv
 from workertown_kv.cli import main
-from workertown_kv.testing import ServedStore
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -29,36 +29,42 @@ def test_an_api_key_is_shown_once_and_its_line_lets_it_in(run: Run, tmp_path: Pa
     assert key not in made.stdout
     file = tmp_path / "keys.jsonl"
     file.write_text(made.stdout)
-    with ServedStore(env={"KV_API_KEYS_FILE": str(file)}) as store:
-        mine = {"Authorization": f"Bearer {key}"}
-        assert httpx2.get(f"{store.url}/v1/kv", headers=mine).json()["data"]["keys"] == []
-        assert httpx2.get(f"{store.url}/v1/kv/config/a", headers=mine).status_code == 404
-        assert httpx2.get(f"{store.url}/v1/kv/other", headers=mine).status_code == 403
-        other = {"Authorization": f"Bearer {key[:-1]}"}
-        assert httpx2.get(f"{store.url}/v1/kv", headers=other).status_code == 401
+    asked = [
+        ("/v1/kv", f"Bearer {key}"),
+        ("/v1/kv/config/a", f"Bearer {key}"),
+        ("/v1/kv/other", f"Bearer {key}"),
+        ("/v1/kv", f"Bearer {key[:-1]}"),
+    ]
+    assert answers(*asked, KV_API_KEYS_FILE=str(file)) == [200, 404, 403, 401]
+
+
+def answers(*asked: tuple[str, str], **env: str) -> list[int]:
+    """Return how a server with this environment answers each path with these credentials."""
+
+    async def ask() -> list[int]:
+        async with kv(
+            runtime="testing", auth={"failure_seconds": 0}, get_env=lambda: env
+        ) as server:
+            return [
+                (await server.request("GET", path, headers={"Authorization": sent})).status_code
+                for path, sent in asked
+            ]
+
+    return asyncio.run(ask())
 
 
 def test_every_api_key_is_another(run: Run) -> None:
     assert run("api-key", "ci").stderr != run("api-key", "ci").stderr
 
 
-def test_a_user_is_let_in_by_the_line_with_the_hash(environment: dict[str, str]) -> None:
-    made = subprocess.run(
-        [sys.executable, "-m", "workertown_kv", "user", "ada", "--password-stdin"],
-        input="engine no. 1\n",
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def test_a_user_is_let_in_by_the_line_with_the_hash(invoke: Callable[..., Result]) -> None:
+    made = invoke("user", "ada", "--password-stdin", input="engine no. 1\n")
     line = json.loads(made.stdout)
     assert (line["name"], "scopes" in line) == ("ada", False)
     assert line["hash"].startswith("scrypt:")
-    with ServedStore(env={"KV_USERS": made.stdout}) as store:
-        for password, status in (("engine no. 1", 200), ("engine no. 2", 401), ("", 401)):
-            answer = httpx2.get(f"{store.url}/v1/kv", auth=httpx2.BasicAuth("ada", password))
-            assert answer.status_code == status
-    assert "engine" not in store.output
+    assert "engine" not in made.output
+    sent = b64encode(b"ada:engine no. 1").decode()
+    assert answers(("/v1/kv", f"Basic {sent}"), KV_USERS=made.stdout) == [200]
 
 
 def test_a_credential_can_end_by_itself(run: Run) -> None:
@@ -130,25 +136,23 @@ def test_a_line_can_be_appended_to_a_file_that_only_its_owner_can_read(
     assert (again.returncode, again.stdout) == (1, "")
     assert "keys.jsonl, line 1 has the name 'shop' already" in again.stderr
     assert len(file.read_text().splitlines()) == 2
-    with ServedStore(env={"KV_API_KEYS_FILE": str(file)}) as store:
-        for made in (first, second):
-            mine = {"Authorization": f"Bearer {made.stdout.strip()}"}
-            assert httpx2.get(f"{store.url}/v1/kv/shop/a", headers=mine).status_code == 404
+    asked = [("/v1/kv/shop/a", f"Bearer {made.stdout.strip()}") for made in (first, second)]
+    assert answers(*asked, KV_API_KEYS_FILE=str(file)) == [404, 404]
 
 
 def test_nothing_is_appended_to_a_file_that_a_server_could_not_use(
-    run_apart: Run, tmp_path: Path
+    run: Run, tmp_path: Path
 ) -> None:
     file = tmp_path / "keys.jsonl"
     file.write_text('{"name": "cut", "api')
     file.chmod(0o644)
-    ended = run_apart("api-key", "shop", "--file", "keys.jsonl")
+    ended = run("api-key", "shop", "--file", "keys.jsonl")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Every user of this machine can read keys.jsonl" in ended.stderr
     assert "keys.jsonl, line 1 is not a JSON object" in ended.stderr
     assert file.read_text() == '{"name": "cut", "api'
     os.mkfifo(tmp_path / "pipe")
-    assert "it is a pipe" in run_apart("api-key", "shop", "--file", "pipe").stderr
+    assert "it is a pipe" in run("api-key", "shop", "--file", "pipe").stderr
 
 
 @pytest.mark.parametrize(

@@ -177,15 +177,17 @@ def test_an_entry_has_only_one_end(invoke: Invoke, command: tuple[str, ...]) -> 
 
 
 def test_an_output_that_cannot_be_written_ends_with_one_line(
-    environment: dict[str, str], tmp_path: Path
+    invoke: Invoke, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    kv = [sys.executable, "-m", "workertown_kv"]
-    store = {**environment, "KV_STORE": str(tmp_path / "kv.sqlite")}
-    subprocess.run([*kv, "set", "a", "1"], env=store, check=True, stderr=subprocess.DEVNULL)
+    invoke("set", "a", "1")
     with Path("/dev/full").open("wb") as full:
-        for command in (["get", "a"], ["list"]):
-            ended = subprocess.run(
-                [*kv, *command], env=store, check=False, stdout=full, stderr=subprocess.PIPE
-            )
-            assert ended.stderr == b"Error: Cannot write the output: No space left on device\n"
-            assert ended.returncode == 1
+        ended = subprocess.run(
+            [sys.executable, "-m", "workertown_kv", "get", "a"],
+            env=environment,
+            cwd=tmp_path,
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+    assert ended.stderr == b"Error: Cannot write the output: No space left on device\n"
+    assert ended.returncode == 1

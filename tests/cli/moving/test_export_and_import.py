@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
+from workertown_kv.cli import main
 from workertown_kv.cli.moving import resume
 from workertown_kv.transfer import writing
 
@@ -22,17 +24,28 @@ Invoke = Callable[..., Result]
 THEME = '{"workertown_kv_export": 1, "at": 1}\n{"key": "theme", "value": "dark"}\n'
 
 
-@pytest.fixture
-def filled(invoke: Invoke, tmp_path: Path) -> Path:
-    """Fill `kv.sqlite` with entries of two namespaces, and return its folder."""
-    assert invoke("set", "theme", "dark").exit_code == 0
-    assert invoke("namespace", "create", "photos", "--database", "kv.sqlite").exit_code == 0
-    for arguments in (
-        ("odd\nkey", "[1,\n 2]", "--expires-at", "4102444800.25"),
-        ("p", "5", "--namespace", "photos"),
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a database with entries of two namespaces."""
+    file = tmp_path_factory.mktemp("example") / "kv.sqlite"
+    odd = ("odd\nkey", "[1,\n 2]", "--expires-at", "4102444800.25")
+    for arguments, given in (
+        (("migrate", "--database", str(file)), None),
+        (("namespace", "create", "photos", "--database", str(file)), None),
+        (("set", "theme", "dark", "--store", str(file)), None),
+        (("set", *odd, "--store", str(file)), None),
+        (("set", "p", "5", "--namespace", "photos", "--store", str(file)), None),
+        (("set", "bytes", "-", "--metadata", '{"a": 1}', "--store", str(file)), b"\0\xff"),
     ):
-        assert invoke("set", *arguments).exit_code == 0
-    assert invoke("set", "bytes", "-", "--metadata", '{"a": 1}', input=b"\0\xff").exit_code == 0
+        ended = CliRunner().invoke(main, arguments, input=given)
+        assert ended.exit_code == 0, ended.output
+    return file
+
+
+@pytest.fixture
+def filled(invoke: Invoke, example: Path, tmp_path: Path) -> Path:
+    """Return the folder of the commands, with the example as its `kv.sqlite`."""
+    shutil.copyfile(example, tmp_path / "kv.sqlite")
     return tmp_path
 
 
@@ -358,10 +371,10 @@ def test_a_wrong_file_makes_no_database(
 
 
 def test_a_stream_that_is_longer_than_a_block_is_imported_whole(invoke: Invoke) -> None:
-    rows = "".join(f"{number:06}\n" for number in range(50_000))
-    ended = invoke("import", "-", "--format", "csv", input=f"key\n{rows}")
-    assert "Imported 50,000 entries" in ended.stderr
-    assert invoke("get", "049999").exit_code == 0
+    rows = "".join(f"{number:06},{'x' * 200}\n" for number in range(3000))
+    ended = invoke("import", "-", "--format", "csv", input=f"key,value\n{rows}")
+    assert "Imported 3,000 entries" in ended.stderr
+    assert invoke("get", "002999", "--text").stdout == "x" * 200
 
 
 def test_a_file_that_cannot_be_read_is_one_line(invoke: Invoke, tmp_path: Path) -> None:
