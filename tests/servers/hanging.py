@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from servers.listening import listening
+
 
 @asynccontextmanager
 async def hanging_tls(
@@ -24,7 +26,6 @@ async def hanging_tls(
         monkeypatch.setattr(loop, "time", lambda: time() + seconds)
         await reader.read()
         gone.set()
-        writer.close()
 
-    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1], gone
+    async with listening(hang) as port:
+        yield port, gone

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from servers.listening import listening
+
 Script = Callable[[int, bytes], bytes]
 """Returns what to send for a request, by its number from 0 on; empty: close the connection."""
 
@@ -42,21 +44,11 @@ class Scripted:
                 break
             writer.write(sent)
             await writer.drain()
-        writer.close()
 
 
 @asynccontextmanager
 async def scripted(script: Script) -> AsyncIterator[Scripted]:
     """Run a server with a script."""
     server = Scripted(script)
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await server.handle(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    listener = await asyncio.start_server(handle, "127.0.0.1", 0)
-    server.port = listener.sockets[0].getsockname()[1]
-    async with listener:
+    async with listening(server.handle) as server.port:
         yield server

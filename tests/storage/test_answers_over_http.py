@@ -1,7 +1,7 @@
 """Test how storages over HTTP fail if an answer is a TLS alert, or of another program."""
 
 import ssl
-from asyncio import StreamReader, StreamWriter, start_server
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from servers.certificate import write_certificate
+from servers.listening import listening
 from servers.scripted import answer, scripted
 from workertown_kv.errors import StorageError, StorageUnavailable
 from workertown_kv.operations import Get
@@ -51,17 +52,15 @@ async def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     async def refuse(reader: StreamReader, writer: StreamWriter) -> None:
         received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
         session = tls.wrap_bio(received, sent, server_side=True)
-        with suppress(ConnectionError):
-            # Closing before the client does could drop the alert.
-            while data := await reader.read(65_536):
-                received.write(data)
-                with suppress(ssl.SSLError):  # more is to come, or the alert is to be sent
-                    session.do_handshake()
-                writer.write(sent.read())
-        writer.close()
+        # Closing before the client does could drop the alert.
+        while data := await reader.read(65_536):
+            received.write(data)
+            with suppress(ssl.SSLError):  # more is to come, or the alert is to be sent
+                session.do_handshake()
+            writer.write(sent.read())
 
-    async with await start_server(refuse, "127.0.0.1", 0) as server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(refuse) as port:
+        yield f"127.0.0.1:{port}"
 
 
 async def opened_and_read(storage: Storage) -> None:

@@ -16,6 +16,7 @@ from servers.cloudflare import (
     storage_at,
     success,
 )
+from servers.listening import listening
 from servers.stand_in import Reply
 from storage.redis_case import outcome_of
 from workertown_kv.entry import Entry
@@ -208,17 +209,14 @@ async def test_a_cloudflare_that_cannot_be_reached_delays_no_start(clock: MovedC
 async def test_a_cloudflare_that_hangs_is_given_up(clock: MovedClock) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    storage = storage_at(f"http://127.0.0.1:{port}", clock, parameters="&timeout=0.05")
-    async with asyncio.timeout(60):
-        await storage.open()
-        for name in (*READS, *WRITES):
-            assert isinstance(await act(storage, name), StorageUnavailable)
-    await storage.close()
-    server.close()
+    async with listening(hang) as port:
+        storage = storage_at(f"http://127.0.0.1:{port}", clock, parameters="&timeout=0.05")
+        async with asyncio.timeout(60):
+            await storage.open()
+            for name in (*READS, *WRITES):
+                assert isinstance(await act(storage, name), StorageUnavailable)
+        await storage.close()
 
 
 # Refusals
