@@ -9,6 +9,7 @@ from typing import ClassVar
 import pytest
 
 from storage.sql_case import SqlCase, put
+from storage.sql_conformance import SharedSql
 from workertown_kv.entry import Entry
 from workertown_kv.errors import CursorGone, StorageUnavailable, StorageUnsupported
 from workertown_kv.operations import Batch, Change, Event, Get, ReadChanges
@@ -57,11 +58,16 @@ def keys_of(changes: Sequence[Change]) -> list[str]:
     return [one.key for one in changes]
 
 
-class SqlChanges(SqlCase):
+class SqlChanges(SharedSql, SqlCase):
     """Tests that no change is missed, even if several servers write and commits overlap."""
 
     triggers: ClassVar[Sequence[str]]
     """Statements that remove a trigger, where `{table}` is the table."""
+
+    @pytest.fixture
+    def storage(self, shared: SqlStorage) -> SqlStorage:
+        """Return the storage of the class, which works as one that is new."""
+        return shared
 
     @asynccontextmanager
     async def unfinished(self, storage: SqlStorage, *keys: str) -> AsyncIterator[list[str]]:
@@ -81,8 +87,9 @@ class SqlChanges(SqlCase):
             yield later
             await write(later)
 
-    async def test_commits_in_another_order_than_their_numbers_skip_nothing(self) -> None:
-        storage = await self.opened()
+    async def test_commits_in_another_order_than_their_numbers_skip_nothing(
+        self, storage: SqlStorage
+    ) -> None:
         begin = await cursor_of_now(storage)
         async with self.unfinished(storage, "a"):
             async with self.unfinished(storage, "b"):
@@ -98,8 +105,9 @@ class SqlChanges(SqlCase):
         assert keys_of(await changes_since(storage, begin)) == ["a", "b", "c"]
         assert keys_of(await changes_since(storage, now)) == ["a", "b"]
 
-    async def test_a_transaction_that_began_earlier_may_change_a_key_later(self) -> None:
-        storage = await self.opened()
+    async def test_a_transaction_that_began_earlier_may_change_a_key_later(
+        self, storage: SqlStorage
+    ) -> None:
         begin = await cursor_of_now(storage)
         async with self.unfinished(storage, "a") as later:
             version = await storage.set(put("key"))
@@ -122,8 +130,9 @@ class SqlChanges(SqlCase):
             for index, cursor in enumerate(page.cursors, 1):
                 assert seen(await changes_since(storage, cursor)) == changes[index:]
 
-    async def test_a_transaction_may_last_long_or_be_undone(self, clock: MovedClock) -> None:
-        storage = await self.opened(clock)
+    async def test_a_transaction_may_last_long_or_be_undone(
+        self, storage: SqlStorage, clock: MovedClock
+    ) -> None:
         cursor = await cursor_of_now(storage)
         for _ in range(20):
             await storage.set(put("done"))
@@ -186,9 +195,8 @@ class SqlChanges(SqlCase):
             ]
 
     async def test_an_expiry_is_recorded_later_for_a_row_that_others_write(
-        self, clock: MovedClock
+        self, storage: SqlStorage, clock: MovedClock
     ) -> None:
-        storage = await self.opened(clock)
         await storage.set(put("a", expires_at=clock() + 1))
         await storage.set(put("b", expires_at=clock() + 1))
         begin = await cursor_of_now(storage)
@@ -204,9 +212,8 @@ class SqlChanges(SqlCase):
         ]
 
     async def test_an_entry_of_a_server_whose_clock_is_behind_is_set_and_expires(
-        self, clock: MovedClock
+        self, storage: SqlStorage, clock: MovedClock
     ) -> None:
-        storage = await self.opened(clock)
         begin = await cursor_of_now(storage)
         await storage.set(put("a", expires_at=clock() - 1))
         assert [one.event for one in await changes_since(storage, begin)] == [
