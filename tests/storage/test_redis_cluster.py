@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import cache
 from hashlib import sha1
 from pathlib import Path
 
@@ -26,8 +27,11 @@ from workertown_kv.operations import Batch, Delete, Get, List, Operation, Precon
 from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import StorageConformance
+from workertown_kv.testing.conformance.batches import Batches
+from workertown_kv.testing.conformance.case import StorageCase
 from workertown_kv.testing.conformance.changes.log import cursor_of_now
 from workertown_kv.testing.conformance.listings import all_keys
+from workertown_kv.testing.conformance.preconditions import Preconditions
 
 pytestmark = [pytest.mark.anyio]
 
@@ -63,8 +67,8 @@ class TestRedisStorageInOneSlot(StorageConformance):
         return RedisStorage(f"{self.url}?buckets=1&prefix={prefix}", clock=clock)
 
 
-class TestRedisStorageInManySlots(StorageConformance):
-    """Tests many buckets, in which only keys that share a hash tag can be."""
+class _InManySlots(StorageCase):
+    """Has many buckets, in which only keys that share a hash tag can be changed at one moment."""
 
     examples = 5
 
@@ -79,12 +83,22 @@ class TestRedisStorageInManySlots(StorageConformance):
         return RedisStorage(f"{self.url}?prefix={sha1(bytes(folder)).hexdigest()}", clock=clock)
 
 
+class TestTheCoreOfTheContract(_InManySlots, Preconditions, Batches):
+    """Runs the parts of the suite that depend most on the slots."""
+
+
+@pytest.mark.deep
+class TestRedisStorageInManySlots(_InManySlots, StorageConformance):
+    """Runs the whole suite."""
+
+
 async def test_keys_are_spread_over_the_servers(
     storage: RedisStorage, cluster: RunningCluster
 ) -> None:
     keys = [f"key {i}" for i in range(300)]
     await storage.batch(Batch([put(key) for key in keys]))
-    owners = [cluster.primary_of(slot_of(key)).port for key in keys]
+    owner = cache(cluster.primary_of)
+    owners = [owner(slot_of(key)).port for key in keys]
     counts = sorted(owners.count(port) for port in set(owners))
     assert len(counts) == 3
     assert counts[0] > 60
@@ -158,7 +172,7 @@ async def test_a_listing_merges_the_buckets(storage: RedisStorage) -> None:
     await storage.batch(Batch([put(key) for key in keys]))
     assert await all_keys(storage, "", 1000) == keys
     assert await all_keys(storage, "", 41) == keys
-    assert await all_keys(storage, "b/", 3) == keys[350:]
+    assert await all_keys(storage, "b/", 20) == keys[350:]
     page = await storage.list(List(SPACE, "", 1, keys[-2]))
     assert ([one.key for one in page.keys], page.cursor) == (keys[-1:], None)
 
@@ -207,12 +221,12 @@ async def test_a_reader_of_changes_follows_all_buckets(url: str) -> None:
     async with opened(url) as storage, opened(url) as other:
         following = Following(storage)
         await following.start()
-        keys = [str(i) for i in range(200)]
+        keys = [str(i) for i in range(100)]
         for one in (storage, other) * 3:
             await asyncio.gather(*(one.set(put(key)) for key in keys))
         await other.batch(Batch([Delete(SPACE, key) for key in keys[:50]]))
         await following.stop()
-        assert (following.begun, len(following.seen)) == (1, 1200)
+        assert (following.begun, len(following.seen)) == (1, 600)
         assert await following.matches()
 
 
@@ -256,7 +270,8 @@ async def test_a_primary_that_hangs_delays_no_other(
     hanging = cluster.primary_of(slot_of("key 0"))
     keys = [f"key {number}" for number in range(100)]
     await asyncio.gather(*(storage.set(put(key)) for key in keys))
-    its = [key for key in keys if cluster.primary_of(slot_of(key)) is hanging]
+    owner = cache(cluster.primary_of)
+    its = [key for key in keys if owner(slot_of(key)) is hanging]
     others = [key for key in keys if key not in its]
     hanging.pause()
     try:
