@@ -7,6 +7,7 @@ left unsaid: this fails for a field without a docstring.
 import ast
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
@@ -171,6 +172,7 @@ def _default(default: object) -> str:
     return "on" if isinstance(default, msgspec.Struct) else "`os.environ`"
 
 
+@cache
 def _docstrings(kind: type[msgspec.Struct]) -> dict[str, str]:
     """The texts that stand right below the fields of a class, those of its bases included."""
     found: dict[str, str] = {}
