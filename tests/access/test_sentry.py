@@ -317,7 +317,10 @@ async def test_closing_waits_until_all_is_sent_and_it_can_be_used_again(sentry: 
         assert ids == {"1", "2", "3"}
 
 
-async def test_an_endpoint_that_does_not_answer_holds_up_no_request(sentry: Endpoint) -> None:
+async def test_an_endpoint_that_does_not_answer_holds_up_no_request(
+    sentry: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workertown_kv.access.sentry.FLUSH_SECONDS", 0.01)
     sentry.answering.clear()
     call = failing(sentry)
     # More than the queue holds; the server drops the rest.
