@@ -1,3 +1,3 @@
 """Know the version of the package, which its metadata takes from here."""
 
-__version__ = "0.1.0"
+__version__: str = "0.1.0"
