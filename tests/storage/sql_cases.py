@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import cycle
 from typing import ClassVar
 
 import pytest
@@ -345,7 +346,7 @@ class SqlCases(SharedSql, SqlCase):
         assert entry.version != version
 
     async def test_batches_on_the_same_keys_in_any_order_all_succeed(self) -> None:
-        storages = [await self.opened(timeout=20) for _ in range(2)]
+        storages = [await self.opened(timeout=20, connections=5) for _ in range(2)]
         keys = [str(i) for i in range(20)]
 
         async def write(number: int) -> Sequence[object]:
@@ -375,10 +376,9 @@ class SqlCases(SharedSql, SqlCase):
         ]
         for act in acts:
             await act()
-        for act in acts:
-            for kind in (self.other_float, self.float):
-                self.server.sql(f"ALTER TABLE {self.table} {self.change} expires_at {kind}")
-                await act()
+        for act, kind in zip(acts, cycle((self.other_float, self.float)), strict=False):
+            self.server.sql(f"ALTER TABLE {self.table} {self.change} expires_at {kind}")
+            await act()
 
     change: ClassVar[str]
     float: ClassVar[str]

@@ -234,13 +234,13 @@ class SqlFailures(SqlCase):
 
     async def test_an_abandoned_wait_leaves_no_answer_to_the_next(self) -> None:
         storage = await self.opened(connections=1)
-        for i in range(40):
+        for i in range(16):
             await storage.set(put(str(i), str(i).encode()))
-        for i in range(40):
+        for i in range(16):
             asked = asyncio.ensure_future(storage.get(Get("default", str(i))))
             for _ in range(i % 8):
                 await asyncio.sleep(0)
             asked.cancel()
-            entry = await storage.get(Get("default", str(i - 1 if i else 39)))
+            entry = await storage.get(Get("default", str(i - 1 if i else 15)))
             assert entry is not None
             assert entry.value == entry.key.encode()
