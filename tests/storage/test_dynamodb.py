@@ -202,6 +202,7 @@ async def test_a_large_value_is_in_chunks_that_go_with_it(table_url: str) -> Non
         assert not [key for key in await items(table_url) if key[0] == "large"]
 
 
+@pytest.mark.deep
 async def test_large_values_are_part_of_atomic_batches(table_url: str, clock: MovedClock) -> None:
     async with opened(table_url, clock) as (storage, _):
         # Together, these do not fit into a transaction either.
@@ -248,6 +249,7 @@ async def test_a_writer_that_ended_halfway_leaves_nothing_for_long(
         assert await storage.get(Get(SPACE, "a")) == entry
 
 
+@pytest.mark.deep
 async def test_a_writer_that_slept_while_a_sweep_removed_its_chunks_fails(
     table_url: str, clock: MovedClock
 ) -> None:
@@ -300,6 +302,7 @@ async def test_a_reader_that_finds_a_chunk_missing_reads_the_new_value(table_url
         assert (entry.value, entry.version) == (b'"new"', replaced[0])
 
 
+@pytest.mark.deep
 async def test_the_chunks_of_an_entry_that_dynamodb_removed_are_swept(
     table_url: str, clock: MovedClock
 ) -> None:
@@ -319,6 +322,7 @@ async def test_the_chunks_of_an_entry_that_dynamodb_removed_are_swept(
 # The table
 
 
+@pytest.mark.deep
 async def test_a_copy_to_dynamodb_and_back_has_the_same_entries(
     table_url: str, tmp_path: Path, clock: MovedClock
 ) -> None:

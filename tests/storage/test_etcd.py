@@ -74,7 +74,9 @@ class TestEtcdStorage(OnEtcd, StorageConformance):
 
 
 class TestWritesToEtcd(OnEtcd, Preconditions, Batches):
-    pass
+    @pytest.mark.deep
+    async def test_compare_and_set_loses_no_update(self, storage: Storage) -> None:
+        await super().test_compare_and_set_loses_no_update(storage)
 
 
 # The layout

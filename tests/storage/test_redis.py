@@ -47,7 +47,7 @@ class OnRedis(StorageConformance):
 
 
 class TestRedisStorage(OnRedis):
-    pass
+    examples = 16
 
 
 @pytest.mark.deep
@@ -86,7 +86,9 @@ async def test_no_operation_waits_while_a_large_value_is_on_its_way(storage: Red
         (lambda: storage.set(put("a", value)), 0.025),
         (lambda: storage.get(Get(SPACE, "a")), 0.1),  # hiredis copies what it has read
     ):
-        longest = [await longest_turn(act) for _ in range(3)]
+        longest = [await longest_turn(act)]
+        while min(longest) >= most and len(longest) < 3:
+            longest.append(await longest_turn(act))
         assert min(longest) < most
     entry = await storage.get(Get(SPACE, "a"))
     assert entry is not None

@@ -455,6 +455,7 @@ def writing(url: str) -> Any:
             process.kill()
 
 
+@pytest.mark.deep
 async def test_no_change_is_missed_if_a_server_is_killed(own: RunningRedis) -> None:
     async with opened(own.url) as storage:
         following = Following(storage)

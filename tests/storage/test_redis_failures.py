@@ -182,7 +182,13 @@ async def test_a_redis_that_takes_no_writes_says_why(own: RunningRedis, tmp_path
             await storage.set(put("a"))
 
 
-@pytest.mark.parametrize("arguments", [ALWAYS_SYNCED, ()], ids=["synced", "kept nowhere"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(ALWAYS_SYNCED, id="synced"),
+        pytest.param((), id="kept nowhere", marks=pytest.mark.deep),
+    ],
+)
 async def test_an_acknowledged_write_survives_kill_9_where_redis_syncs_each(
     program: str, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -198,7 +204,7 @@ async def test_an_acknowledged_write_survives_kill_9_where_redis_syncs_each(
                     if number == 50:
                         enough.set()
 
-            for turn in range(3):
+            for turn in range(2):
                 enough = asyncio.Event()
                 writers = [asyncio.ensure_future(write(f"{turn} {i}", enough)) for i in range(8)]
                 await enough.wait()

@@ -42,6 +42,12 @@ class TestUpstashGathering(GatheringCases):
     def statements(self) -> int:
         return self._upstash.requests
 
+    @pytest.mark.deep
+    async def test_a_read_sees_every_write_that_was_answered_before_it_began(
+        self, gathered: Storage
+    ) -> None:
+        await super().test_a_read_sees_every_write_that_was_answered_before_it_began(gathered)
+
     @asynccontextmanager
     async def storage(self, clock: MovedClock) -> AsyncIterator[Storage]:
         storage = UpstashStorage(f"{self._upstash.url}?timeout=60", clock=clock)

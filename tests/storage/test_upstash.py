@@ -95,6 +95,10 @@ class OnUpstash(StorageCase):
 class TestTheCoreOfTheContract(OnUpstash, Preconditions, Batches):
     """Runs the parts of the suite that depend most on the engine."""
 
+    @pytest.mark.deep
+    async def test_compare_and_set_loses_no_update(self, storage: Storage) -> None:
+        await super().test_compare_and_set_loses_no_update(storage)
+
 
 @pytest.mark.deep
 class TestUpstashStorage(OnUpstash, StorageConformance):
@@ -465,6 +469,7 @@ def test_a_url_names_where_requests_go(url: str, endpoint: str) -> None:
 # The emulator
 
 
+@pytest.mark.deep
 def test_the_stand_in_is_one_for_the_official_client_of_npm(
     upstash: StandInUpstash, require_program: Find
 ) -> None:
