@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, Key, OctKey, RSAKey
 from msgspec import structs
 
 from bearer import Store
-from servers.issuer import Issuer, key_for, sign
+from servers.issuer import Issuer, key_for, sign, without_id
 from workertown_kv import OptionsError
 from workertown_kv.auth.jwt import jose, strategy
 from workertown_kv.options import describe_options
@@ -55,8 +55,7 @@ async def test_a_token_signed_with_a_key_of_the_set_gets_in(issuer: Issuer, algo
     store = by_key_set(issuer)
     assert await store.admits(store.token(algorithm=algorithm))
     foreign = key_for(algorithm, "foreign")
-    same_id = type(foreign).import_key({**foreign.as_dict(private=True), "kid": "one"})
-    assert not await store.admits(store.token(same_id, algorithm))
+    assert not await store.admits(sign(store.claims(), foreign, algorithm, {"kid": "one"}))
 
 
 async def test_secret_and_key_set_may_both_be_set(issuer: Issuer) -> None:
@@ -190,16 +189,14 @@ async def test_a_token_without_a_key_id_is_tried_with_every_key(issuer: Issuer) 
     issuer.keys = list(keys)
     store = by_key_set(issuer)
     for key in keys:
-        bare = ECKey.import_key({k: v for k, v in key.as_dict(private=True).items() if k != "kid"})
-        assert await store.admits(store.token(bare, "ES256"))
+        assert await store.admits(store.token(without_id(key), "ES256"))
 
 
 async def test_a_token_without_a_key_id_is_tried_with_a_few_keys_alone(issuer: Issuer) -> None:
-    issuer.keys = [ECKey.generate_key("P-256", {"kid": str(i)}) for i in range(21)]
+    keys = [ECKey.generate_key("P-256", {"kid": str(i)}) for i in range(21)]
+    issuer.keys = list(keys)
     store = by_key_set(issuer)
-    bare = ECKey.import_key(
-        {k: v for k, v in issuer.keys[0].as_dict(private=True).items() if k != "kid"}
-    )
+    bare = without_id(keys[0])
     assert not await store.admits(store.token(bare, "ES256"))
     issuer.keys.pop()
     store = by_key_set(issuer)
@@ -310,10 +307,8 @@ async def test_an_unknown_key_id_has_the_key_set_fetched_at_most_once_in_a_while
     assert await store.admits(store.token(key_for("RS256", "two")))
     assert issuer.fetches == 2
     for i in range(20):
-        made_up = type(key_for("RS256")).import_key(
-            {**key_for("RS256").as_dict(private=True), "kid": f"made up {i}"}
-        )
-        assert not await store.admits(store.token(made_up))
+        made_up = sign(store.claims(), key_for("RS256"), "RS256", {"kid": f"made up {i}"})
+        assert not await store.admits(made_up)
     assert issuer.fetches == 2
     store.clock.move(60)
     issuer.keys.append(key_for("RS256", "three"))
@@ -534,11 +529,6 @@ _HEADERS = st.dictionaries(
 
 
 @given(header=_HEADERS, claims=st.binary(max_size=20), signature=st.binary(max_size=20))
-@settings(
-    max_examples=3 * settings().max_examples,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
 async def test_no_token_however_strange_is_a_500_or_gets_in(
     header: dict[str, object], claims: bytes, signature: bytes
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Mapping
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -29,6 +30,13 @@ def key_for(algorithm: str, kid: str = "one") -> PrivateKey:
         else:
             _KEYS[name] = ECKey.generate_key(kind, parameters)
     return _KEYS[name]
+
+
+@cache
+def without_id(key: PrivateKey) -> Key:
+    """Return the same key without an id. To import an RSA key takes long, so this is done once."""
+    fields = key.as_dict(private=True)
+    return type(key).import_key({name: one for name, one in fields.items() if name != "kid"})
 
 
 class _AnyAlgorithm(JWSRegistry):
