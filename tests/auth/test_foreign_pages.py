@@ -202,6 +202,7 @@ class Page:
         self._server.server_close()
 
 
+@pytest.mark.deep
 def test_a_form_in_a_real_browser_deletes_nothing(
     tmp_path: Path, require_program: Callable[[str, str], str]
 ) -> None:
