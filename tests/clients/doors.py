@@ -5,11 +5,18 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import httpx2
-from docs.key_vectors import Vector
+from docs.key_vectors import Vector, vectors
 
 from .sdk import ACCOUNT
 
+VECTORS = vectors()
+IN_ORDER = sorted((one.key for one in VECTORS), key=str.encode)
 OCTETS = {"Accept": "application/octet-stream"}
+
+
+def value(vector: Vector) -> bytes:
+    """Return a different value for each key: JSON, so that every API accepts it."""
+    return b'"%d"' % VECTORS.index(vector)
 
 
 class Door(Protocol):
@@ -40,6 +47,11 @@ def doors(http: httpx2.Client, namespace: str) -> dict[str, Door]:
 def rest(namespace: str) -> str:
     """Return the path of a namespace in the REST API."""
     return f"/client/v4/accounts/{ACCOUNT}/storage/kv/namespaces/{namespace}"
+
+
+def listed(http: httpx2.Client, namespace: str) -> list[str]:
+    """Return all keys of a namespace that has few."""
+    return [one["name"] for one in http.get(f"{rest(namespace)}/keys").json()["result"]]
 
 
 class _Addressed:

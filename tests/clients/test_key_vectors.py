@@ -1,43 +1,22 @@
-"""Test that each key of `tests/vectors/keys.json` is the same key in every API and client."""
+"""Test that each key of `tests/vectors/keys.json` is the same key in every API and in wrangler."""
 
 from itertools import cycle
 from urllib.parse import quote
 
 import httpx2
 import pytest
-from docs.key_vectors import Vector, vectors
 
-from clients.doors import Door, doors, rest
-from clients.sdk import Sdk, SdkError
+from clients.doors import IN_ORDER, VECTORS, Door, doors, listed, rest, value
 from clients.wrangler import Wrangler
 
-VECTORS = vectors()
 WRANGLER = "wrangler 4.86.0"
 DOORS = list(doors(httpx2.Client(), ""))
-IN_ORDER = sorted((one.key for one in VECTORS), key=str.encode)
 BY_KEY = {one.key: one for one in VECTORS}
-
-
-def value(vector: Vector) -> bytes:
-    """Return a different value for each key: JSON, so that every API accepts it."""
-    return b'"%d"' % VECTORS.index(vector)
 
 
 @pytest.fixture
 def by_hand(http: httpx2.Client, namespace: str) -> dict[str, Door]:
     return doors(http, namespace)
-
-
-@pytest.fixture
-def filled(by_hand: dict[str, Door], http: httpx2.Client, namespace: str) -> dict[str, Door]:
-    """Return all ways into a namespace that has all the keys."""
-    pairs = [{"key": one.key, "value": value(one).decode()} for one in VECTORS]
-    assert http.put(f"{rest(namespace)}/bulk", json=pairs).status_code == 200
-    return by_hand
-
-
-def listed(http: httpx2.Client, namespace: str) -> list[str]:
-    return [one["name"] for one in http.get(f"{rest(namespace)}/keys").json()["result"]]
 
 
 def test_the_vectors_say_how_a_key_stands_in_a_path() -> None:
@@ -72,7 +51,6 @@ def test_what_one_door_writes_all_doors_read(
     assert [one["name"] for one in bound["keys"]] == IN_ORDER
     for vector, door in by_turns:
         door.delete(vector)
-        assert door.get(vector) is None
     assert listed(http, namespace) == []
 
 
@@ -87,49 +65,6 @@ def test_a_key_of_dots_is_for_the_native_api_alone(
     assert refused.json()["errors"][0]["code"] == 10042
     assert http.get(f"/v1/kv?key={key}", headers=named).json()["data"] == 1
     assert listed(http, namespace) == [key]
-
-
-def test_an_sdk_names_every_key_but_those_of_its_known_defects(
-    sdk: Sdk, filled: dict[str, Door], http: httpx2.Client, namespace: str
-) -> None:
-    wrong = set()
-    for vector in VECTORS:
-        try:
-            right = sdk.get(namespace, vector.key) == value(vector)
-        except SdkError:
-            right = False
-        if not right:
-            wrong.add(vector.key)
-    assert wrong == {one.key for one in VECTORS if sdk.name in one.defects}
-    good = [one for one in VECTORS if one.key not in wrong]
-    for vector in good:
-        sdk.delete(namespace, vector.key)
-        sdk.put(namespace, vector.key, b'"again"')
-    door = filled["the REST path"]
-    assert {one.name: door.get(one) for one in good} == {one.name: b'"again"' for one in good}
-    for vector in VECTORS:
-        assert (vector.key in wrong) == (door.get(vector) == value(vector))
-    for vector in good:
-        sdk.delete(namespace, vector.key)
-    assert set(listed(http, namespace)) == wrong
-
-
-def test_an_sdk_knows_every_key_in_a_body(
-    sdk: Sdk, by_hand: dict[str, Door], namespace: str
-) -> None:
-    pairs = [{"key": one.key, "value": value(one).decode()} for one in VECTORS]
-    sdk.ask("bulk_update", namespace, body=pairs)
-    door = by_hand["the REST path"]
-    assert [door.get(one) for one in VECTORS] == [value(one) for one in VECTORS]
-    assert [one["name"] for one in sdk.keys(namespace)] == IN_ORDER
-    for vector in VECTORS:
-        # Pages compare the prefix byte for byte.
-        if len(vector.key) < 100:
-            assert vector.key == sdk.keys(namespace, prefix=vector.key)[0]["name"]
-    read = sdk.ask("bulk_get", namespace, keys=IN_ORDER)["values"]
-    assert read == {one.key: value(one).decode() for one in VECTORS}
-    sdk.ask("bulk_delete", namespace, body=IN_ORDER)
-    assert sdk.keys(namespace) == []
 
 
 @pytest.mark.deep

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from clients.doors import IN_ORDER, VECTORS, listed, rest, value
 from clients.sdk import ACCOUNT, PYTHON_4, PYTHON_5, TYPESCRIPT, Sdk, SdkError
 
 BYTES = bytes(range(256))
@@ -29,6 +30,55 @@ def refused(
     assert caught.value.codes == [code]
     message: str = caught.value.messages[0]
     return message
+
+
+# Keys
+
+
+def test_an_sdk_names_every_key_but_those_of_its_known_defects(
+    sdk: Sdk, http: httpx2.Client, namespace: str
+) -> None:
+    kept = {one.key: value(one).decode() for one in VECTORS}
+    pairs = [{"key": key, "value": text} for key, text in kept.items()]
+    assert http.put(f"{rest(namespace)}/bulk", json=pairs).status_code == 200
+    wrong = set()
+    for key, text in kept.items():
+        try:
+            right = sdk.get(namespace, key) == text.encode()
+        except SdkError:
+            right = False
+        if not right:
+            wrong.add(key)
+    assert wrong == {one.key for one in VECTORS if sdk.name in one.defects}
+    good = kept.keys() - wrong
+    for key in good:
+        sdk.put(namespace, key, b'"again"')
+    assert values(http, namespace) == kept | dict.fromkeys(good, '"again"')
+    for key in good:
+        sdk.delete(namespace, key)
+    assert set(listed(http, namespace)) == wrong
+
+
+def test_an_sdk_knows_every_key_in_a_body(sdk: Sdk, http: httpx2.Client, namespace: str) -> None:
+    kept = {one.key: value(one).decode() for one in VECTORS}
+    pairs = [{"key": key, "value": text} for key, text in kept.items()]
+    sdk.ask("bulk_update", namespace, body=pairs)
+    assert values(http, namespace) == kept
+    assert [one["name"] for one in sdk.keys(namespace)] == IN_ORDER
+    for key in kept:
+        # Pages compare the prefix byte for byte.
+        if len(key) < 100:
+            assert key == sdk.keys(namespace, prefix=key)[0]["name"]
+    assert sdk.ask("bulk_get", namespace, keys=IN_ORDER)["values"] == kept
+    sdk.ask("bulk_delete", namespace, body=IN_ORDER)
+    assert sdk.keys(namespace) == []
+
+
+def values(http: httpx2.Client, namespace: str) -> dict[str, str]:
+    """Return the values of all the keys that the tests use."""
+    answer = http.post(f"{rest(namespace)}/bulk/get", json={"keys": IN_ORDER})
+    found: dict[str, str] = answer.json()["result"]["values"]
+    return found
 
 
 LIMIT = 25 * 1024 * 1024
@@ -73,7 +123,7 @@ def test_a_namespace_is_made_renamed_and_deleted(sdk: Sdk) -> None:
 
 
 def test_all_namespaces_are_listed_once(sdk: Sdk) -> None:
-    made = [sdk.ask("create", title=f"one of many {number:02}")["id"] for number in range(45)]
+    made = [sdk.ask("create", title=f"one of many {number:02}")["id"] for number in range(25)]
     try:
         listed = [one["id"] for one in sdk.ask("list")]
         assert len(listed) == len(set(listed))
@@ -100,7 +150,7 @@ def test_what_is_wrong_with_a_namespace_has_its_code(sdk: Sdk, namespace: str) -
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"text", '{"é": 1}'.encode(), BYTES, b"\r\n--", BYTES * 4096]
+    "value", [b"", b"text", '{"é": 1}'.encode(), BYTES, b"\r\n--", BYTES * 1024]
 )
 def test_a_value_comes_back_byte_for_byte(sdk: Sdk, namespace: str, value: bytes) -> None:
     sdk.put(namespace, "key", value)
@@ -200,15 +250,15 @@ def test_a_key_of_513_bytes_is_too_long(sdk: Sdk, namespace: str) -> None:
 
 
 def test_a_listing_of_many_pages_has_every_key_once(sdk: Sdk, namespace: str) -> None:
-    names = [f"{number % 7}/ключ {number}+%" for number in range(2600)]
+    names = [f"{number % 7}/ключ {number}+%" for number in range(260)]
     done = sdk.ask("bulk_update", namespace, body=[{"key": one, "value": one} for one in names])
-    assert done == {"successful_key_count": 2600, "unsuccessful_keys": []}
-    assert [one["name"] for one in sdk.keys(namespace)] == sorted(names)
+    assert done == {"successful_key_count": 260, "unsuccessful_keys": []}
+    assert [one["name"] for one in sdk.keys(namespace, limit=100)] == sorted(names)
     some = [one["name"] for one in sdk.keys(namespace, prefix="3/ключ ", limit=10)]
     assert some == sorted(one for one in names if one.startswith("3/"))
     assert sdk.keys(namespace, prefix="none") == []
     gone = sdk.ask("bulk_delete", namespace, body=names)
-    assert gone == {"successful_key_count": 2600, "unsuccessful_keys": []}
+    assert gone == {"successful_key_count": 260, "unsuccessful_keys": []}
     assert sdk.keys(namespace) == []
 
 

@@ -3,6 +3,8 @@ const fs = require('node:fs')
 const readline = require('node:readline')
 const { Cloudflare } = require('cloudflare')
 
+const clients = {}
+
 const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())
 
 // An argument, where JSON cannot say it.
@@ -12,21 +14,25 @@ function given(value) {
   return value
 }
 
+function made(given) {
+  const options = Object.fromEntries(Object.entries(given).map(([k, v]) => [camel(k), v]))
+  return new Cloudflare({ ...options, baseURL: options.baseUrl })
+}
+
 async function call(asked) {
-  const options = Object.fromEntries(Object.entries(asked.client).map(([k, v]) => [camel(k), v]))
-  const client = new Cloudflare({ ...options, baseURL: options.baseUrl })
+  const client = clients[JSON.stringify(asked.client)] ??= made(asked.client)
   const path = asked.method.split('.').map(camel)
   const method = path.pop()
   const resource = path.reduce((one, name) => one[name], client)
   const named = Object.fromEntries(Object.entries(asked.named).map(([k, v]) =>
     [k === 'with_metadata' ? 'withMetadata' : k, given(v)]))
-  const made = resource[method](...asked.positional, named)
+  const asking = resource[method](...asked.positional, named)
   if (method === 'list') {
     const found = []
-    for await (const one of made) found.push(one)
+    for await (const one of asking) found.push(one)
     return found
   }
-  const result = await made
+  const result = await asking
   if (!(result instanceof Response)) return result
   const bytes = Buffer.from(await result.arrayBuffer())
   return { $bytes: bytes.toString('base64'), headers: Object.fromEntries(result.headers) }
