@@ -84,6 +84,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
         server.shutdown()
 
 
+@pytest.mark.deep
 def test_in_a_page_of_another_origin(store: ServedStore, browser: Browser, pages: Pages) -> None:
     options = {"token": API_KEY, "namespace": namespace(store, "page é")}
     tab = browser.open(pages.url(name="cases", url=store.url, **options))

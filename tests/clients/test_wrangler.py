@@ -34,17 +34,26 @@ def test_a_namespace_is_made_listed_renamed_and_deleted(
     assert http.get(rest(ids["by wrangler"])).status_code == 404
 
 
-def test_it_finds_the_account_and_says_whose_credentials_it_has(wrangler: Wrangler) -> None:
+@pytest.fixture
+def without_account(wrangler: Wrangler) -> Wrangler:
     wrangler.env = {
         name: text for name, text in wrangler.env.items() if name != "CLOUDFLARE_ACCOUNT_ID"
     }
-    who = wrangler.ran_any("whoami")
+    return wrangler
+
+
+def test_it_finds_the_account(without_account: Wrangler) -> None:
+    titles = [one["title"] for one in msgspec.json.decode(without_account("namespace", "list"))]
+    assert "default" in titles
+
+
+@pytest.mark.deep
+def test_it_says_whose_credentials_it_has(without_account: Wrangler) -> None:
+    who = without_account.ran_any("whoami")
     assert who.returncode == 0, (who.stdout + who.stderr).decode()
     shown = who.stdout.decode()
     assert "associated with the email api_key" in shown
     assert f"│ workertown-kv │ {'0' * 32} │" in shown
-    titles = [one["title"] for one in msgspec.json.decode(wrangler("namespace", "list"))]
-    assert "default" in titles
 
 
 @pytest.mark.deep

@@ -272,6 +272,7 @@ def both(ours: RunningWorkerd, emulator: RunningEmulator) -> tuple[Worker, Worke
     return ours, emulator
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("about", SAME)
 def test_a_worker_sees_what_the_emulator_would_show_it(
     both: tuple[Worker, Worker], about: str
@@ -282,6 +283,7 @@ def test_a_worker_sees_what_the_emulator_would_show_it(
         assert without_words(one) == without_words(other), call
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda one: one.what)
 def test_a_difference_is_as_documented(both: tuple[Worker, Worker], difference: Difference) -> None:
     for worker, expected in zip(both, (difference.ours, difference.theirs), strict=True):
