@@ -11,6 +11,7 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 from workertown_kv.testing import ServedStore
 
 API_KEY: Final = "test-key"
+ODD_KEY: Final = 'it\'s "$(touch broken)" `é` \\ 100%/🐚?#&\u2028'
 EXPECTED: Final = re.compile(
     r"the server responded with a status of (400|401|403|404|409|412|501|503)"
 )

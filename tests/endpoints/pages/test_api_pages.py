@@ -1,4 +1,4 @@
-"""Test the API pages in Chromium: find an operation, fill it in, send it, and run it as code."""
+"""Test the API pages in Chromium: fill an operation in, send it, and run it as code."""
 
 import os
 import subprocess
@@ -10,10 +10,8 @@ import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from endpoints.pages.console import API_KEY, Console, axe_findings
+from endpoints.pages.console import API_KEY, ODD_KEY, Console, axe_findings
 from servers.installed import Find, npm_packages
-
-KEY = 'it\'s "$(touch broken)" `é` \\ 100%/🐚?#&\u2028'
 
 
 @pytest.fixture(scope="module")
@@ -35,30 +33,6 @@ def open_pages(console: Console, place: str = "#/", *, logs_in: bool = True) -> 
 def document_of(console: Console) -> dict[str, Any]:
     document: dict[str, Any] = httpx2.get(f"{console.store.url}/open-api.json").json()
     return document
-
-
-def test_an_operation_is_found_filled_in_and_sent(console: Console) -> None:
-    page = open_pages(console, logs_in=False)
-    page.get_by_role("heading", name="The API of").wait_for()
-    page.keyboard.press("/")
-    page.keyboard.type("put {key} set")
-    expect(page.get_by_text("1 of ")).to_be_visible()
-    page.get_by_role("link", name="Set a value").press("Enter")
-    expect(page.get_by_role("heading", name="Set a value")).to_be_focused()
-    assert page.url.endswith("/docs/#/set_value")
-    page.get_by_label("key", exact=True).fill(KEY)
-    page.get_by_label("namespace", exact=True).fill(console.namespace)
-    page.get_by_role("textbox", name="Request body").fill('{"value": [1.10]}')
-    console.button("Send").click()
-    expect(page.locator(".status")).to_contain_text("401 Unauthorized")
-    console.button("Log in").click()
-    page.get_by_label("API key or token").fill(API_KEY)
-    page.locator("#login").get_by_role("button", name="Log in", exact=True).click()
-    console.button("Log out").wait_for()
-    console.button("Send").click()
-    expect(page.locator(".status")).to_contain_text("200 OK")
-    expect(page.get_by_label("Body of the response")).to_contain_text("    1.10")
-    assert console.value(KEY) == [1.1]
 
 
 @pytest.mark.deep
@@ -157,7 +131,7 @@ def test_the_code_of_an_operation_does_what_it_does(
             console.button(language).click()
 
     choose("#/set_value")
-    page.get_by_label("key", exact=True).fill(KEY)
+    page.get_by_label("key", exact=True).fill(ODD_KEY)
     page.get_by_label("namespace", exact=True).fill(console.namespace)
     page.get_by_label("ttl", exact=True).fill("3600")
     body = page.get_by_role("textbox", name="Request body")
@@ -165,11 +139,11 @@ def test_the_code_of_an_operation_does_what_it_does(
     for value in ('"\'`${x}`\\\\ \\"é"', '{\n "a": 1}'):
         body.fill(value)
         run()
-        answer = console.request("GET", KEY, headers={"Accept": "application/octet-stream"})
+        answer = console.request("GET", ODD_KEY, headers={"Accept": "application/octet-stream"})
         assert answer.text == value
         assert "Expires" in answer.headers
     choose("#/get_value")
-    page.get_by_label("key", exact=True).fill(KEY)
+    page.get_by_label("key", exact=True).fill(ODD_KEY)
     page.get_by_label("namespace", exact=True).fill(console.namespace)
     page.get_by_label("Accept").select_option("application/octet-stream")
     assert '{\n "a": 1}' in run()

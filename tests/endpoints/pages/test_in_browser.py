@@ -1,11 +1,14 @@
-"""Test the console in Chromium: log in, browse, and every act on a key."""
+"""Test the console in Chromium: log in, browse, and every act on a key.
+
+One test of the API pages shares the browser, which takes long to start.
+"""
 
 import json
 
 import pytest
 from playwright.sync_api import Route, expect
 
-from endpoints.pages.console import API_KEY, Console
+from endpoints.pages.console import API_KEY, ODD_KEY, Console
 
 HOSTILE = "<script>window.broken = 1</script>"
 IMAGE = "<img src=x onerror='window.broken = 1'>"
@@ -66,6 +69,32 @@ def test_a_key_is_made_edited_counted_touched_deleted_and_brought_back(console: 
     assert back.headers["Expires"] == answer.headers["Expires"]
 
 
+def test_an_operation_is_found_filled_in_and_sent(console: Console) -> None:
+    page = console.page
+    page.goto(f"{console.store.url}/docs/#/")
+    page.get_by_role("heading", name="The API of").wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("put {key} set")
+    expect(page.get_by_text("1 of ")).to_be_visible()
+    page.get_by_role("link", name="Set a value").press("Enter")
+    expect(page.get_by_role("heading", name="Set a value")).to_be_focused()
+    assert page.url.endswith("/docs/#/set_value")
+    page.get_by_label("key", exact=True).fill(ODD_KEY)
+    page.get_by_label("namespace", exact=True).fill(console.namespace)
+    page.get_by_role("textbox", name="Request body").fill('{"value": [1.10]}')
+    console.button("Send").click()
+    expect(page.locator(".status")).to_contain_text("401 Unauthorized")
+    console.button("Log in").click()
+    page.get_by_label("API key or token").fill(API_KEY)
+    page.locator("#login").get_by_role("button", name="Log in", exact=True).click()
+    console.button("Log out").wait_for()
+    console.button("Send").click()
+    expect(page.locator(".status")).to_contain_text("200 OK")
+    expect(page.get_by_label("Body of the response")).to_contain_text("    1.10")
+    assert console.value(ODD_KEY) == [1.1]
+
+
+@pytest.mark.deep
 def test_a_change_of_somebody_else_is_shown_beside_and_never_overwritten(console: Console) -> None:
     page = console.page
     console.put("theme", "dark")
@@ -141,6 +170,7 @@ def test_rows_follow_the_store(console: Console) -> None:
     assert names == ["a", "folder/"]
 
 
+@pytest.mark.deep
 def test_hostile_keys_and_values_are_only_text(console: Console) -> None:
     page = console.page
     keys = [HOSTILE, IMAGE, "a\u202egpj.exe", "new\nline", "..", "é" * 1024, "%2F", "a b?c#d"]
