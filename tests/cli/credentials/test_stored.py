@@ -4,14 +4,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 from click.testing import Result
 
+from waiting import wait_until
 from workertown_kv.testing import ServedStore, free_port
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -24,8 +23,11 @@ def database(invoke: Invoke) -> None:
     assert invoke("migrate").exit_code == 0
 
 
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key.strip()}"}
+def status_of(store: ServedStore, path: str, key: str) -> int:
+    """Return how the server answers a request with this API key."""
+    with store.client() as client:
+        fields = {"Authorization": f"Bearer {key.strip()}"}
+        return client.get(path, headers=fields).status_code
 
 
 @pytest.mark.usefixtures("database")
@@ -37,16 +39,13 @@ def test_the_first_key_of_a_store_needs_no_file_and_no_variable(
     assert "The API key of admin, which is not shown again:" in made.stderr
     admin = made.stdout.strip()
     with ServedStore(tmp_path / "kv.sqlite", env={"KV_API_KEY": ""}) as store:
-        info = httpx2.get(f"{store.url}/admin/info", headers=bearer(admin))
-        assert info.status_code == 200
+        assert status_of(store, "/admin/info", admin) == 200
         # A key that is made, or revoked, beside the server is accepted, or refused, at once.
         reader = run("api-key", "create", "reader", "--verb", "read", "--prefix", "a").stdout
-        assert httpx2.get(f"{store.url}/v1/kv/a", headers=bearer(reader)).status_code == 404
-        assert httpx2.get(f"{store.url}/v1/kv/b", headers=bearer(reader)).status_code == 403
+        assert status_of(store, "/v1/kv/a", reader) == 404
+        assert status_of(store, "/v1/kv/b", reader) == 403
         assert run("api-key", "revoke", "reader").stderr == "Revoked reader\n"
-        revoked = time.monotonic()
-        while httpx2.get(f"{store.url}/v1/kv/a", headers=bearer(reader)).status_code != 401:
-            assert time.monotonic() - revoked < 60
+        wait_until(lambda: status_of(store, "/v1/kv/a", reader) == 401)
         os.kill(store.pid, signal.SIGHUP)
         assert "Reloaded, with API keys in the storage" in store.read_until("Reloaded")
     assert "No credentials are configured" not in store.output
@@ -116,8 +115,7 @@ def test_keys_of_a_server_are_made_listed_and_revoked(invoke: Invoke, served: Se
     made = invoke("api-key", "create", "sho p?", "--prefix", "shop/", *at, **token)
     assert made.exit_code == 0, made.stderr
     key = made.stdout.strip()
-    found = httpx2.get(f"{served.url}/v1/kv/shop/a", headers=bearer(key))
-    assert found.status_code == 404
+    assert status_of(served, "/v1/kv/shop/a", key) == 404
     [listed] = map(
         json.loads, invoke("api-key", "list", "--json", *at, **token).stdout.splitlines()
     )
@@ -136,7 +134,7 @@ def test_keys_of_a_server_are_made_listed_and_revoked(invoke: Invoke, served: Se
     assert "the verb admin" in refused.stderr
     assert invoke("api-key", "revoke", "sho p?", *at, **token).exit_code == 0
     assert invoke("api-key", "list", *at, **token).stdout == ""
-    assert httpx2.get(f"{served.url}/v1/kv/shop/a", headers=bearer(key)).status_code == 401
+    assert status_of(served, "/v1/kv/shop/a", key) == 401
 
 
 def test_an_administrator_without_values_makes_no_key_that_reads_them(
