@@ -25,7 +25,7 @@ def test_migrating_again_changes_nothing_and_says_so(run: Run, tmp_path: Path) -
         ended = run("migrate", "--database", database)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert ended.stdout == "Nothing to do: the schema is up to date\n"
-    assert run("get", "kept", KV_STORE=str(database)).stdout == "as it was"
+    assert run("get", "kept", KV_STORE=str(database)).stdout == '"as it was"'
 
 
 def test_migrate_takes_the_database_from_the_environment(run: Run, tmp_path: Path) -> None:

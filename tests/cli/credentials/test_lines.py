@@ -141,14 +141,14 @@ def test_a_line_can_be_appended_to_a_file_that_only_its_owner_can_read(
 
 
 def test_nothing_is_appended_to_a_file_that_a_server_could_not_use(
-    run: Run, tmp_path: Path
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "keys.jsonl"
     file.write_text('{"name": "cut", "api')
     file.chmod(0o644)
     ended = run("api-key", "shop", "--file", "keys.jsonl")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "Every user of this machine can read keys.jsonl" in ended.stderr
+    assert "Every user of this machine can read keys.jsonl" in caplog.text
     assert "keys.jsonl, line 1 is not a JSON object" in ended.stderr
     assert file.read_text() == '{"name": "cut", "api'
     os.mkfifo(tmp_path / "pipe")

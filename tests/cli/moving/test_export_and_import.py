@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner, Result
@@ -37,7 +39,8 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("set", "p", "5", "--namespace", "photos", "--store", str(file)), None),
         (("set", "bytes", "-", "--metadata", '{"a": 1}', "--store", str(file)), b"\0\xff"),
     ):
-        ended = CliRunner().invoke(main, arguments, input=given)
+        with patch.dict(os.environ):  # the command keeps --database for child processes
+            ended = CliRunner().invoke(main, arguments, input=given)
         assert ended.exit_code == 0, ended.output
     return file
 
