@@ -29,7 +29,7 @@ from workertown_kv.testing import MovedClock
 # succeeds again, and `make test-all` looks for other examples. `make check` has few of them.
 _PATIENT = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("few", _PATIENT, max_examples=10, derandomize=True)
-settings.register_profile("quick", _PATIENT, max_examples=50, derandomize=True)
+settings.register_profile("quick", _PATIENT, max_examples=25, derandomize=True)
 settings.register_profile("all", _PATIENT, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 

@@ -16,7 +16,7 @@ from workertown_kv.testing.strategies import JSON_TEXTS, KEYS, ODD_KEYS
 
 pytestmark = pytest.mark.anyio
 on_one_server = settings(
-    max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
