@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx2
+import pytest
 
 from workertown_kv import Runtime, Server, Storage, kv
 
 API_KEY = "test-key"
+
+on_one_storage = pytest.mark.parametrize("storage", ["memory"], indirect=True)
+"""Marks a test of requests that are refused before a storage does anything: one will do."""
 
 
 class Caller:

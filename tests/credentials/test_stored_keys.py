@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import httpx2
 import pytest
 
-from caller import API_KEY, Caller, make_server
+from caller import API_KEY, Caller, make_server, on_one_storage
 from workertown_kv import Server, Storage
 from workertown_kv.auth.stored_api_key import FRESH_SECONDS, FRESH_WITHOUT_CHANGES_SECONDS
 from workertown_kv.entry import RESERVED_NAMESPACE, Entry
@@ -126,6 +126,7 @@ async def test_what_is_nearly_a_key_is_refused(call: Caller) -> None:
     assert basic.status_code == 401
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from caller import Caller, make_server
+from caller import Caller, make_server, on_one_storage
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 
@@ -107,6 +107,7 @@ async def test_an_injected_field_chooses_the_namespace(call: Caller) -> None:
     assert (answer.status_code, answer.text) == (400, "namespace not found")
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("method", "path", "given", "status", "words"),
     [

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caller import API_KEY, Caller, make_server
+from caller import API_KEY, Caller, make_server, on_one_storage
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
 
@@ -133,6 +133,7 @@ async def test_parts_of_a_form_may_be_fields_or_files(
     assert await rest.result("GET", "/metadata/a") == {"a": 1}
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("body", "content_type", "words"),
     [
@@ -205,6 +206,7 @@ async def test_preconditions_are_ours_and_work(rest: Rest) -> None:
 # Limits
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("query", "code", "words"),
     [
@@ -317,6 +319,7 @@ async def test_keys_are_listed_by_pages_in_the_order_of_their_bytes(rest: Rest) 
     }
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("query", "code"),
     [
@@ -360,6 +363,7 @@ async def test_many_are_written_read_and_deleted(rest: Rest, clock: MovedClock) 
     assert [one["name"] for one in await rest.result("GET", "/keys")] == ["b", "c"]
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("pair", "code", "words"),
     [
@@ -437,6 +441,7 @@ async def test_namespaces_are_made_listed_renamed_and_deleted(call: Caller) -> N
     assert (await call("GET", f"{NAMESPACES}?page=2")).json()["result"] == []
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("method", "path", "body", "expected"),
     [

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from caller import Caller
+from caller import Caller, on_one_storage
 from workertown_kv.testing import MovedClock
 
 pytestmark = pytest.mark.anyio
@@ -104,6 +104,7 @@ async def test_bytes_are_base64_in_both_directions(call: Caller) -> None:
     assert raw.content == b"1"
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("operation", "path", "message"),
     [

@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from caller import Caller, make_server
+from caller import Caller, make_server, on_one_storage
 from workertown_kv.operations import Set
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
@@ -66,6 +66,7 @@ async def test_a_page_has_a_thousand_keys_by_default(call: Caller) -> None:
     assert [one["key"] for one in rest["keys"]] == ["one more"]
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("query", "name"),
     [
@@ -195,6 +196,7 @@ async def test_an_atomic_batch_is_all_or_409(call: Caller) -> None:
     assert await call.data("GET", "/v1/kv/b") == 2
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("operation", "path"),
     [

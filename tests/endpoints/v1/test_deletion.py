@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from caller import Caller, make_server
+from caller import Caller, make_server, on_one_storage
 from workertown_kv.endpoints.v1.kv import deletion
 from workertown_kv.operations import DeletePrefix, Deletion, Get
 from workertown_kv.storage.memory import MemoryStorage
@@ -87,6 +87,7 @@ async def test_a_cursor_fits_only_its_own_deletion(
     assert await keys_of(filled) == ["a", "s/2", "s/3", "s0", "t/1"]
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("query", "name"),
     [
@@ -119,6 +120,7 @@ async def test_a_request_that_names_no_prefix_clearly_deletes_nothing(
     assert await keys_of(filled) == KEYS
 
 
+@on_one_storage
 @pytest.mark.parametrize("field", ["If-Match", "If-None-Match"])
 @pytest.mark.parametrize("query", ["prefix=s/", "all=true", "prefix=s/&dry_run=true"])
 async def test_a_prefix_takes_no_condition(filled: Caller, field: str, query: str) -> None:

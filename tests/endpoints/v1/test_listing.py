@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from caller import Caller, make_server
+from caller import Caller, make_server, on_one_storage
 from workertown_kv.operations import List, Page, Set
 from workertown_kv.storage import Capability
 from workertown_kv.storage.memory import MemoryStorage
@@ -114,6 +114,7 @@ async def test_a_cursor_fits_only_its_own_kind_of_listing(filled: Caller) -> Non
     assert (await filled("GET", f"/v1/kv?cursor={cursor}&start_after=z")).status_code == 400
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     "query",
     [

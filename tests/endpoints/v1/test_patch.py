@@ -10,10 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from caller import Caller, make_server
+from caller import Caller, make_server, on_one_storage
 from workertown_kv import Storage, updates
 from workertown_kv.operations import Set
-from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
 from workertown_kv.testing import MovedClock
 
@@ -25,19 +24,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-def clock() -> MovedClock:
-    return MovedClock()
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def call(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: MovedClock
-) -> AsyncIterator[Caller]:
-    storage: Storage = (
-        MemoryStorage(clock=clock)
-        if request.param == "memory"
-        else SqliteStorage(tmp_path / "kv", clock=clock)
-    )
+async def call(storage: Storage) -> AsyncIterator[Caller]:
     limits = {"value_bytes": 4_000_000, "patch_bytes": 100_000, "batch_bytes": 4_000_000}
     async with make_server(storage, limits=limits) as server:
         yield Caller(server)
@@ -198,6 +185,7 @@ async def test_a_json_patch_that_cannot_be_done_changes_nothing(
     assert got.headers["etag"] == put.headers["etag"]
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("body", "path", "message"),
     [
@@ -397,6 +385,7 @@ async def test_metadata_is_changed_without_the_value(call: Caller, clock: MovedC
     assert "expires" not in got.headers
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("body", "path", "message"),
     [

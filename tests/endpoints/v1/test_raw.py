@@ -2,7 +2,7 @@
 
 import pytest
 
-from caller import Caller
+from caller import Caller, on_one_storage
 from workertown_kv.testing import MovedClock
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +53,7 @@ async def test_the_lifetime_is_in_the_query_and_the_metadata_in_a_field(
     assert (await call("HEAD", "/v1/kv/a", headers=RAW)).status_code == 200
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("query", "name"),
     [
@@ -78,6 +79,7 @@ async def test_a_wrong_parameter_is_refused(call: Caller, query: str, name: str)
     assert (detail["location"], detail["path"]) == ("query", [name])
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     "text", ["", "1", "[]", "{", '{"a": "' + "x" * 1024 + '"}', '{"a":"\xff"}']
 )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from caller import Caller, make_server
+from caller import Caller, make_server, on_one_storage
 from workertown_kv.operations import Set
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.testing import MovedClock
@@ -180,6 +180,7 @@ _WRONG: dict[str, list[object]] = {
 }
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("field", "value"),
     [(field, value) for field, values in _WRONG.items() for value in values],
@@ -244,6 +245,7 @@ async def test_numbers_in_metadata_stay_as_they_were_written(call: Caller) -> No
 # Bodies
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     "body",
     [
@@ -292,6 +294,7 @@ async def test_a_malformed_body_is_400_and_nothing_is_written(call: Caller, body
 _JSON = {"Content-Type": "application/json"}
 
 
+@on_one_storage
 @given(garbage=st.binary(max_size=60))
 @on_one_server
 async def test_no_body_whatever_is_a_500(call: Caller, garbage: bytes) -> None:
@@ -317,6 +320,7 @@ async def test_the_errors_name_what_would_be_right(call: Caller) -> None:
     assert "surrogate" in halves.json()["errors"][0]["message"]
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     "headers",
     [
@@ -442,6 +446,7 @@ async def test_an_expired_value_counts_as_none_for_conditions(
     assert created.status_code == 200
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     "tag", ["", " ", ",", "abc", '"abc', "W/abc", "*, *", '"a" "b"', ", " * 5000 + "x"]
 )
@@ -507,6 +512,7 @@ async def test_a_value_that_is_not_json_can_only_be_read_as_bytes(clock: MovedCl
     assert got.content == b"\xff\0"
 
 
+@on_one_storage
 @pytest.mark.parametrize("method", ["POST", "OPTIONS", "TRACE", "get", "BREW"])
 async def test_a_method_that_a_path_does_not_have_is_405(call: Caller, method: str) -> None:
     answer = await call(method, "/v1/kv/a")
@@ -524,6 +530,7 @@ async def test_odd_keys_are_all_kept_apart(call: Caller) -> None:
         assert await call.data("GET", f"/v1/kv?key={quote(key, safe='')}") == key
 
 
+@on_one_storage
 @pytest.mark.parametrize("length", ["9" * 5000, "-1", "x"])
 async def test_a_length_that_is_none_is_refused(call: Caller, length: str) -> None:
     headers = {"Content-Type": "application/json", "Content-Length": length}
@@ -532,6 +539,7 @@ async def test_a_length_that_is_none_is_refused(call: Caller, length: str) -> No
     assert answer.json()["error"] == "Expected a Content-Length in decimal digits"
 
 
+@on_one_storage
 @pytest.mark.parametrize(
     ("body", "example"),
     [
