@@ -33,7 +33,9 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def server(require_program: Callable[[str, str], str]) -> Iterator[RunningPostgres]:
-    with RunningPostgres(postgres_programs(require_program)) as running:
+    # Nothing is replicated, and no table lasts long enough to be vacuumed.
+    cheap = ["-c", "autovacuum=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0"]
+    with RunningPostgres(postgres_programs(require_program), *cheap) as running:
         yield running
 
 
