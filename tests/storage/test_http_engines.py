@@ -83,7 +83,7 @@ class TestInFrontOfRedis(InFrontConformance):
         return RedisStorage(f"{self.url}?prefix={sha1(bytes(folder)).hexdigest()}", clock=clock)
 
 
-@pytest.fixture(params=["postgres", "redis"])
+@pytest.fixture(params=[pytest.param("postgres", marks=pytest.mark.deep), "redis"])
 def behind(
     request: pytest.FixtureRequest, clock: MovedClock, tmp_path: Path
 ) -> Iterator[HttpStorage]:

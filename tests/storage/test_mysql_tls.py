@@ -108,6 +108,7 @@ async def test_triggers_that_the_binary_log_forbids_leave_a_store_without_change
     await storage.close()
 
 
+@pytest.mark.deep
 async def test_a_server_works_for_a_user_with_few_rights_once_there_are_tables(
     server: RunningMariadb, trusted: str
 ) -> None:
