@@ -118,6 +118,7 @@ async def test_a_client_behind_nginx(store: Served, require_program: Require) ->
     assert Counted.answered == 2
 
 
+@pytest.mark.deep
 async def test_chromium(store: Served, tmp_path: Path, require_program: Require) -> None:
     chromium = require_program("chromium", "chromium")
     address = f"127.0.0.1:{store.port}"

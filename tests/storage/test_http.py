@@ -11,6 +11,7 @@ from workertown_kv.storage import Clock, Storage
 from workertown_kv.storage.http import HttpStorage
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.url import storage_from_url
+from workertown_kv.testing import MovedClock
 from workertown_kv.testing.conformance.batches import Batches
 from workertown_kv.testing.conformance.changes.expiries import Expiries
 from workertown_kv.testing.conformance.changes.following import Following
@@ -81,6 +82,16 @@ class TestInFrontInShort(
     """The parts of the suite that take few requests; the tests of the engines run the whole."""
 
     durable = False
+
+    @pytest.mark.deep
+    async def test_compare_and_set_loses_no_update(self, storage: Storage) -> None:
+        await super().test_compare_and_set_loses_no_update(storage)
+
+    @pytest.mark.deep
+    async def test_updates_and_touches_at_the_same_time_lose_nothing(
+        self, storage: Storage, clock: MovedClock
+    ) -> None:
+        await super().test_updates_and_touches_at_the_same_time_lose_nothing(storage, clock)
 
     def behind(self, clock: Clock, folder: Path) -> Storage:
         return MemoryStorage(clock=clock)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workertown_kv import Scope, Storage, User
@@ -117,7 +117,6 @@ def may(granted: Sequence[Scope], verb: str, namespace: str, key: str) -> bool:
     prefix=st.sampled_from(["", "a", "a/", "b", "é/", "c"]),
     limit=st.integers(1, 4),
 )
-@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_a_listing_shows_what_may_be_listed_and_read(
     granted: list[Scope], prefix: str, limit: int
 ) -> None:
@@ -153,7 +152,6 @@ def test_a_listing_shows_what_may_be_listed_and_read(
     key=st.sampled_from(KEYS),
     namespace=st.sampled_from(["default", OTHER]),
 )
-@settings(max_examples=3 * settings().max_examples, deadline=None)
 def test_a_value_is_read_and_written_where_a_scope_permits_it(
     granted: list[Scope], key: str, namespace: str
 ) -> None:
