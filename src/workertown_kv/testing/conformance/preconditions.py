@@ -81,5 +81,5 @@ class Preconditions(StorageCase):
                 except PreconditionFailed:
                     pass
 
-        await asyncio.gather(*(add(10) for _ in range(8)))
-        assert value_of(await storage.get(Get(SPACE, "n"))) == (b"80", True)
+        await asyncio.gather(*(add(5) for _ in range(8)))
+        assert value_of(await storage.get(Get(SPACE, "n"))) == (b"40", True)
