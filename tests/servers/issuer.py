@@ -32,11 +32,15 @@ def key_for(algorithm: str, kid: str = "one") -> PrivateKey:
     return _KEYS[name]
 
 
-@cache
 def without_id(key: PrivateKey) -> Key:
     """Return the same key without an id. To import an RSA key takes long, so this is done once."""
     fields = key.as_dict(private=True)
-    return type(key).import_key({name: one for name, one in fields.items() if name != "kid"})
+    return _imported(type(key), tuple((name, one) for name, one in fields.items() if name != "kid"))
+
+
+@cache
+def _imported(kind: type[PrivateKey], fields: tuple[tuple[str, Any], ...]) -> Key:
+    return kind.import_key(dict(fields))
 
 
 class _AnyAlgorithm(JWSRegistry):
