@@ -13,7 +13,7 @@ LONGEST: Final = (
     *("storage/test_redis.py", "cli/test_listening.py", "server/test_plain_protocol.py"),
     "endpoints/pages/test_in_browser.py",
     *("test_durability.py", "clients/test_javascript.py", "test_large_values.py"),
-    *("clients/test_key_vectors.py", "workerd/test_workerd.py", "hosts/test_streams.py"),
+    *("workerd/test_workerd.py", "hosts/test_streams.py"),
     *("cli/test_log.py", "cli/test_reload.py", "storage/test_redis_sentinel.py"),
 )
 """The files that take longest, in this order: the end of a run waits for no long file."""
