@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Final
 
-from .plots import draw
 from .report import figures, growth, heading, peers, ratios
 from .results import Run, save
 from .scenarios import is_over_engine
@@ -14,6 +13,8 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
 
 def write_page(run: Run, page: Path = PAGE) -> None:
     """Replace each part of the page that stands between `<!-- NAME -->` and `<!-- /NAME -->`."""
+    from .plots import draw  # noqa: PLC0415  (matplotlib takes long to import)
+
     folder = page.with_suffix("")
     folder.mkdir(exist_ok=True)
     save(run, folder / "results.json")
