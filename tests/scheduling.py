@@ -7,14 +7,11 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  
 
 LONGEST: Final = (
     *("edge/test_cloudflare_workers.py", "transfer/test_every_pair.py", "storage/test_faults.py"),
-    *("docs/test_pages.py", "storage/test_postgres.py", "storage/test_mysql.py"),
-    *("cli/test_serve.py", "test_every_storage.py", "storage/test_redis_cluster.py"),
-    *("storage/test_upstash.py", "storage/test_sqlite_files.py", "clients/test_sdks.py"),
-    *("storage/test_redis.py", "cli/test_listening.py", "server/test_plain_protocol.py"),
-    "endpoints/pages/test_in_browser.py",
-    *("test_durability.py", "clients/test_javascript.py", "test_large_values.py"),
-    *("workerd/test_workerd.py", "hosts/test_streams.py"),
-    *("cli/test_log.py", "cli/test_reload.py", "storage/test_redis_sentinel.py"),
+    *("storage/test_postgres.py", "docs/test_pages.py", "storage/test_mysql.py"),
+    *("test_every_storage.py", "storage/test_redis_cluster.py", "storage/test_upstash.py"),
+    *("clients/test_sdks.py", "clients/test_javascript.py", "endpoints/pages/test_in_browser.py"),
+    *("examples/test_countries.py", "workerd/test_workerd.py", "cli/test_serve.py"),
+    *("storage/test_sqlite.py", "endpoints/v1/test_value.py", "test_durability.py"),
 )
 """The files that take longest, in this order: the end of a run waits for no long file."""
 
