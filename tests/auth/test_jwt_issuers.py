@@ -13,7 +13,7 @@ from servers.hanging import hanging_tls
 from servers.issuer import Issuer, key_for, sign
 from workertown_kv import OptionsError
 from workertown_kv.auth.jwt.discovery import check_issuer, discover_key_set
-from workertown_kv.auth.jwt.fetch import Document, bounded_client, fetch
+from workertown_kv.auth.jwt.fetch import Document, fetching
 
 pytestmark = pytest.mark.anyio
 
@@ -121,14 +121,18 @@ async def test_a_discovery_document_may_be_as_large_as_a_key_set(
     assert await store.admits(token_of(store, issuer))
 
 
+@pytest.mark.parametrize("earlier", [0, 1800], ids=["first document", "second document"])
 async def test_a_connection_whose_tls_handshake_hangs_is_closed(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, earlier: int
 ) -> None:
-    async with hanging_tls(monkeypatch, 0.95 * 60) as (port, gone):
-        with pytest.raises(httpx2.ConnectTimeout):
-            async with bounded_client(60) as client:
-                await fetch(client, f"https://127.0.0.1:{port}", 1)
-        await asyncio.wait_for(gone.wait(), 60)
+    loop = asyncio.get_running_loop()
+    time = loop.time
+    async with fetching(3600, 1) as fetch:
+        monkeypatch.setattr(loop, "time", lambda: time() + earlier)
+        async with hanging_tls(monkeypatch, 0.95 * (3600 - earlier)) as (port, gone):
+            with pytest.raises(httpx2.ConnectTimeout):
+                await fetch(f"https://127.0.0.1:{port}")
+            await asyncio.wait_for(gone.wait(), 60)
 
 
 async def test_discovery_that_fails_is_tried_again_after_a_while(issuer: Issuer) -> None:

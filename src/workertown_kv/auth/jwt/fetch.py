@@ -3,7 +3,7 @@
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
 
 _CONNECTING: Final = 0.9
-"""The part of the time that connecting may take.
+"""The part of the time left that connecting may take.
 
 httpx2 closes a connection whose TLS handshake lasts longer than it may, but not one whose handshake
 is cancelled, as it would be at the end of the whole time.
@@ -32,16 +32,25 @@ class Document(NamedTuple):
 
 
 @asynccontextmanager
-async def bounded_client(seconds: float) -> AsyncIterator["httpx2.AsyncClient"]:
-    """Make a client that has this many seconds to fetch all documents."""
+async def fetching(
+    seconds: float, limit_bytes: int
+) -> AsyncIterator[Callable[[str], Awaitable[Document]]]:
+    """Yield a function that fetches a document. All documents together have this many seconds.
+
+    The function raises an exception of any kind if it fails.
+    """
     import httpx2  # noqa: PLC0415  (only servers with a key set need it)
 
-    timeout = httpx2.Timeout(seconds, connect=seconds * _CONNECTING)
-    async with (
-        asyncio.timeout(seconds),
-        httpx2.AsyncClient(timeout=timeout, verify=_trusted()) as client,
-    ):
-        yield client
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    async with asyncio.timeout_at(deadline), httpx2.AsyncClient(verify=_trusted()) as client:
+
+        async def fetch(url: str) -> Document:
+            left = deadline - loop.time()
+            client.timeout = httpx2.Timeout(seconds, connect=left * _CONNECTING)
+            return await _fetch(client, url, limit_bytes)
+
+        yield fetch
 
 
 @cache
@@ -54,8 +63,7 @@ def _trusted() -> "ssl.SSLContext | bool":
     return httpx2.create_ssl_context()
 
 
-async def fetch(client: "httpx2.AsyncClient", url: str, limit_bytes: int) -> Document:
-    """Fetch a document. Raises an exception of any kind if that fails."""
+async def _fetch(client: "httpx2.AsyncClient", url: str, limit_bytes: int) -> Document:
     text = bytearray()
     # Without compression, the bytes that are counted are those of the document.
     headers = {"Accept-Encoding": "identity"}

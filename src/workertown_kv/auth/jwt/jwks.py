@@ -12,7 +12,7 @@ from ...failure_log import FailureLog
 from ...options import JwksOptions
 from ...storage import Clock
 from .discovery import discover_key_set
-from .fetch import Document, bounded_client, fetch
+from .fetch import Document, fetching
 from .keys import PublicKeys, public_keys
 from .refusal import TokenRefused
 
@@ -132,15 +132,12 @@ class KeySet:
     async def _download(self) -> Document:
         """Fetch the document with the key set."""
         options = self._options
-        async with bounded_client(options.timeout_seconds) as client:
+        async with fetching(options.timeout_seconds, options.limit_bytes) as fetch:
             url = self._url
             if url is None:
                 assert self._issuer is not None
-                url = await discover_key_set(
-                    self._issuer,
-                    lambda document: fetch(client, document, options.limit_bytes),
-                )
-            return await fetch(client, url, options.limit_bytes)
+                url = await discover_key_set(self._issuer, fetch)
+            return await fetch(url)
 
     def _label(self) -> str:
         # The URL is not shown, since it may have a credential in it.
