@@ -1,5 +1,6 @@
 """Test `--help`, and the errors for wrong command lines."""
 
+import gc
 import re
 import subprocess
 from collections.abc import Callable
@@ -80,6 +81,13 @@ def test_help_names_every_flag_with_its_environment_variable(run: Run, command: 
         # Without the flag, there is no file and no socket.
         shown = f"[env var: {variable}" + ("]" if flag in WITHOUT_DEFAULT else "; default: ")
         assert shown in words
+
+
+def test_only_an_import_hides_what_there_is_from_the_garbage_collector() -> None:
+    command = main.commands["get"]
+    made = [object]
+    assert main.commands["get"] is command
+    assert any(one is made for one in gc.get_objects())
 
 
 def test_the_command_is_installed_under_its_name() -> None:

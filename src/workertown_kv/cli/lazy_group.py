@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,18 +19,11 @@ class LazyCommands(Mapping[str, click.Command]):
         self._places = {name: place for some in sections.values() for name, place in some.items()}
 
     def __getitem__(self, name: str) -> click.Command:
-        module, _, attribute = self._places[name].partition(":")
-        # An import leaves little garbage, and what it makes stays until the end. To look for
-        # garbage in it again and again, and once more at the end, would take a quarter of the time.
-        is_enabled = gc.isenabled()
-        gc.disable()
-        try:
-            imported = importlib.import_module(f".{module}", __package__)
-        finally:
-            gc.freeze()
-            if is_enabled:
-                gc.enable()
-        command: click.Command = getattr(imported, attribute)
+        place, _, attribute = self._places[name].partition(":")
+        module = f"{__package__}.{place}"
+        if module not in sys.modules:
+            _import(module)
+        command: click.Command = getattr(sys.modules[module], attribute)
         return command
 
     def __iter__(self) -> Iterator[str]:
@@ -59,3 +53,16 @@ class LazyGroup(click.Group):
                         for name in names
                     ]
                 )
+
+
+def _import(module: str) -> None:
+    # An import leaves little garbage, and what it makes stays until the end. To look for garbage in
+    # it again and again, and once more at the end, would take a quarter of the time.
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        importlib.import_module(module)
+    finally:
+        gc.freeze()
+        if is_enabled:
+            gc.enable()
