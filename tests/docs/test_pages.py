@@ -34,7 +34,11 @@ RUN = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedStore]:
-    """Return a server for all pages that do not look into its file."""
+    """Return a server for all pages that do not look into its file.
+
+    Only the default namespace is emptied before a page. Other namespaces, and API keys that the
+    store keeps, stay for the pages after it.
+    """
     with ServedStore(tmp_path_factory.mktemp("served") / "kv.sqlite", api_key=API_KEY) as store:
         yield store
 

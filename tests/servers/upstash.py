@@ -124,7 +124,7 @@ class StandInUpstash:
                 stand_in._kept.append(self.connection)
 
             def handle(self) -> None:
-                # Of its own, so that none stays open that hangs while the stand-in ends.
+                # Each client has its own connection to Redis, which ends with it.
                 with socket.create_connection(("127.0.0.1", stand_in._redis_port)) as connection:
                     self._redis = _Redis(connection)
                     super().handle()

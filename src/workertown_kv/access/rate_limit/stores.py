@@ -148,8 +148,8 @@ class _UpstashCounter(_StoreCounter):
 
     async def _run_script(self, keys: Sequence[str], arguments: Sequence[str]) -> Sequence[int]:
         if self._client is None:
-            # The limiter bounds how long an answer may take. But httpx2 would not close a
-            # connection whose TLS handshake the limiter cancels.
+            # The limiter bounds how long an answer may take. Connecting ends before the limiter
+            # gives up: httpx2 would not close a connection whose TLS handshake is cancelled.
             self._client = httpx2.AsyncClient(
                 headers={"Authorization": f"Bearer {self._token.reveal()}"},
                 timeout=httpx2.Timeout(None, connect=ANSWER_SECONDS * 0.9),
