@@ -5,10 +5,11 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
-from typing import Never
+from typing import IO, Never
 from unittest.mock import patch
 
 import pytest
@@ -122,29 +123,31 @@ def _refuse_to_start(*_: object) -> Never:
 
 @pytest.fixture
 def on_terminal(invoke: Callable[..., Result]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `workertown-kv` as `invoke` does, with a terminal as its standard output.
-
-    The terminal has room for 4 KiB that nobody has read.
-    """
+    """Run `workertown-kv` as `invoke` does, with a terminal as its standard output."""
 
     def run_until_it_ends(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
         ours, its = pty.openpty()
         said = StringIO()
         variables = {"TERM": "xterm", "KV_CONFIG": "", "COLUMNS": "100", **env}
-        with (
-            patch.dict(os.environ, variables),
-            os.fdopen(its, "w") as terminal,
-            redirect_stdout(terminal),
-            redirect_stderr(said),
-            pytest.raises(SystemExit) as ended,
-        ):
-            main(args, prog_name="workertown-kv")
-        shown = b""
-        with suppress(OSError):  # Linux says so when the terminal is closed
-            while part := os.read(ours, 65536):
-                shown += part
-        os.close(ours)
-        text = shown.decode().replace("\r\n", "\n")
+        with os.fdopen(ours, "rb", buffering=0) as screen, ThreadPoolExecutor(1) as beside:
+            shown = beside.submit(_read, screen)  # a terminal keeps no more than 4 KiB
+            with (
+                os.fdopen(its, "w") as terminal,
+                patch.dict(os.environ, variables),
+                redirect_stdout(terminal),
+                redirect_stderr(said),
+                pytest.raises(SystemExit) as ended,
+            ):
+                main(args, prog_name="workertown-kv")
+            text = shown.result().decode().replace("\r\n", "\n")
         return subprocess.CompletedProcess(args, int(ended.value.code or 0), text, said.getvalue())
 
     return run_until_it_ends
+
+
+def _read(screen: IO[bytes]) -> bytes:
+    shown = b""
+    with suppress(OSError):  # Linux says so when the terminal is closed
+        while part := screen.read(65536):
+            shown += part
+    return shown

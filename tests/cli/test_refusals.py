@@ -320,7 +320,9 @@ class Plain(StreamRequestHandler):
 def test_a_port_without_tls(run: Run, scheme: str) -> None:
     with ThreadingTCPServer(("127.0.0.1", 0), Plain) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        ended = run("get", "a", "--store", f"{scheme}127.0.0.1:{server.server_address[1]}")
-        server.shutdown()
+        try:
+            ended = run("get", "a", "--store", f"{scheme}127.0.0.1:{server.server_address[1]}")
+        finally:
+            server.shutdown()
     assert (ended.returncode, ended.stderr.count("\n")) == (5, 1)
     assert "(it has no TLS at this port)" in ended.stderr

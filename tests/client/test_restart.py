@@ -45,12 +45,14 @@ def test_a_watch_goes_on_after_the_server_was_killed(
         store["a/2"] = 2
         watcher.wait_for("set", "a/2")
         served.kill()
-        with pytest.raises(StorageUnavailable, match="cannot be reached"):
-            store["a/3"] = 3
-        with Client(served._env["KV_DB"]) as beside:
-            beside["a/3"] = 3
-            del beside["a/1"]
-        served.start()
+        try:
+            with pytest.raises(StorageUnavailable, match="cannot be reached"):
+                store["a/3"] = 3
+            with Client(served._env["KV_DB"]) as beside:
+                beside["a/3"] = 3
+                del beside["a/1"]
+        finally:
+            served.start()
         watcher.wait_for("delete", "a/1")
         store["a/4"] = 4
         watcher.wait_for("set", "a/4")

@@ -20,13 +20,15 @@ async def listening(
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handling[asyncio.create_task(handled(reader, writer))] = writer
 
-    try:
-        async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        try:
             yield server.sockets[0].getsockname()[1]
-    finally:
-        # The event loop could end before these connections, which would then stay open.
-        for task, writer in handling.items():
-            task.cancel()
-            writer.transport.abort()
-        ended = await asyncio.gather(*handling, return_exceptions=True)
-        assert not [one for one in ended if isinstance(one, Exception)]
+        finally:
+            server.close()
+            # The event loop could end before these connections, which would then stay open. Since
+            # Python 3.12, the server does not end before them.
+            for task, writer in handling.items():
+                task.cancel()
+                writer.transport.abort()
+            ended = await asyncio.gather(*handling, return_exceptions=True)
+            assert not [one for one in ended if isinstance(one, Exception)]

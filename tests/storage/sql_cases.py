@@ -495,8 +495,9 @@ class SqlCases(SharedSql, SqlCase):
     async def test_there_are_no_more_connections_than_allowed(self, kept: SqlStorage) -> None:
         await kept.close()
         storage = await self.opened(connections=3)
-        while await self.connections(storage) > 1:
-            pass  # those of other tests are still ending
+        async with asyncio.timeout(60):
+            while await self.connections(storage) > 1:
+                pass  # those of other tests are still ending
         most = 0
 
         async def work(number: int) -> None:

@@ -1,6 +1,7 @@
 """Test that PostgresStorage keeps the contract, in a table that other programs can read."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -265,31 +266,40 @@ def test_each_error_of_postgresql_is_of_a_kind(error: Exception, kind: StorageFa
     assert translated(error, is_connected=True).kind is kind
 
 
-async def test_the_connection_is_encrypted_as_sslmode_says(
-    server: RunningPostgres, tmp_path: Path
-) -> None:
+@contextmanager
+def encrypting(server: RunningPostgres) -> Iterator[Path]:
+    """Restart the server with TLS for a while, and yield its certificate."""
     certificate, key = write_certificate(server.folder)
     server.give(key)
     usual = server.args
-    with server.stopped():
-        server.args = [*usual, "-c", "ssl=on", "-c", f"ssl_cert_file={certificate}"]
-        server.args += ["-c", f"ssl_key_file={key}"]
+    try:
+        with server.stopped():
+            server.args = [*usual, "-c", "ssl=on", "-c", f"ssl_cert_file={certificate}"]
+            server.args += ["-c", f"ssl_key_file={key}"]
+        yield certificate
+    finally:
+        with server.stopped():
+            server.args = usual
+
+
+async def test_the_connection_is_encrypted_as_sslmode_says(
+    server: RunningPostgres, tmp_path: Path
+) -> None:
     other, _ = write_certificate(tmp_path)
     asked = ("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", ())
-    for mode, encrypted in {
-        "": True,
-        "sslmode=disable": False,
-        "sslmode=require": True,
-        f"sslmode=verify-full&sslrootcert={certificate}": True,
-    }.items():
-        storage = PostgresStorage(f"{server.url}?{mode}")
-        await storage.open()
-        async with storage._database.opened().session() as session:
-            ((found,),) = await session.fetch(asked)
-        assert found is encrypted, mode
-        await storage.close()
-    for untrusted in (f"sslmode=verify-ca&sslrootcert={other}", "sslmode=verify-full"):
-        with pytest.raises(StorageError, match="not trusted"):
-            await PostgresStorage(f"{server.url}?{untrusted}").open()
-    with server.stopped():
-        server.args = usual
+    with encrypting(server) as certificate:
+        for mode, encrypted in {
+            "": True,
+            "sslmode=disable": False,
+            "sslmode=require": True,
+            f"sslmode=verify-full&sslrootcert={certificate}": True,
+        }.items():
+            storage = PostgresStorage(f"{server.url}?{mode}")
+            await storage.open()
+            async with storage._database.opened().session() as session:
+                ((found,),) = await session.fetch(asked)
+            await storage.close()
+            assert found is encrypted, mode
+        for untrusted in (f"sslmode=verify-ca&sslrootcert={other}", "sslmode=verify-full"):
+            with pytest.raises(StorageError, match="not trusted"):
+                await PostgresStorage(f"{server.url}?{untrusted}").open()
