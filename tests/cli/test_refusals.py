@@ -54,7 +54,7 @@ def test_a_database_that_cannot_be_opened_leaves_no_socket(run: Run, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_port_of_another_store(run: Run) -> None:
+def test_a_port_that_other_sockets_share(run: Run) -> None:
     sockets = listen("127.0.0.1", port := free_port(), 2)
     try:
         ended = run("serve", "--port", str(port), "--database", "memory://")

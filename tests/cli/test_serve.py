@@ -335,10 +335,13 @@ def test_a_request_that_does_not_finish_is_waited_for_no_longer_than_the_drain_t
 
 
 def test_an_idle_connection_does_not_hold_up_the_end() -> None:
-    args = ["--no-access-log", "--drain-seconds", "600"]
+    args = ["--no-access-log", "--log-format", "json", "--drain-seconds", "600"]
     with ServedStore(args=args) as server, server.client() as client:
         assert client.get("/health").status_code == 200
         assert server.stop() == 0
+    # Nothing is said of requests, nor of the end.
+    [line] = server.output.splitlines()
+    assert json.loads(line)["event"] == "start"
 
 
 def test_more_signals_while_it_ends_change_nothing(

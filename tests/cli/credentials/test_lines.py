@@ -63,8 +63,11 @@ def test_a_user_is_let_in_by_the_line_with_the_hash(invoke: Callable[..., Result
     assert (line["name"], "scopes" in line) == ("ada", False)
     assert line["hash"].startswith("scrypt:")
     assert "engine" not in made.output
-    sent = b64encode(b"ada:engine no. 1").decode()
-    assert answers(("/v1/kv", f"Basic {sent}"), KV_USERS=made.stdout) == [200]
+    asked = [
+        ("/v1/kv", f"Basic {b64encode(sent).decode()}")
+        for sent in (b"ada:engine no. 1", b"ada:engine no. 2")
+    ]
+    assert answers(*asked, KV_USERS=made.stdout) == [200, 401]
 
 
 def test_a_credential_can_end_by_itself(run: Run) -> None:
