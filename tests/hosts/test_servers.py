@@ -13,12 +13,13 @@ from urllib.parse import quote
 
 import pytest
 
+from depth import IS_DEEP
 from workertown_kv.testing.served import free_port
 from workertown_kv.testing.strategies import ODD_KEYS
 
 KEY = {"Authorization": "Bearer s3cret"}
 JSON = {**KEY, "Content-Type": "application/json"}
-LIMIT = 3 * 1024 * 1024
+LIMIT = (25 if IS_DEEP else 3) * 1024 * 1024
 
 SERVERS: Mapping[str, list[str]] = {
     "uvicorn": ["uvicorn", "app:server", "--host", "127.0.0.1", "--port", "{port}"],

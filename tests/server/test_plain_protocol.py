@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from caller import API_KEY, make_server
+from depth import IS_DEEP
 from served_socket import (
     KEY,
     MIB,
@@ -292,7 +293,7 @@ _OPTIONS: Final[list[dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("options", _OPTIONS, ids=["defaults", "everything on"])
-@settings(max_examples=200 if settings.get_current_profile_name() == "all" else 25)
+@settings(max_examples=200 if IS_DEEP else 25)
 @given(sent=st.lists(_REQUESTS, min_size=1, max_size=6))
 def test_both_ways_give_the_same_answers(
     options: dict[str, Any], sent: list[tuple[str, str, list[str], bytes, bool]]

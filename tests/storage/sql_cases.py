@@ -15,6 +15,7 @@ import pytest
 from docs.pages import ROOT, blocks
 
 from caller import Caller, make_server
+from depth import IS_DEEP
 from longest_turn import longest_turn
 from servers.relay import Relay
 from storage.sql_case import SqlCase, put
@@ -125,7 +126,7 @@ class SqlCases(SharedSql, SqlCase):
             lambda: storage.set(put("a", b"x" * 5_000_000, is_json=False)),
             lambda: storage.get(Get("default", "a")),
         )
-        for turns in range(1, 60, 8):
+        for turns in range(1, 60, 4 if IS_DEEP else 8):
             for act in acts:
                 acting: asyncio.Future[object] = asyncio.ensure_future(act())
                 for _ in range(turns):

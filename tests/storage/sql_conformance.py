@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from depth import IS_DEEP
 from servers.database import RunningDatabase
 from storage.sql_case import table_of
 from workertown_kv.errors import StorageUnavailable
@@ -61,7 +62,7 @@ class SharedSql:
 class SqlConformance(SharedSql, StorageConformance):
     """Runs the conformance suite on a database server."""
 
-    examples = 8
+    examples = 16 if IS_DEEP else 8
 
     server: RunningDatabase
 

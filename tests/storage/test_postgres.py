@@ -169,7 +169,7 @@ class TestPostgresFailures(SqlFailures):
         storage = await self.opened()
         other = await asyncpg.connect(self.server.url)
         versions = set()
-        rounds = settings().max_examples // 10  # in `make test-all`, 20
+        rounds = settings().max_examples // 5  # in `make test-all`, 40
         for number in range(rounds):
             await storage.get(Get("default", "a"))
             # This does not wait for the end: the write goes to a server process on its way out.

@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from caller import Caller, make_server
+from depth import IS_DEEP
 from longest_turn import longest_turn
 from servers.redis import RunningRedis
 from servers.relay import Relay
@@ -47,7 +48,7 @@ class OnRedis(StorageConformance):
 
 
 class TestRedisStorage(OnRedis):
-    examples = 16
+    examples = 30 if IS_DEEP else 16
 
 
 @pytest.mark.deep
