@@ -11,7 +11,7 @@ from workertown_kv import Runtime, Server, Storage, kv
 API_KEY = "test-key"
 
 on_one_storage = pytest.mark.parametrize("storage", ["memory"], indirect=True)
-"""Marks a test of requests that are refused before a storage does anything: one will do."""
+"""Marks a test of what is refused before a storage does anything: one storage is enough."""
 
 
 class Caller:

@@ -1,3 +1,3 @@
-"""Know the version of the package, which its metadata takes from here."""
+"""Hold the version of the package. The build reads it from this file."""
 
 __version__: str = "0.1.0"

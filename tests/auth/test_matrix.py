@@ -163,6 +163,7 @@ UNAUTHENTICATED: dict[str, str | bytes | None] = {
 }
 
 ONE_OF_EACH_KIND = ("none", "wrong key", "wrong password", "wrong signature", "wrong secret")
+"""The credentials that `make test` sends to each route; `make test-all` sends them all."""
 
 OUT_OF_SCOPE = {
     "key": "Bearer the-narrow-key",

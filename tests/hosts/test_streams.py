@@ -1,4 +1,4 @@
-"""Streams of changes from real servers, to clients and to a browser."""
+"""Test streams of changes from real servers, to clients and to a browser."""
 
 import json
 import os

@@ -441,7 +441,6 @@ async def test_namespaces_are_made_listed_renamed_and_deleted(call: Caller) -> N
     assert (await call("GET", f"{NAMESPACES}?page=2")).json()["result"] == []
 
 
-@on_one_storage
 @pytest.mark.parametrize(
     ("method", "path", "body", "expected"),
     [
