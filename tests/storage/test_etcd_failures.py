@@ -134,10 +134,11 @@ async def test_a_slow_network_only_delays(relay: Relay, member: RunningMember, p
     assert [one and one.version for one in found] == versions
 
 
+@pytest.mark.parametrize("members", [1, 2])
 async def test_a_lost_answer_is_told_for_a_write_and_asked_again_for_a_read(
-    relay: Relay, member: RunningMember, prefix: str
+    relay: Relay, member: RunningMember, prefix: str, members: int
 ) -> None:
-    hosts = f"127.0.0.1:{relay.port},127.0.0.1:{relay.port}"
+    hosts = ",".join([f"127.0.0.1:{relay.port}"] * members)
     async with opened(f"etcd://{hosts}/{prefix}") as storage:
         await storage.set(put("a", b"1"))
         relay.lose_answers()

@@ -130,7 +130,9 @@ class Gateway:
                 may_repeat = error.outcome is Outcome.NOT_DONE or (
                     error.outcome is Outcome.UNKNOWN and not writes
                 )
-                if not may_repeat or unreached >= len(self._endpoints) or now() + pause >= deadline:
+                # A member may have closed only the connection: even a single one is asked again.
+                most = max(len(self._endpoints), 2 if error.outcome is Outcome.UNKNOWN else 1)
+                if not may_repeat or unreached >= most or now() + pause >= deadline:
                     raise translated(error, writes=writes) from error
                 if isinstance(error, Refused):
                     # A member that answers may only wait for a new leader.
