@@ -1,6 +1,7 @@
 """Make a server in process, and call it."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -40,6 +41,16 @@ class Caller:
         answer = await self(method, url, **given)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
+
+
+async def until_status(ask: Callable[[], Awaitable[httpx2.Response]], status: int) -> None:
+    """Ask again and again, since a request for the health waits only a moment for a check.
+
+    Raises `TimeoutError` after a minute.
+    """
+    async with asyncio.timeout(60):
+        while (await ask()).status_code != status:  # noqa: ASYNC110  (no event tells of a check)
+            await asyncio.sleep(0.01)
 
 
 def make_server(storage: Storage, **options: Any) -> Server:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from caller import until_status
 from servers.databases import database
 from servers.installed import Find
 from workertown_kv import Server, kv
@@ -50,8 +51,7 @@ async def put_and_get(server: Server, number: int) -> None:
             *(server.request(method, path, headers=KEY, **given) for path in paths)
         )
         assert [answer.json()["data"] for answer in answers] == [number] * 3
-    ready = await server.request("GET", "/health/ready")
-    assert ready.status_code == 200, ready.text
+    await until_status(lambda: server.request("GET", "/health/ready"), 200)
 
 
 def test_each_event_loop_may_use_it_after_the_other(url: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from caller import make_server
+from caller import make_server, until_status
 from workertown_kv.cli.workers import try_out
 from workertown_kv.errors import StorageError, StorageFailure, StorageUnavailable
 from workertown_kv.operations import Get
@@ -51,5 +51,5 @@ async def test_a_worker_does_not_repeat_what_the_main_process_has_logged(
     server = make_server(Unwritable())
     server.lifecycle.warns = False
     async with server:
-        assert (await server.request("GET", "/health/ready")).status_code == 200
+        await until_status(lambda: server.request("GET", "/health/ready"), 200)
     assert caplog.records == []

@@ -14,7 +14,7 @@ from typing import ClassVar
 import pytest
 from docs.pages import ROOT, blocks
 
-from caller import Caller, make_server
+from caller import Caller, make_server, until_status
 from depth import IS_DEEP
 from longest_turn import longest_turn
 from servers.relay import Relay
@@ -159,11 +159,11 @@ class SqlCases(SharedSql, SqlCase):
             refused = await call("POST", "/v1/kv", json={"atomic": True, "operations": operations})
             assert refused.status_code == 409
             assert await call.data("GET", "/v1/kv/a") == 2
-            assert (await call("GET", "/health")).status_code == 200
+            await until_status(lambda: call("GET", "/health"), 200)
             assert await call.data("POST", "/admin/migrate", json={}) == []
             with self.server.stopped():
                 assert (await call("GET", "/v1/kv/a")).status_code == 503
-                assert (await call("GET", "/health")).status_code == 503
+                await until_status(lambda: call("GET", "/health"), 503)
             assert await call.data("GET", "/v1/kv/a") == 2
 
     async def test_what_no_row_can_have_is_refused_and_says_why(self, storage: SqlStorage) -> None:

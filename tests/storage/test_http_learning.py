@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from caller import API_KEY, Caller
+from caller import API_KEY, Caller, until_status
 from servers.behind import ServersBehind, quiet_server
 from servers.relay import Relay
 from servers.scripted import answer, scripted
@@ -72,7 +72,7 @@ async def test_a_server_starts_while_the_server_behind_is_down_and_uses_it_later
             assert IN_DOUBT not in found.text
         ready = await call("GET", "/health/ready")
         assert (ready.status_code, "unreachable" in ready.text) == (503, True)
-    assert (await call("GET", "/health/ready")).status_code == 200
+    await until_status(lambda: call("GET", "/health/ready"), 200)
     assert await call.data("PATCH", "/v1/kv/a", json={"increment": 1}, headers=once) == 1
     assert await call.data("PATCH", "/v1/kv/a", json={"increment": 1}, headers=once) == 1
     lacks = (await call.data("GET", "/v1/kv?about=true"))["lacks"]

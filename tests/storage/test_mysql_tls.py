@@ -9,6 +9,7 @@ import pytest
 from servers.certificate import write_certificate
 from servers.mariadb import RunningMariadb, mariadb_program
 from storage.sql_case import put
+from waiting import wait_until
 from workertown_kv.errors import StorageError, StorageFailure, StorageUnsupported
 from workertown_kv.operations import Get, ReadChanges
 from workertown_kv.storage.mysql import MysqlStorage
@@ -124,7 +125,7 @@ async def test_a_server_works_for_a_user_with_few_rights_once_there_are_tables(
         put = client.put("/v1/kv/a", json={"value": 1}, headers={"If-None-Match": "*"})
         assert put.status_code == 200
         assert client.patch("/v1/kv/a", json={"increment": 1}).json()["data"] == 2
-        assert client.get("/health/ready").status_code == 200
+        wait_until(lambda: client.get("/health/ready").status_code == 200)
         assert client.get("/v1/kv").json()["data"]["keys"][0]["key"] == "a"
         assert client.delete("/v1/kv?prefix=b").status_code == 200
     entry = await storage.get(Get("default", "a"))
