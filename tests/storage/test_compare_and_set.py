@@ -40,7 +40,7 @@ async def test_an_update_that_loses_for_too_long_is_given_up(
             self.tries += 1
             raise PreconditionFailed
 
-    monkeypatch.setattr(compare_and_set, "PATIENCE_SECONDS", 0.02)
+    monkeypatch.setattr(compare_and_set, "PATIENCE_SECONDS", 0.5)
     storage = Losing()
     with pytest.raises(StorageUnavailable) as caught:
         await storage.update(add("n"))

@@ -158,13 +158,17 @@ async def test_a_caller_who_goes_away_leaves_the_others() -> None:
     assert await last == "z"
 
 
-async def test_no_job_waits_longer_than_its_time() -> None:
-    engine = await busy_engine(seconds=0.01)
+async def test_no_job_waits_longer_than_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = await busy_engine(seconds=3600)
     tasks = [engine.join(job) for job in "cd"]
     await turns()
     engine.answer(0)
     await turns()
     tasks += [engine.join(job) for job in "ef"]
+    await turns()
+    loop = asyncio.get_running_loop()
+    time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: time() + 3600)
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     messages = [str(one) for one in outcomes]
     assert messages == ["late, sent: True"] * 2 + ["late, sent: False"] * 2
