@@ -37,6 +37,13 @@ from workertown_kv.testing.served import free_port
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a store answer as late as it does on a busy machine."""
+    for module in ("limiter", "stores"):
+        monkeypatch.setattr(f"workertown_kv.access.rate_limit.{module}.ANSWER_SECONDS", 60)
+
+
 @pytest.fixture(scope="module")
 def running(
     require_program: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory
