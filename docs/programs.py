@@ -1,4 +1,4 @@
-"""Runs Python files one after another, and prints a line of text after each.
+"""Run Python files one after another, and print a line of text after each.
 
 One interpreter imports the package once for all of them.
 """
