@@ -64,6 +64,7 @@ class SqlMigrations(SqlCase):
         await storage.open()
         assert await storage.get(Get("default", "a")) is None
 
+    @pytest.mark.deep
     async def test_the_command_that_migrates_does_not_advise_to_run_it(self) -> None:
         url = f"{self.server.url}?table={self.table}&migrate=manual"
         ran = await asyncio.to_thread(
@@ -128,6 +129,7 @@ class SqlMigrations(SqlCase):
         await humble.close()
         assert seen(await changes_since(mighty, cursor)) == [(Event.SET, "a", version)]
 
+    @pytest.mark.deep
     async def test_a_probe_finds_a_right_that_is_missing(self) -> None:
         await self.opened()
         for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):

@@ -202,6 +202,7 @@ class TestMysqlGathering(SqlGathering):
         return int((await asyncio.to_thread(self.server.as_root, waiting)).split("\t")[1])
 
 
+@pytest.mark.deep
 class TestGaleraGathering(TestMysqlGathering):
     """Tests the statements that only a node of Galera needs."""
 

@@ -34,9 +34,10 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(scope="module")
 def server(require_program: Callable[[str, str], str]) -> Iterator[RunningPostgres]:
-    # Nothing is replicated, and no table lasts long enough to be vacuumed.
-    cheap = ["-c", "autovacuum=off", "-c", "wal_level=minimal", "-c", "max_wal_senders=0"]
-    with RunningPostgres(postgres_programs(require_program), *cheap) as running:
+    # Nothing is replicated, no table lasts long enough to be vacuumed, and deadlocks end soon.
+    args = ["--autovacuum=off", "--wal-level=minimal", "--max-wal-senders=0"]
+    args.append("--deadlock-timeout=100ms")
+    with RunningPostgres(postgres_programs(require_program), *args) as running:
         yield running
 
 
@@ -57,6 +58,7 @@ class TestPostgres(SqlCases):
             asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'workertown-kv'"
             return int((await session.fetch((asked, ())))[0][0])
 
+    @pytest.mark.deep
     async def test_many_keys_are_found_one_by_one_in_a_table_without_statistics(self) -> None:
         storage = await self.opened()
         self.server.sql(
@@ -138,6 +140,7 @@ class TestPostgresChanges(SqlChanges):
         version = await storage.set(put("a"))
         assert seen(await changes_since(storage, begin)) == [(Event.SET, "a", version)]
 
+    @pytest.mark.deep
     async def test_changes_are_found_by_an_index_in_a_table_without_statistics(self) -> None:
         storage = await self.opened()
         await storage.set(put("a"))
@@ -160,10 +163,10 @@ class TestPostgresFailures(SqlFailures):
     storage_type: ClassVar = PostgresStorage
 
     def end_connections(self) -> None:
-        self.server.sql(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE application_name = 'workertown-kv'"
-        )
+        ours = "FROM pg_stat_activity WHERE application_name = 'workertown-kv'"
+        self.server.sql(f"SELECT pg_terminate_backend(pid) {ours}")
+        while self.server.sql(f"SELECT count(*) {ours}") != "0":
+            pass
 
     async def test_a_write_over_a_connection_that_is_being_ended_is_done_once(self) -> None:
         storage = await self.opened()
