@@ -12,7 +12,7 @@ import requests
 from caller import API_KEY, make_server
 from served_socket import SECONDS, Served, serving
 from servers.nginx import RunningNginx
-from workertown_kv.server.plain_protocol import PlainExchange, PlainProtocol
+from workertown_kv.server.plain_exchange import PlainExchange
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
@@ -23,23 +23,12 @@ HEADERS = {"Authorization": f"Bearer {API_KEY}"}
 LOGIN = {"username": "ada", "password": "engine"}
 
 
-class Counted(PlainProtocol):
-    """Counts the requests that it answers in place."""
-
-    answered = 0
-
-    def _answer(self, exchange: PlainExchange) -> None:
-        Counted.answered += 1
-        super()._answer(exchange)
-
-
 @pytest.fixture
 async def store() -> AsyncIterator[Served]:
-    Counted.answered = 0
     auth = {"api_key": {"api_key": API_KEY}, "basic": LOGIN}
     async with (
         make_server(MemoryStorage(), auth=auth) as server,
-        serving(server, kind=Counted) as served,
+        serving(server) as served,
     ):
         yield served
 
@@ -51,17 +40,17 @@ async def output_of(*command: str | Path) -> str:
     return output.decode()
 
 
-async def test_curl(store: Served, require_program: Require) -> None:
+async def test_curl(store: Served, require_program: Require, in_place: list[PlainExchange]) -> None:
     curl = require_program("curl", "curl")
     url = f"http://127.0.0.1:{store.port}/v1/kv/a"
     given = [curl, "-sS", "-H", f"Authorization: Bearer {API_KEY}"]
     body = ("-H", "Content-Type: application/json", "-d", '{"value":"curl"}')
     await output_of(*given, "-X", "PUT", *body, url)
     assert json.loads(await output_of(*given, url))["data"] == "curl"
-    assert Counted.answered == 2
+    assert len(in_place) == 2
 
 
-async def test_httpx2(store: Served) -> None:
+async def test_httpx2(store: Served, in_place: list[PlainExchange]) -> None:
     async with httpx2.AsyncClient(
         base_url=f"http://127.0.0.1:{store.port}", headers=HEADERS
     ) as client:
@@ -69,10 +58,10 @@ async def test_httpx2(store: Served) -> None:
         assert (await client.get("/v1/kv/a")).json()["data"] == "httpx2"
         await client.delete("/v1/kv/a")
         assert (await client.get("/v1/kv/a")).status_code == 404
-    assert Counted.answered == 4
+    assert len(in_place) == 4
 
 
-async def test_requests(store: Served) -> None:
+async def test_requests(store: Served, in_place: list[PlainExchange]) -> None:
     def use() -> object:
         with requests.Session() as session:
             session.headers.update(HEADERS)
@@ -81,10 +70,12 @@ async def test_requests(store: Served) -> None:
             return session.get(url, timeout=SECONDS).json()["data"]
 
     assert await asyncio.to_thread(use) == "requests"
-    assert Counted.answered == 2
+    assert len(in_place) == 2
 
 
-async def test_undici_in_node(store: Served, require_program: Require) -> None:
+async def test_undici_in_node(
+    store: Served, require_program: Require, in_place: list[PlainExchange]
+) -> None:
     node = require_program("node", "nodejs")
     script = f"""
         const url = "http://127.0.0.1:{store.port}/v1/kv/a";
@@ -93,10 +84,12 @@ async def test_undici_in_node(store: Served, require_program: Require) -> None:
         console.log((await (await fetch(url, {{ headers }})).json()).data);
     """
     assert await output_of(node, "--input-type=module", "-e", script) == "undici\n"
-    assert Counted.answered == 2
+    assert len(in_place) == 2
 
 
-async def test_a_client_behind_nginx(store: Served, require_program: Require) -> None:
+async def test_a_client_behind_nginx(
+    store: Served, require_program: Require, in_place: list[PlainExchange]
+) -> None:
     nginx = require_program("nginx", "nginx-light")
     server = """
         server {
@@ -115,11 +108,13 @@ async def test_a_client_behind_nginx(store: Served, require_program: Require) ->
         async with httpx2.AsyncClient(base_url=proxy.url, headers=HEADERS) as client:
             await client.put("/v1/kv/a", json={"value": "nginx"})
             assert (await client.get("/v1/kv/a")).json()["data"] == "nginx"
-    assert Counted.answered == 2
+    assert len(in_place) == 2
 
 
 @pytest.mark.deep
-async def test_chromium(store: Served, tmp_path: Path, require_program: Require) -> None:
+async def test_chromium(
+    store: Served, tmp_path: Path, require_program: Require, in_place: list[PlainExchange]
+) -> None:
     chromium = require_program("chromium", "chromium")
     address = f"127.0.0.1:{store.port}"
     async with httpx2.AsyncClient(base_url=f"http://{address}", headers=HEADERS) as client:
@@ -129,4 +124,4 @@ async def test_chromium(store: Served, tmp_path: Path, require_program: Require)
     shown = await output_of(chromium, *options, f"--user-data-dir={tmp_path}", "--dump-dom", url)
     assert "chromium" in shown
     # The put, the request without the credentials, which Chromium sends first, and that with them.
-    assert 2 <= Counted.answered <= 3
+    assert 2 <= len(in_place) <= 3

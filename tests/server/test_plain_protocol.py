@@ -31,7 +31,8 @@ from workertown_kv import Server
 from workertown_kv.operations import Get, Set
 from workertown_kv.server.bounded_protocol import BoundedProtocol
 from workertown_kv.server.known_fields import MOST_BLOCKS, MOST_BYTES, KnownBlocks, KnownFields
-from workertown_kv.server.plain_protocol import BODY_BYTES, PlainExchange, PlainProtocol
+from workertown_kv.server.plain_exchange import PlainExchange
+from workertown_kv.server.plain_protocol import BODY_BYTES, PlainProtocol
 from workertown_kv.server.turn import Turn
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
@@ -45,30 +46,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
     return "asyncio", {"use_uvloop": request.param}
 
 
-class Counted(PlainProtocol):
-    """Counts the requests that it answers in place."""
-
-    answered = 0
-    parsed = 0
-
-    def on_message_begin(self) -> None:
-        self.parsed += 1
-        super().on_message_begin()
-
-    def _answer(self, exchange: PlainExchange) -> None:
-        Counted.answered += 1
-        super()._answer(exchange)
-
-
-@pytest.fixture(autouse=True)
-def reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    Counted.answered = 0
-    monkeypatch.setattr("workertown_kv.server.plain_protocol._KNOWN", KnownBlocks())
-
-
 @pytest.fixture
 async def store() -> AsyncIterator[Served]:
-    async with make_server(MemoryStorage()) as server, serving(server, kind=Counted) as served:
+    async with make_server(MemoryStorage()) as server, serving(server) as served:
         yield served
 
 
@@ -109,10 +89,12 @@ async def answers(served: Served, sent: bytes, count: int) -> list[bytes]:
         request(b"GET /a", b"CF-KV-FLPROD-405: https://x/a"),
     ],
 )
-async def test_what_needs_only_the_storage_is_answered_in_place(store: Served, sent: bytes) -> None:
+async def test_what_needs_only_the_storage_is_answered_in_place(
+    store: Served, sent: bytes, in_place: list[PlainExchange]
+) -> None:
     assert statuses(b"".join(await answers(store, put(b"a", b'{"value":1}'), 1))) == [200]
     assert await answer_of(store, sent)
-    assert Counted.answered == 2
+    assert len(in_place) == 2
 
 
 async def answer_of(served: Served, sent: bytes) -> bytes:
@@ -140,9 +122,11 @@ async def answer_of(served: Served, sent: bytes) -> bytes:
         request(b"GET //v1/kv/a"),
     ],
 )
-async def test_what_is_not_plain_is_answered_by_the_application(store: Served, sent: bytes) -> None:
+async def test_what_is_not_plain_is_answered_by_the_application(
+    store: Served, sent: bytes, in_place: list[PlainExchange]
+) -> None:
     await answer_of(store, sent)
-    assert Counted.answered == 0
+    assert not in_place
 
 
 def _with_middleware(server: Server) -> None:
@@ -165,12 +149,14 @@ def _with_handler(server: Server) -> None:
 
 
 @pytest.mark.parametrize("change", [_with_middleware, _with_route, _with_handler])
-async def test_a_server_with_something_around_it_answers_everything_itself(change: Any) -> None:
+async def test_a_server_with_something_around_it_answers_everything_itself(
+    change: Any, in_place: list[PlainExchange]
+) -> None:
     server = make_server(MemoryStorage())
     change(server)
-    async with server, serving(server, kind=Counted) as served:
+    async with server, serving(server) as served:
         assert statuses(await answer_of(served, request(b"GET /v1/kv/a"))) == [404]
-    assert Counted.answered == 0
+    assert not in_place
 
 
 @pytest.mark.parametrize(
@@ -306,7 +292,7 @@ async def _compare(
 ) -> None:
     async with AsyncExitStack() as stack:
         connections = []
-        for kind in (Counted, BoundedProtocol):
+        for kind in (PlainProtocol, BoundedProtocol):
             server = await stack.enter_async_context(make_server(MemoryStorage(), **options))
             served = await stack.enter_async_context(serving(server, kind=kind))
             connections.append(await served.connect())
@@ -357,7 +343,9 @@ def _comparable(answer: bytes) -> bytes:
 GET: Final = request(b"GET /v1/kv/a")
 
 
-async def test_fields_that_come_again_are_parsed_only_twice(store: Served) -> None:
+async def test_fields_that_come_again_are_parsed_only_twice(
+    store: Served, in_place: list[PlainExchange]
+) -> None:
     async with connected(store) as (protocol, send):
         for number in range(5):
             key = b"k%d" % number
@@ -365,8 +353,8 @@ async def test_fields_that_come_again_are_parsed_only_twice(store: Served) -> No
             assert statuses(await send(sent)) == [200]
             sent = request(b"GET /v1/kv/%b?namespace=default" % key)
             assert (await send(sent)).endswith(b'"data":%d}' % number)
-        assert protocol.parsed == 4
-    assert Counted.answered == 10
+        assert protocol._requests == 4
+    assert len(in_place) == 10
 
 
 async def test_credentials_are_checked_each_time() -> None:
@@ -375,7 +363,7 @@ async def test_credentials_are_checked_each_time() -> None:
     server = make_server(MemoryStorage(clock=lambda: now), auth={"api_key": {"api_keys": [key]}})
     async with (
         server,
-        serving(server, kind=Counted) as served,
+        serving(server) as served,
         connected(served) as (protocol, send),
     ):
         sent = request(b"GET /v1/kv/a")
@@ -383,7 +371,7 @@ async def test_credentials_are_checked_each_time() -> None:
         now = 20.0
         found.append(statuses(await send(sent)))
         assert found == [[404], [404], [404], [401]]
-        assert protocol.parsed == 2
+        assert protocol._requests == 2
 
 
 @pytest.mark.parametrize(
@@ -453,7 +441,7 @@ async def test_a_field_that_varies_needs_no_parsing(store: Served, varying: byte
             answer = await send(GET.replace(b"\r\n\r\n", field))
             assert statuses(answer) == [404]
             assert (b"\r\nx-request-id: id-%d\r\n" % number in answer) is (b"id-" in varying)
-    assert protocol.parsed == 2
+    assert protocol._requests == 2
 
 
 REQUEST_IDS = [
@@ -521,11 +509,11 @@ def test_the_oldest_fields_are_forgotten() -> None:
 @asynccontextmanager
 async def connected(
     served: Served,
-) -> AsyncIterator[tuple[Counted, Callable[[bytes], Awaitable[bytes]]]]:
+) -> AsyncIterator[tuple[PlainProtocol, Callable[[bytes], Awaitable[bytes]]]]:
     """Connect, and give the server's end, and a function that sends and returns the answer."""
     reader, writer = await served.connect()
     protocol = served.protocol(writer)
-    assert isinstance(protocol, Counted)
+    assert isinstance(protocol, PlainProtocol)
 
     async def send(sent: bytes) -> bytes:
         writer.write(sent)
@@ -542,7 +530,7 @@ async def connected(
 
 async def test_a_plain_request_waits_for_the_answer_before_it(tmp_path: Any) -> None:
     storage = SqliteStorage(tmp_path / "kv.sqlite")
-    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+    async with make_server(storage) as server, serving(server) as served:
         sent = put(b"a", b'{"value":1}') + request(b"GET /v1/kv/a") + put(b"a", b'{"value":2}')
         found = await answers(served, sent + request(b"GET /v1/kv/a"), 4)
         assert [answer.rpartition(b'"data":')[2] for answer in found] == [
@@ -553,7 +541,7 @@ async def test_a_plain_request_waits_for_the_answer_before_it(tmp_path: Any) -> 
         ]
 
 
-async def test_a_body_may_come_later(store: Served) -> None:
+async def test_a_body_may_come_later(store: Served, in_place: list[PlainExchange]) -> None:
     sent = put(b"a", b'{"value":"late"}')
     reader, writer = await store.connect()
     for piece in (sent[:-10], sent[-10:-4], sent[-4:]):
@@ -561,11 +549,13 @@ async def test_a_body_may_come_later(store: Served) -> None:
         await writer.drain()
         await asyncio.sleep(0.01)
     assert statuses(await one_answer(reader)) == [200]
-    assert Counted.answered == 1
+    assert len(in_place) == 1
     writer.close()
 
 
-async def test_the_size_of_a_body_does_not_count_as_that_of_the_head(store: Served) -> None:
+async def test_the_size_of_a_body_does_not_count_as_that_of_the_head(
+    store: Served, in_place: list[PlainExchange]
+) -> None:
     fields = [b"X-Long-%d: %b" % (number, b"x" * 5000) for number in range(20)]
     sent = put(b"a", b'{"value":"' + b"x" * 50_000 + b'"}', *fields)
     reader, writer = await store.connect()
@@ -574,11 +564,13 @@ async def test_the_size_of_a_body_does_not_count_as_that_of_the_head(store: Serv
         await writer.drain()
         await asyncio.sleep(0.001)
     assert statuses(await one_answer(reader)) == [200]
-    assert Counted.answered == 1
+    assert len(in_place) == 1
     writer.close()
 
 
-async def test_a_body_that_does_not_come_is_left_to_the_application(store: Served) -> None:
+async def test_a_body_that_does_not_come_is_left_to_the_application(
+    store: Served, in_place: list[PlainExchange]
+) -> None:
     sent = put(b"a", b'{"value":"late"}')
     reader, writer = await store.connect()
     writer.write(sent[:-10])
@@ -588,7 +580,7 @@ async def test_a_body_that_does_not_come_is_left_to_the_application(store: Serve
     store.sweep(1)
     writer.write(sent[-10:])
     assert statuses(await one_answer(reader)) == [200]
-    assert Counted.answered == 0
+    assert not in_place
     writer.close()
 
 
@@ -623,7 +615,7 @@ class Slow(MemoryStorage):
 
 async def test_a_client_that_is_gone_takes_no_answer_of_others() -> None:
     storage = Slow()
-    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+    async with make_server(storage) as server, serving(server) as served:
         _, gone = await served.connect()
         gone.write(put(b"a", b'{"value":1}') + request(b"GET /v1/kv/a"))
         await until(lambda: storage.waiting == 1)
@@ -662,7 +654,7 @@ async def test_an_answer_that_cannot_be_written_holds_up_no_other(
 @pytest.mark.parametrize("event", ["shutdown", "reload", "disconnect"])
 async def test_a_write_under_way_is_finished_whatever_happens(event: str) -> None:
     storage = Slow()
-    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+    async with make_server(storage) as server, serving(server) as served:
         reader, writer = await served.connect()
         writer.write(put(b"a", b'{"value":1}'))
         await until(lambda: storage.waiting == 1)
@@ -706,7 +698,7 @@ class InSteps(MemoryStorage):
 
 async def test_a_request_is_one_of_the_tasks_until_it_is_answered() -> None:
     storage = InSteps()
-    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+    async with make_server(storage) as server, serving(server) as served:
         reader, writer = await served.connect()
         writer.write(put(b"a", b'{"value":1}'))
         await until(lambda: len(storage.steps) == 1)
@@ -722,7 +714,9 @@ async def test_a_request_is_one_of_the_tasks_until_it_is_answered() -> None:
         writer.close()
 
 
-async def test_wrong_credentials_are_refused_as_slowly(tmp_path: Any) -> None:
+async def test_wrong_credentials_are_refused_as_slowly(
+    tmp_path: Any, in_place: list[PlainExchange]
+) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -730,10 +724,10 @@ async def test_wrong_credentials_are_refused_as_slowly(tmp_path: Any) -> None:
 
     server = make_server(MemoryStorage(), auth={"failure_seconds": 5, "api_key": {"api_key": "k"}})
     server.guard._sleep = sleep
-    async with server, serving(server, kind=Counted) as served:
+    async with server, serving(server) as served:
         wrong = request(b"GET /v1/kv/a").replace(KEY, b"Authorization: Bearer wrong\r\n")
         assert statuses(await answer_of(served, wrong)) == [401]
-    assert Counted.answered == 1
+    assert len(in_place) == 1
     assert len(slept) == 1
     assert 4 < slept[0] <= 5
 
@@ -741,7 +735,7 @@ async def test_wrong_credentials_are_refused_as_slowly(tmp_path: Any) -> None:
 async def test_large_answers_are_whole_and_take_no_memory_of_a_client_that_stops_reading() -> None:
     value = b'"' + b"x" * (4 * MIB) + b'"'
     storage = MemoryStorage()
-    async with make_server(storage) as server, serving(server, kind=Counted) as served:
+    async with make_server(storage) as server, serving(server) as served:
         await storage.set(Set(namespace="default", key="a", value=value))
         await storage.set(Set(namespace="default", key="b", value=b'"' + b"y" * 60_000 + b'"'))
         assert value in await answer_of(served, request(b"GET /v1/kv/a"))
@@ -761,7 +755,7 @@ async def test_an_answer_that_breaks_off_ends_only_its_connection(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = make_server(MemoryStorage(), logger=lambda *_: 1 / 0)
-    async with server, serving(server, kind=Counted) as served:
+    async with server, serving(server) as served:
         received = await served.all(request(b"GET /v1/kv/a"))
         assert statuses(received) in ([], [404])
     assert any(
