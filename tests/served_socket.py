@@ -50,6 +50,14 @@ class Served:
         client = writer.get_extra_info("sockname")
         return next((one for one in self.protocols if one.client == client), None)
 
+    async def answer(self, sent: bytes) -> bytes:
+        """Send a request on a connection of its own, and return the answer."""
+        reader, writer = await self.connect()
+        writer.write(sent)
+        answer = await one_answer(reader, is_head=sent.startswith(b"HEAD"))
+        writer.close()
+        return answer
+
     async def all(self, sent: bytes) -> bytes:
         """Send this, and return what comes until the server closes the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=MIB)

@@ -2,10 +2,8 @@
 
 import asyncio
 import re
-import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import pytest
@@ -15,28 +13,13 @@ from starlette.responses import Response
 
 from caller import API_KEY, make_server
 from depth import IS_DEEP
-from served_socket import (
-    KEY,
-    MIB,
-    SECONDS,
-    Served,
-    one_answer,
-    put,
-    request,
-    serving,
-    statuses,
-    until,
-)
+from served_socket import SECONDS, Served, one_answer, put, request, serving, statuses, until
 from workertown_kv import Server
-from workertown_kv.operations import Get, Set
 from workertown_kv.server.bounded_protocol import BoundedProtocol
-from workertown_kv.server.known_fields import MOST_BLOCKS, MOST_BYTES, KnownBlocks, KnownFields
 from workertown_kv.server.plain_exchange import PlainExchange
 from workertown_kv.server.plain_protocol import BODY_BYTES, PlainProtocol
-from workertown_kv.server.turn import Turn
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
-from workertown_kv.storage.tasks import OutcomeFuture
 
 pytestmark = pytest.mark.anyio
 
@@ -50,15 +33,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 async def store() -> AsyncIterator[Served]:
     async with make_server(MemoryStorage()) as server, serving(server) as served:
         yield served
-
-
-async def answers(served: Served, sent: bytes, count: int) -> list[bytes]:
-    """Send requests on one connection, and return so many answers."""
-    reader, writer = await served.connect()
-    writer.write(sent)
-    found = [await one_answer(reader) for _ in range(count)]
-    writer.close()
-    return found
 
 
 # What is answered in place
@@ -92,17 +66,9 @@ async def answers(served: Served, sent: bytes, count: int) -> list[bytes]:
 async def test_what_needs_only_the_storage_is_answered_in_place(
     store: Served, sent: bytes, in_place: list[PlainExchange]
 ) -> None:
-    assert statuses(b"".join(await answers(store, put(b"a", b'{"value":1}'), 1))) == [200]
-    assert await answer_of(store, sent)
+    assert statuses(await store.answer(put(b"a", b'{"value":1}'))) == [200]
+    assert await store.answer(sent)
     assert len(in_place) == 2
-
-
-async def answer_of(served: Served, sent: bytes) -> bytes:
-    reader, writer = await served.connect()
-    writer.write(sent)
-    answer = await one_answer(reader, is_head=sent.startswith(b"HEAD"))
-    writer.close()
-    return answer
 
 
 @pytest.mark.parametrize(
@@ -125,7 +91,7 @@ async def answer_of(served: Served, sent: bytes) -> bytes:
 async def test_what_is_not_plain_is_answered_by_the_application(
     store: Served, sent: bytes, in_place: list[PlainExchange]
 ) -> None:
-    await answer_of(store, sent)
+    await store.answer(sent)
     assert not in_place
 
 
@@ -155,7 +121,7 @@ async def test_a_server_with_something_around_it_answers_everything_itself(
     server = make_server(MemoryStorage())
     change(server)
     async with server, serving(server) as served:
-        assert statuses(await answer_of(served, request(b"GET /v1/kv/a"))) == [404]
+        assert statuses(await served.answer(request(b"GET /v1/kv/a"))) == [404]
     assert not in_place
 
 
@@ -338,193 +304,6 @@ def _comparable(answer: bytes) -> bytes:
     return re.sub(rb";t=\d+|retry-after: \d+|now is \d+", b"N", answer)
 
 
-# Known header fields
-
-GET: Final = request(b"GET /v1/kv/a")
-
-
-async def test_fields_that_come_again_are_parsed_only_twice(
-    store: Served, in_place: list[PlainExchange]
-) -> None:
-    async with connected(store) as (protocol, send):
-        for number in range(5):
-            key = b"k%d" % number
-            sent = put(key, b'{"value":%d}' % number)
-            assert statuses(await send(sent)) == [200]
-            sent = request(b"GET /v1/kv/%b?namespace=default" % key)
-            assert (await send(sent)).endswith(b'"data":%d}' % number)
-        assert protocol._requests == 4
-    assert len(in_place) == 10
-
-
-async def test_credentials_are_checked_each_time() -> None:
-    now = 0.0
-    key = {"name": "a", "api_key": API_KEY, "expires_at": 10}
-    server = make_server(MemoryStorage(clock=lambda: now), auth={"api_key": {"api_keys": [key]}})
-    async with (
-        server,
-        serving(server) as served,
-        connected(served) as (protocol, send),
-    ):
-        sent = request(b"GET /v1/kv/a")
-        found = [statuses(await send(sent)) for _ in range(3)]
-        now = 20.0
-        found.append(statuses(await send(sent)))
-        assert found == [[404], [404], [404], [401]]
-        assert protocol._requests == 2
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        request(b"GET /v1/kv/a b"),
-        request(b"GET /v1/kv/\xff"),
-        request(b"GET /v1/kv/a#b"),
-        request(b"GET  /v1/kv/a"),
-        request(b"GET v1/kv/a"),
-        request(b"GET http://other.example/v1/kv/a"),
-        request(b"get /v1/kv/a"),
-        GET.replace(b"HTTP/1.1", b"HTTP/1.0"),
-        GET + b"G",
-        GET + GET,
-    ],
-)
-def test_only_a_request_with_a_plain_first_line_is_found(sent: bytes) -> None:
-    known = KnownBlocks()
-    for _ in range(2):
-        known.keep(GET, KnownFields([], {}, 0))
-    assert known.find(GET) is not None
-    assert known.find(sent) is None
-
-
-IF_NONE_MATCH = [
-    (b'If-None-Match: "none"', 200),
-    (b'If-None-Match: "%s"', 304),
-    (b'if-none-match: "%s"', 304),
-    (b'If-None-Match: W/"%s"', 304),
-    (b'If-None-Match:"%s"', 304),
-    (b'If-None-Match: "none", "%s"', 304),
-    (b'If-None-Match: "none"\r\nIf-None-Match: "%s"', 304),
-    (b'If-None-Match: "%s"\r\nIf-None-Match: "none"', 304),
-    (b'If-None-Match: "none"\r\nIf-None-Match: W/"%s"', 304),
-    (b"If-None-Match: *", 304),
-    (b"If-None-Match: none", 400),
-    (b"Accept: */*", 200),
-]
-
-
-async def test_a_known_block_with_another_if_none_match_is_no_other_request(store: Served) -> None:
-    async with connected(store) as (_, send):
-        await send(put(b"a", b'{"value":1}'))
-        version = re.search(rb'\r\netag: "([^"]+)"', await send(GET))
-        assert version is not None
-        for _ in range(3):
-            for line, status in IF_NONE_MATCH:
-                field = line.replace(b"%s", version[1])
-                found = await send(GET.replace(b"\r\n\r\n", b"\r\n" + field + b"\r\n\r\n"))
-                assert (field, statuses(found)) == (field, [status])
-
-
-@pytest.mark.parametrize(
-    "varying",
-    [
-        b'If-None-Match: "%d"',
-        b"X-Request-Id: id-%d",
-        b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b%d-01",
-        b'x-request-id: id-%d\r\nAccept: */*\r\nif-none-match: "x"',
-    ],
-)
-async def test_a_field_that_varies_needs_no_parsing(store: Served, varying: bytes) -> None:
-    async with connected(store) as (protocol, send):
-        for number in range(4):
-            field = b"\r\n" + varying % number + b"\r\n\r\n"
-            answer = await send(GET.replace(b"\r\n\r\n", field))
-            assert statuses(answer) == [404]
-            assert (b"\r\nx-request-id: id-%d\r\n" % number in answer) is (b"id-" in varying)
-    assert protocol._requests == 2
-
-
-REQUEST_IDS = [
-    (b"X-Request-Id: one", b"one"),
-    (b"x-request-id: two", b"two"),
-    (b"X-Request-Id: one two", None),
-    (b"X-Request-Id: one\r\nX-Request-Id: two", None),
-    (b"X-Request-Id: " + b"x" * 64, b"x" * 64),
-    (b"X-Request-Id: " + b"x" * 65, None),
-    (b"Accept: */*", None),
-]
-
-
-async def test_a_known_block_with_another_request_id_is_another_request(store: Served) -> None:
-    async with connected(store) as (_, send):
-        for _ in range(3):
-            for line, expected in REQUEST_IDS:
-                answer = await send(GET.replace(b"\r\n\r\n", b"\r\n" + line + b"\r\n\r\n"))
-                (found,) = re.findall(rb"\r\nx-request-id: (\S+)", answer)
-                assert found == expected or (
-                    expected is None and re.fullmatch(rb"[0-9a-f]{10}-\d+", found)
-                )
-                assert answer.endswith(b'"request_id":"%b"}' % found)
-
-
-async def test_a_request_inside_the_fields_of_another_is_none(store: Served) -> None:
-    async with connected(store) as (_, send):
-        for _ in range(3):
-            await send(GET)
-    async with connected(store) as (protocol, send):
-        protocol.data_received(GET.replace(b"\r\n\r\n", b"\r\nX-Inner: "))
-        assert statuses(await send(GET)) == [400]  # the fields of both have Host
-
-
-async def test_a_request_inside_a_body_is_none(store: Served) -> None:
-    async with connected(store) as (_, send):
-        for _ in range(3):
-            await send(GET)
-    async with connected(store) as (protocol, send):
-        protocol.data_received(put(b"b", b" " * len(GET)).rstrip(b" "))
-        assert statuses(await send(GET)) == [400]  # it is no JSON
-
-
-async def test_a_body_of_another_length_than_known_is_parsed(store: Served) -> None:
-    async with connected(store) as (protocol, send):
-        for _ in range(3):
-            await send(put(b"a", b'{"value":1}'))
-        whole = put(b"a", b'{"value":2}')
-        protocol.data_received(whole[:-3])
-        assert (await send(whole[-3:])).endswith(b'"data":2}')
-
-
-def test_the_oldest_fields_are_forgotten() -> None:
-    known = KnownBlocks()
-    fields = KnownFields([], {}, 0)
-    sent = [b"GET / HTTP/1.1\r\nA: %d\r\n\r\n" % number for number in range(MOST_BLOCKS + 1)]
-    too_long = b"GET / HTTP/1.1\r\nA: " + b"x" * MOST_BYTES + b"\r\n\r\n"
-    for data in [too_long, *sent]:
-        known.keep(data, fields)
-        assert known.find(data) is None
-        known.keep(data, fields)
-    assert [data for data in (too_long, *sent) if known.find(data) is None] == [too_long, sent[0]]
-
-
-@asynccontextmanager
-async def connected(
-    served: Served,
-) -> AsyncIterator[tuple[PlainProtocol, Callable[[bytes], Awaitable[bytes]]]]:
-    """Connect, and give the server's end, and a function that sends and returns the answer."""
-    reader, writer = await served.connect()
-    protocol = served.protocol(writer)
-    assert isinstance(protocol, PlainProtocol)
-
-    async def send(sent: bytes) -> bytes:
-        writer.write(sent)
-        return await one_answer(reader)
-
-    try:
-        yield protocol, send
-    finally:
-        writer.close()
-
-
 # In order, and together with the rest
 
 
@@ -532,7 +311,10 @@ async def test_a_plain_request_waits_for_the_answer_before_it(tmp_path: Any) -> 
     storage = SqliteStorage(tmp_path / "kv.sqlite")
     async with make_server(storage) as server, serving(server) as served:
         sent = put(b"a", b'{"value":1}') + request(b"GET /v1/kv/a") + put(b"a", b'{"value":2}')
-        found = await answers(served, sent + request(b"GET /v1/kv/a"), 4)
+        reader, writer = await served.connect()
+        writer.write(sent + request(b"GET /v1/kv/a"))
+        found = [await one_answer(reader) for _ in range(4)]
+        writer.close()
         assert [answer.rpartition(b'"data":')[2] for answer in found] == [
             b"1}",
             b"1}",
@@ -597,168 +379,3 @@ async def test_a_server_that_stops_answers_what_is_arriving(store: Served) -> No
     assert statuses(answer) == [200]
     assert b"\r\nconnection: close\r\n" in answer
     writer.close()
-
-
-class Slow(MemoryStorage):
-    """Writes only once it is let."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.may_write = asyncio.Event()
-        self.waiting = 0
-
-    async def set(self, operation: Set) -> str:
-        self.waiting += 1
-        await self.may_write.wait()
-        return await super().set(operation)
-
-
-async def test_a_client_that_is_gone_takes_no_answer_of_others() -> None:
-    storage = Slow()
-    async with make_server(storage) as server, serving(server) as served:
-        _, gone = await served.connect()
-        gone.write(put(b"a", b'{"value":1}') + request(b"GET /v1/kv/a"))
-        await until(lambda: storage.waiting == 1)
-        (lost,) = served.protocols
-        reader, writer = await served.connect()
-        writer.write(put(b"b", b'{"value":2}'))
-        await until(lambda: storage.waiting == 2)
-        lost.abort()
-        await until(lambda: len(served.protocols) == 1)
-        storage.may_write.set()
-        assert statuses(await one_answer(reader)) == [200]
-        for one in (gone, writer):
-            one.close()
-
-
-async def test_an_answer_that_cannot_be_written_holds_up_no_other(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    class Writing:
-        is_flushed = False
-
-        def flush(self) -> None:
-            self.is_flushed = True
-
-    class Broken:
-        def flush(self) -> None:
-            raise RuntimeError("closed")
-
-    turn, writing = Turn(), Writing()
-    turn.add(Broken())
-    turn.add(writing)
-    await until(lambda: writing.is_flushed)
-    assert "An answer could not be written" in caplog.text
-
-
-@pytest.mark.parametrize("event", ["shutdown", "reload", "disconnect"])
-async def test_a_write_under_way_is_finished_whatever_happens(event: str) -> None:
-    storage = Slow()
-    async with make_server(storage) as server, serving(server) as served:
-        reader, writer = await served.connect()
-        writer.write(put(b"a", b'{"value":1}'))
-        await until(lambda: storage.waiting == 1)
-        protocol = served.protocol(writer)
-        assert protocol is not None
-        if event == "shutdown":
-            protocol.shutdown()
-        elif event == "reload":
-            protocol.use(make_server(MemoryStorage()))
-        else:
-            # A client that has only ended what it sends still gets its answer.
-            connection = writer.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.close()
-            await until(lambda: not served.state.connections)
-        storage.may_write.set()
-        if event == "disconnect":
-            await until(lambda: not served.state.tasks)
-        else:
-            answer = await one_answer(reader)
-            assert statuses(answer) == [200]
-            assert (b"\r\nconnection: close\r\n" in answer) == (event == "shutdown")
-            writer.close()
-        assert await storage.get(Get("default", "a")) is not None
-
-
-class InSteps(MemoryStorage):
-    """Waits twice for each write, without a task."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps: list[OutcomeFuture[None]] = []
-
-    async def set(self, operation: Set) -> str:
-        for _ in range(2):
-            step = OutcomeFuture[None]()
-            self.steps.append(step)
-            await step
-        return await super().set(operation)
-
-
-async def test_a_request_is_one_of_the_tasks_until_it_is_answered() -> None:
-    storage = InSteps()
-    async with make_server(storage) as server, serving(server) as served:
-        reader, writer = await served.connect()
-        writer.write(put(b"a", b'{"value":1}'))
-        await until(lambda: len(storage.steps) == 1)
-        (first,) = served.state.tasks
-        asyncio.get_running_loop().call_soon(storage.steps[0].end, None)
-        await until(lambda: len(storage.steps) == 2)
-        assert served.state.tasks == {first}
-        assert not first.done()
-        asyncio.get_running_loop().call_soon(storage.steps[1].end, None)
-        assert statuses(await one_answer(reader)) == [200]
-        assert first.done()
-        assert not served.state.tasks
-        writer.close()
-
-
-async def test_wrong_credentials_are_refused_as_slowly(
-    tmp_path: Any, in_place: list[PlainExchange]
-) -> None:
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    server = make_server(MemoryStorage(), auth={"failure_seconds": 5, "api_key": {"api_key": "k"}})
-    server.guard._sleep = sleep
-    async with server, serving(server) as served:
-        wrong = request(b"GET /v1/kv/a").replace(KEY, b"Authorization: Bearer wrong\r\n")
-        assert statuses(await answer_of(served, wrong)) == [401]
-    assert len(in_place) == 1
-    assert len(slept) == 1
-    assert 4 < slept[0] <= 5
-
-
-async def test_large_answers_are_whole_and_take_no_memory_of_a_client_that_stops_reading() -> None:
-    value = b'"' + b"x" * (4 * MIB) + b'"'
-    storage = MemoryStorage()
-    async with make_server(storage) as server, serving(server) as served:
-        await storage.set(Set(namespace="default", key="a", value=value))
-        await storage.set(Set(namespace="default", key="b", value=b'"' + b"y" * 60_000 + b'"'))
-        assert value in await answer_of(served, request(b"GET /v1/kv/a"))
-        reader, writer = await served.connect()
-        for line in (b"GET /v1/kv/a", b"GET /v1/kv/b"):
-            writer.write(request(line) * 500)
-        protocol = served.protocol(writer)
-        assert protocol is not None
-        await until(lambda: protocol.flow.write_paused)
-        assert protocol.transport._transport.get_write_buffer_size() < MIB  # type: ignore[attr-defined]
-        for _ in range(2):
-            assert value in await one_answer(reader)
-        writer.close()
-
-
-async def test_an_answer_that_breaks_off_ends_only_its_connection(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    server = make_server(MemoryStorage(), logger=lambda *_: 1 / 0)
-    async with server, serving(server) as served:
-        received = await served.all(request(b"GET /v1/kv/a"))
-        assert statuses(received) in ([], [404])
-    assert any(
-        re.fullmatch(r"request [0-9a-f]{10}-\d+: the answer broke off", one)
-        for one in caplog.messages
-    )
