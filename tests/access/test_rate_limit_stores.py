@@ -21,7 +21,7 @@ from upstash_redis import Redis as Upstash
 from upstash_redis.errors import UpstashError
 
 from caller import API_KEY, make_server
-from servers.hanging import hanging_tls
+from servers.hanging import HOST, hanging
 from servers.redis import RunningRedis
 from servers.upstash import StandInUpstash
 from workertown_kv import Runtime, Server, kv
@@ -379,8 +379,8 @@ async def test_a_connection_whose_tls_handshake_hangs_is_closed(
     for module in ("limiter", "stores"):
         monkeypatch.setattr(f"workertown_kv.access.rate_limit.{module}.ANSWER_SECONDS", 3600)
     async with (
-        hanging_tls(monkeypatch, 0.95 * 3600) as (port, gone),
-        server_for(f"upstash://token@127.0.0.1:{port}") as server,
+        hanging(monkeypatch, 3600) as (port, gone),
+        server_for(f"upstash://token@{HOST}:{port}") as server,
     ):
         assert await statuses(server, 1) == [200]
         await asyncio.wait_for(gone.wait(), 60)

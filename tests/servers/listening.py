@@ -1,6 +1,7 @@
 """Accept connections on the event loop of a test, and leave none open at its end."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing, suppress
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 @asynccontextmanager
 async def listening(
     handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]],
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Yield a port of this machine. Its connections last as long as `handle`, or to the end."""
     handling = dict[asyncio.Task[None], asyncio.StreamWriter]()
@@ -20,7 +22,7 @@ async def listening(
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handling[asyncio.create_task(handled(reader, writer))] = writer
 
-    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls) as server:
         try:
             yield server.sockets[0].getsockname()[1]
         finally:

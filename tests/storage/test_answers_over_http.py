@@ -1,5 +1,6 @@
-"""Test how storages over HTTP fail if an answer is a TLS alert, or of another program."""
+"""Test how storages over HTTP fail if no answer comes, or one of TLS or of another program."""
 
+import asyncio
 import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from servers.certificate import write_certificate
+from servers.hanging import HOST, hanging
 from servers.listening import listening
 from servers.scripted import answer, scripted
 from workertown_kv.errors import StorageError, StorageUnavailable
@@ -21,6 +23,7 @@ from workertown_kv.storage.etcd import EtcdStorage
 from workertown_kv.storage.http import HttpStorage
 from workertown_kv.storage.libsql import LibsqlStorage
 from workertown_kv.storage.upstash import UpstashStorage
+from workertown_kv.storage.url import storage_from_url
 
 pytestmark = pytest.mark.anyio
 
@@ -41,12 +44,18 @@ STORAGES: dict[str, Callable[[str], Storage]] = {
 
 
 @pytest.fixture
-async def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
-    """Serve TLS only to clients with a certificate, and trust the certificate of the server."""
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """Return the TLS of a server whose certificate is trusted."""
     certificate, key = write_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
     tls.load_cert_chain(certificate, key)
+    return tls
+
+
+@pytest.fixture
+async def address(tls: ssl.SSLContext) -> AsyncIterator[str]:
+    """Serve TLS only to clients with a certificate."""
     tls.verify_mode = ssl.CERT_REQUIRED
 
     async def refuse(reader: StreamReader, writer: StreamWriter) -> None:
@@ -80,6 +89,38 @@ async def test_a_tls_alert_makes_a_storage_unavailable(address: str, name: str) 
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__
     assert cause is not None, "the server has sent an alert"
+
+
+@pytest.mark.parametrize("name", STORAGES)
+async def test_a_server_that_hangs_after_its_tls_handshake_is_no_failure_of_tls(
+    monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext, name: str
+) -> None:
+    async with hanging(monkeypatch, 3600, tls) as (port, gone):
+        storage = STORAGES[name](f"127.0.0.1:{port}")
+        with pytest.raises(StorageUnavailable) as caught:
+            await opened_and_read(storage)
+        await asyncio.wait_for(gone.wait(), 60)
+    for word in ("TLS", "handshake", "No such file"):
+        assert word not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("etcds://{at}?timeout=3600", "its TLS handshake does not end"),
+        ("libsql://{at}?timeout=3600", "its TLS handshake does not end"),
+        ("upstash://token@{at}?timeout=3600", "does not answer"),  # it is asked again, in vain
+    ],
+    ids=["etcd", "libsql", "upstash"],
+)
+async def test_a_connection_whose_tls_handshake_hangs_is_closed(
+    monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    async with hanging(monkeypatch, 3600) as (port, gone):
+        storage = storage_from_url(url.format(at=f"{HOST}:{port}"))
+        with pytest.raises(StorageUnavailable, match=reason):
+            await opened_and_read(storage)
+        await asyncio.wait_for(gone.wait(), 60)
 
 
 PLAIN: dict[str, Callable[[str], Storage]] = {

@@ -25,11 +25,3 @@ def test_a_certificate_for_another_host_names_no_address(message: str, reason: s
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = message
     assert because(error) == f" (its certificate is not trusted: {reason})"
-
-
-def test_a_tls_handshake_that_hangs_is_named() -> None:
-    with pytest.raises(ssl.SSLWantReadError) as caught:
-        ssl.create_default_context().wrap_bio(
-            ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="redis.internal"
-        ).do_handshake()
-    assert because(caught.value) == " (its TLS handshake does not end)"

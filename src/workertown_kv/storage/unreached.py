@@ -17,7 +17,10 @@ def reason(error: OSError) -> str:
 def because(error: BaseException | None) -> str:
     """Return the reason among the causes of an error, in brackets; nothing if none is known."""
     found = error
+    connects = False
     while found is not None:
+        # By name, since some storages do not need httpx2.
+        connects = connects or type(found).__name__ == "ConnectTimeout"
         if isinstance(found, ssl.SSLCertVerificationError):
             # For a wrong name, OpenSSL adds the host or the address.
             message = found.verify_message.partition(", certificate is not valid for ")[0]
@@ -25,10 +28,12 @@ def because(error: BaseException | None) -> str:
         if isinstance(found, ssl.SSLError) and found.reason in _NO_TLS:
             return " (it has no TLS at this port)"
         if isinstance(found, ssl.SSLWantReadError):
-            return " (its TLS handshake does not end)"
-        if isinstance(found, ssl.SSLError):
+            # Every wait for data over TLS begins with this error.
+            if connects:
+                return " (its TLS handshake does not end)"
+        elif isinstance(found, ssl.SSLError):
             return f" (TLS failed: {found.reason})"
-        if isinstance(found, OSError) and found.errno is not None:
+        elif isinstance(found, OSError) and found.errno is not None:
             return f" ({reason(found)})"
         # Connecting to several addresses fails with several errors.
         group = found if isinstance(found, BaseExceptionGroup) else None

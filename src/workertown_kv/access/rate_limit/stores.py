@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx2
 import msgspec
 
-from ...storage.certificates import needs_certificates
+from ...storage.connecting import needs_certificates, seconds_of_a_step
 from ...storage.upstash.url import FORM as UPSTASH_FORM
 from ...storage.upstash.url import endpoint_of
 from ...storage.url_parts import UrlForm
@@ -148,11 +148,10 @@ class _UpstashCounter(_StoreCounter):
 
     async def _run_script(self, keys: Sequence[str], arguments: Sequence[str]) -> Sequence[int]:
         if self._client is None:
-            # The limiter bounds how long an answer may take. Connecting ends before the limiter
-            # gives up: httpx2 would not close a connection whose TLS handshake is cancelled.
+            # The limiter bounds how long an answer may take.
             self._client = httpx2.AsyncClient(
                 headers={"Authorization": f"Bearer {self._token.reveal()}"},
-                timeout=httpx2.Timeout(None, connect=ANSWER_SECONDS * 0.9),
+                timeout=httpx2.Timeout(None, connect=seconds_of_a_step(ANSWER_SECONDS)),
                 verify=needs_certificates(self._url),
             )
         command = ("EVAL", _SCRIPT, "2", *keys, *arguments)

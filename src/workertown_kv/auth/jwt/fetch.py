@@ -8,19 +8,14 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ...storage.connecting import seconds_of_a_step
+
 if TYPE_CHECKING:
     import ssl
 
     import httpx2
 
 _MAX_AGE: Final = re.compile(r"(?:^|[\s,])max-age=\"?(\d{1,9})", re.IGNORECASE)
-
-_CONNECTING: Final = 0.9
-"""The part of the time left that connecting may take.
-
-httpx2 closes a connection whose TLS handshake lasts longer than it may, but not one whose handshake
-is cancelled, as it would be at the end of the whole time.
-"""
 
 
 class Document(NamedTuple):
@@ -47,7 +42,7 @@ async def fetching(
 
         async def fetch(url: str) -> Document:
             left = deadline - loop.time()
-            client.timeout = httpx2.Timeout(seconds, connect=left * _CONNECTING)
+            client.timeout = httpx2.Timeout(seconds, connect=seconds_of_a_step(left))
             return await _fetch(client, url, limit_bytes)
 
         yield fetch

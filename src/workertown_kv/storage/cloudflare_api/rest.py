@@ -9,7 +9,7 @@ import httpx2
 
 from ...errors import KvError
 from ...options import Secret
-from ..certificates import needs_certificates
+from ..connecting import needs_certificates
 from .failures import Failure, failure_in, lost, too_many_requests
 
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)

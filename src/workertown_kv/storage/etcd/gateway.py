@@ -9,6 +9,7 @@ import httpx2
 import msgspec
 
 from ...errors import StorageUnavailable
+from ..connecting import seconds_of_a_step
 from .failures import Lost, Outcome, Refused, translated
 from .messages import Watched, WatchedLine
 from .url import Settings
@@ -16,8 +17,6 @@ from .url import Settings
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 0.2
-_CONNECTED: Final = 0.5
-"""The part of the remaining time that connecting may take. The rest is for another member."""
 _IDLE_SECONDS: Final = 60.0
 """How long a connection is kept that no request uses."""
 
@@ -177,13 +176,13 @@ class Gateway:
         return response.content
 
     def _request(self, endpoint: str, path: str, body: bytes, until: float) -> httpx2.Request:
-        seconds = max(until - asyncio.get_running_loop().time(), 0) * _CONNECTED
+        step = seconds_of_a_step(max(until - asyncio.get_running_loop().time(), 0))
         return self._client.build_request(
             "POST",
             f"{endpoint}/v3/{path}",
             content=body,
             headers={"Authorization": self._token} if self._token else None,
-            timeout=httpx2.Timeout(None, connect=seconds, pool=seconds),
+            timeout=httpx2.Timeout(None, connect=step, pool=step),
         )
 
     def _leave(self, endpoint: str) -> None:

@@ -15,7 +15,7 @@ from ...errors import KvError, StorageError, StorageFailure, StorageUnavailable
 from ...options import Secret
 from ...wire.envelope import Envelope, decode_envelope
 from ...wire.failures import failure_of
-from ..certificates import needs_certificates
+from ..connecting import needs_certificates
 from ..trace_fields import TRACE_FIELDS
 from ..unreached import because
 from .url import Settings

@@ -9,7 +9,7 @@ import msgspec
 
 from ...errors import StorageUnavailable
 from ...options import Secret
-from ..certificates import needs_certificates
+from ..connecting import needs_certificates, seconds_of_a_step
 from ..remote_sqlite.client import Client
 from ..remote_sqlite.database import Row
 from ..sql.writing import Statement
@@ -22,9 +22,6 @@ IDLE_SECONDS: Final = 4.0
 
 STREAM_SECONDS: Final = 5.0
 """How long an idle stream is used again. A server ends it after 10 seconds."""
-
-CONNECTING: Final = 0.9
-"""The part of the time that connecting may take, so that a write is surely not sent then."""
 
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
@@ -56,7 +53,7 @@ class LibsqlClient(Client):
             headers["Authorization"] = f"Bearer {self._token.reveal()}"
         self._client = httpx2.AsyncClient(
             headers=headers,
-            timeout=httpx2.Timeout(None, connect=self.seconds * CONNECTING),
+            timeout=httpx2.Timeout(None, connect=seconds_of_a_step(self.seconds)),
             limits=httpx2.Limits(keepalive_expiry=IDLE_SECONDS),
             # A proxy of the environment would see the token of a request without TLS.
             trust_env=base.startswith("https:"),

@@ -8,12 +8,9 @@ import httpx2
 import msgspec
 
 from ...options import Secret
-from ..certificates import needs_certificates
+from ..connecting import needs_certificates, seconds_of_a_step
 from ..keyspace import Argument, Lost
 from .failures import Refused
-
-CONNECTED: Final = 0.9
-"""The part of the remaining time that connecting may take. The rest is for a retry."""
 
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
@@ -55,8 +52,8 @@ class Rest:
         await self._client.aclose()
 
     async def _post(self, path: str, body: bytes, deadline: float) -> httpx2.Response:
-        connecting = max(deadline - asyncio.get_running_loop().time(), 0) * CONNECTED
-        timeout = httpx2.Timeout(None, connect=connecting, pool=connecting)
+        step = seconds_of_a_step(max(deadline - asyncio.get_running_loop().time(), 0))
+        timeout = httpx2.Timeout(None, connect=step, pool=step)
         # By this token, a replica knows for which writes it must wait before it answers.
         headers = {"Content-Type": "application/json", _SYNC_TOKEN: self._sync_token}
         try:
