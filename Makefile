@@ -103,7 +103,7 @@ clean: ## Remove the environments and all generated files
 		.mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.run: requirements/run.txt pyproject.toml
+$(VENV)/.run: requirements/run.txt pyproject.toml src/workertown_kv/package_version.py
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --require-hashes -r requirements/run.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
