@@ -174,7 +174,7 @@ def _default(default: object) -> str:
 
 @cache
 def _docstrings(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """The texts that stand right below the fields of a class, those of its bases included."""
+    """Return the texts that stand right below the fields of a class and of its bases."""
     found: dict[str, str] = {}
     for base in kind.__bases__:
         if base is not msgspec.Struct and _is_struct(base):

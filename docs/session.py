@@ -41,31 +41,31 @@ class Step(msgspec.Struct, frozen=True):
     """Whether the text is the path of a Python file."""
 
 
-def failures(page: Path, folder: Path, empty: ServedStore | None = None) -> list[str]:
-    """Run the examples of a page inside an empty folder; what did not go as the page says.
+def failures(page: Path, folder: Path, shared: ServedStore | None = None) -> list[str]:
+    """Run the examples of a page inside an empty folder. Return what did not go as the page says.
 
     The server at port 8787 is there already, with its data in `kv.sqlite`; port 8788 is free for
     servers that the page starts. The page's Python files are written where the page shows them.
-    A running server, whose store is empty, may be given for pages that do not need the file.
+    Pages that do not need the file use `shared`, a running server whose store is empty.
     """
     found = list(blocks(page))
     needs_file = any(_DATA in block.text for block in found)
-    store = ServedStore(folder / _DATA, api_key=API_KEY) if needs_file or not empty else empty
+    store = ServedStore(folder / _DATA, api_key=API_KEY) if needs_file or not shared else shared
     ports = {_SERVED: str(store.port), _OWN: str(free_port())}
     steps = list(_steps(found, folder, ports))
-    starts = store is not empty and any(_SERVED in block.text for block in found)
+    starts = store is not shared and any(_SERVED in block.text for block in found)
     with store if starts else nullcontext():
         return _compared(steps, _run(steps, folder, ports))
 
 
 def matches(expected: str, got: str) -> bool:
-    """Whether this was printed, where `…` stands for any text within a line."""
+    """Return whether this was printed, where `…` stands for any text within a line."""
     pattern = r"[^\n]+?".join(re.escape(part) for part in _trimmed(expected).split("…"))
     return re.fullmatch(pattern, _trimmed(got)) is not None
 
 
 def _steps(found: Sequence[Block], folder: Path, ports: Mapping[str, str]) -> Iterator[Step]:
-    """What there is to run.
+    """Yield what there is to run.
 
     A block that begins with the name of a file, in a comment, is that file from there on. Any
     other `python` block is a program. A `bash` block is pasted whole. An `output` block after
@@ -95,7 +95,7 @@ def _steps(found: Sequence[Block], folder: Path, ports: Mapping[str, str]) -> It
 
 
 def _run(steps: Sequence[Step], folder: Path, ports: Mapping[str, str]) -> list[str]:
-    """What each step printed, in one shell session."""
+    """Return what each step printed, in one shell session."""
     (folder / ".session").write_text("".join(_script(steps)))
     session = subprocess.Popen(
         ["bash", ".session"],  # noqa: S607  (wherever the reader has it)
@@ -115,7 +115,7 @@ def _run(steps: Sequence[Step], folder: Path, ports: Mapping[str, str]) -> list[
 
 
 def _script(steps: Sequence[Step]) -> Iterator[str]:
-    """The commands of a session. Programs that follow one another share an interpreter."""
+    """Yield the commands of a session. Programs that follow one another share an interpreter."""
     for are_programs, together in groupby(steps, lambda step: step.is_program):
         texts = [step.text for step in together]
         if are_programs:
@@ -146,7 +146,7 @@ def _end(session: subprocess.Popen[bytes]) -> None:
 
 
 def _compared(steps: Sequence[Step], printed: Sequence[str]) -> list[str]:
-    """What differs; a step that never came to its end printed nothing."""
+    """Return what differs. A step that never came to its end printed nothing."""
     unreached = ["(the session ended before this)"] * (len(steps) + 1 - len(printed))
     return [
         f"line {step.line}: {step.text}\nexpected:\n{step.printed}\ngot:\n{got}"
