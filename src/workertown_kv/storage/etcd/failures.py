@@ -48,8 +48,6 @@ class Refused(Exception):
         )
 
 
-COMPACTED: Final = "required revision has been compacted"
-
 _OUTCOMES: Final = {
     "no leader": Outcome.NOT_DONE,
     "too many requests": Outcome.NOT_DONE,
