@@ -349,8 +349,8 @@ def test_more_signals_while_it_ends_change_nothing(
 ) -> None:
     with serving(environment | {"KV_API_KEY": "test-key"}, tmp_path) as (process, port):
         wait_for(port)
-        for _ in range(4):
-            process.terminate()
+        for number in (signal.SIGINT, signal.SIGTERM) * 2:
+            process.send_signal(number)
         assert process.wait(timeout=60) == 0
 
 

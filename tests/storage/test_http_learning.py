@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -111,14 +111,13 @@ async def test_the_open_api_document_says_what_is_learnt_later(relay: Relay) -> 
         return "501" in document["paths"]["/v1/kv/{key}"]["patch"]["responses"]
 
     with ServersBehind() as servers:
-        with relay.refusing():
-            front = quiet_server(HttpStorage(servers.serve(front_of(relay)), token=API_KEY))
-            await front.open()
-            call = Caller(front)
-            assert not await says(call)
-        await call("GET", "/v1/kv/a")
-        assert await says(call)
-        await front.close()
+        async with AsyncExitStack() as opened:
+            with relay.refusing():
+                front = quiet_server(HttpStorage(servers.serve(front_of(relay)), token=API_KEY))
+                call = Caller(await opened.enter_async_context(front))
+                assert not await says(call)
+            await call("GET", "/v1/kv/a")
+            assert await says(call)
 
 
 async def test_serve_warns_once_of_a_server_behind_that_is_down(

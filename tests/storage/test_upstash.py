@@ -301,7 +301,7 @@ async def test_an_upstash_that_hangs_is_given_up_in_time(
 ) -> None:
     program = require_program("redis-server", "redis-server")
     with RunningRedis(program, tmp_path) as redis, StandInUpstash(redis.port) as upstash:
-        async with opened(f"{upstash.url}?timeout=0.5&sweep=0") as storage:
+        async with opened(f"{upstash.url}?timeout=1&sweep=0") as storage:
             await storage.set(put("kept"))
             redis.pause()
             async with Ticking() as passed:

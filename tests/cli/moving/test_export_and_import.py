@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner, Result
@@ -31,16 +30,17 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a database with entries of two namespaces."""
     file = tmp_path_factory.mktemp("example") / "kv.sqlite"
     odd = ("odd\nkey", "[1,\n 2]", "--expires-at", "4102444800.25")
+    others = dict.fromkeys(name for name in os.environ if name.startswith("KV_"))
+    runner = CliRunner(env={**others, "KV_DB": str(file)})
     for arguments, given in (
-        (("migrate", "--database", str(file)), None),
-        (("namespace", "create", "photos", "--database", str(file)), None),
-        (("set", "theme", "dark", "--store", str(file)), None),
-        (("set", *odd, "--store", str(file)), None),
-        (("set", "p", "5", "--namespace", "photos", "--store", str(file)), None),
-        (("set", "bytes", "-", "--metadata", '{"a": 1}', "--store", str(file)), b"\0\xff"),
+        (("migrate",), None),
+        (("namespace", "create", "photos"), None),
+        (("set", "theme", "dark"), None),
+        (("set", *odd), None),
+        (("set", "p", "5", "--namespace", "photos"), None),
+        (("set", "bytes", "-", "--metadata", '{"a": 1}'), b"\0\xff"),
     ):
-        with patch.dict(os.environ):  # the command keeps --database for child processes
-            ended = CliRunner().invoke(main, arguments, input=given)
+        ended = runner.invoke(main, arguments, input=given)
         assert ended.exit_code == 0, ended.output
     return file
 
