@@ -10,10 +10,10 @@ from typing import Any, Final, Self
 import httpx2
 
 from waiting import wait_until
+from workertown_kv.testing.served import free_port
 
 from .memory import data_folder
 from .process import RunningProcess
-from .redis import free_ports
 
 START_SECONDS: Final = 60
 
@@ -34,7 +34,7 @@ class RunningMember(RunningProcess):
         cluster: Mapping[str, int] | None = None,
         certificate: tuple[Path, Path] | None = None,
     ) -> None:
-        self.port, peer = free_ports(2)
+        self.port, peer = free_port(), free_port()
         peers = {name: peer} if cluster is None else cluster
         peer_url = f"http://127.0.0.1:{peers[name]}"
         self.endpoint = f"http{'s' if certificate else ''}://127.0.0.1:{self.port}"
@@ -103,7 +103,7 @@ class EtcdTrio:
     names: Final = ("one", "two", "three")
 
     def __init__(self, program: str, folder: Path, *args: str) -> None:
-        cluster = dict(zip(self.names, free_ports(3), strict=True))
+        cluster = {name: free_port() for name in self.names}
         self.members: Sequence[RunningMember] = [
             RunningMember(program, folder, *args, name=name, cluster=cluster) for name in self.names
         ]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, Self
 
 from waiting import wait_until
+from workertown_kv.testing.served import free_port
 
 from .mariadb import RunningMariadb
-from .redis import free_ports
 
 NODES: Final = 3
 PROVIDER: Final = Path("/usr/lib/galera/libgalera_smm.so")
@@ -82,7 +82,7 @@ class GaleraCluster:
     """Runs three nodes. A context manager. `provider` is the library of Galera."""
 
     def __init__(self, program: str, provider: str) -> None:
-        ports = free_ports(3 * NODES)
+        ports = [free_port() for _ in range(3 * NODES)]
         groups = ",".join(f"127.0.0.1:{port}" for port in ports[:NODES])
         args = f"--wsrep-provider={provider}", f"--wsrep-cluster-address=gcomm://{groups}"
         self.nodes = [

@@ -12,11 +12,11 @@ from typing import Any, Final, Self
 import httpx2
 
 from waiting import wait_until
+from workertown_kv.testing.served import free_port
 
 from .database import PASSWORD, children
 from .etcd import RunningMember
 from .postgres import RunningPostgres, postgres_programs
-from .redis import free_ports
 
 NODES: Final = 3
 FAILOVER_SECONDS: Final = 120
@@ -40,7 +40,7 @@ class PatroniNode(RunningPostgres):
     def __init__(self, programs: Path, name: str, etcd: int) -> None:
         super().__init__(programs)
         self.name = name
-        (self._rest,) = free_ports(1)
+        self._rest = free_port()
         self._etcd = etcd
 
     def command(self) -> Sequence[str]:

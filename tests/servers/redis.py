@@ -1,6 +1,5 @@
 """Start a Redis for tests: one server, or one with replicas that sentinels watch."""
 
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
@@ -8,6 +7,7 @@ from typing import Final, Self
 from redis import Redis
 
 from waiting import wait_until
+from workertown_kv.testing.served import free_port
 
 from .process import RunningProcess
 
@@ -33,7 +33,7 @@ class RunningRedis(RunningProcess):
     """The text that it prints when it accepts connections."""
 
     def __init__(self, program: str, folder: Path, *args: str, port: int | None = None) -> None:
-        (self.port,) = (port,) if port else free_ports(1)
+        self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._command = [
             *(program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)),
@@ -114,12 +114,3 @@ class SentinelTrio:
         with sentinel.client() as client:
             known = client.sentinel_master(RunningSentinel.service)
         return bool(known["num-slaves"] == 2 and known["num-other-sentinels"] == 2)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports on which no program listens, all different."""
-    with ExitStack() as probes:
-        bound = [probes.enter_context(socket.socket()) for _ in range(count)]
-        for probe in bound:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in bound]

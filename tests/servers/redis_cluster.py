@@ -7,8 +7,9 @@ from typing import Final, Self
 from redis import Redis
 
 from waiting import wait_until
+from workertown_kv.testing.served import free_port
 
-from .redis import RunningRedis, free_ports
+from .redis import RunningRedis
 
 THIRDS: Final = ((0, 5460), (5461, 10922), (10923, 16383))
 """The slots of each primary of a cluster."""
@@ -21,7 +22,7 @@ class RunningCluster:
     """
 
     def __init__(self, program: str, folder: Path) -> None:
-        ports = free_ports(12)
+        ports = [free_port() for _ in range(12)]
         self.nodes = [
             RunningRedis(
                 *(program, folder, "--cluster-enabled", "yes", "--cluster-port", str(bus)),

@@ -11,7 +11,6 @@ import pytest
 from caller import Caller, make_server
 from servers.certificate import write_certificate
 from servers.etcd import RunningMember
-from servers.redis import free_ports
 from servers.relay import Relay
 from storage.etcd_case import SPACE, acts_on, member, opened, outcome_of, prefix, program, put
 from waiting import wait_until
@@ -26,6 +25,7 @@ from workertown_kv.operations import MUST_NOT_EXIST, Get, List, ReadChanges
 from workertown_kv.storage.etcd import EtcdStorage
 from workertown_kv.storage.etcd.failures import Refused, translated
 from workertown_kv.testing import MovedClock
+from workertown_kv.testing.served import free_port
 
 __all__ = ["member", "prefix", "program"]
 
@@ -51,7 +51,7 @@ def own(program: str, tmp_path: Path) -> Iterator[RunningMember]:
 
 
 async def test_without_etcd_everything_is_unavailable_at_once() -> None:
-    ports = free_ports(2)
+    ports = [free_port(), free_port()]
     url = f"etcd://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}"
     async with opened(url) as storage:
         for name, act in acts_on(storage).items():

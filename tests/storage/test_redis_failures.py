@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from servers.certificate import write_certificate
-from servers.redis import ALWAYS_SYNCED, PERMISSIONS, RunningRedis, free_ports
+from servers.redis import ALWAYS_SYNCED, PERMISSIONS, RunningRedis
 from servers.relay import Relay
 from storage.redis_case import SPACE, acts_on, opened, outcome_of, put
 from ticking import Ticking
@@ -20,6 +20,7 @@ from workertown_kv.storage import SWEEP_MARGIN_SECONDS
 from workertown_kv.storage.redis import RedisStorage
 from workertown_kv.testing import MovedClock
 from workertown_kv.testing.conformance.listings import all_keys
+from workertown_kv.testing.served import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -250,7 +251,7 @@ async def test_a_user_of_redis_needs_few_permissions(own: RunningRedis, clock: M
 
 async def test_redis_is_spoken_to_with_tls(program: str, tmp_path: Path) -> None:
     certificate, key = write_certificate(tmp_path)
-    (port,) = free_ports(1)
+    port = free_port()
     args = [
         *("--tls-port", str(port), "--tls-auth-clients", "no"),
         *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),

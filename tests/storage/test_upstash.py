@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from servers.installed import npm_packages
-from servers.redis import RunningRedis, free_ports
+from servers.redis import RunningRedis
 from servers.upstash import StandInUpstash
 from storage.redis_case import SPACE, Find, acts_on, outcome_of, put
 from ticking import Ticking
@@ -48,6 +48,7 @@ from workertown_kv.testing.conformance.batches import Batches
 from workertown_kv.testing.conformance.case import StorageCase
 from workertown_kv.testing.conformance.changes.log import cursor_of_now, seen
 from workertown_kv.testing.conformance.preconditions import Preconditions
+from workertown_kv.testing.served import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -277,7 +278,7 @@ async def test_a_batch_reads_no_more_than_an_answer_may_have(upstash: StandInUps
 
 
 async def test_an_upstash_that_cannot_be_reached_is_503_and_shows_no_token() -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     async with opened(f"upstash+http://s3cret@127.0.0.1:{port}?sweep=0") as storage:
         for act in acts_on(storage).values():
             async with Ticking() as passed:

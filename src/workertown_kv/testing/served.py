@@ -9,11 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
+from itertools import cycle, islice
 from typing import Final, Self
 
 import httpx2
 
 START_SECONDS: Final = 30
+
+_PORTS: Final = range(11_000, 32_000)[os.getpid() % 21 * 1000 :][:1000]
+_NEXT_PORTS: Final = cycle(_PORTS)
 
 
 class ServedStore:
@@ -141,8 +145,14 @@ class ServedStore:
 
 
 def free_port() -> int:
-    """Return a port on which no program listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port on which no program listens, with each call another one.
+
+    It stays free for the server that will use it: the system gives none of these ports to programs
+    that ask for any port, and test processes that start one after another have different ones.
+    Raises `RuntimeError` if all thousand ports of this process are in use.
+    """
+    for port in islice(_NEXT_PORTS, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"No port from {_PORTS[0]} to {_PORTS[-1]} is free")
