@@ -272,7 +272,13 @@ def _rows_of_commands() -> Iterator[tuple[str, str, str]]:
         for one in main.commands["get"].params
         if isinstance(one, click.Option)
     }
+    of_namespace = (
+        "Namespace of the command; by default that of the profile. Without either, `export` and "
+        "`stats` take all namespaces, `import` takes for each entry the namespace that it comes "
+        "from, and other commands take `default`"
+    )
     said = given | {
+        "KV_NAMESPACE": ("`--namespace`", of_namespace),
         "KV_PROFILES": ("", "Path of the file with the profiles that `login` writes"),
         "KV_TOKEN": ("", "Token for the server that `--store` names"),
         "KV_FROM_TOKEN": ("", "Token for the server that `copy` reads"),

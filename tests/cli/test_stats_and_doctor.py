@@ -46,7 +46,6 @@ def rows(ended: Result) -> Sequence[Sequence[str]]:
 def test_the_engine_counts_entries_and_bytes_by_namespace(store: Invoke) -> None:
     # The entries of the server itself are not among them.
     assert rows(store("stats")) == [["default", "2", "9", "1"], ["staging", "1", "1", "0"]]
-    assert rows(store("stats", "--namespace", "staging")) == [["staging", "1", "1", "0"]]
     first, _ = store("stats", "--json").stdout.splitlines()
     assert json.loads(first) == {
         "namespace": "0" * 32,
@@ -55,6 +54,27 @@ def test_the_engine_counts_entries_and_bytes_by_namespace(store: Invoke) -> None
         "value_bytes": 9,
         "expired": 1,
     }
+
+
+@pytest.mark.parametrize("name", ["default", "0" * 32, "staging"])
+@pytest.mark.parametrize("source", ["flag", "variable", "profile"])
+def test_only_the_namespace_that_is_named_is_counted(
+    store: Invoke, tmp_path: Path, name: str, source: str
+) -> None:
+    database = str(tmp_path / "kv.sqlite")
+    if source == "flag":
+        counted = store("stats", "--namespace", name)
+    elif source == "variable":
+        counted = store("stats", KV_NAMESPACE=name)
+    else:
+        profiles = {"profiles": {"p": {"store": database, "namespace": name}}}
+        file = tmp_path / "config" / "profiles.json"
+        file.parent.mkdir(exist_ok=True)
+        file.touch(0o600)
+        file.write_text(json.dumps(profiles))
+        counted = store("stats", "--profile", "p")
+    of_default, of_staging = ["default", "2", "9", "1"], ["staging", "1", "1", "0"]
+    assert rows(counted) == [of_staging if name == "staging" else of_default]
 
 
 async def no_figures(_: SqliteStorage) -> None:

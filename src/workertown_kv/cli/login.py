@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from ..entry import DEFAULT_NAMESPACE
 from ..errors import OptionsError
 from ..options import Secret
 from .asking import ask_for_secret
@@ -59,9 +58,7 @@ def login(server: str, profile: str | None, namespace: str | None, from_stdin: b
     if not token:
         raise click.UsageError("The token is empty; expected an API key of the server")
     name = profile or urlsplit(server).netloc
-    choice = msgspec.structs.replace(
-        store_at(server, namespace=namespace or DEFAULT_NAMESPACE), token=token
-    )
+    choice = msgspec.structs.replace(store_at(server, namespace=namespace), token=token)
 
     async def act() -> None:
         async with opened(choice) as found:  # the server has the namespace

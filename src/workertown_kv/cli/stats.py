@@ -6,12 +6,11 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from ..entry import DEFAULT_NAMESPACE
 from .counting import Counted, count
 from .entries.arguments import as_json_option
 from .entries.lines import shown_name
 from .epilog import epilog
-from .store import StoreChoice, opened, run, store_options
+from .store import StoreChoice, opened, run, store_options_with
 
 _HEADS = ("namespace", "title", "entries", "bytes", "expired")
 
@@ -25,7 +24,9 @@ _HEADS = ("namespace", "title", "entries", "bytes", "expired")
     "or a server.",
 )
 @as_json_option
-@store_options
+@store_options_with(
+    namespace="Count only this namespace; by default that of the profile, or all namespaces."
+)
 def stats(*, store: StoreChoice, with_bytes: bool, as_json: bool) -> None:
     """Count the entries of a store and the bytes of their values.
 
@@ -36,7 +37,7 @@ def stats(*, store: StoreChoice, with_bytes: bool, as_json: bool) -> None:
 
     async def act() -> None:
         async with opened(store) as found:
-            only_one = store.namespace != DEFAULT_NAMESPACE
+            only_one = store.named_namespace is not None
             counted = await count(found, one=only_one, with_bytes=with_bytes)
         if as_json:
             for one in counted:

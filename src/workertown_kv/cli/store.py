@@ -35,7 +35,17 @@ from .flag import Flag
 from .log import hidden_records
 from .profiles import Profile, origin_of, profiles_file, read_profiles
 
-__all__ = ["OpenStore", "StoreChoice", "choose_store", "opened", "run", "store_at", "store_options"]
+__all__ = [
+    "OpenStore",
+    "StoreChoice",
+    "choose_store",
+    "opened",
+    "run",
+    "store_at",
+    "store_options",
+    "store_options_with",
+    "whole_store_options",
+]
 
 STORE: Final = "KV_STORE"
 PROFILE: Final = "KV_PROFILE"
@@ -58,10 +68,15 @@ class StoreChoice(msgspec.Struct, frozen=True):
     """A path, the URL of a database, or the URL of a server."""
     token: Secret | None
     """The token for the origin of the URL."""
-    namespace: str
-    """The id or the title of the namespace."""
+    named_namespace: str | None
+    """The id or the title that a flag, a variable or the profile names."""
     options: Options
     """The options in force."""
+
+    @property
+    def namespace(self) -> str:
+        """The id or the title of the namespace, which need not be named."""
+        return self.named_namespace or DEFAULT_NAMESPACE
 
     @property
     def limits(self) -> LimitsOptions:
@@ -103,28 +118,37 @@ _OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--database", metavar="URL", help="The same as --store, as in `serve`."),
     config_option,
 )
-_NAMESPACE_OPTION: Final[Callable[[Any], Any]] = click.option(
-    "--namespace",
-    cls=Flag,
-    envvar=NAMESPACE,
-    show_envvar=True,
-    metavar="ID_OR_TITLE",
-    help="Namespace of the keys; by default that of the profile, or default.",
-)
+
+
+def store_options_with(*, namespace: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the flags that choose a store and a namespace to a command.
+
+    The command gets the choice as `store`. The help of `--namespace` is `namespace`.
+    """
+    namespace_option: Callable[[Any], Any] = click.option(
+        "--namespace",
+        cls=Flag,
+        envvar=NAMESPACE,
+        show_envvar=True,
+        metavar="ID_OR_TITLE",
+        help=namespace,
+    )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_store(**given: Any) -> Any:
+            flags = {name: given.pop(name) for name in ("namespace", *_WHOLE)}
+            return command(store=choose_store(**flags), **given)
+
+        return _with_options(with_store, (_OPTIONS[0], namespace_option, *_OPTIONS[1:]))
+
+    return decorate
 
 
 def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the flags that choose a store and a namespace to a command.
-
-    The command gets the choice as `store`.
-    """
-
-    @functools.wraps(command)
-    def with_store(**given: Any) -> Any:
-        flags = {name: given.pop(name) for name in ("namespace", *_WHOLE)}
-        return command(store=choose_store(**flags), **given)
-
-    return _with_options(with_store, (_OPTIONS[0], _NAMESPACE_OPTION, *_OPTIONS[1:]))
+    """Add the same flags to a command about the keys of a namespace."""
+    of_keys = "Namespace of the keys; by default that of the profile, or `default`."
+    return store_options_with(namespace=of_keys)(command)
 
 
 def whole_store_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,7 +160,7 @@ def whole_store_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_store(**given: Any) -> Any:
         flags = {name: given.pop(name) for name in _WHOLE}
-        return command(store=choose_store(namespace=DEFAULT_NAMESPACE, **flags), **given)
+        return command(store=choose_store(namespace=None, **flags), **given)
 
     return _with_options(with_store, _OPTIONS)
 
@@ -166,14 +190,12 @@ def choose_store(
         if chosen == "profile":
             found = _profile(profile or "")
             token = Secret(found.token) if found.token else None
-            return StoreChoice(
-                found.store, token, namespace or found.namespace or DEFAULT_NAMESPACE, options
-            )
+            return StoreChoice(found.store, token, namespace or found.namespace, options)
         url = given[chosen] if chosen else None
         if url is None:
             url = text_of(os.environ, options.env.database) or database or DEFAULT_DATABASE
             token = token_for(url, options, os.environ)
-            return StoreChoice(url, token, namespace or DEFAULT_NAMESPACE, options)
+            return StoreChoice(url, token, namespace, options)
         check_text(f"--{chosen}", url)
         return _choice(url, TOKEN, namespace, options)
     except OptionsError as error:
@@ -286,6 +308,4 @@ def _choice(url: str, token_variable: str, namespace: str | None, options: Optio
         if token is None:
             same = (found for found in read_profiles().values() if origin_of(found.store) == origin)
             token = next((found.token for found in same if found.token), None)
-    return StoreChoice(
-        url, Secret(token) if token else None, namespace or DEFAULT_NAMESPACE, options
-    )
+    return StoreChoice(url, Secret(token) if token else None, namespace, options)

@@ -2,10 +2,6 @@
 
 from collections.abc import Sequence
 
-import click
-from click.core import ParameterSource
-
-from ...entry import DEFAULT_NAMESPACE
 from ...namespaces import Namespace
 from ...options import LimitsOptions
 from ...transfer.lines import LineLimits
@@ -16,16 +12,10 @@ _MOST_BYTES = 1 << 30
 """More than any storage keeps in a value; a server checks its own limit."""
 
 
-def has_namespace(store: StoreChoice) -> bool:
-    """Return whether a flag, a variable or the profile names a namespace."""
-    source = click.get_current_context().get_parameter_source("namespace")
-    return source is not ParameterSource.DEFAULT or store.namespace != DEFAULT_NAMESPACE
-
-
 async def chosen_namespaces(store: StoreChoice, found: OpenStore) -> Sequence[Namespace]:
     """Return the namespace that is named, or all namespaces."""
-    if has_namespace(store):
-        return [await found.namespaces.named(store.namespace)]
+    if store.named_namespace is not None:
+        return [await found.namespaces.named(store.named_namespace)]
     return await found.namespaces.all()
 
 

@@ -12,8 +12,8 @@ from ...transfer.formats import Format, compression_of, encoder_of, format_of
 from ...transfer.moving import export_blocks
 from ...transfer.whole import SQLITE
 from ..epilog import epilog
-from ..store import StoreChoice, opened, run, store_options
-from .chosen import chosen_namespaces, has_namespace, store_of
+from ..store import StoreChoice, opened, run, store_options_with
+from .chosen import chosen_namespaces, store_of
 from .outcome import counted
 from .progress import Bar
 from .target_file import STDIO, target_file, translated
@@ -37,7 +37,9 @@ _OTHER_COMPRESSIONS: Final = (".7z", ".br", ".bz2", ".lz4", ".xz", ".zip")
     help="Write lines of JSON, or Cloudflare's bulk form. By default, FILE.json is in Cloudflare's "
     "bulk form, and every other FILE has lines of JSON.",
 )
-@store_options
+@store_options_with(
+    namespace="Export only this namespace; by default that of the profile, or all namespaces."
+)
 def export(*, store: StoreChoice, file: str, form: str | None) -> None:
     """Write all entries of a store into FILE.
 
@@ -67,7 +69,7 @@ def export(*, store: StoreChoice, file: str, form: str | None) -> None:
 
         async with opened(store) as found:
             chosen = await chosen_namespaces(store, found)
-            if format is Format.BULK and len(chosen) > 1 and not has_namespace(store):
+            if format is Format.BULK and len(chosen) > 1:
                 raise OptionsError(
                     f"Cloudflare's bulk form has no namespaces, and there are {len(chosen)}; "
                     "expected --namespace"

@@ -13,8 +13,8 @@ from ...transfer.moving import Import
 from ...transfer.targets import Targets
 from ...transfer.writing import OnConflict, Tally, Writer
 from ..epilog import epilog
-from ..store import OpenStore, StoreChoice, opened, run, store_options
-from .chosen import has_namespace, line_limits
+from ..store import OpenStore, StoreChoice, opened, run, store_options_with
+from .chosen import line_limits
 from .flags import dry_run_option, on_conflict_option
 from .outcome import counted, failed, said
 from .progress import Bar
@@ -50,7 +50,10 @@ from .threads import quick_turns
 )
 @on_conflict_option
 @dry_run_option
-@store_options
+@store_options_with(
+    namespace="Write all entries into this namespace; by default that of the profile, or for each "
+    "entry the namespace that it comes from."
+)
 def import_(
     *,
     store: StoreChoice,
@@ -113,7 +116,8 @@ async def _import(
     is_dry_run: bool,
 ) -> None:
     started = time.monotonic()
-    only = await found.namespaces.named(store.namespace) if has_namespace(store) else None
+    named = store.named_namespace
+    only = None if named is None else await found.namespaces.named(named)
     how = f"{format} {key_column} {on_conflict} {only.id if only else 'all'}"
     keeps = source.size is not None and not is_dry_run
     resume = Resume(source.name, source.identity, store.url, how) if keeps else None
