@@ -159,7 +159,7 @@ _ACCEPTED: Final[Mapping[Any, str]] = {
 def _default(default: object) -> str:
     if default is msgspec.NODEFAULT:
         return "needed"
-    if default is None or default is False:
+    if default is None or isinstance(default, bool):
         return f"`{default}`"
     if isinstance(default, tuple):
         return ", ".join(f'`"{one}"`' for one in default) or "none"
