@@ -254,11 +254,11 @@ with a line feed, and a file of Windows with a carriage return. Spaces inside ar
 
 ## Other names that begin with `KV_`
 
-- A name that is nearly one of these, as `KV_DATABASE`, keeps `serve`, `migrate` and `namespace`
-  from starting, and the error has the right name. `kv()` in a program only logs a warning.
-- Of any other name, as `KV_REST_API_URL`, the commands log a warning; `kv()` says nothing.
-- Names that Kubernetes sets for a Service, as `KV_SERVICE_HOST` and `KV_PORT_8787_TCP`, are passed
-  over in silence.
+- A misspelt name, such as `KV_DATABASE`, stops `serve`, `migrate` and every command that opens a
+  store; the error suggests the right name. In a program, `kv()` only logs a warning.
+- For any other name, such as `KV_REST_API_URL`, these commands log a warning; `kv()` says nothing.
+- Names that Kubernetes sets for a Service, such as `KV_SERVICE_HOST` and `KV_PORT_8787_TCP`, are
+  ignored without a warning.
 
 Kubernetes also sets `KV_PORT=tcp://…` for a Service named `kv`. That form of it is not read; the
 port is what `--port`, the file or the default says.
@@ -277,12 +277,13 @@ def _rows_of_commands() -> Iterator[tuple[str, str, str]]:
         "`stats` take all namespaces, `import` takes for each entry the namespace that it comes "
         "from, and other commands take `default`"
     )
+    these = "a server, libSQL, Workers KV or D1"
     said = given | {
         "KV_NAMESPACE": ("`--namespace`", of_namespace),
         "KV_PROFILES": ("", "Path of the file with the profiles that `login` writes"),
-        "KV_TOKEN": ("", "Token for the server that `--store` names"),
-        "KV_FROM_TOKEN": ("", "Token for the server that `copy` reads"),
-        "KV_TO_TOKEN": ("", "Token for the server that `copy` writes"),
+        "KV_TOKEN": ("", "Token for the server or the libSQL database that `--store` names"),
+        "KV_FROM_TOKEN": ("", f"Token for the store that `copy` reads: {these}"),
+        "KV_TO_TOKEN": ("", f"Token for the store that `copy` writes: {these}"),
     }
     for name in COMMANDS:
         yield name, *said[name]
