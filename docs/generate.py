@@ -331,11 +331,12 @@ def commands(
 
 def errors_page() -> str:
     """Every error with its status, its class and when it is raised."""
-    answers = sorted(
-        (one for one in error_classes() if one not in (errors.OptionsError, errors.ClientError)),
-        key=lambda one: (one.status, one.__name__),
-    )
-    rows = [f"| {one.status} | `{one.__name__}` | {_said(one)} |" for one in answers]
+    known = sorted(error_classes(), key=lambda one: (one.status, one.__name__))
+    others = [one for one in known if issubclass(one, errors.OptionsError | errors.ClientError)]
+    rows = [
+        f"| {one.status} | `{one.__name__}` | {_said(one)} |" for one in known if one not in others
+    ]
+    rows_of_others = [f"| `{one.__name__}` | {_said(one)} |" for one in others]
     family = inspect.getdoc(errors) or ""
     return f"""{_made_from("src/workertown_kv/errors.py")}
 # Errors
@@ -348,12 +349,16 @@ which storages raise too. All of them are in `workertown_kv.errors`.
 |---|---|---|
 {chr(10).join(rows)}
 
-`kv()` and clients raise `OptionsError` when they are made, so this error has no status:
-{_said(errors.OptionsError)}. `ClientError` has no status either: {_said(errors.ClientError)}.
-
 A response of 500 has only the text `Internal error` and a request id, which is also in
-`X-Request-Id`. The log has the error under the same id. 503 has `Retry-After`, 405 has `Allow`, and
-401 has `WWW-Authenticate`.
+`X-Request-Id`. The log has the error under the same id. 429 and 503 have `Retry-After`, except
+`OtherEventLoop`. 405 has `Allow`, and 401 has `WWW-Authenticate`.
+
+`kv()` and the clients of this package raise these errors themselves. They have no status, because
+they are not responses to requests:
+
+| class | when |
+|---|---|
+{chr(10).join(rows_of_others)}
 
 ## The tree
 

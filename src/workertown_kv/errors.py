@@ -147,7 +147,8 @@ class Unauthorized(KvError):
 class Forbidden(KvError):
     """The request is out of scope, or comes from an address or a page that may not send it.
 
-    `missing` has, by the index of each operation of a batch that is out of scope, what it needs.
+    In a batch, `details` names the operations that are out of scope, and the permission that each
+    needs.
     """
 
     status = 403
@@ -276,7 +277,7 @@ class PreconditionFailed(KvError):
 
 
 class RateLimited(KvError):
-    """The client sends more than `access.rate_limit` allows.
+    """The client exceeds `access.rate_limit`, or too many passwords wait to be checked.
 
     `retry_after` is in seconds; `fields` are further header fields of the answer.
     """
