@@ -166,7 +166,7 @@ class AuthOptions(Group, frozen=True):
     authenticate_request: Callable[[Any, Any], Any] | None = None
     """`(request, user) -> bool | User`: decides after all strategies; `user` may be `None`."""
     failure_seconds: float = 0.1
-    """The fewest seconds after which a request with wrong credentials is refused."""
+    """The least time, in seconds, before a request with wrong credentials is refused."""
 
     @property
     def has_stored_api_keys(self) -> bool:

@@ -62,11 +62,11 @@ class TokenRules(Group, frozen=True):
     """The requirements on the claims of a token, and the scopes that they grant."""
 
     audience: str | tuple[str, ...] | None = None
-    """The audiences, of which `aud` must have one. Without any (for `auth.jwt`, also in the
-    environment), tokens with `aud` are refused."""
+    """The accepted audiences: `aud` must be one of them, or a list that contains one. If none is
+    set here (or, for `auth.jwt`, in the environment), tokens with `aud` are refused."""
     client_id: str | tuple[str, ...] | None = None
-    """The client ids, of which `client_id` and `azp` must each be one. Without any (for `auth.jwt`,
-    also in the environment), all are accepted."""
+    """The accepted client ids: `client_id` and `azp` must each be one of them. If none is set here
+    (or, for `auth.jwt`, in the environment), all are accepted."""
     required_claims: tuple[str, ...] = ()
     """The texts that other claims must have, as `claim=text`. A claim with several entries must
     have one of their texts, and a dot leads into an object."""
