@@ -73,7 +73,7 @@ print(server.options.limits.value_bytes, server.options.base_path)
 
 Variables and a TOML file set options too. The name of a variable is `KV_OPTIONS__` and the path of
 the option, with two underscores for each dot: `KV_OPTIONS__LIMITS__VALUE_BYTES=64000`. See
-[How to configure it](../how-to/configure.md). Options in code win over both.
+[How to configure the server](../how-to/configure.md). Options in code win over both.
 
 `kv()` merges options deeply over the defaults, checks them, and raises `OptionsError` for a wrong
 name, type or value.
