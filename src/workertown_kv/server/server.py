@@ -1,4 +1,4 @@
-"""Put the rooms together into a server."""
+"""Put the other packages together into a server."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
