@@ -434,6 +434,7 @@ async def test_connections_beyond_the_bound_are_refused_and_then_cut_off() -> No
         reader, writer = await served.connect()
         answer = await reader.read(-1)
         assert envelope(answer)["status"] == 503
+        assert b"\r\nretry-after: 1\r\n" in answer
         with suppress(ConnectionError):
             assert await served.all(b"") == b""
         writer.close()

@@ -31,6 +31,8 @@ class Refused(KvError):
         body = b"".join(answer.parts)
         length = (b"content-length", b"%d" % len(body))
         lines = [*fields, *answer.fields, NO_SNIFFING, length, (b"connection", b"close")]
+        if self.status == 503:
+            lines.append((b"retry-after", b"1"))
         head = b"".join(b"%b: %b\r\n" % line for line in lines)
         return b"%b%b\r\n%b" % (STATUS_LINE[self.status], head, body)
 
