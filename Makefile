@@ -69,7 +69,7 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff format --quiet .
 	$(BIN)/ruff check --quiet --fix .
 
-bench: $(VENV)/.dev ## Compare the server with others, in 15 minutes (only some: make bench ARGS="get put")
+bench: $(VENV)/.dev ## Compare the server with others, in at most 15 minutes (only some: make bench ARGS="get put")
 	$(BIN)/python -m bench $(ARGS)
 
 chaos: $(VENV)/.dev ## Kill servers while clients write and watch (make chaos ARGS="redis --seconds 120")
