@@ -206,7 +206,7 @@ async def test_fields_that_tell_of_different_clients_are_refused(
     for problem, name in zip(answer.json()["errors"], names.split(" and "), strict=True):
         assert problem["path"] == [name.lower()]
         assert problem["message"] == (
-            f"{names} tell of different clients; the proxy has to remove the fields that it does "
+            f"{names} name different clients; the proxy has to remove the fields that it does "
             "not set itself"
         )
 

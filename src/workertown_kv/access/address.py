@@ -46,7 +46,7 @@ def client_address(trusted_proxies: Sequence[str]) -> AddressOf:
         if len(set(clients.values())) > 1:
             raise _refused(
                 clients,
-                f"{' and '.join(clients)} tell of different clients; the proxy has to remove the "
+                f"{' and '.join(clients)} name different clients; the proxy has to remove the "
                 "fields that it does not set itself",
             )
         return next(iter(clients.values()), address)
