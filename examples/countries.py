@@ -175,14 +175,14 @@ def _bar(label: str, length: int) -> "ProgressBar[int]":
     default="http://127.0.0.1:8787",
     show_default=True,
     show_envvar=True,
-    help="Where the store is.",
+    help="The URL of the server.",
 )
 @click.option(
     "--api-key",
     envvar="KV_API_KEY",
     required=True,
     show_envvar=True,
-    help="What the store lets you in with.",
+    help="An API key of the server.",
 )
 @click.option(
     "--table",

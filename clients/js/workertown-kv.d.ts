@@ -31,7 +31,7 @@ export interface StoreOptions<D extends ValueType = ValueType> {
   type?: D;
   /** The most milliseconds that a request may take, with its repetitions. 0 is no limit. The default is 30,000. */
   timeout?: number;
-  /** How often a request that does no harm twice is repeated after a passing failure. The default is 2. */
+  /** How often a request is repeated after a passing failure, if a repetition does no harm. The default is 2. */
   retries?: number;
   /** More header fields of each request. */
   headers?: Record<string, string>;
