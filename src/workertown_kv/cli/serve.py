@@ -115,7 +115,8 @@ def serve(*, database: str, **flags: Any) -> None:
     this run and prints it.
 
     KV_METRICS_TOKEN holds a token that opens only /metrics, and KV_AUDIT the path of an audit log.
-    Send SIGHUP to reload the files with credentials, options and the certificate.
+    Send SIGHUP to reload the files with credentials, options and the certificate, and to open the
+    file of the audit log again.
     """
     _check_combination()
     choose_database(database)
