@@ -43,6 +43,7 @@ def serving(
         [sys.executable, *python, "serve", "--port", str(port), *args],
         env=environment,
         cwd=folder,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -360,6 +361,32 @@ threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 from workertown_kv.cli import main
 main()
 """
+
+
+BESIDE_A_THREAD_WITH_SIGNALS = """
+import os, signal, threading
+
+def take():
+    os.read(0, 1)
+    signal.raise_signal(signal.SIGTERM)
+
+threading.Thread(target=take, daemon=True).start()
+from workertown_kv.cli import main
+main()
+"""
+
+
+def test_a_signal_that_another_thread_takes_is_heard(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment |= {"KV_API_KEY": "test-key"}
+    python = ("-c", BESIDE_A_THREAD_WITH_SIGNALS)
+    with serving(environment, tmp_path, python=python) as (process, port):
+        wait_for(port)
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.parametrize(

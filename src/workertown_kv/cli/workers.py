@@ -5,10 +5,12 @@ import logging
 import multiprocessing
 import resource
 import signal
+import socket
 import ssl
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -80,30 +82,27 @@ class Workers:
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, and reload on SIGHUP."""
-        # Blocked signals wait for `sigwait`. A handler would run between any two steps, and a new
-        # worker would lose a signal that comes before it has handlers of its own.
-        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
-        for each in HEARD:
-            signal.signal(each, _put_back)
-        for index in range(self._flags.workers):
-            self._workers.append(self._started(index, pause=0))
-        while (number := signal.sigwait(HEARD)) in (signal.SIGCHLD, signal.SIGHUP):
-            if number == signal.SIGHUP:
-                threading.Thread(target=self._reload, daemon=True).start()
-            else:
-                self._replace_dead()
-        self._stop()
+        with _heard() as signals:
+            for index in range(self._flags.workers):
+                self._workers.append(self._started(index, pause=0))
+            while (number := signals.recv(1)[0]) in (signal.SIGCHLD, signal.SIGHUP):
+                if number == signal.SIGHUP:
+                    threading.Thread(target=self._reload, daemon=True).start()
+                else:
+                    self._replace_dead()
+            self._stop()
 
     def _started(self, index: int, *, pause: float) -> _Worker:
         with self._changing:
             ours, control = _FORK.Pipe()
             process = _FORK.Process(target=self._work, args=(index, ours, control, pause))
-            process.start()
+            _start(process)
             control.close()
         return _Worker(process, ours, time.monotonic())
 
     def _work(self, index: int, ours: Connection, control: Connection, pause: float) -> None:
         """Run a worker in its own process."""
+        signal.set_wakeup_fd(-1)  # the signals of this process are not for the main process
         # The end of a pipe or a socket is noticed once all processes have closed it.
         ours.close()
         for one in self._workers:
@@ -138,7 +137,7 @@ class Workers:
                 ours, theirs = _FORK.Pipe(duplex=False)
                 # Another process, since one that has a database open must not start workers.
                 trial = _FORK.Process(target=_try_files, args=(flags, theirs), daemon=True)
-                trial.start()
+                _start(trial)
                 theirs.close()
             try:
                 files, summaries = ours.recv()
@@ -180,9 +179,33 @@ class Workers:
                 worker.process.join()
 
 
-def _put_back(number: int, _: object) -> None:
-    """Let a signal wait for `sigwait` that another thread took, as one that ends may do."""
-    signal.raise_signal(number)
+@contextmanager
+def _heard() -> Iterator[socket.socket]:
+    """Yield a socket from which each signal can be read as a byte, whichever thread takes it.
+
+    Their handlers do nothing, since handlers run between any two steps. Afterwards the process can
+    only end, and no signal changes its exit status.
+    """
+    heard, said = socket.socketpair()
+    said.setblocking(False)
+    with heard, said:
+        signal.set_wakeup_fd(said.fileno(), warn_on_full_buffer=False)
+        for each in HEARD:
+            signal.signal(each, lambda *_: None)
+        try:
+            yield heard
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+            signal.set_wakeup_fd(-1)
+
+
+def _start(process: multiprocessing.context.ForkProcess) -> None:
+    """Start a process in which signals wait until it has handlers of its own."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _try_files(flags: Flags, result: Connection) -> None:
@@ -191,6 +214,7 @@ def _try_files(flags: Flags, result: Connection) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
     files = Files()
     try:
