@@ -171,15 +171,17 @@ class RunningDatabase(ABC):
         return bytes(done.stdout).decode().strip()
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server, which then starts no more processes, and then to those."""
+        """Send a signal to all processes of the server, as if at once."""
         assert self._process is not None
         if self._process.poll() is not None:
             return  # by now its number may be that of somebody else
-        started = children(self._process.pid)
-        self._process.send_signal(number)
-        for child in {*started, *children(self._process.pid)}:
+        # A stopped server starts no more processes. They would notice if it ended before them, and
+        # would still undo their transactions, for which others wait.
+        self._process.send_signal(signal.SIGSTOP)
+        for child in children(self._process.pid):
             with suppress(ProcessLookupError):
                 os.kill(child, number)
+        self._process.send_signal(number)
 
 
 def children(pid: int) -> list[int]:
