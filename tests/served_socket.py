@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
+import pytest
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -20,6 +21,12 @@ SECONDS = 60
 
 KEY = b"Authorization: Bearer %b\r\n" % API_KEY.encode()
 MIB = 1024 * 1024
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def on_both_loops(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Run the tests of a module on asyncio and on uvloop, if it is the `anyio_backend` there."""
+    return "asyncio", {"use_uvloop": request.param}
 
 
 class Served:

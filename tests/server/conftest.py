@@ -1,9 +1,20 @@
-"""Observe which requests are answered in place."""
+"""Serve a store on a socket, and observe which requests are answered in place."""
+
+from collections.abc import AsyncIterator
 
 import pytest
 
+from caller import make_server
+from served_socket import Served, serving
 from workertown_kv.server.known_fields import KnownBlocks
 from workertown_kv.server.plain_exchange import PlainExchange
+from workertown_kv.storage.memory import MemoryStorage
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Served]:
+    async with make_server(MemoryStorage()) as server, serving(server) as served:
+        yield served
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from served_socket import (
     MIB,
     SECONDS,
     Served,
+    on_both_loops,
     put,
     request,
     serving,
@@ -34,11 +35,7 @@ from workertown_kv.server.plain_protocol import PlainProtocol
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": request.param}
+anyio_backend = on_both_loops
 
 
 @pytest.fixture(params=[BoundedProtocol, PlainProtocol])

@@ -8,24 +8,14 @@ from typing import Final
 import pytest
 
 from caller import API_KEY, make_server
-from served_socket import Served, one_answer, put, request, serving, statuses
+from served_socket import Served, on_both_loops, one_answer, put, request, serving, statuses
 from workertown_kv.server.known_fields import MOST_BLOCKS, MOST_BYTES, KnownBlocks, KnownFields
 from workertown_kv.server.plain_exchange import PlainExchange
 from workertown_kv.server.plain_protocol import PlainProtocol
 from workertown_kv.storage.memory import MemoryStorage
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": request.param}
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[Served]:
-    async with make_server(MemoryStorage()) as server, serving(server) as served:
-        yield served
+anyio_backend = on_both_loops
 
 
 GET: Final = request(b"GET /v1/kv/a")

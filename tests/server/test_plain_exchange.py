@@ -9,18 +9,24 @@ from typing import Any
 import pytest
 
 from caller import make_server
-from served_socket import KEY, MIB, one_answer, put, request, serving, statuses, until
+from served_socket import (
+    KEY,
+    MIB,
+    on_both_loops,
+    one_answer,
+    put,
+    request,
+    serving,
+    statuses,
+    until,
+)
 from workertown_kv.operations import Get, Set
 from workertown_kv.server.plain_exchange import PlainExchange
 from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.tasks import OutcomeFuture
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": request.param}
+anyio_backend = on_both_loops
 
 
 class Slow(MemoryStorage):

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -13,7 +13,17 @@ from starlette.responses import Response
 
 from caller import API_KEY, make_server
 from depth import IS_DEEP
-from served_socket import SECONDS, Served, one_answer, put, request, serving, statuses, until
+from served_socket import (
+    SECONDS,
+    Served,
+    on_both_loops,
+    one_answer,
+    put,
+    request,
+    serving,
+    statuses,
+    until,
+)
 from workertown_kv import Server
 from workertown_kv.server.bounded_protocol import BoundedProtocol
 from workertown_kv.server.plain_exchange import PlainExchange
@@ -22,17 +32,7 @@ from workertown_kv.storage.memory import MemoryStorage
 from workertown_kv.storage.sqlite import SqliteStorage
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": request.param}
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[Served]:
-    async with make_server(MemoryStorage()) as server, serving(server) as served:
-        yield served
+anyio_backend = on_both_loops
 
 
 # What is answered in place

@@ -2,15 +2,11 @@
 
 import pytest
 
-from served_socket import until
+from served_socket import on_both_loops, until
 from workertown_kv.server.turn import Turn
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    return "asyncio", {"use_uvloop": request.param}
+anyio_backend = on_both_loops
 
 
 async def test_an_answer_that_cannot_be_written_holds_up_no_other(
