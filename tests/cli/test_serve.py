@@ -389,9 +389,22 @@ def test_a_signal_that_another_thread_takes_is_heard(
         assert process.wait(timeout=60) == 0
 
 
+STARTED_WITH_BLOCKED_SIGNALS = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGCHLD))
+from workertown_kv.cli import main
+main()
+"""
+
+
 @pytest.mark.parametrize(
     "python",
-    [pytest.param(("-m", "workertown_kv"), marks=pytest.mark.deep), ("-c", BESIDE_A_THREAD)],
+    [
+        pytest.param(("-m", "workertown_kv"), marks=pytest.mark.deep),
+        ("-c", BESIDE_A_THREAD),
+        ("-c", STARTED_WITH_BLOCKED_SIGNALS),
+    ],
+    ids=["as usual", "beside a thread", "with blocked signals"],
 )
 def test_it_can_be_stopped_while_its_workers_start(
     environment: dict[str, str], tmp_path: Path, python: tuple[str, ...]

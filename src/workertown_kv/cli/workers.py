@@ -87,7 +87,7 @@ class Workers:
                 self._workers.append(self._started(index, pause=0))
             while (number := signals.recv(1)[0]) in (signal.SIGCHLD, signal.SIGHUP):
                 if number == signal.SIGHUP:
-                    threading.Thread(target=self._reload, daemon=True).start()
+                    _start(threading.Thread(target=self._reload, daemon=True))
                 else:
                     self._replace_dead()
             self._stop()
@@ -189,9 +189,12 @@ def _heard() -> Iterator[socket.socket]:
     heard, said = socket.socketpair()
     said.setblocking(False)
     with heard, said:
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         signal.set_wakeup_fd(said.fileno(), warn_on_full_buffer=False)
         for each in HEARD:
             signal.signal(each, lambda *_: None)
+        # Also if the program that has started this one had blocked them.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         try:
             yield heard
         finally:
@@ -199,11 +202,11 @@ def _heard() -> Iterator[socket.socket]:
             signal.set_wakeup_fd(-1)
 
 
-def _start(process: multiprocessing.context.ForkProcess) -> None:
-    """Start a process in which signals wait until it has handlers of its own."""
+def _start(one: multiprocessing.context.ForkProcess | threading.Thread) -> None:
+    """Start a thread that takes no signals, or a process in which they wait for its handlers."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
     try:
-        process.start()
+        one.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
