@@ -1,6 +1,7 @@
 """Serve a store over real HTTP, in a process of its own."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import httpx2
 
 START_SECONDS: Final = 30
 
-_PORTS: Final = range(11_000, 32_000)[os.getpid() % 21 * 1000 :][:1000]
+_PORTS: Final = random.sample(range(11_000, 32_000)[os.getpid() % 21 * 1000 :][:1000], 1000)
 _NEXT_PORTS: Final = cycle(_PORTS)
 
 
@@ -147,12 +148,12 @@ class ServedStore:
 def free_port() -> int:
     """Return a port on which no program listens, with each call another one.
 
-    It stays free for the server that will use it: the system gives none of these ports to programs
-    that ask for any port, and test processes that start one after another have different ones.
-    Raises `RuntimeError` if all thousand ports of this process are in use.
+    It stays free for the server that will use it: by default, the system gives none of these ports
+    to programs that ask for any port, and other test processes rarely choose the same one. Raises
+    `RuntimeError` if all thousand ports of this process are in use.
     """
     for port in islice(_NEXT_PORTS, len(_PORTS)):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise RuntimeError(f"No port from {_PORTS[0]} to {_PORTS[-1]} is free")
+    raise RuntimeError(f"No port from {min(_PORTS)} to {max(_PORTS)} is free")
