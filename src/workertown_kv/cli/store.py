@@ -190,7 +190,7 @@ def choose_store(
         if chosen == "profile":
             found = _profile(profile or "")
             token = Secret(found.token) if found.token else None
-            return StoreChoice(found.store, token, namespace or found.namespace, options)
+            return StoreChoice(found.store, token, namespace or found.namespace or None, options)
         url = given[chosen] if chosen else None
         if url is None:
             url = text_of(os.environ, options.env.database) or database or DEFAULT_DATABASE
