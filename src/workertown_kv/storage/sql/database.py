@@ -128,9 +128,9 @@ class Database:
     async def migrate(self, to: int | None) -> Sequence[Migration]:
         """Change the schema; see `Storage.migrate`."""
         with self.opened().job():
-            ran = await self._migrate(to)
-            if to is None:
-                async with self._patient_session() as session:
+            async with self._patient_session() as session:
+                ran = await self._migrate(session, to)
+                if to is None:
                     await self._within(MIGRATION_SECONDS, self.schema.repair_recorder(session))
             return ran
 
@@ -176,36 +176,36 @@ class Database:
 
     async def _prepare(self) -> Sequence[Migration]:
         ran: Sequence[Migration] = ()
-        if self._url.parameters.migrate == "auto":
-            ran = await self._migrate(None, may_create=self.may_create)
-            await self._record()
-        else:
-            async with self._patient_session() as session:
+        async with self._patient_session() as session:
+            if self._url.parameters.migrate == "auto":
+                ran = await self._migrate(session, None, may_create=self.may_create)
+                await self._record(session)
+            else:
                 await self._within(self.timeout, self.schema.check(session))
         self._prepared = True
         return ran
 
-    async def _migrate(self, to: int | None, *, may_create: bool = True) -> Sequence[Migration]:
-        async with self._patient_session() as session:
-            try:
-                asked = self.schema.is_due(session, to, may_create=may_create)
-                if not await self._within(self.timeout, asked):
-                    return ()
-                return await self._within(MIGRATION_SECONDS, self.schema.migrate(session, to))
-            except StorageError as error:
-                if error.kind is StorageFailure.REFUSED:
-                    error.message += (
-                        "; expected tables that `workertown-kv migrate` has made as a user who may "
-                        "create them, and the rights to use these tables"
-                    )
-                raise
-
-    async def _record(self) -> None:
-        """Let the database record changes, or not. It can be used if that fails."""
+    async def _migrate(
+        self, session: Session, to: int | None, *, may_create: bool = True
+    ) -> Sequence[Migration]:
         try:
-            async with self._patient_session() as session:
-                act = self.schema.record(session, records=self.records)
-                await self._within(MIGRATION_SECONDS, act)
+            asked = self.schema.is_due(session, to, may_create=may_create)
+            if not await self._within(self.timeout, asked):
+                return ()
+            return await self._within(MIGRATION_SECONDS, self.schema.migrate(session, to))
+        except StorageError as error:
+            if error.kind is StorageFailure.REFUSED:
+                error.message += (
+                    "; expected tables that `workertown-kv migrate` has made as a user who may "
+                    "create them, and the rights to use these tables"
+                )
+            raise
+
+    async def _record(self, session: Session) -> None:
+        """Let the database record changes, or not. It can be used if that fails."""
+        act = self.schema.record(session, records=self.records)
+        try:
+            await self._within(MIGRATION_SECONDS, act)
         except StorageError as error:
             if error.kind in (StorageFailure.UNREACHABLE, StorageFailure.BUSY):
                 raise
