@@ -213,6 +213,7 @@ class SqlCases(SharedSql, SqlCase):
 
     # Batches
 
+    @pytest.mark.deep
     async def test_a_batch_reads_no_more_than_it_may_return(self, storage: SqlStorage) -> None:
         for i in range(16):
             await storage.set(put(str(i), b"x" * 2_000_000, is_json=False))
@@ -347,6 +348,7 @@ class SqlCases(SharedSql, SqlCase):
         assert entry is not None
         assert entry.version != version
 
+    @pytest.mark.deep
     async def test_batches_on_the_same_keys_in_any_order_all_succeed(self) -> None:
         storages = [await self.opened(timeout=20, connections=5) for _ in range(2)]
         keys = [str(i) for i in range(20)]
@@ -512,6 +514,7 @@ class SqlCases(SharedSql, SqlCase):
         await asyncio.gather(*(work(i) for i in range(60)))
         assert most == 3
 
+    @pytest.mark.deep
     async def test_what_finds_no_connection_waits_for_one_that_there_is(self) -> None:
         url = self.limited(3)
         storage = await self.opened(url=url, connections=10)

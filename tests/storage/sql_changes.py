@@ -176,6 +176,7 @@ class SqlChanges(SharedSql, SqlCase):
         rows = self.server.sql(f"SELECT count(*) FROM {self.table}_change")
         assert rows == "1"
 
+    @pytest.mark.deep
     async def test_of_several_readers_one_records_an_expiry(self, clock: MovedClock) -> None:
         storages = [await self.opened(clock) for _ in range(4)]
         begin = await cursor_of_now(storages[0])

@@ -60,6 +60,7 @@ class SqlGathering(SharedSql, SqlCase, GatheringCases):
         assert type(outcomes[9]) is StorageError
 
     @pytest.mark.parametrize("condition", [None, MUST_EXIST])
+    @pytest.mark.deep
     async def test_a_group_locks_its_rows_in_the_order_of_their_keys(
         self, condition: Precondition | None
     ) -> None:

@@ -163,10 +163,10 @@ class TestPostgresFailures(SqlFailures):
     storage_type: ClassVar = PostgresStorage
 
     def end_connections(self) -> None:
-        ours = "FROM pg_stat_activity WHERE application_name = 'workertown-kv'"
-        self.server.sql(f"SELECT pg_terminate_backend(pid) {ours}")
-        while self.server.sql(f"SELECT count(*) {ours}") != "0":
-            pass
+        self.server.sql(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
+            "WHERE application_name = 'workertown-kv'"
+        )
 
     async def test_a_write_over_a_connection_that_is_being_ended_is_done_once(self) -> None:
         storage = await self.opened()
