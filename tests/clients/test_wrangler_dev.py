@@ -21,7 +21,11 @@ def test_the_page_on_wrangler_dev_does_what_it_says(
     packages = tmp_path / "project" / "node_modules"
     packages.mkdir(parents=True)
     (packages / "wrangler").symlink_to(npm / "wrangler")
-    (packages / ".bin").symlink_to(npm / ".bin")
+    # Two runs that start at once would choose the same port for a debugger.
+    command = packages / ".bin" / "wrangler"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{npm}/.bin/wrangler" "$@" --inspector-port 0\n')
+    command.chmod(0o755)
     (packages / "workertown-kv-dev").symlink_to(Path("..", "workertown-kv-dev"))
     # miniflare, which looks for the plugin, really is in another folder.
     monkeypatch.setenv("NODE_PATH", str(packages))
