@@ -112,7 +112,7 @@ def test_a_client_that_nobody_closes_ends_with_the_process(tmp_path: Path) -> No
         "changes = store.watch(initial=True); print(next(changes).key)\n"
     )
     ran = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", program],
+        [sys.executable, "-W", "error", "-c", program],
         cwd=tmp_path,
         capture_output=True,
         text=True,
