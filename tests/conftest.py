@@ -3,7 +3,6 @@
 import gc
 import logging
 import os
-import shutil
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from caller import Caller, make_server
+from programs import find_program
 from scheduling import pytest_xdist_make_scheduler  # noqa: F401  (a hook)
 from servers.memory import memory_with
 from servers.starting import skip_what_is_known
@@ -196,18 +196,5 @@ async def call(storage: Storage) -> AsyncIterator[Caller]:
 
 @pytest.fixture(scope="session")
 def require_program() -> Callable[[str, str], str]:
-    """Return a program, by its name and that of its Debian package.
-
-    Without it the test is skipped, and in CI it fails.
-    """
-
-    def find(name: str, package: str) -> str:
-        program = shutil.which(name)
-        if program is None:
-            message = f"needs {name}: apt-get install {package}"
-            if os.environ.get("CI"):
-                pytest.fail(message)
-            pytest.skip(message)
-        return program
-
-    return find
+    """Return the function that finds a program, for tests that need one."""
+    return find_program

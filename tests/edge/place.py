@@ -37,11 +37,6 @@ def run(*command: str, cwd: Path, seconds: int = 900) -> str:
     return ended.stdout
 
 
-def major_version(node: str) -> int:
-    """Return the version of Node."""
-    return int(run(node, "-p", "process.versions.node", cwd=HERE).partition(".")[0])
-
-
 def jspi(node: str) -> str:
     """Return the flag with which this Node lets WebAssembly wait for JavaScript."""
     known = run(node, "--v8-options", cwd=HERE)
