@@ -25,6 +25,7 @@ def labels(number: int) -> Labels:
     return (f"/v1/{number}/ü\n", "GET", "200")
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_process_reads_what_another_process_counts() -> None:
     board = Board(2, shared=True)
     child = os.fork()
