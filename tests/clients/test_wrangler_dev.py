@@ -21,7 +21,8 @@ def test_the_page_on_wrangler_dev_does_what_it_says(
     packages = tmp_path / "project" / "node_modules"
     packages.mkdir(parents=True)
     (packages / "wrangler").symlink_to(npm / "wrangler")
-    # Two runs that start at once would choose the same port for a debugger.
+    # For its debugger, wrangler takes the first free port from 9229 on, and two that start at once
+    # take the same. Instead of 0, the system takes a free one. The page does not show this flag.
     command = packages / ".bin" / "wrangler"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{npm}/.bin/wrangler" "$@" --inspector-port 0\n')
