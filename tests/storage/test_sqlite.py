@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +27,7 @@ from workertown_kv.operations import (
     Precondition,
     Set,
 )
-from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Storage
+from workertown_kv.storage import SWEEP_MARGIN_SECONDS, Clock, Migration, Storage
 from workertown_kv.storage.deletion import DeleteRange
 from workertown_kv.storage.listing import KeyRange
 from workertown_kv.storage.sql.dialects.sqlite import SCANNED_ROWS
@@ -477,6 +477,62 @@ async def test_a_schema_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(StorageError, match=r"schema 99.*newer"):
         await storage.open()
+
+
+async def test_many_may_open_a_new_file_at_the_same_time(tmp_path: Path) -> None:
+    for i in range(40):
+        storages = [SqliteStorage(tmp_path / f"{i}.sqlite") for _ in range(8)]
+        await asyncio.gather(*(storage.open() for storage in storages))
+        await asyncio.gather(*(storage.close() for storage in storages))
+
+
+class SlowToDisconnect(SqliteStorage):
+    """Disconnects only once it has connected again, if it does that before it has disconnected."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.connected = threading.Event()
+
+    def _connect_all(self) -> Sequence[Migration]:
+        migrations = super()._connect_all()
+        self.connected.set()
+        return migrations
+
+    def _disconnect_all(self) -> None:
+        self.connected.wait(0.2)
+        super()._disconnect_all()
+
+
+async def test_an_opening_that_failed_leaves_the_next_one_alone(tmp_path: Path) -> None:
+    file = tmp_path / "kv.sqlite"
+    file.write_bytes(b"no database" * 100)
+    storage = SlowToDisconnect(file)
+    with pytest.raises(StorageError, match="file is not a database"):
+        await storage.open()
+    file.unlink()
+    await storage.open()
+    await storage.set(put("a"))
+    await storage.check()
+    await storage.close()
+
+
+async def test_openings_that_failed_leave_no_connections(tmp_path: Path) -> None:
+    def count() -> int:
+        return sum(one.filename == str(file) for one in apsw.connections())
+
+    file = tmp_path / "kv.sqlite"
+    file.write_bytes(b"no database" * 100)
+    storage, other = SqliteStorage(file), SqliteStorage(file)
+    for _ in range(3):
+        with pytest.raises(StorageError, match="file is not a database"):
+            await storage.open()
+    file.unlink()
+    await storage.open()
+    of_one = count()
+    await other.open()
+    assert count() == 2 * of_one
+    await other.close()
+    await storage.close()
 
 
 @pytest.mark.parametrize("kind", ["text", "folder", "missing folder"])

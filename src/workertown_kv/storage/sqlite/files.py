@@ -57,8 +57,9 @@ class Files:
 
         Returns the start of the index of the log, as all processes that use the file share it.
         """
-        self._opened = [_identity(found) for found in map(_stat, self._paths)]
-        opened = DESCRIPTORS.open(self._real, self._paths, tuple(self._opened))
+        identities = [_identity(found) for found in map(_stat, self._paths)]
+        opened = DESCRIPTORS.open(self._real, self._paths, tuple(identities))
+        self._opened = identities
         self._descriptor, self._log_descriptor = opened.main, opened.log
         self.are_lost = False
         self._overwritten = None
@@ -109,6 +110,8 @@ class Files:
         It does not if another program than a server has written the file, for example if a backup
         was copied over it, or if another log already exists.
         """
+        if not self._opened:  # the opening failed: there is nothing to compare with
+            return True
         if self._find_overwritten() is not None:
             return False
         try:

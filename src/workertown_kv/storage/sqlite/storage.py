@@ -14,7 +14,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, cast
@@ -92,10 +92,13 @@ class SqliteStorage(Storage):
         self._busy_timeout_seconds = busy_timeout_seconds
         self._opened = False
         self._connections: list[apsw.Connection] = []
+        self._undoing: Future[None] | None = None
         self._waiting = Waiting()
         self._groups = GroupMeter("writes")
 
     async def open(self) -> Sequence[Migration]:
+        if self._undoing is not None:  # an opening that failed still closes its connections
+            await asyncio.wait([asyncio.wrap_future(self._undoing)])
         self._files = Files(self.path)
         self._writer = Writer(self._files, self.clock, self._busy_timeout_seconds, self.retention)
         self._writing = ThreadPoolExecutor(1, "kv-sqlite-write")
@@ -106,7 +109,7 @@ class SqliteStorage(Storage):
         try:
             migrations = await self._in(self._writing, self._connect_all)
         except BaseException:
-            self._writing.submit(self._disconnect_all)
+            self._undoing = self._writing.submit(self._disconnect_all)
             self._shut_down(wait=False)
             raise
         self._commits = GroupCommit(
