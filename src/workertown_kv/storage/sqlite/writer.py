@@ -69,7 +69,7 @@ class Writer:
                 f"SQLite cannot use {self._files.path}: it may not be written",
                 StorageFailure.READ_ONLY,
             )
-        if self.db.pragma("journal_mode", "WAL") != "wal":
+        if self._enter_wal_mode() != "wal":
             raise StorageError(f"SQLite cannot keep a write-ahead log beside {self._files.path}")
         self.db.pragma("synchronous", "FULL")
         self.db.pragma("fullfsync", True)  # asks macOS for what fsync means elsewhere
@@ -83,6 +83,21 @@ class Writer:
             # From now on, the header of the file itself has the version of the schema.
             self.log.checkpoint()
         return migrations
+
+    def _enter_wal_mode(self) -> str:
+        """Let the file have a write-ahead log. Return the journal mode that it has then.
+
+        SQLite does not always wait if several connections do so at the same time.
+        """
+        self.patience.until = time.monotonic() + self.patience.seconds
+        while True:
+            try:
+                mode: str = self.db.pragma("journal_mode", "WAL")
+            except apsw.BusyError:
+                if not self.patience.wait(0):
+                    raise
+            else:
+                return mode
 
     def migrate(self, to: int | None = None) -> Sequence[Migration]:
         """Bring the schema to the migration `to`, or up to date."""
