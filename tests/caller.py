@@ -18,8 +18,9 @@ on_one_storage = pytest.mark.parametrize("storage", ["memory"], indirect=True)
 class Caller:
     """Calls a server in process, by default with its API key."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, api_key: str = API_KEY) -> None:
         self.server = server
+        self._api_key = api_key
 
     async def __call__(
         self,
@@ -29,7 +30,7 @@ class Caller:
         headers: Mapping[str, str | bytes] | None = None,
         **given: Any,
     ) -> httpx2.Response:
-        credentials = {"Authorization": f"Bearer {API_KEY}", **(headers or {})}
+        credentials = {"Authorization": f"Bearer {self._api_key}", **(headers or {})}
         return await self.server.request(method, url, headers=credentials, **given)
 
     async def put(self, key: str, value: object, **fields: object) -> httpx2.Response:

@@ -5,8 +5,9 @@ verbs on the keys with some prefixes in some namespaces. Nothing here knows how 
 authenticated, or how a storage keeps entries.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import msgspec
 
@@ -24,6 +25,7 @@ SCOPE_ITEMS: Final = 100
 
 
 _ALL_KEYS: Final = ("",)
+_FINGERPRINT_DIGITS: Final = 32
 
 
 class Scope(
@@ -97,6 +99,20 @@ def check_scopes(scopes: object) -> None:
         raise ValueError(f"scopes has more than {SCOPE_ITEMS} scopes, or prefixes in them")
 
 
+class Fingerprint(msgspec.Struct, frozen=True):
+    """Distinguishes a credential from earlier and later ones of the same name."""
+
+    sha256: str
+
+    @classmethod
+    def of(cls, secret: bytes) -> Self:
+        """Return the fingerprint of a secret, or of its hash."""
+        return cls(hashlib.sha256(secret).hexdigest()[:_FINGERPRINT_DIGITS])
+
+    def __repr__(self) -> str:
+        return "Fingerprint()"  # in a log, that of a password would help to guess the password
+
+
 class User(msgspec.Struct, frozen=True, kw_only=True):
     """The user who makes a request."""
 
@@ -110,6 +126,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     """What the user may do; `None`: everything."""
     expires_at: int | None = None
     """When the API key or the password of the user expires, in Unix seconds."""
+    credential: Fingerprint | None = None
+    """Which API key or password it was; `None` for a token, and for a user that a hook makes."""
 
     def __post_init__(self) -> None:
         if self.scopes is not None:

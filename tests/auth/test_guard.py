@@ -1,6 +1,7 @@
 """Test which requests the guard admits."""
 
 from base64 import b64encode
+from contextlib import ExitStack
 from time import time
 from typing import Any
 
@@ -303,3 +304,32 @@ async def test_a_websocket_route_of_the_users_own_is_guarded_at_every_path(path:
         with client.websocket_connect(path, headers={"Authorization": f"Bearer {API_KEY}"}):
             pass
     assert users == ["api_key"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_admitted"),
+    [
+        ({}, True),
+        ({"Origin": "http://testserver"}, True),
+        ({"Origin": "https://kv.example.com", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "https://shop.example.com"}, True),
+        ({"Origin": "https://evil.example.com"}, False),
+        ({"Origin": "http://testserver", "Sec-Fetch-Site": "same-site"}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": ""}, False),
+    ],
+)
+def test_a_page_of_another_origin_opens_no_websocket(
+    fields: dict[str, str], *, is_admitted: bool
+) -> None:
+    async def accept(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.close()
+
+    server = make_server(MemoryStorage(), cors={"origin": "https://shop.example.com"})
+    server.router.routes.append(WebSocketRoute("/own", accept))
+    headers = {"Authorization": f"Bearer {API_KEY}", **fields}
+    with TestClient(server) as client, ExitStack() as opened:
+        if not is_admitted:
+            opened.enter_context(pytest.raises(WebSocketDisconnect))
+        opened.enter_context(client.websocket_connect("/own", headers=headers))

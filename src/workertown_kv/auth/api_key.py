@@ -45,7 +45,7 @@ class ApiKey:
             if expected in self._known:
                 other = self._known[expected].user.id
                 raise OptionsError(f"The API keys {key.name!r} and {other!r} are the same")
-            self._known[expected] = TimedUser.of(key, self.name)
+            self._known[expected] = TimedUser.of(key, self.name, expected)
 
     @classmethod
     def configured(cls, options: Options, clock: Clock, files: Files) -> "ApiKey | None":

@@ -49,7 +49,7 @@ class Basic:
         self._users = {
             normalize("NFC", user.name).encode(): (
                 _expected(user, hashed=hashed),
-                TimedUser.of(user, self.name),
+                TimedUser.of(user, self.name, _secret_of(user).encode()),
             )
             for user in users
         }
@@ -177,6 +177,12 @@ def _sent(authorization: bytes) -> tuple[bytes, bytes] | None:
     except binascii.Error:
         return None
     return (username, password) if colon else None
+
+
+def _secret_of(user: UserCredential) -> str:
+    secret = user.password or user.hash
+    assert isinstance(secret, Secret)
+    return secret.reveal()
 
 
 def _expected(user: UserCredential, *, hashed: bool) -> bytes | PasswordHash:

@@ -9,7 +9,7 @@ import msgspec
 from ..errors import OptionsError
 from ..files import Files
 from ..options import Credential, Options, parse_lines
-from ..user import User
+from ..user import Fingerprint, User
 
 _T = TypeVar("_T", bound=Credential)
 
@@ -22,13 +22,14 @@ class TimedUser(msgspec.Struct, frozen=True):
     expires_at: int | None = None
 
     @classmethod
-    def of(cls, credential: Credential, strategy: str) -> "TimedUser":
-        """Return the user of a named credential."""
+    def of(cls, credential: Credential, strategy: str, secret: bytes) -> "TimedUser":
+        """Return the user of a named credential, which has this secret or this hash of it."""
         user = User(
             id=credential.name,
             strategy=strategy,
             scopes=credential.scopes,
             expires_at=credential.expires_at,
+            credential=Fingerprint.of(secret),
         )
         return cls(user, credential.not_before, credential.expires_at)
 

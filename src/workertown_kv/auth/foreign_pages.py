@@ -24,10 +24,8 @@ def check_no_foreign_page(
     It sends none before a `POST` with a media type of forms, or without a media type, and not every
     browser says from which origin a request comes.
     """
-    if fields.get(b"sec-fetch-site") in _ELSEWHERE and not is_allowed_origin(
-        fields.get(b"origin", b"").decode("latin-1")
-    ):
-        raise Forbidden("Pages of this origin may not use the server; cors.origin permits origins")
+    if fields.get(b"sec-fetch-site") in _ELSEWHERE:
+        _check_origin(fields, is_allowed_origin)
     if method == "POST":
         sent = fields.get(b"content-type", b"")
         media_type = sent.partition(b";")[0].strip().lower()
@@ -37,3 +35,24 @@ def check_no_foreign_page(
                 "Expected Content-Type: application/json, even without a body, since a form of any "
                 f"page can send a POST without it; {got}"
             )
+
+
+def check_no_foreign_socket(
+    fields: Mapping[bytes, bytes], is_allowed_origin: Callable[[str], bool]
+) -> None:
+    """Refuse a websocket that a page without CORS permission opens.
+
+    Browsers send no preflight request before a websocket, but always its origin (RFC 6455, 10.2).
+    """
+    origin = fields.get(b"origin")
+    if origin is None or fields.get(b"sec-fetch-site") == b"same-origin":
+        return
+    if fields.get(b"sec-fetch-site") in _ELSEWHERE or (
+        origin.partition(b"://")[2] != fields.get(b"host")
+    ):
+        _check_origin(fields, is_allowed_origin)
+
+
+def _check_origin(fields: Mapping[bytes, bytes], is_allowed_origin: Callable[[str], bool]) -> None:
+    if not is_allowed_origin(fields.get(b"origin", b"").decode("latin-1")):
+        raise Forbidden("Pages of this origin may not use the server; cors.origin permits origins")

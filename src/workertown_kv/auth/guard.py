@@ -17,7 +17,7 @@ from ..storage import Clock
 from ..user import User
 from .api_key import ApiKey
 from .basic import Basic
-from .foreign_pages import check_no_foreign_page
+from .foreign_pages import check_no_foreign_page, check_no_foreign_socket
 from .hooks import HookRefused, call_hook, request_of, user_by_verdict
 from .jwt import configured_jwt
 from .strategy import Strategy
@@ -66,7 +66,8 @@ class Guard:
         self._clock = clock
         reads_request = _has_hook(options, "get_credentials")
         self._sent_anywhere = self._final_hook is not None or reads_request
-        self.has_hooks = self._sent_anywhere or _has_hook(options, "verify_credentials")
+        self._name_users = self._final_hook is not None or _has_hook(options, "verify_credentials")
+        self.has_hooks = self._sent_anywhere or self._name_users
         """Whether functions of the user's own take part."""
         header = options.jwt.header if isinstance(options.jwt, JwtOptions) else AUTHORIZATION
         self._credentials = {*_CREDENTIALS, header.lower().encode()}
@@ -91,6 +92,10 @@ class Guard:
             self._check_page(exchange)
         exchange.user = user
 
+    def check_socket(self, exchange: Exchange) -> None:
+        """Raise `Forbidden` for a websocket that a foreign page has opened."""
+        check_no_foreign_socket(exchange.fields, self._is_allowed_origin)
+
     async def _verified(self, exchange: Exchange) -> User:
         """Return the user of an exchange, or raise `Unauthorized`, later rather than sooner."""
         started = perf_counter()
@@ -107,7 +112,8 @@ class Guard:
     async def is_valid(self, exchange: Exchange) -> bool:
         """Return whether the credentials of a request that was admitted are still valid."""
         if isinstance(exchange.user, TicketUser):
-            return await self.renewed(exchange.user) is not None
+            now = await self.renewed(exchange.user)
+            return now is not None and now.scopes == exchange.user.scopes
         try:
             user = await self._user(exchange)
         except HookRefused as refused:
@@ -116,13 +122,20 @@ class Guard:
         return user == exchange.user
 
     async def renewed(self, user: TicketUser) -> User | None:
-        """Return the user of a ticket if the credential for which it was made is still valid."""
+        """Return the user of a ticket, with the scopes of now.
+
+        Returns `None` if the credential for which the ticket was made is no longer valid.
+        """
         if user.until is not None and self._clock() >= user.until:
             return None
-        for strategy in self.strategies:
-            if strategy.name == user.strategy:
-                return await strategy.renewed(user)
-        return user  # a hook has named the strategy
+        strategy = next((one for one in self.strategies if one.name == user.strategy), None)
+        if strategy is None:
+            return user if self._name_users else None  # a hook may name a strategy of its own
+        now = await strategy.renewed(user)
+        if now is None or (user.credential is not None and now.credential != user.credential):
+            return None
+        # The scopes of the ticket may be narrower, by the hook.
+        return now if self._final_hook is None else user
 
     def _check_page(self, exchange: Exchange) -> None:
         method = exchange.method

@@ -4,11 +4,10 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from ..credentials import ApiKeys, id_in, id_of
+from ..credentials import ApiKeys, KeyRecord, id_in, id_of
 from ..http.exchange import Exchange
 from ..storage import Capability
-from ..user import User
-from ..wire.api_keys import StoredKey
+from ..user import Fingerprint, User
 from .api_key import RECENT, ApiKey
 from .credentials import TimedUser
 from .strategy import credentials_in
@@ -62,7 +61,7 @@ class StoredApiKey:
 
     async def renewed(self, user: User) -> User | None:
         found = await self._keys.find(id_of(user.id))
-        return None if found is None else self._timed(found.key).user_at(self._clock())
+        return None if found is None else self._timed(found).user_at(self._clock())
 
     async def _accept(self, authorization: bytes, now: float) -> _Accepted | None:
         """Read the key that is sent, and accept it if it is right."""
@@ -77,10 +76,17 @@ class StoredApiKey:
             return None
         if len(self._accepted) >= RECENT:
             self._accepted.clear()
-        accepted = _Accepted(self._timed(found.key), now, now + self._fresh, revision)
+        accepted = _Accepted(self._timed(found), now, now + self._fresh, revision)
         self._accepted[authorization] = accepted
         return accepted
 
-    def _timed(self, key: StoredKey) -> TimedUser:
-        user = User(id=key.name, strategy=self.name, scopes=key.scopes, expires_at=key.expires_at)
+    def _timed(self, record: KeyRecord) -> TimedUser:
+        key = record.key
+        user = User(
+            id=key.name,
+            strategy=self.name,
+            scopes=key.scopes,
+            expires_at=key.expires_at,
+            credential=Fingerprint.of(record.sha256.encode()),
+        )
         return TimedUser(user, key.not_before, key.expires_at)

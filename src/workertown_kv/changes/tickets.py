@@ -10,7 +10,7 @@ from ..errors import IdempotencyKeyReused, PreconditionFailed
 from ..operations import MUST_NOT_EXIST, Batch, Get, Record, Set
 from ..storage import Capability, Storage
 from ..storage.tasks import in_task
-from ..user import Scope, User
+from ..user import Fingerprint, Scope, User
 from .interest import Interest
 from .sealing import Sealer
 
@@ -41,6 +41,7 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True):
     strategy: str
     scopes: tuple[Scope, ...] | None
     until: float | None
+    credential: Fingerprint | None = None
 
     @property
     def interest(self) -> Interest:
@@ -51,7 +52,11 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True):
     def user(self) -> TicketUser:
         """The user for whom it was made."""
         return TicketUser(
-            id=self.user_id, strategy=self.strategy, scopes=self.scopes, until=self.until
+            id=self.user_id,
+            strategy=self.strategy,
+            scopes=self.scopes,
+            until=self.until,
+            credential=self.credential,
         )
 
 
@@ -79,6 +84,7 @@ class Tickets:
             user.strategy,
             user.scopes,
             until,
+            user.credential,
         )
         seal = await self._sealer.ready()
         return seal.seal(msgspec.json.encode(ticket), _PURPOSE), expires_at

@@ -119,6 +119,7 @@ class Pipeline(msgspec.Struct, kw_only=True, eq=False):
         exchange.route = ELSEWHERE  # no API has websockets
         try:
             await self._admit(exchange)
+            self.guard.check_socket(exchange)
         except KvError:
             await send({"type": "websocket.close", "code": 1008})
             return
