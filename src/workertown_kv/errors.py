@@ -26,7 +26,7 @@ KvError
 ├── ApiKeyExists             409   another API key in the storage has this name
 ├── PreconditionFailed       412
 ├── RateLimited              429   too many requests; `retry_after` says when to try again
-├── Overloaded               503   the memory for bodies and answers is in use
+├── Overloaded               503   the memory is in use, or there are too many streams
 ├── OtherEventLoop           503   the server is used on an event loop in another thread
 └── StorageError             500   the storage failed
     ├── StorageUnavailable   503   the storage does not answer for now
@@ -291,15 +291,16 @@ class RateLimited(KvError):
 
 
 class Overloaded(KvError):
-    """Other large requests take the memory that this one needs; nothing was done or changed.
+    """Large requests take the memory that this one needs, or there are too many streams.
 
-    `limits.memory_bytes` is the most that they may take together. One user gets half of it.
+    Nothing was done or changed. `limits.memory_bytes` is the most that requests may take together;
+    one user gets half of it. `changes.streams` is the most streams.
     """
 
     status = 503
 
-    def __init__(self) -> None:
-        super().__init__("Too many large requests at the moment; try again in 1 s")
+    def __init__(self, what: str = "large requests") -> None:
+        super().__init__(f"Too many {what} at the moment; try again in 1 s")
 
 
 class OtherEventLoop(KvError):

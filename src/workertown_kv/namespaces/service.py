@@ -57,8 +57,10 @@ class Namespaces:
         if id == DEFAULT_ID:
             return DEFAULT
         cached = self._cache.get(id)
-        if cached is not None and not fresh and self._storage.clock() < cached[0]:
-            return cached[1]
+        if cached is not None and not fresh:
+            left = cached[0] - self._storage.clock()
+            if 0 < left <= CACHE_SECONDS:  # the clock may have been set back
+                return cached[1]
         self._cache.pop(id, None)
         changes = self._changes
         namespace, _ = await self._read(id)

@@ -82,12 +82,12 @@ class Lifecycle:
             await self._storage.open()
             self.opened_on = loop
             self._health.opened()
-            if self.warns:
-                self.warns = False
-                await self.warn()
             if self._works_between_requests:
                 self._background.start()
                 self._ending = asyncio.create_task(self._close_with_loop())
+            if self.warns:  # last, since a caller may cancel it
+                self.warns = False
+                await self.warn()
 
     async def close(self) -> None:
         """Finish the operations under way and close the storage. Repeating it does no harm."""

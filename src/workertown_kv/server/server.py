@@ -210,9 +210,9 @@ class Server(Starlette):
         self._pipeline.watchers.append(watcher)
 
     def end_streams(self) -> None:
-        """End the streams of changes, since the server stops, or another replaces it."""
+        """End the streams of changes for good, since the server stops, or another replaces it."""
         if self.changes is not None:
-            self.changes.end()
+            self.changes.end(for_good=True)
 
     def _board(self) -> Board:
         """Return the numbers of all workers, with those of now of this process."""
@@ -244,7 +244,11 @@ class Server(Starlette):
     async def close(self) -> None:
         """Finish the operations under way and close the storage. Repeating it does no harm."""
         self.end_streams()
-        await self.lifecycle.close()
+        try:
+            await self.lifecycle.close()
+        finally:
+            if self.changes is not None:
+                self.changes.end(for_good=False)  # the server may be opened again
         if self.publisher is not None:
             self.publisher.publish(gauges=False)
         if self._tracing is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
@@ -448,6 +449,8 @@ async def test_too_many_streams_are_refused(clock: MovedClock) -> None:
         await events.next()
         async with stream(served) as refused:
             assert b" 503 " in refused.head
+        said = (await call("GET", FEED, headers={"Accept": "text/event-stream"})).json()["error"]
+        assert said == "Too many streams of changes at the moment; try again in 1 s"
     assert call.server.changes is not None
     streams = call.server.changes.streams
     await until(lambda: len(streams) == 0)
@@ -524,6 +527,17 @@ async def test_streams_end_when_the_server_stops(call: Caller) -> None:
         call.server.end_streams()
         assert (await events.next())[0] == "end"
         assert (await asyncio.wait_for(waiting, SECONDS))["changes"] == []
+
+
+async def test_what_begins_after_the_streams_have_ended_ends_at_once(call: Caller) -> None:
+    begin = await now(call)
+    async with serving(call.server) as served:
+        call.server.end_streams()
+        async with stream(served) as events:
+            while (await events.next())[0] != "end":
+                pass
+        waiting = page(call, begin, wait="60")
+        assert (await asyncio.wait_for(waiting, SECONDS / 2))["changes"] == []
 
 
 class Failing(MemoryStorage):
@@ -626,7 +640,7 @@ async def test_a_ticket_permits_no_more_than_its_credential(clock: MovedClock) -
     ticket = await ticket_for(call)
     # The scopes have become narrower.
     keys = [
-        {"name": "ada", "api_key": "other", "scopes": [Scope(verbs=("read",), prefixes=("a/1",))]}
+        {"name": "ada", "api_key": API_KEY, "scopes": [Scope(verbs=("read",), prefixes=("a/1",))]}
     ]
     storage = call.server.runtime.storage
     narrower = make_server(storage, auth={"api_key": {"api_keys": keys}})
@@ -657,6 +671,45 @@ async def test_a_stream_by_a_ticket_ends_with_the_credential(clock: MovedClock) 
         clock.move(100)
         await streams.tick(now + 20)
         assert (await events.next())[0] == "revoked"
+
+
+async def test_a_ticket_is_not_of_another_credential_with_the_same_name(call: Caller) -> None:
+    async def made() -> Caller:
+        key = (await call.data("POST", "/admin/api-keys", json={"name": "ci"}))["api_key"]
+        return Caller(call.server, key)
+
+    async with serving(call.server) as served:
+        before = await made()
+        ticket, unused = await ticket_for(before), await ticket_for(before)
+        async with ticket_stream(served, ticket) as events:
+            assert (await events.next())[0] == "ready"
+            await call("DELETE", "/admin/api-keys/ci")
+            await made()
+            assert call.server.changes is not None
+            await call.server.changes.streams.tick(asyncio.get_running_loop().time() + 6)
+            assert (await events.next())[0] == "revoked"
+        async with ticket_stream(served, unused) as events:
+            assert b" 401 " in events.head
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"basic": {"username": "ada", "password": "one"}}, {"username": "ada", "password": "two"}),
+        ({"basic": {"username": "ada", "password": "one"}}, False),
+    ],
+    ids=["another password", "no passwords"],
+)
+async def test_a_ticket_ends_with_the_password(clock: MovedClock, before: Any, after: Any) -> None:
+    keys = {"api_key": {"api_key": API_KEY}}
+    storage = MemoryStorage(clock=clock)
+    server = make_server(storage, auth=keys | before)
+    other = make_server(storage, auth={**keys, "basic": after})
+    login = {"Authorization": f"Basic {b64encode(b'ada:one').decode()}"}
+    for one, status in ((server, 200), (other, 401)):
+        made = await server.request("POST", f"{FEED}/tickets", json={}, headers=login)
+        ticket = made.json()["data"]["ticket"]
+        assert (await one.request("GET", f"{FEED}?ticket={ticket}")).status_code == status
 
 
 @pytest.mark.parametrize(

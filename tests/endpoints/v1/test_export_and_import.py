@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Message
 
 from caller import API_KEY, Caller, make_server
+from served_socket import SECONDS, request, serving
 from workertown_kv import Storage
 from workertown_kv.http.exchange import WHOLE, HalfAnAnswer
 from workertown_kv.operations import Get, List, Page, Set
@@ -311,3 +312,16 @@ async def test_a_host_that_cannot_stream_has_no_export() -> None:
         await server(scope, receive, send)
         assert messages[0]["status"] == 406
         assert b"workertown-kv export" in messages[1]["body"]
+
+
+async def test_a_client_that_has_sent_everything_gets_the_whole_export(call: Caller) -> None:
+    for number in range(500):
+        await call.put(f"{number:03}", "x" * 1000)
+    async with serving(call.server) as served:
+        reader, writer = await served.connect()
+        writer.write(request(b"GET /admin/export", b"Connection: close"))
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(-1), SECONDS)
+        writer.close()
+    assert answer.endswith(b"0\r\n\r\n")
+    assert answer.count(b'"key":') == 500

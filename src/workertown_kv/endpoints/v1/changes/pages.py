@@ -46,9 +46,11 @@ class Pages:
         self._feed = feed
         self._sealer = sealer
         self._waiters: set[_Waiter] = set()
+        self._is_over = False
 
-    def end(self) -> None:
-        """Let all requests that wait answer now."""
+    def end(self, *, for_good: bool) -> None:
+        """Let all requests that wait answer now and, `for_good`, none wait from now on."""
+        self._is_over = for_good
         for waiter in self._waiters:
             waiter.found.set()
 
@@ -96,6 +98,8 @@ class Pages:
     async def _wait(self, watch: Watch, cursor: str) -> tuple[Sequence[Published], str, bool]:
         waiter = _Waiter(watch.interest)
         self._waiters.add(waiter)
+        if self._is_over:
+            waiter.found.set()
         try:
             await self._feed.join(waiter)
             # A change may have been made since the page was read and before the feed was joined.

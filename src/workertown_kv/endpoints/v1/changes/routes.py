@@ -89,10 +89,10 @@ class ChangeHandlers:
         if Capability.CHANGES in self._storage.lacks:
             raise self._storage.unsupported(Capability.CHANGES)
 
-    def end(self) -> None:
-        """End all streams and all waiting, so that the server can stop."""
-        self.streams.end()
-        self._pages.end()
+    def end(self, *, for_good: bool) -> None:
+        """End all streams and all waiting, also those that begin later if it is `for_good`."""
+        self.streams.end(for_good=for_good)
+        self._pages.end(for_good=for_good)
 
 
 def _wants_events(exchange: Exchange) -> bool:

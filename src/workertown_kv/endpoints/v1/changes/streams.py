@@ -57,6 +57,7 @@ class Streams:
         self._most = most
         self._is_valid = is_valid
         self._streams: set[Stream] = set()
+        self._is_over = False
         self._ticking: asyncio.Task[None] | None = None
         self._catching_up = asyncio.Semaphore(CATCHING_UP)
 
@@ -71,9 +72,11 @@ class Streams:
     async def run(self, exchange: AsgiExchange, watch: Watch) -> None:
         """Stream to a client until it leaves, or the stream is ended. Raises `Overloaded`."""
         if len(self._streams) >= self._most:
-            raise Overloaded
+            raise Overloaded("streams of changes")
         stream = Stream(exchange, watch, self.feed, await self.sealer.ready())
         self._streams.add(stream)
+        if self._is_over:
+            stream.finish()
         if self._ticking is None:
             self._ticking = asyncio.create_task(self._tick_often())
         try:
@@ -85,8 +88,9 @@ class Streams:
                 self._ticking.cancel()
                 self._ticking = None
 
-    def end(self) -> None:
-        """End all streams, so that their clients connect again."""
+    def end(self, *, for_good: bool) -> None:
+        """End all streams, so that their clients connect again; `for_good`, also later ones."""
+        self._is_over = for_good
         for stream in list(self._streams):
             stream.finish()
 
