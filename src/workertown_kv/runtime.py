@@ -15,13 +15,10 @@ from .errors import OptionsError
 from .options import Environment, Options, Secret, text_of, without_credentials
 from .storage import Retention, Storage
 from .storage.memory import MemoryStorage
-from .storage.url import storage_from_url, takes_token
+from .storage.url import CLOUDFLARE_TOKEN, is_of_cloudflare, storage_from_url, takes_token
 
 DEFAULT_DATABASE = "kv.sqlite"
 """The SQLite file of a server whose environment does not name a database."""
-
-CLOUDFLARE_TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105  (the name of a variable)
-"""The variable with the token for Cloudflare, as its own clients call it."""
 
 EDGE_SCHEMES: Final = ("upstash", "upstash+http")
 """The URL schemes of the storages that only need `fetch`."""
@@ -57,8 +54,8 @@ def local(options: Options, env: Environment) -> Runtime:
 
 def token_for(url: str, options: Options, env: Environment) -> Secret | None:
     """Return the token for the storage that a URL names."""
-    is_cloudflare = url.lower().startswith(("cloudflare-kv:", "d1:"))
-    token = text_of(env, CLOUDFLARE_TOKEN if is_cloudflare else options.env.database_token)
+    name = CLOUDFLARE_TOKEN if is_of_cloudflare(url) else options.env.database_token
+    token = text_of(env, name)
     return Secret(token) if token else None
 
 

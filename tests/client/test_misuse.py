@@ -5,7 +5,7 @@ import multiprocessing
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from workertown_kv.errors import (
     ValueTooLarge,
 )
 from workertown_kv.options import LimitsOptions
+from workertown_kv.storage import Migration
 from workertown_kv.storage.memory import MemoryStorage
 
 
@@ -39,6 +40,48 @@ async def test_a_closed_async_client_says_so() -> None:
     await store.close()
     with pytest.raises(ClientError, match="The client is closed; make another one"):
         await store.get("a")
+
+
+@pytest.mark.anyio
+async def test_a_client_that_is_closed_while_it_opens_leaves_nothing_open() -> None:
+    class Slow(MemoryStorage):
+        opened = 0
+
+        async def open(self) -> Sequence[Migration]:
+            await may_open.wait()
+            self.opened += 1
+            return await super().open()
+
+        async def close(self) -> None:
+            self.opened -= 1
+            await super().close()
+
+    may_open, storage = asyncio.Event(), Slow()
+    store = AsyncClient(storage)
+    getting = asyncio.ensure_future(store.get("a"))
+    await asyncio.sleep(0)
+    await store.close()
+    may_open.set()
+    with pytest.raises(ClientError, match="The client is closed; make another one"):
+        await getting
+    assert storage.opened == 0
+
+
+def test_a_client_that_cannot_start_its_thread_says_so_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    store = Client("memory://")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(2):
+            with pytest.raises(ClientError, match="cannot start its thread: can't start new"):
+                store.get("a")
+    with store:
+        store["a"] = 1
+        assert store["a"] == 1
 
 
 def test_closing_ends_a_watch_in_another_thread() -> None:
@@ -253,13 +296,6 @@ def test_a_local_client_has_the_limits_of_a_server() -> None:
             for key in "abc":
                 batch.set(key, 1)
         assert list(store) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_an_api_key_is_for_a_server(kind: type[Client | AsyncClient]) -> None:
-    for wrong in ("memory://", Path("kv.sqlite"), MemoryStorage()):
-        with pytest.raises(OptionsError, match="expected it only for a server"):
-            kind(wrong, api_key="s3cret")
 
 
 def test_a_store_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:

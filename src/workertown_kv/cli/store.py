@@ -26,12 +26,12 @@ from ..options import (
     text_of,
     unread_variables,
 )
-from ..runtime import CLOUDFLARE_TOKEN, DEFAULT_DATABASE, token_for
+from ..runtime import DEFAULT_DATABASE, token_for
 from ..storage import Migration, Retention, Storage
-from ..storage.url import storage_from_url
+from ..storage.url import CLOUDFLARE_TOKEN, is_of_cloudflare, storage_from_url
 from .config_file import config_option
 from .ending import failure, run
-from .flag import Flag
+from .flag import Flag, Text
 from .log import hidden_records
 from .profiles import Profile, origin_of, profiles_file, read_profiles
 
@@ -52,7 +52,6 @@ PROFILE: Final = "KV_PROFILE"
 NAMESPACE: Final = "KV_NAMESPACE"
 TOKEN: Final = "KV_TOKEN"  # noqa: S105  (the name of a variable)
 
-_CLOUDFLARE: Final = ("cloudflare-kv", "d1")
 _SERVERS: Final = ("http", "https")
 _LIBSQL: Final = "libsql"
 _WHOLE: Final = ("store", "profile", "database")
@@ -128,6 +127,7 @@ def store_options_with(*, namespace: str) -> Callable[[Callable[..., Any]], Call
     namespace_option: Callable[[Any], Any] = click.option(
         "--namespace",
         cls=Flag,
+        type=Text(),
         envvar=NAMESPACE,
         show_envvar=True,
         metavar="ID_OR_TITLE",
@@ -296,7 +296,7 @@ def _profile(name: str) -> Profile:
 def _choice(url: str, token_variable: str, namespace: str | None, options: Options) -> StoreChoice:
     token = None
     scheme = url.partition("://")[0].lower()
-    if scheme in _CLOUDFLARE:
+    if is_of_cloudflare(url):
         # KV_TOKEN is for servers; Cloudflare must not get it.
         named = None if token_variable == TOKEN else text_of(os.environ, token_variable)
         token = named or text_of(os.environ, CLOUDFLARE_TOKEN)

@@ -65,10 +65,12 @@ class AsyncClient:
     """Uses a store from code that awaits.
 
     `store` names it: the URL of a server (`https://kv.example.com`), a path (`kv.sqlite`), a
-    database (`postgres://…`), `memory://`, or a `Storage` of your own. `api_key` is for a server;
-    without it, `KV_TOKEN` is used if it is set. `limits` apply unless the store is a server, which
-    has its own. The client opens with its first use, and belongs to the event loop of that use.
-    Close it with `async with` or `close()`.
+    database (`postgres://…`), `memory://`, or a `Storage` of your own. `api_key` is for a
+    server, or the token of a database that takes one beside its URL (`libsql://…`, `d1://…`,
+    `cloudflare-kv://…`). Without it, the token in the variable `KV_TOKEN` is used, or for
+    Cloudflare that in `CLOUDFLARE_API_TOKEN`. `limits` apply unless the store is a server,
+    which has its own. The client opens with its first use, and belongs to the event loop of
+    that use. Close it with `async with` or `close()`.
     """
 
     def __init__(

@@ -41,8 +41,7 @@ class Connection:
 
     async def open(self) -> Storage:
         """Return the storage, opened. Raises `ClientError` if the client cannot be used here."""
-        if self._closed.is_set():
-            raise ClientError("The client is closed; make another one")
+        self._check_not_closed()
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return self.storage
@@ -52,9 +51,11 @@ class Connection:
                 "on each event loop, or use Client"
             )
         async with self._opening:
+            self._check_not_closed()
             if self._loop is None:
                 try:
                     await self.storage.open()
+                    self._check_not_closed()  # it may have been meanwhile
                 except BaseException:
                     with suppress(Exception):
                         await self.storage.close()
@@ -62,6 +63,10 @@ class Connection:
                 self._loop = loop
                 self._sweeping = asyncio.create_task(self._sweep())
         return self.storage
+
+    def _check_not_closed(self) -> None:
+        if self._closed.is_set():
+            raise ClientError("The client is closed; make another one")
 
     async def close(self) -> None:
         """Finish the operations under way, end all watches and close the storage."""

@@ -71,11 +71,16 @@ class LoopThread:
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(
-                target=_run, args=[self._loop], name="workertown-kv client", daemon=True
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(
+                target=_run, args=[loop], name="workertown-kv client", daemon=True
             )
-            self._thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                loop.close()
+                raise ClientError(f"The client cannot start its thread: {error}") from error
+            self._loop, self._thread = loop, thread
             self._finalize = ending = weakref.finalize(
                 self, _end, self._loop, self._thread, self._close_all, self._process
             )

@@ -7,7 +7,7 @@ from typing import Final
 from ..errors import OptionsError
 from ..options import LimitsOptions, Secret
 from ..storage import Storage
-from ..storage.url import storage_from_url
+from ..storage.url import CLOUDFLARE_TOKEN, is_of_cloudflare, storage_from_url, takes_token
 from .connection import Connection
 
 TOKEN: Final = "KV_TOKEN"  # noqa: S105  (the name of a variable)
@@ -25,16 +25,24 @@ def connect(
         _refuse_key(api_key, "a Storage")
         return Connection(store, limits or LimitsOptions())
     url = os.fspath(store)
-    if not url.lower().startswith(_SERVERS):
-        _refuse_key(api_key, "a file or a database")
-        return Connection(storage_from_url(url), limits or LimitsOptions())
-    if limits is not None:
+    is_server = url.lower().startswith(_SERVERS)
+    if is_server and limits is not None:
         raise OptionsError("limits are given for a server, which has its own; expected none")
-    token = api_key if api_key is not None else os.environ.get(TOKEN) or None
+    token = None
+    if takes_token(url):
+        variable = CLOUDFLARE_TOKEN if is_of_cloudflare(url) else TOKEN
+        token = api_key if api_key is not None else os.environ.get(variable) or None
+    else:
+        _refuse_key(api_key, "a store that takes none")
     storage = storage_from_url(url, token=None if token is None else Secret(token))
-    return Connection(storage, _OF_THE_SERVER, is_server=True)
+    if is_server:
+        return Connection(storage, _OF_THE_SERVER, is_server=True)
+    return Connection(storage, limits or LimitsOptions())
 
 
 def _refuse_key(api_key: str | None, what: str) -> None:
     if api_key is not None:
-        raise OptionsError(f"api_key is given for {what}; expected it only for a server, https://…")
+        raise OptionsError(
+            f"api_key is given for {what}; expected it for https://…, libsql://…, d1://… or "
+            "cloudflare-kv://…"
+        )

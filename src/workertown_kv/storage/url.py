@@ -44,6 +44,9 @@ _CLASSES: Final = {"cloudflare-kv": "CloudflareKVStorage", "dynamodb": "DynamoDB
 """The classes that do not have the names of their modules."""
 _WITH_TOKEN: Final = frozenset({"cloudflare-kv", "d1", "http", "libsql"})
 """The modules of the storages that take a token beside the URL."""
+_OF_CLOUDFLARE: Final = frozenset({"cloudflare-kv", "d1"})
+CLOUDFLARE_TOKEN: Final = "CLOUDFLARE_API_TOKEN"  # noqa: S105  (the name of a variable)
+"""The variable with the token for Cloudflare, as its own clients call it."""
 _ALSO_CALLED: Final = {
     "file": "sqlite",
     "mem": "memory",
@@ -85,6 +88,12 @@ def takes_token(url: str) -> bool:
     """Return whether the storage that a URL names takes a token beside its URL."""
     scheme, separator, _ = url.partition("://")
     return bool(separator) and _MODULES.get(scheme.lower()) in _WITH_TOKEN
+
+
+def is_of_cloudflare(url: str) -> bool:
+    """Return whether a URL names a storage at Cloudflare, whose token no other server must get."""
+    scheme, separator, _ = url.partition("://")
+    return bool(separator) and scheme.lower() in _OF_CLOUDFLARE
 
 
 def _storage(name: str, *arguments: str, **named: Any) -> Storage:
