@@ -2,9 +2,10 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
@@ -26,6 +27,14 @@ from workertown_kv.testing import free_port
 def environment() -> dict[str, str]:
     """Return the environment of this machine without any variable of the store."""
     return {name: value for name, value in os.environ.items() if not name.startswith("KV_")}
+
+
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Press Ctrl-C, for this process and those that it starts, even if the tests ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -155,6 +155,7 @@ def test_a_file_is_not_replaced_by_a_socket(run: Run, path: Path) -> None:
         (["--uds", "a", "--host", "x"], "--uds and --host exclude each other", 2),
         (["--tls-key", "a"], "--tls-key is given without --tls-cert", 2),
         (["--tls-cert", ""], "--tls-cert is empty", 2),
+        (["--tls-cert", "a", "--tls-key", ""], "--tls-key is empty", 2),
         (["--tls-cert", "a"], "Cannot read a: No such file or directory", 1),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 
 from waiting import wait_until
 from workertown_kv.cli.worker import Flags, Worker
+from workertown_kv.cli.workers import Workers, _Worker
 from workertown_kv.files import Files
 from workertown_kv.meters.board import Board
 from workertown_kv.server.bounded_protocol import Bounds
@@ -198,3 +199,23 @@ def test_a_worker_that_cannot_be_made_tries_again(
     with ours, theirs:
         assert asyncio.run(open_after_a_failure()) == "/b"
     assert f"A worker cannot start, and will try again: Cannot read {config}" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_worker_that_does_not_reload_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("workertown_kv.cli.workers._RELOAD_SECONDS", 0)
+    monkeypatch.setenv("KV_DB", "memory://")
+    monkeypatch.setenv("KV_API_KEY", "s3cret")
+    main = Workers(FLAGS, Files(), [[]], None)
+    process = multiprocessing.get_context("fork").Process()
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        main._workers.append(_Worker(process, ours, 0))
+        main._reload()
+        assert isinstance(theirs.recv(), Files)
+        assert "1 of 1 workers have not reloaded within 0 s" in caplog.text
+        assert "Reloaded" not in capsys.readouterr().out

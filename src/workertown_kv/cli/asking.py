@@ -7,11 +7,14 @@ from typing import Any
 
 import click
 
+from .ending import ended_by_interrupt
+
 
 def confirm(question: str) -> None:
     """Ask a question, and abort the command unless the answer is yes."""
     try:
-        is_confirmed = click.confirm(question, err=True)
+        with ended_by_interrupt():
+            is_confirmed = click.confirm(question, err=True)
     except click.Abort as error:
         if sys.stdin.isatty():
             raise

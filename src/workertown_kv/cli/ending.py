@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -98,6 +100,24 @@ def run(act: Callable[[], Coroutine[Any, Any, None]]) -> None:
         raise click.ClickException(f"Cannot write the output: {error.strerror}") from error
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+
+
+@contextmanager
+def ended_by_interrupt() -> Iterator[None]:
+    """Let Ctrl-C end work that blocks the event loop, such as a question or reading a large file.
+
+    Otherwise the event loop only notes it, and cancels the command after that work.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    # Only the main thread gets signals, and a process in the background may ignore this one.
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from ..entry import is_unicode
 from ..errors import OptionsError
 from ..options import check_text, is_of_service
 
@@ -39,3 +40,14 @@ class WholeNumber(click.IntRange):
             return number
         range = f"of at least {least}" if most is None else f"from {least} to {most}"
         return self.fail(f"{value!r} is not a whole number {range}", param, ctx)
+
+
+class Text(click.ParamType[str]):
+    """Accepts only UTF-8; the arguments of a process may be any bytes."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not is_unicode(value):
+            self.fail("it is not UTF-8", param, ctx)
+        return str(value)

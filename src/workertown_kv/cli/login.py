@@ -11,8 +11,8 @@ from ..errors import OptionsError
 from ..options import Secret
 from .asking import ask_for_secret
 from .ending import failure
-from .entries.arguments import Text
 from .epilog import epilog, only_examples
+from .flag import Text
 from .profiles import Profile, origin_of, profiles_file, read_profiles, write_profiles
 from .store import opened, run, store_at
 

@@ -6,6 +6,7 @@ import click
 
 from .epilog import only_examples
 from .lazy_group import LazyGroup
+from .standard_streams import prepare_standard_streams
 
 _SECTIONS: Final = {
     "Entries": {
@@ -52,3 +53,4 @@ _SECTIONS: Final = {
 @click.version_option(package_name="workertown-kv", prog_name="workertown-kv")
 def main() -> None:
     """A JSON key/value store over plain HTTP."""
+    prepare_standard_streams()

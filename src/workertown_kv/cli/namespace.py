@@ -8,6 +8,7 @@ import click
 from ..entry import DEFAULT_ID
 from ..namespaces import Namespace
 from .asking import confirm
+from .flag import Text
 from .store import OpenStore, StoreChoice, opened, run, whole_store_options
 
 _Act = Callable[[OpenStore], Awaitable[str]]
@@ -34,7 +35,7 @@ def list_(*, store: StoreChoice) -> None:
 
 
 @namespace.command()
-@click.argument("title")
+@click.argument("title", type=Text())
 @whole_store_options
 def create(*, title: str, store: StoreChoice) -> None:
     """Create a namespace with this TITLE, and print its id and title."""
@@ -46,8 +47,8 @@ def create(*, title: str, store: StoreChoice) -> None:
 
 
 @namespace.command()
-@click.argument("name", metavar="ID_OR_TITLE")
-@click.argument("title")
+@click.argument("name", type=Text(), metavar="ID_OR_TITLE")
+@click.argument("title", type=Text())
 @whole_store_options
 def rename(*, name: str, title: str, store: StoreChoice) -> None:
     """Change the title of a namespace to TITLE."""
@@ -60,7 +61,7 @@ def rename(*, name: str, title: str, store: StoreChoice) -> None:
 
 
 @namespace.command()
-@click.argument("name", metavar="ID_OR_TITLE")
+@click.argument("name", type=Text(), metavar="ID_OR_TITLE")
 @click.option("--yes", is_flag=True, help="Delete without asking.")
 @whole_store_options
 def delete(*, name: str, yes: bool, store: StoreChoice) -> None:

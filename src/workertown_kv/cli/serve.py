@@ -175,8 +175,10 @@ def _check_combination() -> None:
             raise click.UsageError(
                 f"--uds and --{flag} exclude each other; expected only one of them"
             )
-    if context.params["tls_cert"] == "":
-        raise click.UsageError("--tls-cert is empty; expected the path of a certificate")
+    for flag, what in (("tls_cert", "certificate"), ("tls_key", "key")):
+        if context.params[flag] == "":
+            name = flag.replace("_", "-")
+            raise click.UsageError(f"--{name} is empty; expected the path of a {what}")
     if context.params["tls_key"] is not None and context.params["tls_cert"] is None:
         raise click.UsageError("--tls-key is given without --tls-cert; expected both")
 

@@ -19,7 +19,7 @@ import msgspec
 from ..errors import KvError, StorageUnavailable
 from ..files import Files
 from ..meters.board import Board
-from ..meters.catalogue import DONE, REFUSED, RELOADS, RESTARTS, WORKERS
+from ..meters.catalogue import DONE, LATE, REFUSED, RELOADS, RESTARTS, WORKERS
 from ..server import Server
 from ..server.bounded_protocol import Bounds
 from ..server.making import kv_from
@@ -69,7 +69,8 @@ class Workers:
         self._bounds = _bounds(flags)
         self._board = Board(flags.workers, shared=True)
         self._board.main.set(WORKERS, flags.workers)
-        for metric, labels in ((RESTARTS, ()), (RELOADS, (DONE,)), (RELOADS, (REFUSED,))):
+        results = ((RELOADS, (result,)) for result in (DONE, REFUSED, LATE))
+        for metric, labels in ((RESTARTS, ()), *results):
             self._board.main.add(metric, labels, 0)
         self._workers: list[_Worker] = []
         self._changing = threading.Lock()
@@ -155,8 +156,17 @@ class Workers:
                 controls = [one.control for one in self._workers]
             for control in controls:
                 _send(control, files)
-            for control in controls:
-                _wait_for_answer(control)
+            late = [control for control in controls if not _has_answered(control)]
+            if late:
+                _LOG.error(
+                    "%d of %d workers have not reloaded within %d s. Until they do, they accept "
+                    "the credentials from before; to be sure, restart the server",
+                    len(late),
+                    len(controls),
+                    _RELOAD_SECONDS,
+                )
+                self._board.main.add(RELOADS, (LATE,))
+                return
             self._board.main.add(RELOADS, (DONE,))
             print_reloaded(summaries, flags.log_format)
 
@@ -245,12 +255,15 @@ def _send(control: Connection, files: Files) -> None:
         pass  # the worker has died, and the next one starts with these files
 
 
-def _wait_for_answer(control: Connection) -> None:
+def _has_answered(control: Connection) -> bool:
+    """Wait until a worker has reloaded, and return whether it has."""
     try:
-        if control.poll(_RELOAD_SECONDS):
-            control.recv()
+        if not control.poll(_RELOAD_SECONDS):
+            return False
+        control.recv()
     except (EOFError, OSError):
         pass  # as above
+    return True
 
 
 async def try_out(server: Server) -> bool:

@@ -172,10 +172,12 @@ RESTARTS: Final = Metric(
 )
 DONE: Final = "done"
 REFUSED: Final = "refused"
+LATE: Final = "late"
 RELOADS: Final = Metric(
     name="kv_reloads_total",
     kind=Kind.COUNTER,
-    meaning="Reloads after SIGHUP: done, or refused because of a fault in the files.",
+    meaning="Reloads after SIGHUP: done, refused because of a fault in the files, or late, if not "
+    "all workers have reloaded in time.",
     labels=("result",),
 )
 BUILD: Final = Metric(

@@ -9,6 +9,7 @@ import msgspec
 
 from ..entry import DEFAULT_NAMESPACE, check_key, check_value_size
 from ..errors import InputError
+from ..nesting import is_deeper
 from ..operations import Set
 from .forms import BadFile, Item
 from .lines import LineLimits, checked_expiry, is_json, metadata_of
@@ -132,7 +133,9 @@ class CsvDecoder:
         expires_at = metadata = None
         if _VALUE in row:
             cell = row[_VALUE].encode()
-            value = cell if is_json(cell) else _encode(row[_VALUE])
+            # The import of an export refuses JSON that is deeper.
+            is_value = is_json(cell) and not is_deeper(cell, self._limits.json_depth)
+            value = cell if is_value else _encode(row[_VALUE])
             expires_at, metadata = _expiry(row), _metadata(row)
         else:
             value = _encode(row)

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +16,11 @@ from redis import Redis
 
 from servers.redis import RunningRedis
 from servers.small_disk import small_disk
-from workertown_kv.errors import StorageUnsupported
+from workertown_kv.errors import StorageError, StorageUnsupported
 from workertown_kv.storage.sqlite import SqliteStorage
+from workertown_kv.storage.sqlite.backup import copy_file
 
+Interrupt = Callable[[], None]
 Invoke = Callable[..., Result]
 
 
@@ -124,13 +127,16 @@ def test_a_copy_reads_the_string_keys_of_another_redis(
         redis.set("session", "s3ss10n", ex=1000)
         redis.set(b"not\xffutf-8", "1")
         redis.rpush("queue", "a")
+        redis.set("deep", "[" * 600 + "]" * 600)
         for number in range(1500):
             redis.set(f"n:{number}", number)
     copied = invoke("copy", plain_redis.url, "to.sqlite", "--plain-keys")
     assert copied.exit_code == 0
-    assert "Copied 1,502 entries, left out 1 whose keys are not UTF-8 in" in copied.stderr
+    assert "Copied 1,503 entries, left out 1 whose keys are not UTF-8 in" in copied.stderr
     assert invoke("get", "user:1", "--store", "to.sqlite").stdout == '{"name": "Ada"}'
     assert invoke("get", "session", "--store", "to.sqlite").stdout == "s3ss10n"
+    assert invoke("export", "all.ndjson", "--store", "to.sqlite").exit_code == 0
+    assert invoke("import", "all.ndjson", "--store", "again.sqlite").exit_code == 0
     with sqlite3.connect(tmp_path / "to.sqlite") as db:
         ((left,),) = db.execute(
             "SELECT expires_at - unixepoch() FROM entry WHERE key = 'session'"
@@ -272,3 +278,59 @@ def test_a_full_disk_ends_each_command_with_one_line(
         assert "There is no space left" in imported.stderr
         for ended in (exported, backed_up):
             assert ended.stderr.count("\n") == 1
+
+
+def test_others_may_read_a_copy_only_if_they_may_read_what_it_is_of(
+    invoke: Invoke, filled: Path
+) -> None:
+    def mode(name: str) -> int:
+        return stat.S_IMODE((filled / name).stat().st_mode)
+
+    (filled / "kv.sqlite").chmod(0o440)
+    for name in ("backup.sqlite", "a.ndjson"):
+        (filled / f"{name}.part").write_text("left by a kill")
+        (filled / f"{name}.part").chmod(0o666)
+    assert invoke("backup", "backup.sqlite").exit_code == 0
+    assert mode("backup.sqlite") == 0o440
+    assert invoke("export", "new.ndjson").exit_code == 0
+    (filled / "a.ndjson").touch(0o600)
+    (filled / "a.ndjson").chmod(0o600)
+    assert invoke("export", "a.ndjson").exit_code == 0
+    assert mode("a.ndjson") == 0o600
+    (filled / "made").touch()
+    assert mode("new.ndjson") == mode("made"), "as the umask permits"
+
+
+def test_ctrl_c_ends_a_backup_at_once_and_leaves_nothing(
+    invoke: Invoke, filled: Path, interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    copied: list[object] = []
+
+    def copy(source: Path, to: Path, stop: threading.Event) -> None:
+        begun.set()
+        copied.append(stop.wait(60))
+        raise StorageError("It was stopped")
+
+    def interrupt_the_copy() -> None:
+        begun.wait(60)
+        interrupt()
+
+    monkeypatch.setattr("workertown_kv.cli.moving.backup.copy_file", copy)
+    interrupting = threading.Thread(target=interrupt_the_copy)
+    interrupting.start()
+    ended = invoke("backup", "backup.sqlite")
+    interrupting.join()
+    assert (ended.exit_code, copied, ended.stderr) == (130, [True], "")
+    assert not list(filled.glob("backup.sqlite*"))
+
+
+def test_a_copy_of_a_file_can_be_stopped(filled: Path) -> None:
+    with sqlite3.connect(filled / "kv.sqlite") as db:
+        db.execute("CREATE TABLE many (n, text)")
+        numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000)"
+        db.execute(f"INSERT INTO many {numbers} SELECT i, hex(randomblob(40)) FROM n")
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(StorageError, match="Cannot write"):
+        copy_file(filled / "kv.sqlite", filled / "to.sqlite", stop)

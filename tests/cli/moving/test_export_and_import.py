@@ -425,3 +425,31 @@ def test_another_file_is_no_export(invoke: Invoke, filled: Path) -> None:
             f'Error: {name}: This is no export, which begins with {{"workertown_kv_export"{more}. '
             "Nothing was written\n"
         )
+
+
+def test_json_in_a_cell_that_is_nested_too_deep_is_text(invoke: Invoke, tmp_path: Path) -> None:
+    deepest, deeper = ("[" * depth + "]" * depth for depth in (512, 513))
+    (tmp_path / "cells.csv").write_text(f"key,value\na,{deepest}\nb,{deeper}\n")
+    assert invoke("import", "cells.csv").exit_code == 0
+    assert invoke("get", "a").stdout == deepest
+    assert invoke("get", "b").stdout == f'"{deeper}"'
+    assert invoke("export", "all.ndjson").exit_code == 0
+    assert invoke("import", "all.ndjson", "--store", "again.sqlite").exit_code == 0
+
+
+def test_ctrl_c_ends_the_check_of_a_file(
+    invoke: Invoke,
+    filled: Path,
+    interrupt: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def check(_: object) -> None:
+        interrupt()
+        checked.append("after")
+
+    checked: list[str] = []
+    assert invoke("export", "all.ndjson").exit_code == 0
+    monkeypatch.setattr("workertown_kv.cli.moving.source_file.check_whole", check)
+    assert invoke("import", "all.ndjson", "--store", "again.sqlite").exit_code == 130
+    assert checked == []
+    assert not (filled / "again.sqlite").exists()

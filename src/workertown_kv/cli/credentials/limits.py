@@ -8,8 +8,7 @@ import click
 import msgspec
 
 from ...user import VERBS, Scope, Verb
-from ..entries.arguments import Text
-from ..flag import WholeNumber
+from ..flag import Text, WholeNumber
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _KEY_VERBS: Final[tuple[Verb, ...]] = ("read", "write", "list")

@@ -5,22 +5,10 @@ from typing import Any, Final
 
 import click
 
-from ...entry import is_unicode
 from ...errors import NotFound
-from ..flag import WholeNumber
+from ..flag import Text, WholeNumber
 
 _NEGATIVE: Final = re.compile(r"-\.?\d.*")
-
-
-class Text(click.ParamType[str]):
-    """Accepts only UTF-8; the arguments of a process may be any bytes."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not is_unicode(value):
-            self.fail("it is not UTF-8", param, ctx)
-        return str(value)
 
 
 class WithKey(click.Command):

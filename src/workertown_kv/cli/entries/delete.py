@@ -9,8 +9,9 @@ from ...entry import check_key
 from ...operations import Delete, DeletePrefix, List, Precondition
 from ..asking import confirm
 from ..epilog import epilog
+from ..flag import Text
 from ..store import OpenStore, StoreChoice, opened, run, store_options
-from .arguments import Text, WithKey, if_version_option
+from .arguments import WithKey, if_version_option
 from .lines import shown_name
 from .pages import PAGE_KEYS, pages
 

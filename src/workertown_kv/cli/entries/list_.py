@@ -8,9 +8,9 @@ import click
 from ...entry import KeyInfo
 from ...operations import List, Page
 from ..epilog import epilog
-from ..flag import WholeNumber
+from ..flag import Text, WholeNumber
 from ..store import StoreChoice, opened, run, store_options
-from .arguments import Text, as_json_option
+from .arguments import as_json_option
 from .lines import shown_name
 from .listed import Listed, printer
 from .pages import PAGE_KEYS, pages

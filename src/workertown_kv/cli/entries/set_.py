@@ -11,9 +11,9 @@ from ...entry import check_key, check_value_size, compact_metadata, lifetime
 from ...errors import InputError
 from ...operations import MUST_NOT_EXIST, Precondition, Set
 from ..epilog import epilog
+from ..flag import Text
 from ..store import StoreChoice, opened, run, store_options
 from .arguments import (
-    Text,
     WithNegativeNumbers,
     check_one_end,
     expires_at_option,

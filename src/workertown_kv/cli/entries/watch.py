@@ -11,9 +11,9 @@ from ...changes import Interest, Published, apart
 from ...errors import KvError
 from ..ending import has_colour
 from ..epilog import epilog
-from ..flag import WholeNumber
+from ..flag import Text, WholeNumber
 from ..store import StoreChoice, opened, run, store_options
-from .arguments import Text, as_json_option
+from .arguments import as_json_option
 from .following import Seen, Signal, Watch, follow
 from .lines import described_value, line_of, shown_name, shown_value
 
@@ -38,7 +38,10 @@ _COLOURS: Final = {"set": "green", "touch": "yellow", "delete": "red", "expire":
 @click.option("--values", is_flag=True, help="Also print the new values, of up to 64 KiB.")
 @click.option("--initial", is_flag=True, help="Print first all entries, as if they were being set.")
 @click.option(
-    "--since", metavar="CURSOR", help="Begin after this cursor, as --json prints it, and not now."
+    "--since",
+    type=Text(),
+    metavar="CURSOR",
+    help="Begin after this cursor, as --json prints it, and not now.",
 )
 @click.option("--limit", type=WholeNumber(min=1), metavar="NUMBER", help="End after so many lines.")
 @as_json_option

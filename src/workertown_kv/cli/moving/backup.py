@@ -1,6 +1,7 @@
 """Define `workertown-kv backup`."""
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 
@@ -38,12 +39,17 @@ def backup(*, store: StoreChoice, file: Path) -> None:
         source = _file_of(store)
         if _size(file) is not None and _size(source) is not None and file.samefile(source):  # noqa: ASYNC240
             raise OptionsError(f"{file} is the store itself; expected another file")
-        with part_of(file) as opened:
+        with part_of(file, like=source) as opened:
             part = Path(opened.name)
-            copying = asyncio.create_task(asyncio.to_thread(copy_file, source, part))
-            with Bar("Copying", _size(source)) as bar:
-                while not (await asyncio.wait([copying], timeout=_LOOK_SECONDS))[0]:
-                    bar.show(steps=_size(part))
+            stop = threading.Event()
+            copying = asyncio.create_task(asyncio.to_thread(copy_file, source, part, stop))
+            try:
+                with Bar("Copying", _size(source)) as bar:
+                    while not (await asyncio.wait([copying], timeout=_LOOK_SECONDS))[0]:
+                        bar.show(steps=_size(part))
+            finally:
+                stop.set()
+                await asyncio.gather(copying, return_exceptions=True)
             await copying
         seconds = time.monotonic() - started
         size = _size(file) or 0

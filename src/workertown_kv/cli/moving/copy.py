@@ -18,6 +18,7 @@ from ...transfer.targets import Targets
 from ...transfer.writing import OnConflict, Writer
 from ..config_file import config_option
 from ..epilog import epilog
+from ..flag import Text
 from ..store import OpenStore, opened, run, store_at
 from .chosen import line_limits, store_of
 from .flags import dry_run_option, on_conflict_option
@@ -46,11 +47,13 @@ _TO_TOKEN: Final = "KV_TO_TOKEN"  # noqa: S105  (the name of a variable)
 @click.argument("target", metavar="TO")
 @click.option(
     "--namespace",
+    type=Text(),
     metavar="ID_OR_TITLE",
     help="Copy only this namespace of FROM. By default, all namespaces are copied.",
 )
 @click.option(
     "--to-namespace",
+    type=Text(),
     metavar="ID_OR_TITLE",
     help="Copy all entries into this namespace of TO. By default, each namespace is found by its "
     "id, then by its title, or is created.",

@@ -12,6 +12,7 @@ from ...transfer.forms import BadFile
 from ...transfer.moving import Import
 from ...transfer.targets import Targets
 from ...transfer.writing import OnConflict, Tally, Writer
+from ..ending import ended_by_interrupt
 from ..epilog import epilog
 from ..store import OpenStore, StoreChoice, opened, run, store_options_with
 from .chosen import line_limits
@@ -82,7 +83,7 @@ def import_(
 
     async def act() -> None:
         with source_file(file) as source:
-            with Bar("Checking", source.size) as bar:
+            with Bar("Checking", source.size) as bar, ended_by_interrupt():
                 try:
                     source.check(format, lambda at: bar.show(steps=at))
                     # Before the store is opened, so that a wrong file makes no database.

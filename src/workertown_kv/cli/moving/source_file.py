@@ -14,6 +14,7 @@ from ...transfer.compression import Decompressor
 from ...transfer.formats import Format, compression_in
 from ...transfer.forms import Decoder
 from ...transfer.whole import check_whole
+from ..ending import ended_by_interrupt
 from .target_file import STDIO
 
 _BLOCK_BYTES: Final = 256 * 1024
@@ -40,7 +41,7 @@ class SourceFile(msgspec.Struct):
             yield from decompressor.feed(block)
             position += len(block)
             on_position(position)
-            block = self.file.read(_BLOCK_BYTES)
+            block = self._read(_BLOCK_BYTES)
         decompressor.finish()
 
     def check(self, format: Format, on_position: Callable[[int], None]) -> None:
@@ -68,10 +69,14 @@ class SourceFile(msgspec.Struct):
             return self._beginning
         beginning = b""
         # The bytes of a stream may come one by one.
-        while more := self.file.read(_BLOCK_BYTES - len(beginning)):
+        while more := self._read(_BLOCK_BYTES - len(beginning)):
             beginning += more
         self._beginning = beginning
         return beginning
+
+    def _read(self, size: int) -> bytes:
+        with ended_by_interrupt():  # a pipe may give nothing for long
+            return self.file.read(size)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,8 +36,12 @@ def target_file(name: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def part_of(path: Path) -> Iterator[BinaryIO]:
-    """Give the name of a file to a file `.part` beside it, once the block has written that."""
+def part_of(path: Path, *, like: Path | None = None) -> Iterator[BinaryIO]:
+    """Give the name of a file to a file `.part` beside it, once the block has written that.
+
+    Those may read it who may read the file that it replaces or, without such a file, the file
+    `like`.
+    """
     with translated(os.fspath(path)):
         if path.is_dir() or (path.exists() and not path.is_file()):
             # A superuser would replace the device for every program of the machine.
@@ -46,7 +51,9 @@ def part_of(path: Path) -> Iterator[BinaryIO]:
         if not path.parent.is_dir():
             raise StorageError(f"Cannot write {part}: There is no folder {path.parent}")
     # The lock is held until the file has its name, so that nobody else can write to it.
-    with translated(os.fspath(part)), _locked(part) as file:
+    mode = _mode_of(path)
+    mode = _mode_of(like) if mode is None else mode
+    with translated(os.fspath(part)), _locked(part, is_private=mode is not None) as file:
         try:
             yield file
             file.flush()
@@ -56,6 +63,8 @@ def part_of(path: Path) -> Iterator[BinaryIO]:
                 part.unlink()
             raise
         with translated(os.fspath(path)):
+            if mode is not None:
+                part.chmod(mode)
             part.replace(path)
             folder = os.open(path.parent, os.O_RDONLY)
             try:
@@ -81,15 +90,29 @@ def translated(name: str) -> Iterator[None]:
         raise StorageError(f"Cannot write {name}: {error.strerror}", kind) from error
 
 
-def _locked(part: Path) -> BinaryIO:
-    """Open an empty file that only this process writes. Raises `OtherWriter`."""
+def _mode_of(path: Path | None) -> int | None:
+    """Return the permissions of a file, `None` if there is no such file, or none that is found."""
+    try:
+        return None if path is None else stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None
+
+
+def _locked(part: Path, *, is_private: bool) -> BinaryIO:
+    """Open an empty file that only this process writes. Raises `OtherWriter`.
+
+    If it `is_private`, only this user may read it.
+    """
+    mode = 0o600 if is_private else 0o666
     while True:
-        file = part.open("ab")
+        file = open(part, "ab", opener=lambda path, flags: os.open(path, flags, mode))  # noqa: SIM115
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Another process may have given the file its name meanwhile, or removed it.
             if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
                 file.truncate(0)
+                if is_private:
+                    part.chmod(mode)  # that of a file which a kill has left
                 return file
         except BlockingIOError as error:
             file.close()

@@ -10,6 +10,7 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError  # noqa: 
 
 from ...entry import Entry, is_utf8
 from ...errors import OptionsError, StorageError, StorageUnavailable
+from ...nesting import JSON_DEPTH, is_deeper
 
 _KEYS: Final = 500
 _SECONDS: Final = 30
@@ -91,4 +92,4 @@ def _is_json(value: bytes) -> bool:
         _ANY.decode(value)
     except (msgspec.DecodeError, RecursionError):
         return False
-    return is_utf8(value)
+    return is_utf8(value) and not is_deeper(value, JSON_DEPTH)

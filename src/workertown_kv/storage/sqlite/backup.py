@@ -1,6 +1,7 @@
 """Copy a live file as it is at one moment."""
 
 import os
+import threading
 from pathlib import Path
 
 import apsw
@@ -12,16 +13,17 @@ from .failures import translated
 from .schema import check_owner
 
 _BUSY_SECONDS = 10.0
+_STEPS_BETWEEN_LOOKS = 10_000
 
 
-def copy_file(source: Path, to: Path) -> None:
+def copy_file(source: Path, to: Path, stop: threading.Event | None = None) -> None:
     """Copy all entries of a file, as of now, into a new file, and wait until it is on the disk.
 
     The new file begins another log of changes, since both files may get further changes under the
     same numbers. A position in the log of the source is not accepted there.
 
-    Other processes may write meanwhile; this does not wait for their writes to end. Raises
-    `OptionsError` and `StorageError`.
+    Other processes may write meanwhile; this does not wait for their writes to end. Another thread
+    may `stop` it, which raises `StorageError`. Raises `OptionsError` and `StorageError`.
     """
     try:
         is_file = source.is_file()
@@ -36,6 +38,8 @@ def copy_file(source: Path, to: Path) -> None:
         try:
             db.set_busy_handler(Patience(_BUSY_SECONDS).wait)
             check_owner(db)
+            if stop is not None:
+                db.set_progress_handler(stop.is_set, _STEPS_BETWEEN_LOOKS)
             _write(db, to)
         finally:
             db.close()
