@@ -87,6 +87,21 @@ class SqlChanges(SharedSql, SqlCase):
             yield later
             await write(later)
 
+    async def test_expiries_are_recorded_after_the_clock_was_set_back(
+        self, storage: SqlStorage, clock: MovedClock
+    ) -> None:
+        cursor = await cursor_of_now(storage)
+        clock.move(-5)
+        try:
+            version = await storage.set(put("a", expires_at=clock() + 1))
+            clock.move(1)
+            assert seen(await changes_since(storage, cursor)) == [
+                (Event.SET, "a", version),
+                (Event.EXPIRE, "a", version),
+            ]
+        finally:
+            clock.move(4)
+
     async def test_commits_in_another_order_than_their_numbers_skip_nothing(
         self, storage: SqlStorage
     ) -> None:

@@ -61,6 +61,18 @@ async def test_who_finds_no_room_gets_what_others_have_used_in_line() -> None:
     assert connections.idle == [first.result()]
 
 
+async def test_what_became_idle_during_a_refused_attempt_is_used() -> None:
+    engine = Engine(room=1)
+    connections = Connections(engine.connect, Refused)
+    (first,) = await taken(connections, 1)
+    second = asyncio.create_task(connections.new())
+    await asyncio.sleep(0)  # it tries to make another
+    connections.keep(first.result())
+    await settled()
+    assert second.done()
+    assert (second.result(), connections.idle) == (first.result(), [])
+
+
 async def test_the_next_task_does_not_try_in_vain() -> None:
     engine = Engine(room=1)
     connections = Connections(engine.connect, Refused)

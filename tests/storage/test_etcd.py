@@ -13,6 +13,7 @@ from caller import Caller, make_server
 from servers.etcd import RunningMember
 from servers.relay import Relay
 from storage.etcd_case import SPACE, member, opened, prefix, program, put
+from workertown_kv.entry import Entry
 from workertown_kv.errors import CursorGone, StorageUnsupported, ValueTooLarge
 from workertown_kv.operations import (
     MUST_EXIST,
@@ -187,6 +188,20 @@ async def test_a_request_that_etcd_refuses_for_its_size_is_too_large(
     async with opened(f"{member.url}/{prefix}?request_bytes=3000000") as storage:
         with pytest.raises(ValueTooLarge, match="--max-request-bytes"):
             await storage.set(put("a", b"x" * 1_600_000))
+
+
+async def test_a_write_that_etcd_refuses_leaves_the_others_of_its_batch(
+    member: RunningMember, prefix: str
+) -> None:
+    async with opened(f"{member.url}/{prefix}?request_bytes=3000000") as storage:
+        large = b"x" * 1_600_000
+        writes = [put("a", b"1"), put("b"), put("a", large), put("c"), put("d"), put("b", large)]
+        results = await storage.batch(Batch([*writes, Get(SPACE, "a"), put("e")]))
+        assert [type(one) for one in results] == [
+            *(str, str, ValueTooLarge, str, str, ValueTooLarge, Entry, str)
+        ]
+        outcomes = await asyncio.gather(*map(storage.set, writes[:4]), return_exceptions=True)
+        assert [type(one) for one in outcomes] == [str, str, ValueTooLarge, str]
 
 
 async def test_an_atomic_batch_has_at_most_the_operations_of_a_transaction(

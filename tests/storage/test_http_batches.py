@@ -8,8 +8,8 @@ import pytest
 from caller import API_KEY
 from servers.behind import ServersBehind
 from workertown_kv.entry import Entry
-from workertown_kv.errors import NamespaceNotFound, PreconditionFailed
-from workertown_kv.operations import MUST_NOT_EXIST, Batch, Get, Set
+from workertown_kv.errors import KeyTooLong, NamespaceNotFound, PreconditionFailed
+from workertown_kv.operations import MUST_NOT_EXIST, Batch, Delete, Get, Set
 from workertown_kv.storage.http import HttpStorage
 from workertown_kv.storage.memory import MemoryStorage
 
@@ -56,6 +56,31 @@ async def test_a_batch_may_have_more_bytes_than_the_server_takes_at_once(
         missing = Set(namespace="f" * 32, key="a", value=writes[30].value, is_json=False)
         with pytest.raises(NamespaceNotFound):
             await storage.batch(Batch([missing]))
+    finally:
+        await storage.close()
+
+
+async def test_a_part_that_is_refused_leaves_the_parts_before_it(servers: ServersBehind) -> None:
+    behind = MemoryStorage()
+    url = servers.serve(behind, limits={"batch_operations": 10, "key_bytes": 100})
+    storage = HttpStorage(url, token=API_KEY)
+    await storage.open()
+    try:
+        keys = [f"{number:02}" for number in range(20)]
+        keys[15] = "k" * 101
+        writes = [
+            Set(namespace="default", key=key, value=b"1", precondition=MUST_NOT_EXIST)
+            for key in keys
+        ]
+        results = await storage.batch(Batch(writes))
+        assert [isinstance(one, str) for one in results] == [True] * 10 + [False] * 10
+        assert {type(one) for one in results[10:]} == {KeyTooLong}
+        # Those that arrive together are done one by one instead.
+        await storage.batch(Batch([Delete("default", key) for key in keys[:10]]))
+        outcomes = await asyncio.gather(*map(storage.set, writes), return_exceptions=True)
+        assert [index for index, one in enumerate(outcomes) if not isinstance(one, str)] == [15]
+        with pytest.raises(KeyTooLong):
+            await storage.batch(Batch(writes[15:17]))
     finally:
         await storage.close()
 

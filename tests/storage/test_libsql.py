@@ -72,6 +72,16 @@ class TestLibsql(RemoteSqliteCases):
     mixed: ClassVar = [put("a"), Get(SPACE, "a"), Delete(SPACE, "b"), put("c")]
 
 
+async def test_a_clock_that_is_set_back_does_not_stop_the_sweeps(
+    storage: LibsqlStorage, clock: MovedClock
+) -> None:
+    assert await storage.sweep(10) == 0
+    clock.move(-3600)
+    await storage.set(put("a", expires_at=clock() + 1))
+    clock.move(1 + SWEEP_MARGIN_SECONDS)
+    assert await storage.sweep(10) == 1
+
+
 # Costs
 
 

@@ -47,7 +47,7 @@ class TestMysqlStorage(SqlConformance):
 class TestMysql(SqlCases):
     storage_type: ClassVar = MysqlStorage
     page = "mysql.md"
-    layout = MIGRATIONS["0001_entry"].up[0]
+    layout = MIGRATIONS["0001_entry"].up[0].replace('"', "`")
     change, float, other_float = "MODIFY", "DOUBLE", "FLOAT"
     odd_lengths = range(16_777_181, 16_777_186)  # rows about as long as the longest packet
     server: RunningMariadb

@@ -8,6 +8,7 @@ from time import time
 import pytest
 from redis import Redis
 
+from served_socket import until
 from servers.certificate import write_certificate
 from servers.redis import ALWAYS_SYNCED, PERMISSIONS, RunningRedis
 from servers.relay import Relay
@@ -333,6 +334,26 @@ async def test_it_warns_of_a_clock_that_differs_and_of_eviction(own: RunningRedi
             client.execute_command("ACL SETUSER kv on >s3cret " + PERMISSIONS)
     async with opened(f"redis://kv:s3cret@127.0.0.1:{own.port}", clock) as humble:
         assert list(await humble.warnings()) == [], "it may not ask, and goes on"
+
+
+def sockets_to(port: int) -> list[str]:
+    """Return the connections of this machine to a port that are established."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    return [one[1] for one in fields if one[2].endswith(f":{port:04X}") and one[3] == "01"]
+
+
+async def test_a_connection_that_is_given_up_leaves_no_socket(own: RunningRedis) -> None:
+    async with opened(f"{own.url}?timeout=1&connections=1") as storage:
+        await storage.set(put("a"))
+        own.pause()
+        try:
+            # More than the buffers of the sockets take.
+            with pytest.raises(StorageUnavailable):
+                await storage.set(put("a", b"x" * 24_000_000))
+            await until(lambda: not sockets_to(own.port))
+        finally:
+            own.resume()
 
 
 async def test_what_finds_no_connection_waits_for_one_that_there_is(

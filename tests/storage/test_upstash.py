@@ -274,6 +274,17 @@ async def test_a_batch_reads_no_more_than_an_answer_may_have(upstash: StandInUps
         assert [type(one) for one in results] == [Entry, Entry, ValueTooLarge]
 
 
+async def test_a_clock_that_is_set_back_does_not_stop_the_sweeps(
+    upstash: StandInUpstash, clock: MovedClock
+) -> None:
+    async with opened(upstash.url, clock) as storage:
+        assert await storage.sweep(10) == 0
+        clock.move(-3600)
+        await storage.set(put("a", expires_at=clock() + 1))
+        clock.move(1 + SWEEP_MARGIN_SECONDS)
+        assert await storage.sweep(10) == 1
+
+
 # Failures
 
 

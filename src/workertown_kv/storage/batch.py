@@ -6,7 +6,15 @@ from typing import Protocol
 import msgspec
 
 from ..entry import Entry
-from ..errors import Conflict, KvError, NotFound, PreconditionFailed, ValueTooLarge
+from ..errors import (
+    Conflict,
+    KvError,
+    NotFound,
+    PreconditionFailed,
+    StorageFailure,
+    StorageUnavailable,
+    ValueTooLarge,
+)
 from ..operations import (
     Batch,
     Decision,
@@ -101,6 +109,16 @@ def run_batch(table: Table, batch: Batch) -> Sequence[Result]:
             )
         )
     return results
+
+
+def is_down(result: Result) -> bool:
+    """Return whether a result says that the engine does not answer, so that others need not ask."""
+    return isinstance(result, StorageUnavailable) and result.kind is not StorageFailure.BUSY
+
+
+def not_tried(count: int) -> list[StorageUnavailable]:
+    """Return the results of operations that are left, since an earlier one had no answer."""
+    return [StorageUnavailable("Not tried: an earlier operation had no answer")] * count
 
 
 def keys_of(batch: Batch) -> Sequence[Get]:

@@ -112,7 +112,8 @@ class Waiting:
     def wake(self) -> None:
         """Wake all tasks that wait."""
         for future in self._futures:
-            if not future.done():
+            # A loop that has ended may have left the future of a task of its own.
+            if not future.done() and not future.get_loop().is_closed():
                 future.set_result(None)
 
     async def wait(self, seconds: float) -> bool:

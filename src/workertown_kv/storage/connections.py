@@ -65,6 +65,8 @@ class Connections(Generic[_Connection]):
         """Make a connection, or wait until another request hands on its own."""
         while True:
             if self._count and asyncio.get_running_loop().time() < self._crowded_until:
+                if self.idle:  # it may have become idle while this tried to make another
+                    return self.idle.pop()
                 handed_on = await self._handed_on()
                 if handed_on is not None:
                     return handed_on

@@ -4,7 +4,6 @@ import asyncio
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from heapq import heappop, heappush
 from typing import Final
 
 import msgspec
@@ -36,6 +35,7 @@ from .batch import keys_of, run_batch, touched, update
 from .change_log import ChangeLog, Waiting
 from .contract import SWEEP_MARGIN_SECONDS, Capability, Clock, Migration, Storage
 from .deletion import Step, delete_in_steps
+from .expiry_heap import Expiry, ExpiryHeap
 from .listing import KeyRange, list_page
 from .version import new_version
 
@@ -148,12 +148,12 @@ class _Table:
         self._clock = clock
         self._namespaces: dict[str, dict[str, Entry]] = {}
         self._ordered: dict[str, list[str]] = {}
-        self._expiring: list[tuple[float, str, str]] = []
-        """A heap of the entries to sweep, each with the time of its expiry."""
+        self._expiring = ExpiryHeap(self._is_current)
+        """The entries to sweep."""
         self.log = ChangeLog()
         self.waiting = Waiting()
-        self._due: list[tuple[float, str, str]] = []
-        """A heap of the entries whose expiry is to be recorded."""
+        self._due = ExpiryHeap(self._is_current)
+        """The entries whose expiry is to be recorded."""
         self._expired_until = 0.0
         """The expiries until this time are recorded."""
 
@@ -241,8 +241,9 @@ class _Table:
 
     async def wait_for_change(self, seconds: float) -> None:
         """Wait until an entry changes or expires, at most this long."""
-        if self._due:
-            seconds = min(seconds, max(0.0, self._due[0][0] - self._clock()))
+        due = self._due.first
+        if due is not None:
+            seconds = min(seconds, max(0.0, due - self._clock()))
         await self.waiting.wait(seconds)
 
     def sweep(self, limit: int) -> int:
@@ -251,8 +252,8 @@ class _Table:
         self.log.remove_old(now)
         before = now - SWEEP_MARGIN_SECONDS
         swept = 0
-        while self._expiring and self._expiring[0][0] <= before and swept < limit:
-            _, namespace, key = heappop(self._expiring)
+        while swept < limit and (expiry := self._expiring.pop(before)):
+            _, namespace, key = expiry
             operation = Get(namespace, key)
             entry = self.stored(operation)
             if entry is not None and not entry.is_alive(before):
@@ -264,11 +265,15 @@ class _Table:
         """Return the stored entry, expired or not."""
         return self._namespaces.get(operation.namespace, {}).get(operation.key)
 
+    def _is_current(self, expiry: Expiry) -> bool:
+        expires_at, namespace, key = expiry
+        entry = self.stored(Get(namespace, key))
+        return entry is not None and entry.expires_at == expires_at
+
     def store(self, operation: Operation, entry: Entry | None) -> None:
         """Store an entry; for `None`, remove the stored entry."""
         entries = self._namespaces.setdefault(operation.namespace, {})
-        if self.log.retention is not None:
-            self._record(operation, entries.get(operation.key), entry)
+        old = entries.get(operation.key)
         if (entry is None) is (operation.key in entries):
             self._ordered.pop(operation.namespace, None)
         if entry is None:
@@ -276,7 +281,9 @@ class _Table:
         else:
             entries[operation.key] = entry
             if entry.expires_at is not None:
-                heappush(self._expiring, (entry.expires_at, operation.namespace, operation.key))
+                self._expiring.add((entry.expires_at, operation.namespace, operation.key))
+        if self.log.retention is not None:
+            self._record(operation, old, entry)
 
     def _in_order(self, namespace: str, keys: KeyRange) -> tuple[list[str], range]:
         """Return all keys of a namespace in order, and the positions of those in a range."""
@@ -304,22 +311,18 @@ class _Table:
                 if new.expires_at <= self._expired_until:
                     self._add(Event.EXPIRE, space, new)
                 else:
-                    heappush(self._due, (new.expires_at, space, new.key))
+                    self._due.add((new.expires_at, space, new.key))
         elif old is not None:
             self._add(Event.DELETE, space, old)
         self.waiting.wake()
 
     def _record_expired(self, now: float) -> None:
         recorded = set()
-        while self._due and self._due[0][0] <= now:
-            expires_at, space, key = heappop(self._due)
+        while expiry := self._due.pop(now):
+            _, space, key = expiry
             entry = self.stored(Get(space, key))
             # The entry may have been written again since, also with the same lifetime.
-            if (
-                entry is not None
-                and entry.expires_at == expires_at
-                and entry.version not in recorded
-            ):
+            if entry is not None and self._is_current(expiry) and entry.version not in recorded:
                 recorded.add(entry.version)
                 self._add(Event.EXPIRE, space, entry)
         self._expired_until = max(self._expired_until, now)

@@ -16,6 +16,8 @@ MOST_VERSIONS: Final = 400
 """The most versions that fit into an expression, which may have 4,096 bytes."""
 _OPERANDS: Final = 100
 """The most operands of `IN`."""
+_NO_VERSION: Final = "-"
+"""Not the version of any entry, for a precondition without versions: `IN` needs an operand."""
 
 
 class Expressions:
@@ -70,7 +72,7 @@ class Expressions:
         """Return the condition that a precondition holds. Raises `StorageUnsupported`."""
         parts = [self.alive(now)]
         if precondition.versions is not None:
-            parts.append(self._is_one_of([*dict.fromkeys(precondition.versions)]))
+            parts.append(self._is_one_of([*dict.fromkeys(precondition.versions)] or [_NO_VERSION]))
         if precondition.expires_at is None:
             parts.append(f"attribute_not_exists({self.name('expires_at')})")
         elif precondition.expires_at is not UNSET:

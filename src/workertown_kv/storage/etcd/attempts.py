@@ -73,7 +73,7 @@ def guess(
     (known,) = precondition.versions
     expires_at = precondition.expires_at
     # Most entries do not expire.
-    beginning = header(expires_at if isinstance(expires_at, float) else None, known)
+    beginning = header(float(expires_at) if isinstance(expires_at, float | int) else None, known)
     bounds = [is_above(name, beginning), is_below(name, beginning[:-1] + b"!"), *is_alive]
     return Attempt(txn(bounds, does, found), writes_if=True)
 

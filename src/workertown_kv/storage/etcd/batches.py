@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 
-from ...errors import KvError, ValueTooLarge
+from ...errors import KvError, StorageError, ValueTooLarge
 from ...operations import Batch, Get, Operation, Result, Update
-from ..batch import ReadBudget, guarded
+from ..batch import ReadBudget, guarded, is_down, not_tried
 from ..contract import Clock
 from .reads import MOST_TOGETHER, Sizes, get_each
 from .session import Engine
@@ -19,20 +19,29 @@ Attempt = Callable[[Operation, ReadBudget], Awaitable[Result]]
 async def run_each(
     engine: Engine, batch: Batch, clock: Clock, stale: StaleExpiries, attempt: Attempt
 ) -> list[Result]:
-    """Do each operation by itself, in order. `attempt` does the updates."""
+    """Do each operation by itself, in order. `attempt` does the updates.
+
+    If etcd no longer answers, the operations that are left are not tried.
+    """
     budget = ReadBudget(batch.read_bytes)
     results: list[Result] = []
     for kind, some in groupby(batch.operations, _kind):
         if kind is Update:
-            results += [await attempt(item, budget) for item in some]
+            found = [await attempt(item, budget) for item in some]
         elif kind is Get:
             gets = [item for item in some if isinstance(item, Get)]
-            results += await _gets(engine, gets, budget, clock)
+            found = await _gets(engine, gets, budget, clock)
         else:
             writes = [item for item in some if not isinstance(item, Get | Update)]
             async with engine.session() as session:
-                results += await write_each(session, writes, clock, stale)
-    return results
+                found = await write_each(session, writes, clock, stale)
+        results += found
+        if any(map(is_down, found)):
+            break
+    failures = [one for one in results if isinstance(one, StorageError)]
+    if failures and len(failures) == len(results):
+        raise failures[0]
+    return [*results, *not_tried(len(batch.operations) - len(results))]
 
 
 def _kind(operation: Operation) -> type[Operation] | None:
@@ -47,8 +56,11 @@ async def _gets(
     while len(results) < len(gets):
         start = len(results)
         some = gets[start : start + sizes.following(MOST_TOGETHER)]
-        async with engine.session() as session:
-            entries = await get_each(session, some, clock)
+        try:
+            async with engine.session() as session:
+                entries = await get_each(session, some, clock)
+        except KvError as error:
+            return results + [error.with_traceback(None)] * (len(gets) - len(results))
         sizes.note([len(entry.value) for entry in entries if entry is not None])
         for get, entry in zip(some, entries, strict=True):
             try:

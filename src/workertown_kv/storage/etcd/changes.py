@@ -21,6 +21,7 @@ from .failures import late
 from .layout import end_of, parsed_info
 from .messages import KeyValue, is_absent, put, read, txn
 from .reads import MOST_TOGETHER as READS_TOGETHER
+from .reads import Sizes
 from .records import BEGINNING, decoded
 from .session import Engine
 
@@ -138,8 +139,10 @@ class _Reader:
             for index, one in enumerate(changes)
             if one.event is Event.DELETE and one.version is None
         ]
-        for start in range(0, len(unknown), READS_TOGETHER):
-            some = unknown[start : start + READS_TOGETHER]
+        sizes = Sizes()
+        while unknown:
+            most = sizes.following(READS_TOGETHER)
+            some, unknown = unknown[:most], unknown[most:]
             reads = [
                 read(
                     self._engine.layout.entry(changes[index].namespace, changes[index].key),
@@ -156,6 +159,7 @@ class _Reader:
                 return  # compacted
             for index, answer in zip(some, answers, strict=True):
                 for slot in answer.response_range.kvs:
+                    sizes.note([len(slot.value)])
                     version = parsed_info("", slot.value).version
                     changes[index] = msgspec.structs.replace(changes[index], version=version)
 

@@ -120,7 +120,9 @@ class Session:
         """
         name = self.layout.namespace("")
         never = [is_absent(name), is_present(name)]
-        await self.transact(txn(never, [put(name, b""), put(self.layout.slot(0), b"")]))
+        # Without a log, the transaction around this one deletes the slots, which etcd would refuse.
+        slots = [self.layout.slot(0)] if self.records else []
+        await self.transact(txn(never, [put(one, b"") for one in (name, *slots)]))
 
     async def read(self, key: bytes, end: bytes | None = None, **more: object) -> RangeAnswer:
         """Read a key, or the keys from `key` up to `end`."""

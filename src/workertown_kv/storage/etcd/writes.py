@@ -2,11 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from ...errors import KvError, PreconditionFailed, ValueTooLarge
+from ...errors import KvError, PreconditionFailed, StorageUnavailable, ValueTooLarge
 from ...operations import Delete, Result, Set, Touch
+from ..batch import is_down, not_tried
 from ..contract import Clock
 from ..version import new_version
 from .attempts import Attempt, compare_and_set, guess
@@ -44,7 +45,9 @@ async def write_each(
     results: list[Result] = []
     for some in _groups(operations, session.value_bytes):
         results += await _Group(session, some, clock, stale).run()
-    return results
+        if any(map(is_down, results)):
+            break
+    return [*results, *not_tried(len(operations) - len(results))]
 
 
 def check_value(operation: Write, value_bytes: int) -> None:
@@ -96,25 +99,41 @@ class _Group:
         self._stale = stale
 
     async def run(self) -> list[Result]:
-        """Do the writes, and return the result of each."""
+        """Do the writes, and return the result of each. An error leaves what was done before it."""
         pending = self._guesses()
         pause = 0.0
         while pending:
-            answers = await self._session.transact_each(
-                [one.transaction for one in pending.values()]
-            )
-            again: dict[int, Attempt] = {}
-            for (index, attempt), answer in zip(pending.items(), answers, strict=True):
-                following = self._following(index, attempt, answer)
-                if following is not None:
-                    again[index] = following
-            if again and pause:
-                # Other requests were faster.
-                self._session.check_late()
+            try:
+                pending = await self._attempted(pending)
+                if pending and pause:
+                    self._session.check_late()  # other requests were faster
+            except KvError as error:
+                await self._fail(pending, error)
+                break
+            if pending and pause:
                 await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  (nothing secret)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS) or _FIRST_PAUSE_SECONDS
-            pending = again
         return self._results
+
+    async def _attempted(self, pending: Mapping[int, Attempt]) -> dict[int, Attempt]:
+        """Make an attempt at each write in one transaction, and return the next attempts."""
+        answers = await self._session.transact_each([one.transaction for one in pending.values()])
+        again: dict[int, Attempt] = {}
+        for (index, attempt), answer in zip(pending.items(), answers, strict=True):
+            following = self._following(index, attempt, answer)
+            if following is not None:
+                again[index] = following
+        return again
+
+    async def _fail(self, pending: Collection[int], error: KvError) -> None:
+        """Enter the results of writes whose transaction has failed."""
+        for index in pending:
+            if len(pending) > 1 and not isinstance(error, StorageUnavailable):
+                # Etcd has refused all of them, perhaps because of one.
+                group = _Group(self._session, [self._operations[index]], self._clock, self._stale)
+                (self._results[index],) = await group.run()
+            else:
+                self._results[index] = error.with_traceback(None)
 
     def _guesses(self) -> dict[int, Attempt]:
         session, now = self._session, self._clock()

@@ -1,6 +1,6 @@
 """Send batches, and single operations as batches of one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from sys import maxsize
 from typing import Final
 
@@ -8,6 +8,7 @@ from ...entry import Entry
 from ...errors import KvError, NamespaceNotFound, StorageError, StorageUnsupported
 from ...operations import Batch, Get, Operation, Record, Result, Set
 from ...wire.batches import body_bytes, decode_results, encode_batch
+from ..batch import is_down, not_tried
 from ..gathered_operations import Write
 from .connection import KV, Request, read
 from .put import LARGE_BYTES, put_request, version_in
@@ -46,12 +47,41 @@ class Batches:
         if batch.atomic:
             return await self._sent(batch) if batch.operations else []
         results: list[Result] = []
-        left = batch.read_bytes
-        for some in self._parts(batch.operations):
-            found = await self._part(some, left)
-            left -= min(left, sum(len(one.value) for one in found if isinstance(one, Entry)))
-            results += found
+        failures: list[KvError] = []
+        is_done = False
+        async for some, found in self.run_parts(batch):
+            if isinstance(found, KvError):
+                failures.append(found)
+                results += [found] * len(some)
+            else:
+                is_done = True
+                results += found
+        if failures and not is_done:
+            raise failures[0]
         return results
+
+    async def run_parts(
+        self, batch: Batch
+    ) -> AsyncIterator[tuple[Sequence[Operation], Sequence[Result] | KvError]]:
+        """Run a batch in parts that are as large as the server permits.
+
+        Yields the operations of each part, and their results or the error of the part as a whole.
+        """
+        left = batch.read_bytes
+        has_answered = True
+        for some in self._parts(batch.operations):
+            if not has_answered:
+                (unavailable,) = not_tried(1)
+                yield some, unavailable
+                continue
+            try:
+                found = await self._part(some, left)
+            except KvError as error:
+                has_answered = not is_down(error)
+                yield some, error
+            else:
+                left -= min(left, sum(len(one.value) for one in found if isinstance(one, Entry)))
+                yield some, found
 
     async def recorded(self, batch: Batch, record: Record) -> Sequence[Result]:
         """Run a batch, and let the server keep its answer under the name of a record.

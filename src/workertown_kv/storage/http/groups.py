@@ -43,10 +43,13 @@ async def _each(batches: Batches, operations: Sequence[Get | Write]) -> Sequence
 
 
 async def _run(batches: Batches, operations: Sequence[Get | Write]) -> Sequence[Written]:
-    try:
-        return await batches.run(Batch(operations, read_bytes=READ_BYTES))
-    except KvError as error:
-        if isinstance(error, StorageError) and error.kind is not StorageFailure.REFUSED:
-            return [error] * len(operations)
-        # The server has refused the whole batch, perhaps because of one operation.
-        return [APART] * len(operations)
+    results: list[Written] = []
+    async for some, found in batches.run_parts(Batch(operations, read_bytes=READ_BYTES)):
+        if not isinstance(found, KvError):
+            results += found
+        elif isinstance(found, StorageError) and found.kind is not StorageFailure.REFUSED:
+            results += [found] * len(some)
+        else:
+            # The server has refused the whole part, perhaps because of one operation.
+            results += [APART] * len(some)
+    return results

@@ -61,7 +61,7 @@ class KeyspaceStorage(Storage):
         return ()
 
     async def close(self) -> None:
-        for gathered in self._gathered.values():
+        for gathered in list(self._gathered.values()):
             await gathered.close()
         await self._engine.close()
 

@@ -34,6 +34,12 @@ class PlainConnection(Connection):
                 await self.send_packed_command([piece], check_health=False)
                 await asyncio.sleep(0)  # for other requests, even if the socket takes all of it
 
+    async def disconnect(self, nowait: bool = False, *others: Any, **named: Any) -> None:
+        """Close the socket, with `nowait` at once, even if Redis has not read what was sent."""
+        if nowait and self._writer is not None:
+            self._writer.transport.abort()
+        await super().disconnect(nowait, *others, **named)
+
     def is_stale(self) -> bool:
         """Return whether there is something to read without a request: usually the end.
 

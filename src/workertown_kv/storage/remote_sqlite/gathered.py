@@ -108,7 +108,7 @@ class GatheredSqliteStorage(RemoteSqliteStorage):
 
     async def sweep(self, limit: int) -> int:
         # Servers call this often, and providers charge for each statement.
-        if self.clock() - self._idle_since < self._sweep_seconds:
+        if abs(self.clock() - self._idle_since) < self._sweep_seconds:
             return 0
         removed = await super().sweep(limit)
         if not removed:

@@ -23,7 +23,7 @@ from ...operations import (
     Update,
     Updated,
 )
-from ..batch import ReadBudget, guarded, run_batch
+from ..batch import ReadBudget, guarded, not_tried, run_batch
 from ..clock_skew import skew_warnings
 from ..contract import (
     SWEEP_MARGIN_SECONDS,
@@ -210,7 +210,7 @@ class SqlStorage(Storage):
                 results.append(await self._single(pool, operation, budget))
             except KvError as error:
                 if isinstance(error, StorageUnavailable):
-                    down = StorageUnavailable("Not tried: an earlier operation had no answer")
+                    (down,) = not_tried(1)
                 # The traceback would keep in memory the values that were read.
                 results.append(error.with_traceback(None))
         return results

@@ -95,7 +95,7 @@ class GroupCommit(Generic[_Job, _Done]):
     async def close(self) -> None:
         """Finish all submitted jobs."""
         self._closed = True
-        if self._loop is not None:
+        if self._loop is not None and not self._loop.is_closed():
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
 

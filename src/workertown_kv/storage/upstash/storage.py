@@ -29,7 +29,7 @@ class UpstashStorage(KeyspaceStorage):
 
     async def sweep(self, limit: int) -> int:
         # Servers call this often, and Upstash charges for each command.
-        if self.clock() - self._idle_since < self._sweep_seconds:
+        if abs(self.clock() - self._idle_since) < self._sweep_seconds:
             return 0
         removed = await super().sweep(limit)
         if not removed:

@@ -50,6 +50,31 @@ class Preconditions(StorageCase):
             await storage.delete(Delete(SPACE, "a", MUST_EXIST))
         await storage.set(put("a", precondition=MUST_NOT_EXIST))
 
+    async def test_a_precondition_may_name_the_expiry_as_a_whole_number(
+        self, storage: Storage
+    ) -> None:
+        self._needs(Capability.PRECONDITIONS)
+        at = 4_102_444_800
+        version = await storage.set(put("a", expires_at=float(at)))
+        with pytest.raises(PreconditionFailed):
+            await storage.set(put("a", precondition=Precondition((version,), expires_at=at + 1)))
+        with pytest.raises(PreconditionFailed):
+            await storage.delete(Delete(SPACE, "a", Precondition((version,), expires_at=None)))
+        kept = await storage.set(put("a", precondition=Precondition((version,), expires_at=at)))
+        with pytest.raises(PreconditionFailed):
+            await storage.set(put("a", precondition=Precondition((kept,), expires_at=at)))
+        with pytest.raises(PreconditionFailed):
+            await storage.delete(Delete(SPACE, "a", Precondition((kept,), expires_at=at)))
+        await storage.delete(Delete(SPACE, "a", Precondition((kept,), expires_at=None)))
+
+    async def test_no_entry_has_one_of_no_versions(self, storage: Storage) -> None:
+        self._needs(Capability.PRECONDITIONS)
+        await storage.set(put("a", b"1"))
+        with pytest.raises(PreconditionFailed):
+            await storage.set(put("a", b"2", precondition=Precondition(())))
+        await storage.set(put("a", b"3", precondition=Precondition((), negated=True)))
+        assert value_of(await storage.get(Get(SPACE, "a"))) == (b"3", True)
+
     async def test_only_one_of_many_creations_succeeds(self, storage: Storage) -> None:
         self._needs(Capability.PRECONDITIONS)
         tries: Sequence[str | BaseException] = await asyncio.gather(

@@ -1,6 +1,7 @@
 """Read the changes of a table on a server, record expiries, and remove old changes."""
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -71,7 +72,7 @@ class ChangeFeed:
         self._statements = statements
         self._clock = clock
         self._is_recorded = False
-        self._next_expiry = 0.0
+        self._expired_at = -math.inf
         self._failures = FailureLog()
 
     async def read(
@@ -116,9 +117,9 @@ class ChangeFeed:
 
     async def _expire(self, session: Session) -> None:
         now = self._clock()
-        if now < self._next_expiry:
+        if abs(now - self._expired_at) < EXPIRY_SECONDS:  # the clock may be set back
             return
-        self._next_expiry = now + EXPIRY_SECONDS
+        self._expired_at = now
         try:
             await self._record_expired(session)
         except StorageUnavailable as error:

@@ -74,6 +74,7 @@ class RetentionCases(StorageCase):
         await storage.set(put("a"))
         await storage.close()
         off = await self._keeping(None, clock, tmp_path)
+        await off.probe()
         await off.set(put("a"))
         with pytest.raises(StorageUnsupported):
             await off.changes(ReadChanges(begin))
