@@ -22,7 +22,8 @@ export type ValueOf<K extends ValueType, T = any> = K extends "text"
 export type Bytes = ArrayBuffer | ArrayBufferView | Blob | ReadableStream;
 
 export interface StoreOptions<D extends ValueType = ValueType> {
-  /** An API key or a JSON Web Token, or a function that returns it before each request. */
+  /** An API key or a JSON Web Token, or a function that returns it before each request. If the function fails, so does
+   * the request, with a KVError of the status 0; `watch` asks again, also if the server no longer accepts a token. */
   token?: string | (() => string | Promise<string>);
   /** The id or title of a namespace. The default is `default`. */
   namespace?: string;
@@ -298,7 +299,8 @@ export class KV<D extends ValueType = "text"> {
     options: RequestOptions & Lifetime & Condition & Idempotent & { metadata?: object | null },
   ): Promise<void>;
 
-  /** Remove a value and return its entry, or `null`. Of many clients, only one gets it. */
+  /** Remove a value and return its entry, or `null`. Of many clients, only one gets it. With the type `json`, a value
+   * that is not JSON stays where it is. */
   take<K extends ValueType = "any", T = any>(
     key: string,
     options?: ReadOptions<K> & Condition & Idempotent,

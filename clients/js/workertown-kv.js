@@ -187,12 +187,14 @@ export class KV {
 
   async take(key, options = {}) {
     const { type = "any", ifVersion, idempotencyKey } = options;
+    // The server keeps a value that is not JSON if only JSON is accepted.
+    const accepted = type === "json" ? JSON_TYPE : BYTES;
     return this.#request("DELETE", options, {
       key,
       query: { take: true },
-      headers: { Accept: BYTES, ...condition(ifVersion), ...idempotency(idempotencyKey) },
+      headers: { Accept: accepted, ...condition(ifVersion), ...idempotency(idempotencyKey) },
       repeats: idempotencyKey !== undefined,
-      read: entryReader(key, type),
+      read: entryReader(key, type, { isEnvelope: type === "json" }),
     }).catch(nothing);
   }
 
@@ -213,7 +215,7 @@ export class KV {
     const { atomic, idempotencyKey } = options;
     const results = await this.#request("POST", options, {
       headers: { "Content-Type": JSON_TYPE, ...idempotency(idempotencyKey) },
-      body: JSON.stringify({ operations: operations.map(wireOperation), atomic }),
+      body: JSON.stringify({ operations: await Promise.all(operations.map(wireOperation)), atomic }),
       repeats: idempotencyKey !== undefined,
       read: dataOf,
     });
@@ -238,13 +240,20 @@ export class KV {
     let cursor = watched.since;
     let delay = 1000;
     let failures = 0;
+    let isRenewing = false;
     while (!signal?.aborted) {
       try {
         for await (const { event, data, id, retry } of this.#events(watched, cursor)) {
           failures = 0;
           if (retry !== undefined) delay = retry;
+          if (event === "revoked") {
+            // The function may know a newer token.
+            isRenewing = typeof this.#options.token === "function" && !isRenewing;
+            if (!isRenewing) throw new KVError(401, "The credentials are no longer valid");
+            break;
+          }
+          if (event) isRenewing = false;
           if (id !== undefined) cursor = id;
-          if (event === "revoked") throw new KVError(401, "The credentials are no longer valid");
           if (event === "reset") cursor = undefined;
           if (event)
             yield { event, ...entryOf(data), ...(id && event !== "reset" && { cursor: id }) };
@@ -274,17 +283,18 @@ export class KV {
   async *#events({ prefixes, initial, values, silence = LONGEST_SILENCE, signal }, cursor) {
     const silent = new AbortController();
     let timer;
-    const heard = () => {
-      clearTimeout(timer);
+    const listen = () => {
       timer = setTimeout(() => {
         silent.abort(new DOMException(`The stream was silent for ${silence} ms`, "TimeoutError"));
       }, silence);
     };
+    // The stream is not silent while the events that it has sent are being used.
+    const heard = () => clearTimeout(timer);
     const headers = { Accept: "text/event-stream" };
     if (cursor !== undefined) headers["Last-Event-ID"] = cursor;
     let isOpen = false;
     try {
-      heard();
+      listen();
       const stream = await this.#request(
         "GET",
         { signal: either(signal, silent.signal), timeout: 0 },
@@ -297,7 +307,8 @@ export class KV {
         },
       );
       isOpen = true;
-      for await (const lines of blocksOf(stream, heard)) {
+      heard();
+      for await (const lines of blocksOf(stream, { listen, heard })) {
         const fields = {};
         for (const line of lines) {
           const [, name, text] = /^([^:]*):? ?(.*)$/s.exec(line);
@@ -506,7 +517,15 @@ export class KV {
 
   async #token() {
     const { token } = this.#options;
-    const text = typeof token === "function" ? await token() : token;
+    let text = token;
+    if (typeof token === "function") {
+      try {
+        text = await token();
+      } catch (cause) {
+        // A watch asks again, as after a request without a response.
+        throw new KVError(0, `There is no token: ${cause?.message ?? cause}`, { cause });
+      }
+    }
     // The error of fetch would show the token.
     if (text && !/^[\x21-\x7e]+$/.test(text)) {
       throw new TypeError("The token has characters that a header field cannot carry");
@@ -605,18 +624,33 @@ function lifetime({ expirationTtl, expiration }) {
   return { ttl: expirationTtl, expires_at: expiration };
 }
 
+/** By the metadata that were read: their text, which may have numbers that JavaScript rounds. */
+const metadataTexts = new WeakMap();
+
 /** Return metadata as a header field can carry it. */
 function asciiJson(metadata) {
-  return JSON.stringify(metadata).replace(
+  const text = JSON.stringify(metadata);
+  const original = typeof metadata === "object" && metadataTexts.get(metadata);
+  if (original && JSON.stringify(JSON.parse(original)) === text) return original;
+  return text.replace(
     /[^\x20-\x7e]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
 
-function wireOperation({ value, expirationTtl, expiration, ifVersion, jsonPatch, ...rest }) {
+/** Return the value of an operation: bytes as Base64, or what JSON.stringify turns into JSON. */
+async function wireValue(value) {
+  if (value === undefined) return {};
+  const body = await bodyOf(value, "json");
+  if (typeof body === "string") return { value };
+  return { base64: base64Of(await new Response(body).arrayBuffer()) };
+}
+
+async function wireOperation(operation) {
+  const { value, expirationTtl, expiration, ifVersion, jsonPatch, ...rest } = operation;
   return {
     ...rest,
-    ...(isBytes(value) ? { base64: base64Of(value) } : { value }),
+    ...(await wireValue(value)),
     ...lifetime({ expirationTtl, expiration }),
     if_version: ifVersion,
     json_patch: jsonPatch,
@@ -660,18 +694,20 @@ function readerOf(type) {
   return readers[type];
 }
 
-/** Return a function that makes an entry of the response with the bytes of a value. */
-function entryReader(key, type) {
-  const read = readerOf(type);
+/** Return a function that makes an entry of the response with the bytes of a value, or its envelope. */
+function entryReader(key, type, { isEnvelope = false } = {}) {
+  const read = isEnvelope ? dataOf : readerOf(type);
   return async (response) => {
     const { headers } = response;
     const expires = headers.get("expires");
-    const metadata = headers.get("x-kv-metadata");
+    const text = headers.get("x-kv-metadata");
+    const metadata = text && JSON.parse(text);
+    if (metadata) metadataTexts.set(metadata, text);
     return {
       key,
       value: await read(response, key),
       version: versionOf(response),
-      ...(metadata && { metadata: JSON.parse(metadata) }),
+      ...(metadata && { metadata }),
       ...(expires && { expiration: Date.parse(expires) / 1000 }),
     };
   };
@@ -706,7 +742,8 @@ async function errorOf(response) {
     await response.body?.cancel();
     const target = headers.get("location") ?? "another URL";
     return new KVError(
-      status,
+      // A browser does not show the status of a redirect.
+      status || 302,
       `The server redirects to ${target}; expected the URL of the store itself`,
     );
   }
@@ -769,15 +806,16 @@ function valueTexts(text) {
 }
 
 /** Yield the lines of each event of a stream. */
-async function* blocksOf(stream, heard) {
+async function* blocksOf(stream, { listen, heard }) {
   const reader = stream.getReader();
   const decoder = new TextDecoder();
   let text = "";
   let block = [];
   for (;;) {
+    listen();
     const { done, value } = await reader.read();
-    if (done) return;
     heard();
+    if (done) return;
     const lines = (text + decoder.decode(value, { stream: true })).split("\n");
     text = lines.pop();
     for (const line of lines) {
@@ -794,12 +832,9 @@ function bytesOf(base64) {
   return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
 
-function base64Of(value) {
-  const bytes = ArrayBuffer.isView(value)
-    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
-    : new Uint8Array(value);
+function base64Of(buffer) {
   let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  for (const byte of new Uint8Array(buffer)) text += String.fromCharCode(byte);
   return btoa(text);
 }
 

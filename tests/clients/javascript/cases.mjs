@@ -199,6 +199,12 @@ export const cases = {
       [{ b: [1, "é"], c: 2 }, { a: 1 }, last.version],
     );
     same(await kv.take("doc"), null);
+    await kv.put("doc", "dark");
+    const kept = await thrown(() => kv.take("doc", { type: "json" }));
+    same([kept.status, await kv.get("doc")], [406, "dark"]);
+    await kv.put("doc", [1.5], { metadata: { n: 1 } });
+    const json = await kv.take("doc", { type: "json" });
+    same([json.value, json.metadata, await kv.get("doc")], [[1.5], { n: 1 }, null]);
     same((await thrown(() => kv.touch("doc", { expirationTtl: 60 }))).status, 404);
   },
 
@@ -230,6 +236,10 @@ export const cases = {
       ),
     );
     same([error.status, error.errors.length, await kv.get("batch/c")], [409, 1, null]);
+    await kv.batch([{ op: "set", key: "batch/blob", value: new Blob([bytes]) }]);
+    same(await kv.get("batch/blob", "arrayBuffer"), bytes.buffer);
+    const nan = await thrown(() => kv.batch([{ op: "set", key: "batch/nan", value: NaN }]));
+    same(nan.name, "TypeError");
     await kv.deletePrefix("batch/");
   },
 

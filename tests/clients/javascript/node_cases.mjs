@@ -54,6 +54,13 @@ export const nodeCases = {
         new KV(`http://${host}`, options);
       }
     }
+    const failing = new KV(one.url, {
+      token: async () => {
+        throw new Error("the issuer is down");
+      },
+    });
+    const missing = await thrown(() => failing.get("a"));
+    same([missing.status, missing.message], [0, "There is no token: the issuer is down"]);
     new KV("http://kv.example.com");
     for (const url of ["ftp://127.0.0.1", "http://user:s3cret@127.0.0.1", "http://127.0.0.1?a=b"]) {
       const error = await thrown(() => new KV(url));
@@ -237,6 +244,38 @@ export const nodeCases = {
       same((await thrown(() => new KV(one.url).watch("").next())).status, status);
       same(one.requests.length, 1);
     }
+  },
+
+  async "a watch asks the function for another token once the first has ended"({ KV }) {
+    let count = 0;
+    const events = (...names) => names.map((name) => `event: ${name}\ndata: {}\n\n`).join("");
+    const one = await served((request, response) => {
+      const isGood = request.headers.authorization === "Bearer token-2";
+      response.writeHead(200, { "Content-Type": "text/event-stream" });
+      response.end(`retry: 1\n\n${isGood ? events("ready") : ""}${events("revoked")}`);
+    });
+    const kv = new KV(one.url, { token: () => `token-${++count}` });
+    const watch = kv.watch("");
+    same((await watch.next()).value.event, "ready");
+    await watch.return();
+    const others = new KV(one.url, { token: () => `other-${++count}` });
+    same([(await thrown(() => others.watch("").next())).status, one.requests.length], [401, 4]);
+    same((await thrown(() => new KV(one.url, { token: "a" }).watch("").next())).status, 401);
+  },
+
+  async "an update keeps the numbers of the metadata"({ KV }) {
+    const metadata = '{"id":12345678901234567890,"n":1.0}';
+    const one = await served((request, response) => {
+      response.writeHead(200, { ETag: '"1"', "X-KV-Metadata": metadata }).end("1");
+    });
+    const kv = new KV(one.url);
+    await kv.update("a", (number) => number + 1);
+    same(one.requests.at(-1).headers["x-kv-metadata"], metadata);
+    await kv.update("a", (number, entry) => {
+      entry.metadata.n = 2;
+      return number + 1;
+    });
+    same(JSON.parse(one.requests.at(-1).headers["x-kv-metadata"]).n, 2);
   },
 
   async "no change is missed while connections to a real server are cut"({ KV, kv, url, options }) {

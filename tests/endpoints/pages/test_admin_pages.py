@@ -77,6 +77,11 @@ def test_an_api_key_is_made_shown_once_and_revoked(console: Console) -> None:
     page.get_by_label("read").check()
     page.get_by_label("list").check()
     page.get_by_label("On keys that begin with").fill("shop/")
+    page.get_by_label("Lifetime in seconds").fill("1h")
+    console.button("Make an API key").click()
+    expect(console.notices).to_contain_text("Expected a lifetime in whole seconds")
+    expect(page.locator("#new-api-key")).to_have_count(0)
+    page.get_by_label("Lifetime in seconds").fill("")
     console.button("Make an API key").click()
     made = page.locator("#new-api-key").input_value()
     fields = {"Authorization": f"Bearer {made}"}

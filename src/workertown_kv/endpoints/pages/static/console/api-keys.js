@@ -1,6 +1,7 @@
 // API keys that the storage keeps: made, shown once, revoked.
 
 import { attempt, button, field, h, notify, shown } from "./dom.js";
+import { secondsIn } from "./fields.js";
 import { Permissions } from "./scopes.js";
 
 const VERBS = ["read", "write", "list", "admin"];
@@ -68,7 +69,7 @@ export class ApiKeys {
   async #create(event) {
     event.preventDefault();
     await attempt(async () => {
-      const ttl = this.ttl.value.trim() ? Number(this.ttl.value) : undefined;
+      const ttl = secondsIn(this.ttl.value) ?? undefined;
       const body = { name: this.name.value, scopes: this.#scopes(), ttl };
       const { data } = await this.#session.json("POST", this.#url, { body });
       const text = h("input", { readonly: true, value: data.api_key, class: "secret", id: "new-api-key" });

@@ -47,6 +47,7 @@ function drawTop() {
   const search = h("input", { type: "search", id: "search", placeholder: "search keys…", value: prefix, spellcheck: "false", input: searched });
   const { user, permissions } = session;
   const mayAdmin = permissions.isAdmin && session.paths.admin;
+  const focused = $("top").contains(document.activeElement) && document.activeElement;
   $("top").replaceChildren(
     h("strong", {}, "workertown-kv"),
     field("Namespace", chosen, { class: "compact" }),
@@ -58,6 +59,10 @@ function drawTop() {
     button("Log out", () => session.logOut()),
     themeButton(),
   );
+  if (focused === false) return;
+  const { tagName, textContent } = focused;
+  const isSame = (one) => tagName === "SELECT" || one.textContent === textContent;
+  [...$("top").querySelectorAll(tagName)].find(isSame)?.focus();
 }
 
 let searching;
@@ -93,7 +98,8 @@ async function show() {
   if (editor?.isDirty && location.hash !== here) {
     const [wanted, dirty] = [location.hash, here];
     const leave = () => {
-      editor.close();
+      editor?.close();
+      editor?.element.remove();
       editor = null;
       location.hash = wanted;
     };
@@ -106,7 +112,13 @@ async function show() {
   if (document.activeElement?.id !== "search") drawTop();
   if (place.page in PAGES) {
     closeAll();
-    page = await PAGES[place.page](place);
+    const mine = here;
+    const opened = await PAGES[place.page](place);
+    if (here !== mine || !session.isLoggedIn) {
+      opened.close();
+      return;
+    }
+    page = opened;
     document.title = `${place.page} – workertown-kv`;
     $("main").replaceChildren(page.element);
     await page.open();

@@ -16,6 +16,8 @@ export class Browser {
   #selection = new Selection(() => this.#rows, (keys) => this.#deleteSelected(keys));
   #page = {};
   #stale = new Set();
+  #missing = new Set(); // the keys without a row that are being read
+  #turns = 0;
   #refreshing = null;
 
   constructor(session, namespace, prefix, onChange) {
@@ -49,8 +51,16 @@ export class Browser {
 
   /** Show the first page, and follow changes. */
   async open() {
+    const { mayRead } = this;
+    const { paths } = this.#session;
+    const { signal } = this.#stop;
+    // From before the page is read, so that no change is missed. Without it, #follow says why.
+    const since =
+      mayRead && paths.changes
+        ? await this.#session.position(this.namespace, this.prefix, signal).catch(() => undefined)
+        : undefined;
     await this.go("first");
-    this.#follow();
+    this.#follow(since);
   }
 
   close() {
@@ -96,7 +106,9 @@ export class Browser {
       isFirst: where === "first" || (isBack && page.complete),
       isLast: where === "last" || (!isBack && page.complete),
     };
+    this.#turns++;
     this.#rows.clear();
+    this.#missing.clear();
     this.#selection.clear();
     for (const folder of page.prefixes) this.#rows.set(folder, folderRow(this.namespace, folder, this.#look()));
     for (const item of page.keys) this.#rows.set(item.key, this.#keyRow(item));
@@ -175,6 +187,7 @@ export class Browser {
     const { isFirst, isLast } = this.#page;
     const page = (text, where, isOff) =>
       button(text, () => attempt(() => this.go(where)), { disabled: isOff });
+    const pressed = this.pages.contains(document.activeElement) && document.activeElement.textContent;
     if (isFirst && isLast) this.pages.replaceChildren();
     else {
       this.pages.replaceChildren(
@@ -183,13 +196,15 @@ export class Browser {
         page("Next", "next", isLast),
         page("Last", "last", isLast),
       );
+      const enabled = [...this.pages.children].filter((one) => !one.disabled);
+      if (pressed) (enabled.find((one) => one.textContent === pressed) ?? enabled[0]).focus();
     }
     this.onChange();
   }
 
   #tick() {
     for (const row of this.#rows.values()) {
-      if (row.expiresAt) row.expires.textContent = remaining(row.expiresAt);
+      if (row.item?.expires_at) row.expires.textContent = remaining(row.item.expires_at);
     }
   }
 
@@ -205,7 +220,7 @@ export class Browser {
 
   // Changes
 
-  async #follow() {
+  async #follow(since) {
     const { signal } = this.#stop;
     if (!this.mayRead || !this.#session.paths.changes) return;
     const say = (text, isLive) => {
@@ -214,7 +229,7 @@ export class Browser {
     };
     try {
       const onDisconnect = () => say("reconnecting…", false);
-      const changes = this.#session.watch(this.namespace, this.prefix, { signal, onDisconnect });
+      const changes = this.#session.watch(this.namespace, this.prefix, { since, signal, onDisconnect });
       for await (const change of changes) {
         if (change.event === "ready") say("live", true);
         else if (change.event === "reset") await this.go("first");
@@ -267,15 +282,18 @@ export class Browser {
     const { permissions } = this.#session;
     const readable = keys.filter((key) => permissions.may("read", this.namespace, key));
     if (!readable.length) return;
+    const turns = this.#turns;
+    for (const key of readable) if (!this.#rows.has(key)) this.#missing.add(key);
     const found = await this.#session.previews(this.namespace, readable, signal).catch(() => new Map());
-    if (signal.aborted) return;
+    if (signal.aborted || turns !== this.#turns) return;
     let isNew = false;
     for (const [key, result] of found) {
       const row = this.#rows.get(key);
+      const isWanted = this.#missing.delete(key);
       if (result.version === null) this.#remove(key);
-      else if (result.error !== undefined && row) fillRow(row, { version: row.entryVersion, expires_at: row.expiresAt, error: result.error });
+      else if (result.error !== undefined && row) fillRow(row, { ...row.item, error: result.error });
       else if (result.error === undefined && row) fillRow(row, result);
-      else if (result.error === undefined) {
+      else if (result.error === undefined && isWanted) {
         this.#rows.set(key, this.#keyRow(result));
         isNew = true;
       }
@@ -284,6 +302,7 @@ export class Browser {
   }
 
   #remove(name) {
+    this.#missing.delete(name);
     const row = this.#rows.get(name);
     if (!row) return;
     this.#rows.delete(name);
@@ -294,7 +313,7 @@ export class Browser {
   // Deletions
 
   async #deleteSelected(keys) {
-    const entries = keys.map((key) => ({ key, version: this.#rows.get(key).entryVersion }));
+    const entries = keys.map((key) => ({ key, version: this.#rows.get(key).item.version }));
     await attempt(() => deleteSelected(this.#session, this.namespace, entries));
     await this.go("first");
   }

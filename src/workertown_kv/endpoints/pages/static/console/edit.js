@@ -12,7 +12,10 @@ export class Editor {
   #session;
   #entry = null;
   #value = null;
+  #view = "";
   #saved = "";
+  #savedMetadata = "";
+  #lineEnd = "\n";
   #isSaving = false;
   #clock;
 
@@ -31,7 +34,15 @@ export class Editor {
   }
 
   get isDirty() {
+    return this.#isTextTyped || this.#isMetadataTyped || Boolean(this.lifetime?.value);
+  }
+
+  get #isTextTyped() {
     return Boolean(this.text) && !this.text.readOnly && this.text.value !== this.#saved;
+  }
+
+  get #isMetadataTyped() {
+    return Boolean(this.metadata) && this.metadata.value !== this.#savedMetadata;
   }
 
   async open() {
@@ -53,14 +64,13 @@ export class Editor {
     await attempt(async () => {
       const entry = await this.#read(SHOWN_BYTES);
       if (this.#isSaving) return;
-      const isSame = entry?.version === this.#entry?.version;
-      if (isSame && entry?.expiresAt === this.#entry?.expiresAt) return;
-      if (isSame) {
-        this.#entry = entry;
+      if (entry && entry.version === this.#entry?.version) {
+        if (!this.#isMetadataTyped) this.metadata.value = this.#savedMetadata = entry.metadata ?? "";
+        this.#entry = { ...this.#entry, expiresAt: entry.expiresAt };
         this.#tick();
-      } else if (this.isDirty) this.#showConflict(entry);
+      } else if (this.#isTextTyped) this.#showConflict(entry);
       else if (entry) this.#show(entry);
-      else this.#showMissing();
+      else if (this.#entry) this.#showMissing();
     });
   }
 
@@ -71,8 +81,7 @@ export class Editor {
   // What is shown
 
   #showMissing() {
-    this.#entry = null;
-    this.text = null;
+    this.#entry = this.text = this.lifetime = this.metadata = null;
     const mayWrite = this.#may("write");
     this.element.replaceChildren(
       h("h2", {}, shown(this.key)),
@@ -87,9 +96,12 @@ export class Editor {
     return permissions.may(verb, this.namespace, this.key);
   }
 
-  #show(entry, { typed, keepsFields = false } = {}) {
-    const focused = this.element.contains(document.activeElement) && document.activeElement;
-    const before = keepsFields && { lifetime: this.lifetime.value, metadata: this.metadata.value };
+  /** Show an entry, with what was typed into the fields, and with a text that was typed. */
+  #show(entry, { typed } = {}) {
+    const focused = this.#focused();
+    const lifetime = this.lifetime?.value ?? "";
+    const metadata = this.#isMetadataTyped ? this.metadata.value : null;
+    this.#savedMetadata = entry.metadata ?? "";
     this.#entry = entry;
     this.#value = entry.bytes && described(entry.bytes);
     const isNew = entry.version === null;
@@ -98,7 +110,6 @@ export class Editor {
     this.expires = h("span", { class: "expires" });
     this.lifetime = h("input", { inputmode: "numeric", size: 10, placeholder: "none", disabled: !mayWrite });
     this.metadata = h("input", {
-      value: entry.metadata ? JSON.stringify(entry.metadata) : "",
       placeholder: '{"a": "JSON object"}',
       disabled: !mayWrite,
       spellcheck: "false",
@@ -109,11 +120,11 @@ export class Editor {
     const views = isNew ? ["JSON", "Text"] : (this.#value?.views ?? []);
     this.views = h(
       "select",
-      { change: () => this.#draw(this.views.value) },
+      { change: () => attempt(async () => this.#changeView(this.views.value)) },
       views.map((name) => h("option", {}, name)),
     );
-    if (before) Object.assign(this.lifetime, { value: before.lifetime });
-    if (before) Object.assign(this.metadata, { value: before.metadata });
+    this.lifetime.value = lifetime;
+    this.metadata.value = metadata ?? this.#savedMetadata;
     this.save = button("Save", () => attempt(() => this.#save()), { class: "primary" });
     this.element.replaceChildren(
       ...[
@@ -144,15 +155,38 @@ export class Editor {
         this.key !== null && this.#may("read") && snippetsView(this.#session, this.namespace, this.key),
       ].filter(Boolean),
     );
-    this.#draw(views[0] === "Text" && views[1] === "Image" ? "Image" : views[0], typed);
+    const first = views[0] === "Text" && views[1] === "Image" ? "Image" : views[0];
+    // A text that was typed can be saved over a value of any kind.
+    if (typed === undefined) this.#draw(first);
+    else this.#draw(this.#view === "JSON" && views.includes("JSON") ? "JSON" : "Text", typed);
     this.#tick();
     if (focused) this.#focusLike(focused);
   }
 
+  /** Return the element that has the focus, and which of its kind it is. */
+  #focused() {
+    const element = document.activeElement;
+    if (!this.element.contains(element)) return null;
+    return { element, index: [...this.element.querySelectorAll(element.tagName)].indexOf(element) };
+  }
+
   /** Focus the element that has taken the place of another. */
-  #focusLike({ tagName, textContent }) {
+  #focusLike({ element, index }) {
+    const { tagName, textContent } = element;
     const elements = [...this.element.querySelectorAll(tagName)];
-    (elements.find((one) => one.textContent === textContent) ?? this.text)?.focus();
+    const isNamed = tagName !== "INPUT";
+    const found = isNamed ? elements.find((one) => one.textContent === textContent) : elements[index];
+    (found ?? this.text)?.focus();
+    if (tagName === "TEXTAREA") found?.setSelectionRange(element.selectionStart, element.selectionEnd);
+  }
+
+  #changeView(view) {
+    const isTyped = this.#isTextTyped;
+    if (isTyped && view !== "JSON" && view !== "Text") {
+      this.views.value = this.#view;
+      this.#checkClean();
+    }
+    this.#draw(view, isTyped ? this.text.value : undefined);
   }
 
   #folder() {
@@ -170,26 +204,28 @@ export class Editor {
 
   #draw(view, typed) {
     const entry = this.#entry;
-    this.views.value = view;
+    this.views.value = this.#view = view;
     this.problem.textContent = "";
     this.text = null;
-    if (!this.#value) {
+    if (!this.#value && typed === undefined) {
       const load = button("Load and show it", () => attempt(async () => {
         const whole = await this.#read(Infinity);
         if (whole) this.#show(whole);
       }));
       this.view.replaceChildren(h("p", {}, `The value has ${bytesText(entry.size)}, so it is not loaded. `, load));
-      this.save.hidden = true;
       return;
     }
     const isEdited = view === "JSON" || view === "Text";
-    this.save.hidden = !isEdited;
     if (view === "Image") this.view.replaceChildren(imageView(this.#value.bytes, this.#value.image));
     if (view === "Hex") this.view.replaceChildren(hexView(this.#value.bytes));
     if (!isEdited) return;
-    const text = view === "JSON" ? formatted(this.#value) : this.#value.text;
+    const text = view === "JSON" ? formatted(this.#value) : (this.#value?.text ?? "");
     const isLarge = text.length > SHOWN_BYTES;
-    this.#saved = isLarge ? text.slice(0, SHOWN_BYTES) : text;
+    // A text area has only line feeds.
+    const lineEnds = new Set(text.match(/\r\n?|\n/g));
+    const isMixed = lineEnds.has("\r") || lineEnds.size > 1;
+    this.#lineEnd = lineEnds.has("\r\n") ? "\r\n" : "\n";
+    this.#saved = text.slice(0, SHOWN_BYTES).replace(/\r\n?/g, "\n");
     this.text = h("textarea", {
       rows: Math.min(16, Math.max(3, this.#saved.split("\n", 20).length + 1)),
       spellcheck: "false",
@@ -197,15 +233,15 @@ export class Editor {
       dir: "auto",
       "aria-label": "Value",
       "aria-describedby": "value-problem",
-      readonly: isLarge || !this.#may("write"),
+      readonly: (typed === undefined && (isLarge || isMixed)) || !this.#may("write"),
       input: () => this.#check(),
       keydown: (event) => this.#key(event),
     });
     this.text.value = typed ?? this.#saved;
     this.view.replaceChildren(this.text);
-    if (isLarge) this.problem.textContent = "Only the beginning is shown, which cannot be edited.";
-    else if (typed !== undefined) this.#check();
-    if (isLarge) this.save.hidden = true;
+    if (typed !== undefined) this.#check();
+    else if (isLarge) this.problem.textContent = "Only the beginning is shown, which cannot be edited.";
+    else if (isMixed) this.problem.textContent = "The lines end in different ways, which a text area would change. Edit the value elsewhere.";
   }
 
   #key(event) {
@@ -223,7 +259,7 @@ export class Editor {
 
   /** Say where the text is no JSON. */
   #check() {
-    const { error } = this.views.value === "JSON" ? parse(this.text.value) : {};
+    const { error } = this.#view === "JSON" ? parse(this.text.value) : {};
     this.problem.textContent = error ? `Line ${error.line}, column ${error.column}: ${error.message}` : "";
     this.text.setAttribute("aria-invalid", String(Boolean(error)));
     this.save.disabled = Boolean(error);
@@ -233,7 +269,12 @@ export class Editor {
   // Changes
 
   async #save() {
-    if (!this.text || this.text.readOnly || !this.#check()) return;
+    if (this.#isSaving) return;
+    if (!this.text || this.text.readOnly) {
+      await this.#saveFields();
+      return;
+    }
+    if (!this.#check()) return;
     const { version, expiresAt } = this.#entry;
     const key = this.key ?? this.name.value;
     if (!key) {
@@ -242,8 +283,8 @@ export class Editor {
       return;
     }
     const typed = this.text.value;
-    const isJson = this.views.value === "JSON";
-    const value = isJson ? parse(typed).tokens.join("") : typed;
+    const isJson = this.#view === "JSON";
+    const value = isJson ? parse(typed).tokens.join("") : typed.replaceAll("\n", this.#lineEnd);
     const ttl = secondsIn(this.lifetime.value);
     const metadata = metadataIn(this.metadata.value);
     const lifetime = ttl === null ? { expiresAt } : { ttl };
@@ -251,32 +292,54 @@ export class Editor {
     this.save.disabled = true;
     try {
       // A text that was JSON stays JSON if it can.
-      const isBytes = !isJson && !this.#value.tokens;
+      const isBytes = !isJson && !this.#value?.tokens;
       const written = { version, metadata, ...lifetime, isBytes };
       const newVersion = await this.#session.put(this.namespace, key, value, written);
       this.#entry = { ...this.#entry, version: newVersion };
     } catch (error) {
       if (error.status !== 412) throw error;
       if (this.key === null) throw new Error("This key has a value already; open it to change it.");
-      this.#showConflict(await this.#read(SHOWN_BYTES));
+      this.#showConflict(await this.#read(SHOWN_BYTES)).focus();
       return;
     } finally {
       this.#isSaving = false;
       this.save.disabled = false;
     }
     this.#saved = typed;
+    this.#noteSavedFields();
     if (this.key === null) location.hash = keyPlace(this.namespace, key);
     else await this.#reload();
     notify("Saved.");
   }
 
+  /** Save the metadata and the lifetime of a value that is not edited here. */
+  async #saveFields() {
+    const ttl = secondsIn(this.lifetime.value);
+    const metadata = metadataIn(this.metadata.value);
+    await this.#change({ metadata, ...(ttl !== null && { ttl }) });
+    this.#noteSavedFields();
+    await this.#reload();
+    notify("Saved.");
+  }
+
+  #noteSavedFields() {
+    this.lifetime.value = "";
+    this.#savedMetadata = this.metadata.value;
+  }
+
+  /** Show the entry as it is now, and what was typed since it was read. */
   async #reload() {
     const entry = await this.#read(SHOWN_BYTES);
-    if (entry) this.#show(entry);
+    if (entry) this.#show(entry, { typed: this.#isTextTyped ? this.text.value : undefined });
     else this.#showMissing();
   }
 
-  /** Show the value of somebody else beside the typed text; nothing is overwritten without being seen. */
+  /**
+   * Show the value of somebody else beside the typed text; nothing is overwritten without being seen.
+   *
+   * Returns the first button. It gets the focus only if the user expects an answer, since the next
+   * key that the user types would press it.
+   */
   #showConflict(theirs) {
     const typed = this.text?.value ?? "";
     const value = theirs?.bytes && described(theirs.bytes);
@@ -284,17 +347,13 @@ export class Editor {
     const words = theirs === null ? "Somebody else deleted this key." : "Somebody else changed this key.";
     const take = button("Take theirs", () => (theirs === null ? this.#showMissing() : this.#show(theirs)));
     const keep = button("Edit mine over theirs", () => {
-      const view = this.views.value;
       const missing = { ...this.#entry, version: null, bytes: new Uint8Array(), expiresAt: null };
-      this.#entry = theirs ?? missing;
-      this.#show(this.#entry, { keepsFields: true });
-      if ([...this.views.options].some(({ value: name }) => name === view)) this.#draw(view, typed);
-      else this.#draw("Text", typed);
-      this.text?.focus();
+      this.#show(theirs ?? missing, { typed: this.text.value });
+      this.text.focus();
     });
     this.conflict.replaceChildren(conflictView(words, { theirs: text, yours: typed }, [take, keep]));
     this.save.disabled = true;
-    take.focus();
+    return take;
   }
 
   async #change(change) {
@@ -311,13 +370,14 @@ export class Editor {
   }
 
   #checkClean() {
-    if (this.isDirty) throw new Error("Save the value first, or take your changes back.");
+    if (this.#isTextTyped) throw new Error("Save the value first, or take your changes back.");
   }
 
   async #touch() {
     this.#checkClean();
     const ttl = secondsIn(this.lifetime.value);
     await this.#change(ttl === null ? { expires_at: null } : { ttl });
+    this.lifetime.value = "";
     await this.#reload();
     notify(ttl === null ? "It no longer expires." : "Lifetime set.");
   }

@@ -9,10 +9,10 @@ export function secondsIn(text) {
   return Number(text);
 }
 
-/** Return metadata, null if there is none. */
+/** Return metadata as the text of a JSON object, null if there is none. */
 export function metadataIn(text) {
   if (!text.trim()) return null;
   const { tokens, error } = parse(text);
   if (error || tokens[0] !== "{") throw new Error("Expected metadata as a JSON object, or none.");
-  return JSON.parse(text);
+  return tokens.join("");
 }

@@ -34,9 +34,9 @@ export function keyRow(namespace, item, { start, mayWrite }, select) {
 }
 
 /** Show in a row what is known of its key. */
-export function fillRow(row, { version, expires_at: expiresAt, metadata, text, base64, error }) {
-  row.entryVersion = version;
-  row.expiresAt = expiresAt;
+export function fillRow(row, item) {
+  const { version, expires_at: expiresAt, metadata, text, base64, error } = item;
+  row.item = item;
   row.version.replaceChildren(h("code", { title: version }, `${version.slice(0, 8)}…`));
   row.expires.textContent = expiresAt ? remaining(expiresAt) : "–";
   row.metadata.replaceChildren(metadata ? shown(JSON.stringify(metadata), 80) : "");

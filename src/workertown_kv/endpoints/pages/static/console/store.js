@@ -1,7 +1,7 @@
 // The entries of the store, with the credentials of this tab.
 
 import { JSON_TYPE, RequestError, Session, messageOf } from "./session.js";
-import { valuesOf } from "./json.js";
+import { parse, valuesOf } from "./json.js";
 
 const BYTES = "application/octet-stream";
 
@@ -54,7 +54,7 @@ export class Store extends Session {
       size,
       bytes: isLarge ? null : new Uint8Array(await response.arrayBuffer()),
       expiresAt: expires ? Date.parse(expires) / 1000 : null,
-      metadata: metadata ? JSON.parse(metadata) : null,
+      metadata: metadata ? unescaped(metadata) : null,
     };
   }
 
@@ -67,16 +67,21 @@ export class Store extends Session {
         "Content-Type": BYTES,
         Prefer: "return=minimal",
         ...condition(version),
-        ...(metadata && { "X-KV-Metadata": ascii(JSON.stringify(metadata)) }),
+        ...(metadata && { "X-KV-Metadata": ascii(metadata) }),
       },
       body: value,
     });
     return versionOf(response);
   }
 
-  async patch(namespace, key, version, change) {
-    const options = { namespace, query: { key }, headers: condition(version), body: change };
-    return (await this.json("PATCH", this.paths.kv, options)).data;
+  /** Change a part of an entry. `metadata` is JSON text, whose numbers stay what they are. */
+  async patch(namespace, key, version, { metadata, ...change }) {
+    const parts = Object.entries(change).map(([name, value]) => `"${name}":${JSON.stringify(value)}`);
+    if (metadata !== undefined) parts.push(`"metadata":${metadata}`);
+    const headers = { "Content-Type": JSON_TYPE, ...condition(version) };
+    const options = { namespace, query: { key }, headers, body: `{${parts.join()}}` };
+    const response = await this.request("PATCH", this.paths.kv, options);
+    return (await response.json()).data;
   }
 
   async delete(namespace, key, version) {
@@ -134,7 +139,7 @@ export class Store extends Session {
   }
 
   /** Follow the changes of keys, also over restarts of the server. */
-  async *watch(namespace, prefix, { signal, onDisconnect }) {
+  async *watch(namespace, prefix, { since, signal, onDisconnect }) {
     const { KV } = await import("./workertown-kv.js");
     const { origin } = location;
     const { kv, changes } = this.paths;
@@ -145,7 +150,13 @@ export class Store extends Session {
       fetch: (url, init) =>
         this.send(url.replace(`${origin}/v1/changes`, changes).replace(`${origin}/v1/kv`, kv), init),
     });
-    yield* client.watch(prefix, { values: false, signal, onDisconnect });
+    yield* client.watch(prefix, { since, values: false, signal, onDisconnect });
+  }
+
+  /** Return the position in the changes as of now. */
+  async position(namespace, prefix, signal) {
+    const query = { prefix: prefix || null };
+    return (await this.json("GET", this.paths.changes, { namespace, query, signal })).data.cursor;
   }
 }
 
@@ -161,3 +172,9 @@ const ascii = (text) =>
     /[^\x20-\x7e]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+
+/** Return JSON text with readable characters, and with the numbers as they are. */
+const unescaped = (text) =>
+  parse(text)
+    .tokens.map((token) => (token[0] === '"' ? JSON.stringify(JSON.parse(token)) : token))
+    .join("");

@@ -82,7 +82,9 @@ export class Session extends EventTarget {
     } catch (error) {
       if (error.name === "AbortError" || init.signal?.aborted) throw error;
       this.#tell(false);
-      throw new RequestError(0, "The server does not respond. Nothing is lost; try again.");
+      const isRead = ["GET", "HEAD"].includes(init.method ?? "GET");
+      const advice = isRead ? "try again." : "it may have done this or not. Look before you repeat it.";
+      throw new RequestError(0, `The server does not respond; ${advice}`);
     }
     this.#tell(response.status !== 502 && response.status !== 504);
     return response;
@@ -112,6 +114,9 @@ export class Session extends EventTarget {
     }
     const response = await this.send(target, { method, headers, body, signal });
     if (response.ok) return response;
+    if (response.type === "opaqueredirect") {
+      throw new RequestError(302, "The server redirects to another page, perhaps to log in there. Load this page again.");
+    }
     throw new RequestError(response.status, messageOf(await response.text(), response.status));
   }
 
