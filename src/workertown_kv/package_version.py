@@ -1,3 +1,3 @@
 """Hold the version of the package. The build reads it from this file."""
 
-__version__: str = "0.1.0"
+__version__: str = "0.2.0"
