@@ -23,7 +23,8 @@ export type Bytes = ArrayBuffer | ArrayBufferView | Blob | ReadableStream;
 
 export interface StoreOptions<D extends ValueType = ValueType> {
   /** An API key or a JSON Web Token, or a function that returns it before each request. If the function fails, so does
-   * the request, with a KVError of the status 0; `watch` asks again, also if the server no longer accepts a token. */
+   * the request, with a KVError of the status 0, while `watch` goes on trying. If the token of a watch ends, `watch`
+   * asks the function once for another. */
   token?: string | (() => string | Promise<string>);
   /** The id or title of a namespace. The default is `default`. */
   namespace?: string;
@@ -300,7 +301,7 @@ export class KV<D extends ValueType = "text"> {
   ): Promise<void>;
 
   /** Remove a value and return its entry, or `null`. Of many clients, only one gets it. With the type `json`, a value
-   * that is not JSON stays where it is. */
+   * that is not JSON is an error with the status 406, and stays where it is. */
   take<K extends ValueType = "any", T = any>(
     key: string,
     options?: ReadOptions<K> & Condition & Idempotent,

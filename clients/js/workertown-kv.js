@@ -702,7 +702,7 @@ function entryReader(key, type, { isEnvelope = false } = {}) {
     const expires = headers.get("expires");
     const text = headers.get("x-kv-metadata");
     const metadata = text && JSON.parse(text);
-    if (metadata) metadataTexts.set(metadata, text);
+    if (metadata && typeof metadata === "object") metadataTexts.set(metadata, text);
     return {
       key,
       value: await read(response, key),

@@ -263,6 +263,18 @@ export const nodeCases = {
     same((await thrown(() => new KV(one.url, { token: "a" }).watch("").next())).status, 401);
   },
 
+  async "metadata of other programs need not be an object"({ KV }) {
+    for (const metadata of ["v1", 5, true, [1]]) {
+      const one = await served((request, response) => {
+        response.writeHead(200, { ETag: '"1"', "X-KV-Metadata": JSON.stringify(metadata) }).end("1");
+      });
+      const kv = new KV(one.url);
+      for (const found of [await kv.entry("a"), await kv.take("a"), await kv.getWithMetadata("a")]) {
+        same(found.metadata, metadata);
+      }
+    }
+  },
+
   async "an update keeps the numbers of the metadata"({ KV }) {
     const metadata = '{"id":12345678901234567890,"n":1.0}';
     const one = await served((request, response) => {

@@ -25,6 +25,7 @@ let editor = null;
 let page = null;
 let titles = new Map([["default", "default"]]);
 let here = "";
+let turns = 0; // how often another page was shown
 
 const closeAll = () => {
   for (const one of [browser, editor, page]) one?.close();
@@ -108,13 +109,14 @@ async function show() {
     return;
   }
   here = location.hash;
+  const mine = ++turns;
   const place = placeOf(here);
   if (document.activeElement?.id !== "search") drawTop();
   if (place.page in PAGES) {
     closeAll();
-    const mine = here;
+    $("main").replaceChildren();
     const opened = await PAGES[place.page](place);
-    if (here !== mine || !session.isLoggedIn) {
+    if (mine !== turns || !session.isLoggedIn) {
       opened.close();
       return;
     }

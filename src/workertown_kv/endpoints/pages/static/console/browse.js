@@ -285,7 +285,12 @@ export class Browser {
     const turns = this.#turns;
     for (const key of readable) if (!this.#rows.has(key)) this.#missing.add(key);
     const found = await this.#session.previews(this.namespace, readable, signal).catch(() => new Map());
-    if (signal.aborted || turns !== this.#turns) return;
+    if (signal.aborted) return;
+    if (turns !== this.#turns) {
+      // Another page has come, which may have been read before these changes.
+      await this.#refresh(readable.filter((key) => this.#shows(key)));
+      return;
+    }
     let isNew = false;
     for (const [key, result] of found) {
       const row = this.#rows.get(key);

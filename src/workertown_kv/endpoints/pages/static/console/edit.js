@@ -8,6 +8,8 @@ import { keyPlace, listPlace } from "./place.js";
 import { snippetsView } from "./snippets.js";
 import { SHOWN_BYTES, described, download, formatted, hexView, imageView } from "./values.js";
 
+const BEATEN = "Somebody else changed this key meanwhile, so nothing was done.";
+
 export class Editor {
   #session;
   #entry = null;
@@ -70,6 +72,7 @@ export class Editor {
         this.#tick();
       } else if (this.#isTextTyped) this.#showConflict(entry);
       else if (entry) this.#show(entry);
+      else if (this.isDirty) notify("Somebody else deleted this key.", { isError: true });
       else if (this.#entry) this.#showMissing();
     });
   }
@@ -101,7 +104,13 @@ export class Editor {
     const focused = this.#focused();
     const lifetime = this.lifetime?.value ?? "";
     const metadata = this.#isMetadataTyped ? this.metadata.value : null;
-    this.#savedMetadata = entry.metadata ?? "";
+    const by = this.by?.value ?? "1";
+    const stored = entry.metadata ?? "";
+    if (metadata !== null && stored !== this.#savedMetadata) {
+      const words = `Somebody else changed the metadata: ${stored || "there are none now"}. The field has what you typed.`;
+      notify(words, { isError: true });
+    }
+    this.#savedMetadata = stored;
     this.#entry = entry;
     this.#value = entry.bytes && described(entry.bytes);
     const isNew = entry.version === null;
@@ -148,7 +157,7 @@ export class Editor {
           field("Lifetime in seconds", this.lifetime),
           mayWrite && !isNew && button("Set lifetime", () => attempt(() => this.#touch())),
           field("Metadata", this.metadata, { class: "wide" }),
-          mayWrite && !isNew && this.#isNumber() && this.#counting(),
+          mayWrite && !isNew && this.#isNumber() && this.#counting(by),
         ),
         this.view,
         this.problem,
@@ -197,9 +206,9 @@ export class Editor {
     return this.#value?.tokens?.length === 1 && /^-?\d/.test(this.#value.tokens[0]) && this.#may("read");
   }
 
-  #counting() {
-    const by = h("input", { inputmode: "numeric", size: 5, value: "1", "aria-label": "Add" });
-    return h("span", { class: "counting" }, button("Increment by", () => attempt(() => this.#increment(by.value))), by);
+  #counting(value) {
+    this.by = h("input", { inputmode: "numeric", size: 5, value, "aria-label": "Add" });
+    return h("span", { class: "counting" }, button("Increment by", () => attempt(() => this.#increment(this.by.value))), this.by);
   }
 
   #draw(view, typed) {
@@ -271,7 +280,7 @@ export class Editor {
   async #save() {
     if (this.#isSaving) return;
     if (!this.text || this.text.readOnly) {
-      await this.#saveFields();
+      if (this.isDirty) await this.#saveFields();
       return;
     }
     if (!this.#check()) return;
@@ -283,6 +292,7 @@ export class Editor {
       return;
     }
     const typed = this.text.value;
+    const fields = this.#fields();
     const isJson = this.#view === "JSON";
     const value = isJson ? parse(typed).tokens.join("") : typed.replaceAll("\n", this.#lineEnd);
     const ttl = secondsIn(this.lifetime.value);
@@ -299,14 +309,16 @@ export class Editor {
     } catch (error) {
       if (error.status !== 412) throw error;
       if (this.key === null) throw new Error("This key has a value already; open it to change it.");
-      this.#showConflict(await this.#read(SHOWN_BYTES)).focus();
+      const take = this.#showConflict(await this.#read(SHOWN_BYTES));
+      // The next key that somebody types would press it.
+      if (document.activeElement !== this.text) take.focus();
       return;
     } finally {
       this.#isSaving = false;
       this.save.disabled = false;
     }
     this.#saved = typed;
-    this.#noteSavedFields();
+    this.#noteSaved(fields);
     if (this.key === null) location.hash = keyPlace(this.namespace, key);
     else await this.#reload();
     notify("Saved.");
@@ -316,29 +328,38 @@ export class Editor {
   async #saveFields() {
     const ttl = secondsIn(this.lifetime.value);
     const metadata = metadataIn(this.metadata.value);
+    const fields = this.#fields();
     await this.#change({ metadata, ...(ttl !== null && { ttl }) });
-    this.#noteSavedFields();
+    this.#noteSaved(fields);
     await this.#reload();
     notify("Saved.");
   }
 
-  #noteSavedFields() {
-    this.lifetime.value = "";
-    this.#savedMetadata = this.metadata.value;
+  #fields() {
+    return { lifetime: this.lifetime.value, metadata: this.metadata.value };
+  }
+
+  /** Take note of what was saved; the user may have typed since. */
+  #noteSaved({ lifetime, metadata }) {
+    if (this.lifetime.value === lifetime) this.lifetime.value = "";
+    const stored = metadataIn(metadata) ?? "";
+    if (this.metadata.value === metadata) this.metadata.value = stored;
+    this.#savedMetadata = stored;
   }
 
   /** Show the entry as it is now, and what was typed since it was read. */
   async #reload() {
     const entry = await this.#read(SHOWN_BYTES);
-    if (entry) this.#show(entry, { typed: this.#isTextTyped ? this.text.value : undefined });
+    const isTheirs = entry?.version !== this.#entry?.version;
+    if (this.#isTextTyped && isTheirs) this.#showConflict(entry);
+    else if (entry) this.#show(entry, { typed: this.#isTextTyped ? this.text.value : undefined });
     else this.#showMissing();
   }
 
   /**
    * Show the value of somebody else beside the typed text; nothing is overwritten without being seen.
    *
-   * Returns the first button. It gets the focus only if the user expects an answer, since the next
-   * key that the user types would press it.
+   * Returns the first button.
    */
   #showConflict(theirs) {
     const typed = this.text?.value ?? "";
@@ -348,7 +369,7 @@ export class Editor {
     const take = button("Take theirs", () => (theirs === null ? this.#showMissing() : this.#show(theirs)));
     const keep = button("Edit mine over theirs", () => {
       const missing = { ...this.#entry, version: null, bytes: new Uint8Array(), expiresAt: null };
-      this.#show(theirs ?? missing, { typed: this.text.value });
+      this.#show(theirs ?? missing, { typed: this.text?.value ?? typed });
       this.text.focus();
     });
     this.conflict.replaceChildren(conflictView(words, { theirs: text, yours: typed }, [take, keep]));
@@ -357,16 +378,23 @@ export class Editor {
   }
 
   async #change(change) {
+    this.#checkIdle();
     this.#isSaving = true;
     try {
-      return await this.#session.patch(this.namespace, this.key, this.#entry.version, change);
+      const { data, version } = await this.#session.patch(this.namespace, this.key, this.#entry.version, change);
+      this.#entry = { ...this.#entry, version };
+      return data;
     } catch (error) {
       if (error.status !== 412) throw error;
       await this.#reload();
-      throw new Error("Somebody else changed this key meanwhile. You see the new value; nothing was done.");
+      throw new Error(BEATEN);
     } finally {
       this.#isSaving = false;
     }
+  }
+
+  #checkIdle() {
+    if (this.#isSaving) throw new Error("The change before is still being saved; try again.");
   }
 
   #checkClean() {
@@ -376,8 +404,9 @@ export class Editor {
   async #touch() {
     this.#checkClean();
     const ttl = secondsIn(this.lifetime.value);
+    const { lifetime } = this.#fields();
     await this.#change(ttl === null ? { expires_at: null } : { ttl });
-    this.lifetime.value = "";
+    this.#noteSaved({ lifetime, metadata: this.#savedMetadata });
     await this.#reload();
     notify(ttl === null ? "It no longer expires." : "Lifetime set.");
   }
@@ -396,13 +425,14 @@ export class Editor {
     const session = this.#session;
     const entry = this.#entry;
     if (entry.bytes === null && !(await confirmed(this.conflict, "The value is too large to bring it back."))) return;
+    this.#checkIdle();
     this.#isSaving = true;
     try {
       await session.delete(namespace, key, entry.version);
     } catch (error) {
       if (error.status !== 412) throw error;
       await this.#reload();
-      throw new Error("Somebody else changed this key meanwhile. You see the new value; nothing was done.");
+      throw new Error(BEATEN);
     } finally {
       this.#isSaving = false;
     }

@@ -74,14 +74,18 @@ export class Store extends Session {
     return versionOf(response);
   }
 
-  /** Change a part of an entry. `metadata` is JSON text, whose numbers stay what they are. */
+  /**
+   * Change a part of an entry; return the result and the new version.
+   *
+   * `metadata` is JSON text, whose numbers stay what they are.
+   */
   async patch(namespace, key, version, { metadata, ...change }) {
     const parts = Object.entries(change).map(([name, value]) => `"${name}":${JSON.stringify(value)}`);
     if (metadata !== undefined) parts.push(`"metadata":${metadata}`);
     const headers = { "Content-Type": JSON_TYPE, ...condition(version) };
     const options = { namespace, query: { key }, headers, body: `{${parts.join()}}` };
     const response = await this.request("PATCH", this.paths.kv, options);
-    return (await response.json()).data;
+    return { data: (await response.json()).data, version: versionOf(response) };
   }
 
   async delete(namespace, key, version) {
