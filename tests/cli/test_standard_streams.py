@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from waiting import wait_until
+
 Invoke = Callable[..., Result]
 Shell = Callable[[str], subprocess.CompletedProcess[str]]
 
@@ -63,6 +65,13 @@ def test_a_character_that_the_encoding_lacks_is_written_as_an_escape(shell: Shel
     assert (ended.returncode, ended.stdout) == (0, "caf\u00e9 \\u043a\n")
 
 
+def _reads(process: int) -> bool:
+    """Return whether a process waits for something other than a lock."""
+    about = Path(f"/proc/{process}")
+    state = (about / "stat").read_text().rpartition(")")[2].split()[0]
+    return state == "S" and "futex" not in (about / "wchan").read_text()
+
+
 @pytest.mark.usefixtures("interrupt")
 def test_ctrl_c_answers_a_question(
     invoke: Invoke, environment: dict[str, str], tmp_path: Path
@@ -75,16 +84,22 @@ def test_ctrl_c_answers_a_question(
             env=environment,
             cwd=tmp_path,
             stdin=terminal,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
         with asking:
             assert asking.stderr is not None
             asked = b""
-            while not asked.endswith(b"[y/N]: ") and asking.poll() is None:
+            while not asked.endswith(b"[y/N]:") and asking.poll() is None:
                 asked += asking.stderr.read(1)
+            # A signal between the question and the reading of its answer would wait for the answer.
+            wait_until(lambda: _reads(asking.pid))
             asking.send_signal(signal.SIGINT)
-            said = asking.stderr.read()
-            assert (asking.wait(60), said.strip()) == (1, b"Aborted!")
+            try:
+                _, said = asking.communicate(timeout=60)
+            finally:
+                asking.kill()
+            assert (asking.returncode, said.strip()) == (1, b"Aborted!")
     assert invoke("get", "a").stdout == "1"
 
 
