@@ -316,6 +316,15 @@ async def test_an_unknown_key_id_has_the_key_set_fetched_at_most_once_in_a_while
     assert issuer.fetches == 3
 
 
+async def test_a_key_without_an_id_hides_no_newer_key(issuer: Issuer) -> None:
+    store = by_key_set(issuer)
+    issuer.keys.append(RSAKey.generate_key(2048))
+    assert await store.admits(store.token())
+    issuer.keys.append(key_for("RS256", "two"))
+    assert await store.admits(store.token(key_for("RS256", "two")))
+    assert issuer.fetches == 2
+
+
 async def test_many_who_come_with_a_new_key_share_one_fetch(issuer: Issuer) -> None:
     store = by_key_set(issuer)
     assert await store.admits(store.token())

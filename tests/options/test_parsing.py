@@ -305,6 +305,8 @@ def test_an_error_about_a_secret_does_not_show_it() -> None:
         {"access": {"rate_limit": {"store": b"redis://:s3cret@host"}}},
         {"sentry": "https://s3cret@o1.ingest.sentry.io/2"},
         {"sentry": {"dsn": ["s3cret"]}},
+        {"metrics": "s3cret"},
+        {"metrics": {"token": ["s3cret"]}},
         {"get_env": {"KV_API_KEY": "s3cret"}},
         {"auth": {"jwt": {"secret": b"s3cret"}}},
         {"auth": {"basic": {"users": ["s3cret"]}}},

@@ -85,6 +85,29 @@ async def test_a_part_that_is_refused_leaves_the_parts_before_it(servers: Server
         await storage.close()
 
 
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_metadata_is_any_json_that_other_apis_have_written(
+    servers: ServersBehind, size: int
+) -> None:
+    storage = HttpStorage(servers.serve(MemoryStorage()), token=API_KEY)
+    await storage.open()
+    try:
+        for metadata in (b"[1]", b'"v1"', b'{"a":1.0}'):
+            write = Set(
+                namespace="default",
+                key="a",
+                value=b"\xff" * size,
+                is_json=False,
+                metadata=metadata,
+            )
+            await storage.set(write)
+            entry = await storage.get(Get("default", "a"))
+            assert entry is not None
+            assert entry.metadata == metadata
+    finally:
+        await storage.close()
+
+
 async def test_a_value_may_have_more_bytes_than_a_batch_returns(servers: ServersBehind) -> None:
     url = servers.serve(MemoryStorage(), limits={"batch_bytes": BATCH_BYTES})
     storage = HttpStorage(url, token=API_KEY)

@@ -245,6 +245,10 @@ class Worker:
             except OptionsError as error:
                 _LOG.error("The certificate was not reloaded: %s", error.message)
         old, self._server = self._server, new
+        # Parts that only the old server had would leave their last numbers behind.
+        self._metering.sheet.forget_gauges()
+        if new.publisher is not None:
+            new.publisher.publish()
         self._config.app = self._config.loaded_app = new
         for connection in self._state.connections:
             assert isinstance(connection, BoundedProtocol)

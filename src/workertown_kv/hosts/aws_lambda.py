@@ -120,9 +120,13 @@ class CloudFront(LambdaAtEdge):
         is_base64 = answer.pop("isBase64Encoded")
         answer["status"] = str(answer["status"])
         answer["bodyEncoding"] = "base64" if is_base64 else "text"
-        answer["headers"] = {
-            name: value for name, value in answer["headers"].items() if name not in _UNWANTED
-        }
+        # Mangum keeps only the last of several fields with one name, such as challenges.
+        fields: dict[str, list[dict[str, str]]] = {}
+        for name, value in response["headers"]:
+            key = name.decode().lower()
+            if key in answer["headers"] and key not in _UNWANTED:
+                fields.setdefault(key, []).append({"key": key, "value": value.decode()})
+        answer["headers"] = fields
         return answer
 
 

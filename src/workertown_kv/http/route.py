@@ -121,7 +121,7 @@ class Route:
     def _parameter(self, name: str, exchange: Exchange) -> str | None:
         if name not in self._parameters:
             return None  # such a parameter of an unknown path is often a secret
-        return parse_qs(exchange.query.decode("latin-1")).get(name, [None])[0]
+        return parse_qs(exchange.query.decode(errors="replace")).get(name, [None])[0]
 
     def methods_of(self, exchange: Exchange) -> frozenset[str]:
         """Return the methods that the path of a request has; none if there is no such path."""

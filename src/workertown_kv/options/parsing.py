@@ -124,7 +124,11 @@ def _value(kind: Any, given: object, path: _Path) -> object:
 def _is_private(path: _Path) -> bool:
     """Return whether an option at the path may hold a secret, also by mistake."""
     known = path[0] in Options.__struct_fields__
-    return not known or path[0] in ("audit", "auth", "sentry", "get_env") or "rate_limit" in path
+    return (
+        not known
+        or path[0] in ("audit", "auth", "metrics", "sentry", "get_env")
+        or "rate_limit" in path
+    )
 
 
 _UNFIT: Final = object()

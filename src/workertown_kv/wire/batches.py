@@ -31,6 +31,8 @@ _AROUND_BYTES: Final = 512
 """More than the names of fields, a lifetime and a precondition take."""
 _ESCAPED: Final = 6
 """The most bytes that a character of a key takes in JSON."""
+_UPDATE_BYTES: Final = 4096
+"""More than the metadata or the numbers of an update take."""
 
 
 class _Fields(Fields):
@@ -74,7 +76,7 @@ def body_bytes(operation: Operation) -> int:
             # Base64 adds a third; escapes double the text of JSON at most.
             size += 2 * len(operation.value) + len(operation.metadata or b"")
         case Update():
-            size += 2 * operation.patch_bytes
+            size += 2 * operation.patch_bytes + _UPDATE_BYTES
     return size
 
 

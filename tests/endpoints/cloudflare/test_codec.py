@@ -25,7 +25,7 @@ from workertown_kv.endpoints.cloudflare.rest import bulk, keys, namespaces, page
 from workertown_kv.endpoints.cloudflare.rest.form import Form
 from workertown_kv.endpoints.cloudflare.rest.routes import parse_path
 from workertown_kv.entry import Entry, KeyInfo
-from workertown_kv.errors import Forbidden, PreconditionFailed, StorageError
+from workertown_kv.errors import Forbidden, PreconditionFailed, StorageError, ValueTooLarge
 from workertown_kv.http.answer import Answer
 from workertown_kv.http.exchange import AsgiExchange, Exchange
 from workertown_kv.http.memory import Memory
@@ -343,6 +343,7 @@ def test_only_failures_of_the_storage_are_listed_by_key() -> None:
     batch = Batch([Delete("n", "a"), Delete("n", "b"), Delete("n", "c")])
     failed = StorageError("It failed")
     assert bulk.failed_keys(batch, [None, failed, None]) == ["b"]
+    assert bulk.failed_keys(batch, [None, ValueTooLarge("It is large"), failed]) == ["b", "c"]
     with pytest.raises(PreconditionFailed):
         bulk.failed_keys(batch, [failed, PreconditionFailed(), None])
 

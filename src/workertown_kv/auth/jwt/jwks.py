@@ -75,7 +75,7 @@ class KeySet:
             if task is not None and not has_keys:
                 await asyncio.shield(task)
             return
-        if found:
+        if found and not self._keys.may_lack(kid):
             return
         task = self._running()
         if task is None and now >= self._unknown_until:

@@ -56,6 +56,11 @@ class PublicKeys(NamedTuple):
             return self.used
         return [key for key in self.used if key.kid in (kid, None)]
 
+    def may_lack(self, kid: str | None) -> bool:
+        """Return whether the issuer may have a newer key with this id, since others have ids."""
+        known = {key.kid for key in self.used} - {None}
+        return bool(kid is not None and known and kid not in known)
+
     def why_left_out(self) -> str:
         """Say which keys that may be meant for signatures are left out, and why."""
         return ", ".join(f"{shown(kid)}: {self.left_out[kid]}" for kid in self.faulty[:5])

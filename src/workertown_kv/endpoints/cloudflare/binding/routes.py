@@ -8,6 +8,7 @@ from ....errors import InputError, KvError, MethodNotAllowed, RequestTimeout
 from ....http.answer import Answer
 from ....http.body import read_body
 from ....http.exchange import Exchange
+from ....http.fields import NAMESPACE_FIELD
 from ....http.path import decode_percent, raw_rest_of_path
 from ....http.route import PLAIN_READS, Route
 from ....http.trail import storage_for
@@ -66,7 +67,12 @@ class Binding(Route):
         return f"{self.path}bulk/get" if is_bulk_get else f"{self.path}{{key}}"
 
     def key_of(self, exchange: Exchange) -> str | None:
-        return decode_percent(self._raw_key(exchange), "path") or None
+        raw = self._raw_key(exchange)
+        is_bulk_get = exchange.method == "POST" and raw == b"bulk/get"
+        return None if is_bulk_get else decode_percent(raw, "path") or None
+
+    def target_of(self, exchange: Exchange) -> str | None:
+        return exchange.fields.get(NAMESPACE_FIELD, b"").decode(errors="replace") or None
 
     def answer(self, exchange: Exchange) -> Awaitable[Answer]:
         method = exchange.method

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from ....errors import KvError, StorageError
+from ....errors import InputError, KvError, StorageError
 from ....operations import Batch, Delete, Operation, Result, Set
 from ....user import User
 from ...schemas import Key
@@ -105,10 +105,10 @@ async def decode_bulk_delete(
 
 
 def failed_keys(batch: Batch, results: Sequence[Result]) -> list[str]:
-    """Return the keys that the storage failed to write. Raises any other error."""
+    """Return the keys that the storage failed to write, or cannot keep. Raises other errors."""
     failed: list[str] = []
     for operation, result in zip(batch.operations, results, strict=True):
-        if isinstance(result, StorageError):
+        if isinstance(result, StorageError | InputError):
             failed.append(operation.key)
         elif isinstance(result, Exception):
             raise result

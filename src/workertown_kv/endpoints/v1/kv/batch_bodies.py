@@ -14,6 +14,7 @@ from ....http.json_array import SHORT_BYTES, decoded_array
 from ....nesting import is_deeper, too_deep
 from ....operations import Batch, Delete, Get, Operation, Set
 from ....options import LimitsOptions
+from ....transfer.lines import metadata_of
 from ....updates import Target, json_patch, merge, take
 from ...schemas import GivenExpiresAt, Key, Metadata, Ttl, Value
 from .decoding import Body, check_depth, decode, explained, invalid
@@ -253,12 +254,16 @@ def _set(
     value, is_json = _value(item, limits, path)
     check_value_size(len(value), limits.value_bytes)
     metadata = item.metadata
+    if is_precise:
+        kept = metadata_of(metadata)
+    else:
+        kept = None if metadata is UNSET else compact_metadata(bytes(metadata), path)
     return Set(
         namespace=target.namespace,
         key=target.key,
         value=value,
         is_json=is_json,
-        metadata=None if metadata is UNSET else compact_metadata(bytes(metadata), path),
+        metadata=kept,
         expires_at=expiry_of(item.ttl, item.expires_at, now, path, is_precise=is_precise),
         precondition=target.precondition,
     )

@@ -14,6 +14,7 @@ from ....http.json_depth import is_json_in_turns
 from ....http.query import bad_query, is_true
 from ....operations import Precondition, Set
 from ....options import LimitsOptions
+from ....transfer.lines import metadata_of
 from .expiry import expiry_of, is_precise
 
 METADATA: Final = b"x-kv-metadata"
@@ -75,7 +76,7 @@ async def decode_raw(
         value=bytes(body),
         is_json=not is_true(parameters, "bytes")
         and await is_json_in_turns(body, limits.json_depth),
-        metadata=_metadata(exchange),
+        metadata=_metadata(exchange, is_any=is_precise(parameters)),
         expires_at=expires_at,
         precondition=precondition,
     )
@@ -103,13 +104,14 @@ _INT: Final = msgspec.json.Decoder(int)
 _INT_OR_FLOAT: Final[msgspec.json.Decoder[float]] = msgspec.json.Decoder(int | float)
 
 
-def _metadata(exchange: Exchange) -> bytes | None:
+def _metadata(exchange: Exchange, *, is_any: bool) -> bytes | None:
     text = exchange.fields.get(METADATA)
     if text is None:
         return None
     try:
         text.decode()
-        return compact_metadata(bytes(_ANY.decode(text)))
+        given = _ANY.decode(text)
+        return metadata_of(given) if is_any else compact_metadata(bytes(given))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, InputError) as error:
         expected = f"Expected a JSON object of at most {METADATA_BYTES:,} bytes"
         detail = Detail("header", (METADATA.decode(),), expected)
