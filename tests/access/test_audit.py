@@ -464,8 +464,6 @@ async def test_a_new_file_is_only_for_its_owner_and_a_wrong_path_is_an_error(
         served({"KV_AUDIT": str(tmp_path / "none" / "audit.jsonl")})
     with pytest.raises(OptionsError, match="expected only one of them"):
         served({}, path=str(file), function=print)
-    with pytest.raises(OptionsError, match="KV_AUDIT names a file; expected one of the two"):
-        served({"KV_AUDIT": str(file)}, function=print)
 
 
 async def test_a_hyphen_is_standard_error(capfd: pytest.CaptureFixture[str]) -> None:

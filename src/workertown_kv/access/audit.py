@@ -178,10 +178,6 @@ def configured_audit(
     write: Write | None = chosen.function
     path = chosen.path or options.environment(chosen.env.path)
     secret = chosen.hash_secret or options.secret(chosen.env.hash_secret)
-    if write is not None and path is not None:
-        raise OptionsError(
-            f"audit.function is given, and {chosen.env.path} names a file; expected one of the two"
-        )
     if write is None:
         name = "audit.path" if chosen.path else chosen.env.path
         if path is None:

@@ -140,11 +140,6 @@ def configured_limiter(options: Options, *, clock: Clock = time.monotonic) -> Li
             )
         return None
     if chosen.limiter is not None:
-        if options.environment(chosen.env.store):
-            raise OptionsError(
-                f"access.rate_limit.limiter is given, and {chosen.env.store} names a store; "
-                "expected one of the two"
-            )
         return HookLimiter(chosen, clock, chosen.limiter)
     source = "access.rate_limit.store"
     url = None if chosen.store is None else chosen.store.reveal()
