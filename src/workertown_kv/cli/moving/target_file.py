@@ -39,8 +39,7 @@ def target_file(name: str) -> Iterator[BinaryIO]:
 def part_of(path: Path, *, like: Path | None = None) -> Iterator[BinaryIO]:
     """Give the name of a file to a file `.part` beside it, once the block has written that.
 
-    Those may read it who may read the file that it replaces or, without such a file, the file
-    `like`.
+    It gets the permissions of the file that it replaces or, without such a file, those of `like`.
     """
     with translated(os.fspath(path)):
         if path.is_dir() or (path.exists() and not path.is_file()):
@@ -64,7 +63,8 @@ def part_of(path: Path, *, like: Path | None = None) -> Iterator[BinaryIO]:
             raise
         with translated(os.fspath(path)):
             if mode is not None:
-                part.chmod(mode)
+                with suppress(OSError):  # some file systems have no permissions
+                    part.chmod(mode)
             part.replace(path)
             folder = os.open(path.parent, os.O_RDONLY)
             try:
@@ -112,7 +112,8 @@ def _locked(part: Path, *, is_private: bool) -> BinaryIO:
             if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
                 file.truncate(0)
                 if is_private:
-                    part.chmod(mode)  # that of a file which a kill has left
+                    with suppress(OSError):
+                        part.chmod(mode)  # that of a file which a kill has left
                 return file
         except BlockingIOError as error:
             file.close()

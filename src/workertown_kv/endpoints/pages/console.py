@@ -28,6 +28,7 @@ FILES: Final = page_files(
         "snippets.js",
         "store.js",
         "transfer.js",
+        "value-view.js",
         "values.js",
         "workertown-kv.js",
     ),

@@ -3,21 +3,18 @@
 import { $, attempt, button, bytesText, field, h, notify, remaining, shown } from "./dom.js";
 import { confirmed, conflictView } from "./conflict.js";
 import { metadataIn, secondsIn } from "./fields.js";
-import { parse } from "./json.js";
 import { keyPlace, listPlace } from "./place.js";
 import { snippetsView } from "./snippets.js";
-import { SHOWN_BYTES, described, download, formatted, hexView, imageView } from "./values.js";
+import { ValueView } from "./value-view.js";
+import { SHOWN_BYTES, described, download, formatted } from "./values.js";
 
 const BEATEN = "Somebody else changed this key meanwhile, so nothing was done.";
 
 export class Editor {
   #session;
   #entry = null;
-  #value = null;
-  #view = "";
-  #saved = "";
+  #value = null; // as it is shown
   #savedMetadata = "";
-  #lineEnd = "\n";
   #isSaving = false;
   #clock;
 
@@ -40,7 +37,7 @@ export class Editor {
   }
 
   get #isTextTyped() {
-    return Boolean(this.text) && !this.text.readOnly && this.text.value !== this.#saved;
+    return this.#value?.isTyped ?? false;
   }
 
   get #isMetadataTyped() {
@@ -68,7 +65,7 @@ export class Editor {
       if (this.#isSaving) return;
       if (entry && entry.version === this.#entry?.version) {
         if (!this.#isMetadataTyped) this.metadata.value = this.#savedMetadata = entry.metadata ?? "";
-        this.#entry = { ...this.#entry, expiresAt: entry.expiresAt };
+        this.#entry = { ...this.#entry, expiresAt: entry.expiresAt, metadata: entry.metadata };
         this.#tick();
       } else if (this.#isTextTyped) this.#showConflict(entry);
       else if (entry) this.#show(entry);
@@ -84,7 +81,7 @@ export class Editor {
   // What is shown
 
   #showMissing() {
-    this.#entry = this.text = this.lifetime = this.metadata = null;
+    this.#entry = this.#value = this.lifetime = this.metadata = null;
     const mayWrite = this.#may("write");
     this.element.replaceChildren(
       h("h2", {}, shown(this.key)),
@@ -112,9 +109,18 @@ export class Editor {
     }
     this.#savedMetadata = stored;
     this.#entry = entry;
-    this.#value = entry.bytes && described(entry.bytes);
     const isNew = entry.version === null;
     const mayWrite = this.#may("write");
+    const viewBefore = this.#value?.name;
+    const view = (this.#value = new ValueView({
+      value: entry.bytes && described(entry.bytes),
+      size: entry.size,
+      isNew,
+      mayWrite,
+      load: () => this.#load(),
+      save: () => this.#save(),
+      onCheck: (isRight) => (this.save.disabled = !isRight),
+    }));
     this.name = h("input", { value: this.key ?? this.prefix, spellcheck: "false", autocomplete: "off" });
     this.expires = h("span", { class: "expires" });
     this.lifetime = h("input", { inputmode: "numeric", size: 10, placeholder: "none", disabled: !mayWrite });
@@ -124,14 +130,6 @@ export class Editor {
       spellcheck: "false",
     });
     this.conflict = h("div", { id: "conflict" });
-    this.view = h("div", { class: "view" });
-    this.problem = h("p", { class: "problem", id: "value-problem", role: "status" });
-    const views = isNew ? ["JSON", "Text"] : (this.#value?.views ?? []);
-    this.views = h(
-      "select",
-      { change: () => attempt(async () => this.#changeView(this.views.value)) },
-      views.map((name) => h("option", {}, name)),
-    );
     this.lifetime.value = lifetime;
     this.metadata.value = metadata ?? this.#savedMetadata;
     this.save = button("Save", () => attempt(() => this.#save()), { class: "primary" });
@@ -143,7 +141,7 @@ export class Editor {
           this.key === null ? field("Key", this.name, { class: "name" }) : h("h2", {}, shown(this.key)),
           !isNew && h("span", {}, "version ", h("code", { title: entry.version, id: "version" }, `${entry.version.slice(0, 8)}…`)),
           !isNew && h("span", {}, bytesText(entry.size)),
-          views.length > 0 && field("Show as", this.views),
+          view.names.length > 0 && field("Show as", view.select),
           mayWrite && this.save,
           mayWrite && !isNew && button("Delete", () => attempt(() => this.#delete()), { class: "danger" }),
           !isNew && button("Download", () => attempt(() => this.#download())),
@@ -157,17 +155,14 @@ export class Editor {
           field("Lifetime in seconds", this.lifetime),
           mayWrite && !isNew && button("Set lifetime", () => attempt(() => this.#touch())),
           field("Metadata", this.metadata, { class: "wide" }),
-          mayWrite && !isNew && this.#isNumber() && this.#counting(by),
+          mayWrite && !isNew && view.isNumber && this.#may("read") && this.#counting(by),
         ),
-        this.view,
-        this.problem,
+        view.element,
+        view.problem,
         this.key !== null && this.#may("read") && snippetsView(this.#session, this.namespace, this.key),
       ].filter(Boolean),
     );
-    const first = views[0] === "Text" && views[1] === "Image" ? "Image" : views[0];
-    // A text that was typed can be saved over a value of any kind.
-    if (typed === undefined) this.#draw(first);
-    else this.#draw(this.#view === "JSON" && views.includes("JSON") ? "JSON" : "Text", typed);
+    view.show(typed, viewBefore);
     this.#tick();
     if (focused) this.#focusLike(focused);
   }
@@ -185,25 +180,12 @@ export class Editor {
     const elements = [...this.element.querySelectorAll(tagName)];
     const isNamed = tagName !== "INPUT";
     const found = isNamed ? elements.find((one) => one.textContent === textContent) : elements[index];
-    (found ?? this.text)?.focus();
+    (found ?? this.#value.text)?.focus();
     if (tagName === "TEXTAREA") found?.setSelectionRange(element.selectionStart, element.selectionEnd);
-  }
-
-  #changeView(view) {
-    const isTyped = this.#isTextTyped;
-    if (isTyped && view !== "JSON" && view !== "Text") {
-      this.views.value = this.#view;
-      this.#checkClean();
-    }
-    this.#draw(view, isTyped ? this.text.value : undefined);
   }
 
   #folder() {
     return this.key === null ? this.prefix : this.key.slice(0, this.key.lastIndexOf("/") + 1);
-  }
-
-  #isNumber() {
-    return this.#value?.tokens?.length === 1 && /^-?\d/.test(this.#value.tokens[0]) && this.#may("read");
   }
 
   #counting(value) {
@@ -211,53 +193,9 @@ export class Editor {
     return h("span", { class: "counting" }, button("Increment by", () => attempt(() => this.#increment(this.by.value))), this.by);
   }
 
-  #draw(view, typed) {
-    const entry = this.#entry;
-    this.views.value = this.#view = view;
-    this.problem.textContent = "";
-    this.text = null;
-    if (!this.#value && typed === undefined) {
-      const load = button("Load and show it", () => attempt(async () => {
-        const whole = await this.#read(Infinity);
-        if (whole) this.#show(whole);
-      }));
-      this.view.replaceChildren(h("p", {}, `The value has ${bytesText(entry.size)}, so it is not loaded. `, load));
-      return;
-    }
-    const isEdited = view === "JSON" || view === "Text";
-    if (view === "Image") this.view.replaceChildren(imageView(this.#value.bytes, this.#value.image));
-    if (view === "Hex") this.view.replaceChildren(hexView(this.#value.bytes));
-    if (!isEdited) return;
-    const text = view === "JSON" ? formatted(this.#value) : (this.#value?.text ?? "");
-    const isLarge = text.length > SHOWN_BYTES;
-    // A text area has only line feeds.
-    const lineEnds = new Set(text.match(/\r\n?|\n/g));
-    const isMixed = lineEnds.has("\r") || lineEnds.size > 1;
-    this.#lineEnd = lineEnds.has("\r\n") ? "\r\n" : "\n";
-    this.#saved = text.slice(0, SHOWN_BYTES).replace(/\r\n?/g, "\n");
-    this.text = h("textarea", {
-      rows: Math.min(16, Math.max(3, this.#saved.split("\n", 20).length + 1)),
-      spellcheck: "false",
-      autocapitalize: "off",
-      dir: "auto",
-      "aria-label": "Value",
-      "aria-describedby": "value-problem",
-      readonly: (typed === undefined && (isLarge || isMixed)) || !this.#may("write"),
-      input: () => this.#check(),
-      keydown: (event) => this.#key(event),
-    });
-    this.text.value = typed ?? this.#saved;
-    this.view.replaceChildren(this.text);
-    if (typed !== undefined) this.#check();
-    else if (isLarge) this.problem.textContent = "Only the beginning is shown, which cannot be edited.";
-    else if (isMixed) this.problem.textContent = "The lines end in different ways, which a text area would change. Edit the value elsewhere.";
-  }
-
-  #key(event) {
-    if (event.key === "s" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      attempt(() => this.#save());
-    }
+  async #load() {
+    const whole = await this.#read(Infinity);
+    if (whole) this.#show(whole);
   }
 
   #tick() {
@@ -266,24 +204,16 @@ export class Editor {
     this.expires.textContent = expiresAt ? `expires in ${remaining(expiresAt)}` : "";
   }
 
-  /** Say where the text is no JSON. */
-  #check() {
-    const { error } = this.#view === "JSON" ? parse(this.text.value) : {};
-    this.problem.textContent = error ? `Line ${error.line}, column ${error.column}: ${error.message}` : "";
-    this.text.setAttribute("aria-invalid", String(Boolean(error)));
-    this.save.disabled = Boolean(error);
-    return !error;
-  }
-
   // Changes
 
   async #save() {
     if (this.#isSaving) return;
-    if (!this.text || this.text.readOnly) {
+    const edited = this.#value;
+    if (!edited.isEditable) {
       if (this.isDirty) await this.#saveFields();
       return;
     }
-    if (!this.#check()) return;
+    if (!edited.check()) return;
     const { version, expiresAt } = this.#entry;
     const key = this.key ?? this.name.value;
     if (!key) {
@@ -291,18 +221,15 @@ export class Editor {
       this.name.focus();
       return;
     }
-    const typed = this.text.value;
+    const typed = edited.text.value;
+    const { value, isBytes } = edited.written();
     const fields = this.#fields();
-    const isJson = this.#view === "JSON";
-    const value = isJson ? parse(typed).tokens.join("") : typed.replaceAll("\n", this.#lineEnd);
     const ttl = secondsIn(this.lifetime.value);
     const metadata = metadataIn(this.metadata.value);
     const lifetime = ttl === null ? { expiresAt } : { ttl };
     this.#isSaving = true;
     this.save.disabled = true;
     try {
-      // A text that was JSON stays JSON if it can.
-      const isBytes = !isJson && !this.#value?.tokens;
       const written = { version, metadata, ...lifetime, isBytes };
       const newVersion = await this.#session.put(this.namespace, key, value, written);
       this.#entry = { ...this.#entry, version: newVersion };
@@ -311,13 +238,13 @@ export class Editor {
       if (this.key === null) throw new Error("This key has a value already; open it to change it.");
       const take = this.#showConflict(await this.#read(SHOWN_BYTES));
       // The next key that somebody types would press it.
-      if (document.activeElement !== this.text) take.focus();
+      if (document.activeElement !== edited.text) take.focus();
       return;
     } finally {
       this.#isSaving = false;
       this.save.disabled = false;
     }
-    this.#saved = typed;
+    edited.noteSaved(typed);
     this.#noteSaved(fields);
     if (this.key === null) location.hash = keyPlace(this.namespace, key);
     else await this.#reload();
@@ -352,7 +279,7 @@ export class Editor {
     const entry = await this.#read(SHOWN_BYTES);
     const isTheirs = entry?.version !== this.#entry?.version;
     if (this.#isTextTyped && isTheirs) this.#showConflict(entry);
-    else if (entry) this.#show(entry, { typed: this.#isTextTyped ? this.text.value : undefined });
+    else if (entry) this.#show(entry, { typed: this.#isTextTyped ? this.#value.text.value : undefined });
     else this.#showMissing();
   }
 
@@ -362,15 +289,15 @@ export class Editor {
    * Returns the first button.
    */
   #showConflict(theirs) {
-    const typed = this.text?.value ?? "";
+    const typed = this.#value?.text?.value ?? "";
     const value = theirs?.bytes && described(theirs.bytes);
     const text = theirs === null ? "" : value ? formatted(value).slice(0, SHOWN_BYTES) : bytesText(theirs.size);
     const words = theirs === null ? "Somebody else deleted this key." : "Somebody else changed this key.";
     const take = button("Take theirs", () => (theirs === null ? this.#showMissing() : this.#show(theirs)));
     const keep = button("Edit mine over theirs", () => {
       const missing = { ...this.#entry, version: null, bytes: new Uint8Array(), expiresAt: null };
-      this.#show(theirs ?? missing, { typed: this.text?.value ?? typed });
-      this.text.focus();
+      this.#show(theirs ?? missing, { typed: this.#value.text?.value ?? typed });
+      this.#value.text.focus();
     });
     this.conflict.replaceChildren(conflictView(words, { theirs: text, yours: typed }, [take, keep]));
     this.save.disabled = true;
@@ -397,12 +324,8 @@ export class Editor {
     if (this.#isSaving) throw new Error("The change before is still being saved; try again.");
   }
 
-  #checkClean() {
-    if (this.#isTextTyped) throw new Error("Save the value first, or take your changes back.");
-  }
-
   async #touch() {
-    this.#checkClean();
+    this.#value.checkClean();
     const ttl = secondsIn(this.lifetime.value);
     const { lifetime } = this.#fields();
     await this.#change(ttl === null ? { expires_at: null } : { ttl });
@@ -412,7 +335,7 @@ export class Editor {
   }
 
   async #increment(text) {
-    this.#checkClean();
+    this.#value.checkClean();
     const by = Number(text);
     if (!text.trim() || !Number.isFinite(by)) throw new Error("Expected a number to add.");
     const result = await this.#change({ increment: by });
