@@ -707,7 +707,7 @@ function entryReader(key, type, { isEnvelope = false } = {}) {
       key,
       value: await read(response, key),
       version: versionOf(response),
-      ...(metadata && { metadata }),
+      ...(text !== null && { metadata }),
       ...(expires && { expiration: Date.parse(expires) / 1000 }),
     };
   };

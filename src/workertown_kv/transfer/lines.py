@@ -22,7 +22,7 @@ from ..entry import (
     is_id,
     is_utf8,
 )
-from ..errors import InputError
+from ..errors import Detail, InputError
 from ..namespaces import Namespace, check_title
 from ..nesting import JSON_DEPTH, is_deeper, too_deep
 from ..operations import Set
@@ -182,19 +182,22 @@ def _set(line: _EntryLine, namespace: str, limits: LineLimits) -> Set:
     )
 
 
-def metadata_of(given: msgspec.Raw | UnsetType) -> bytes | None:
-    """Return metadata as it is kept: any JSON, since Cloudflare's APIs accept any JSON."""
+def metadata_of(given: msgspec.Raw | UnsetType, path: tuple[str | int, ...] = ()) -> bytes | None:
+    """Return metadata as it is kept: any JSON, since Cloudflare's APIs accept any JSON.
+
+    `path` is the way to the operation that has it, for errors.
+    """
     if isinstance(given, UnsetType):
         return None
     metadata = bytes(given)
     if not metadata.isascii() and not is_utf8(metadata):
         raise InputError("metadata is not in UTF-8")
     if metadata.startswith(b"{"):
-        return compact_metadata(metadata)
+        return compact_metadata(metadata, path)
     if len(metadata) > METADATA_BYTES:
-        raise InputError(
-            f"metadata has {len(metadata):,} bytes; at most {METADATA_BYTES:,} are allowed"
-        )
+        message = f"metadata has {len(metadata):,} bytes; at most {METADATA_BYTES:,} are allowed"
+        details = [Detail("body", (*path, "metadata"), message)] if path else []
+        raise InputError(message, details=details)
     compact = msgspec.json.format(metadata, indent=-1)
     return None if compact == b"null" else compact
 

@@ -264,7 +264,7 @@ export const nodeCases = {
   },
 
   async "metadata of other programs need not be an object"({ KV }) {
-    for (const metadata of ["v1", 5, true, [1]]) {
+    for (const metadata of ["v1", 5, true, [1], 0, false, ""]) {
       const one = await served((request, response) => {
         response.writeHead(200, { ETag: '"1"', "X-KV-Metadata": JSON.stringify(metadata) }).end("1");
       });

@@ -42,7 +42,8 @@ class Console:
 
     def request(self, method: str, key: str, **given: Any) -> httpx2.Response:
         headers = {"X-KV-Namespace": self.namespace, **given.pop("headers", {})}
-        return self._client.request(method, "/v1/kv", params={"key": key}, headers=headers, **given)
+        params = {"key": key, **given.pop("params", {})}
+        return self._client.request(method, "/v1/kv", params=params, headers=headers, **given)
 
     def put(self, key: str, value: object, **fields: Any) -> None:
         answer = self.request("PUT", key, json={"value": value, **fields})

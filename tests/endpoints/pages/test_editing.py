@@ -126,6 +126,25 @@ def test_metadata_is_edited_beside_any_value_and_keeps_its_numbers(console: Cons
     assert LONG_NUMBER in found.headers["X-KV-Metadata"]
 
 
+def test_metadata_that_is_no_object_stays(console: Console) -> None:
+    page = console.page
+    fields = {"Content-Type": "text/plain", "X-KV-Metadata": '"v1"'}
+    precise = {"precise": "true"}
+    put = console.request("PUT", "a", content=b"1", headers=fields, params=precise)
+    assert put.status_code == 200
+    console.open("#/key/{ns}/a")
+    expect(page.get_by_label("Metadata")).to_have_value('"v1"')
+    page.get_by_label("Lifetime in seconds").fill("60")
+    console.button("Set lifetime").click()
+    expect(console.notices).to_contain_text("Lifetime set.")
+    console.button("Dismiss").click()
+    console.text.fill("2")
+    console.button("Save").click()
+    expect(console.notices).to_contain_text("Saved.")
+    found = console.request("GET", "a")
+    assert (found.json()["data"], found.headers["X-KV-Metadata"]) == (2, '"v1"')
+
+
 def test_a_value_that_is_left_is_no_longer_on_the_page(console: Console) -> None:
     page = console.page
     console.put("a", 1)

@@ -81,7 +81,8 @@ class KeySet:
         if task is None and now >= self._unknown_until:
             self._unknown_until = now + self._options.refetch_seconds
             task = self._start()
-        if task is not None:
+        # Nobody waits for an issuer that is down while a key fits.
+        if task is not None and not (found and self._is_down):
             await asyncio.shield(task)
 
     def _running(self) -> asyncio.Task[None] | None:

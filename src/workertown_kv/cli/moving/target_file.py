@@ -112,8 +112,7 @@ def _locked(part: Path, *, is_private: bool) -> BinaryIO:
             if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
                 file.truncate(0)
                 if is_private:
-                    with suppress(OSError):
-                        part.chmod(mode)  # that of a file which a kill has left
+                    part.chmod(mode)  # that of a file which a kill has left
                 return file
         except BlockingIOError as error:
             file.close()

@@ -255,7 +255,7 @@ def _set(
     check_value_size(len(value), limits.value_bytes)
     metadata = item.metadata
     if is_precise:
-        kept = metadata_of(metadata)
+        kept = metadata_of(metadata, path)
     else:
         kept = None if metadata is UNSET else compact_metadata(bytes(metadata), path)
     return Set(

@@ -225,7 +225,8 @@ export class Editor {
     const { value, isBytes } = edited.written();
     const fields = this.#fields();
     const ttl = secondsIn(this.lifetime.value);
-    const metadata = metadataIn(this.metadata.value);
+    // Other programs may have written metadata that are no object.
+    const metadata = this.#isMetadataTyped ? metadataIn(this.metadata.value) : this.#entry.metadata;
     const lifetime = ttl === null ? { expiresAt } : { ttl };
     this.#isSaving = true;
     this.save.disabled = true;
@@ -244,7 +245,7 @@ export class Editor {
       this.#isSaving = false;
       this.save.disabled = false;
     }
-    edited.noteSaved(typed);
+    this.#value?.noteSaved(typed); // another view may have come meanwhile
     this.#noteSaved(fields);
     if (this.key === null) location.hash = keyPlace(this.namespace, key);
     else await this.#reload();
@@ -254,8 +255,8 @@ export class Editor {
   /** Save the metadata and the lifetime of a value that is not edited here. */
   async #saveFields() {
     const ttl = secondsIn(this.lifetime.value);
-    const metadata = metadataIn(this.metadata.value);
     const fields = this.#fields();
+    const metadata = this.#isMetadataTyped ? metadataIn(fields.metadata) : undefined;
     await this.#change({ metadata, ...(ttl !== null && { ttl }) });
     this.#noteSaved(fields);
     await this.#reload();
@@ -269,6 +270,7 @@ export class Editor {
   /** Take note of what was saved; the user may have typed since. */
   #noteSaved({ lifetime, metadata }) {
     if (this.lifetime.value === lifetime) this.lifetime.value = "";
+    if (metadata === this.#savedMetadata) return;
     const stored = metadataIn(metadata) ?? "";
     if (this.metadata.value === metadata) this.metadata.value = stored;
     this.#savedMetadata = stored;
@@ -329,7 +331,7 @@ export class Editor {
     const ttl = secondsIn(this.lifetime.value);
     const { lifetime } = this.#fields();
     await this.#change(ttl === null ? { expires_at: null } : { ttl });
-    this.#noteSaved({ lifetime, metadata: this.#savedMetadata });
+    if (this.lifetime.value === lifetime) this.lifetime.value = "";
     await this.#reload();
     notify(ttl === null ? "It no longer expires." : "Lifetime set.");
   }

@@ -62,7 +62,8 @@ export class Store extends Session {
   async put(namespace, key, value, { version, ttl, expiresAt, metadata, isBytes = false }) {
     const response = await this.request("PUT", this.paths.kv, {
       namespace,
-      query: { key, ttl, expires_at: expiresAt, bytes: isBytes },
+      // With `precise`, metadata may be any JSON, as other programs write it.
+      query: { key, ttl, expires_at: expiresAt, bytes: isBytes, precise: true },
       headers: {
         "Content-Type": BYTES,
         Prefer: "return=minimal",
