@@ -330,6 +330,7 @@ def test_a_copy_of_a_file_can_be_stopped(filled: Path) -> None:
         db.execute("CREATE TABLE many (n, text)")
         numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50000)"
         db.execute(f"INSERT INTO many {numbers} SELECT i, hex(randomblob(40)) FROM n")
+    db.close()
     stop = threading.Event()
     stop.set()
     with pytest.raises(StorageError, match="Cannot write"):
